@@ -1,0 +1,42 @@
+"""Structured logs: one JSON object a line on stderr, with the id of the request it is about."""
+
+from __future__ import annotations
+
+import contextvars
+import json
+import logging
+import os
+import sys
+import time
+
+# Set for the duration of a request; every line logged meanwhile carries it.
+request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class JsonFormatter(logging.Formatter):
+    """time (UTC), level, service, message, request_id where there is one, and whatever `extra` brought."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__()
+        self._service = service
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line."""
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
+        line: dict[str, object] = {"time": moment, "level": record.levelname, "service": self._service}
+        line |= {"logger": record.name, "message": record.getMessage()}
+        if identity := request_id.get():
+            line["request_id"] = identity
+        line |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+def setup_logging(service: str) -> None:
+    """Sends this process's logs to stderr as JSON; the level is TRIPTYCH_LOG_LEVEL, default INFO."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter(service))
+    logging.basicConfig(level=os.environ.get("TRIPTYCH_LOG_LEVEL", "INFO").upper(), handlers=[handler], force=True)

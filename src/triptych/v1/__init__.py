@@ -1,0 +1,1 @@
+"""Generated from protos/triptych/v1; see tools/generate.py."""
