@@ -1,0 +1,152 @@
+"""A checkpoint as a diffusers-format directory, checked whole before anything is loaded from it.
+
+    checkpoint = Checkpoint.open(Path("stable-diffusion-v1-5"))
+    checkpoint.components["unet"].architecture.digest()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from triptych.checkpoint.architecture import Architecture
+from triptych.checkpoint.configs import broken, channel_list, read_json, whole_number
+from triptych.checkpoint.safetensors import TensorInfo
+from triptych.checkpoint.weights import read_weights
+from triptych.contract import ENCODER, UNET, VAE_DECODER
+
+FAMILIES = {"StableDiffusionPipeline": "stable-diffusion"}
+# Where each model of the contract lies in the directory, and the class that it may be.
+_PLACES = {
+    ENCODER.name: ("text_encoder", "CLIPTextModel"),
+    UNET.name: ("unet", "UNet2DConditionModel"),
+    VAE_DECODER.name: ("vae", "AutoencoderKL"),
+}
+# Inputs that a UNet of another family wants and that no request of ours brings.
+_FOREIGN_UNET_KEYS = ("addition_embed_type", "class_embed_type", "encoder_hid_dim_type", "time_cond_proj_dim")
+
+
+@dataclass(frozen=True)
+class Component:
+    """One model of a checkpoint: what it is, its configuration file's values, and where every weight lies."""
+
+    folder: Path
+    architecture: Architecture
+    config: Mapping[str, Any]
+    weights: Mapping[str, TensorInfo]
+
+    @classmethod
+    def open(cls, root: Path, index: Mapping[str, Any], model: str) -> Component:
+        """Reads one component's configuration and its weight files' headers."""
+        subfolder, class_name = _PLACES[model]
+        entry = index.get(subfolder)
+        if not isinstance(entry, list) or len(entry) != 2 or entry[1] != class_name:
+            raise broken(root / "model_index.json", f"{subfolder} must be a {class_name}, not {entry!r}")
+        folder = root / subfolder
+        config = read_json(folder / "config.json")
+        return cls(folder, Architecture.of(model, class_name, config), config, read_weights(folder, class_name))
+
+    def expect_shape(self, name: str, shape: tuple[int, ...]) -> None:
+        """CheckpointInvalidError unless the tensor is there in that shape."""
+        found = self.weights.get(name)
+        if found is None or found.shape != shape:
+            what = "is missing" if found is None else f"has shape {found.shape}"
+            raise broken(self.folder / "config.json", f"the configuration asks for {name} {shape}, which {what}")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All that orchestrator and stages need to know of a checkpoint; sizes in pixels unless named latent."""
+
+    path: Path
+    family: str
+    components: Mapping[str, Component]
+    scheduler_config: Mapping[str, Any]
+    tokens: int
+    latent_channels: int
+    vae_scale_factor: int
+    default_height: int
+    default_width: int
+
+    @classmethod
+    def open(cls, path: Path) -> Checkpoint:
+        """Checks the directory whole; CheckpointInvalidError names the file and the remedy."""
+        if not path.is_dir():
+            raise broken(path, "no such directory")
+        index_path = path / "model_index.json"
+        index = read_json(index_path)
+        family = FAMILIES.get(str(index.get("_class_name")))
+        if family is None:
+            raise broken(index_path, f"_class_name {index.get('_class_name')!r} is not one of {', '.join(FAMILIES)}")
+        scheduler_config = read_json(path / "scheduler" / "scheduler_config.json")
+        components = {model: Component.open(path, index, model) for model in _PLACES}
+        encoder, unet, vae = (components[spec.name] for spec in (ENCODER, UNET, VAE_DECODER))
+        latent_channels = _check_vae(vae)
+        sample_size = _check_unet(unet, latent_channels)
+        tokens = _check_encoder(encoder, unet)
+        scale = 2 ** (len(vae.config["block_out_channels"]) - 1)
+        height, width = (extent * scale for extent in sample_size)
+        return cls(path, family, components, scheduler_config, tokens, latent_channels, scale, height, width)
+
+    @property
+    def weights_bytes(self) -> int:
+        """Bytes of all tensors in the weight files."""
+        return sum(info.size_bytes for part in self.components.values() for info in part.weights.values())
+
+
+def _check_vae(vae: Component) -> int:
+    path = vae.folder / "config.json"
+    latent_channels = whole_number(path, vae.config, "latent_channels", high=256)
+    channels = channel_list(path, vae.config)
+    if whole_number(path, vae.config, "out_channels", high=16) != 3:
+        raise broken(path, "out_channels must be 3 (RGB)")
+    for key in ("scaling_factor", "shift_factor"):
+        value = vae.config.get(key)
+        if not isinstance(value, int | float | None) or value == 0 and key == "scaling_factor":
+            raise broken(path, f"{key} must be a number, not {value!r}")
+    vae.expect_shape("decoder.conv_in.weight", (channels[-1], latent_channels, 3, 3))
+    vae.expect_shape("decoder.conv_out.weight", (3, channels[0], 3, 3))
+    return latent_channels
+
+
+def _check_unet(unet: Component, latent_channels: int) -> tuple[int, int]:
+    path = unet.folder / "config.json"
+    channels = channel_list(path, unet.config)
+    for key in _FOREIGN_UNET_KEYS:
+        if unet.config.get(key) is not None:
+            raise broken(path, f"{key}={unet.config[key]!r} belongs to a family that is not supported")
+    in_channels = whole_number(path, unet.config, "in_channels", high=256)
+    out_channels = whole_number(path, unet.config, "out_channels", high=256)
+    if (in_channels, out_channels) != (latent_channels, latent_channels):
+        raise broken(
+            path, f"in_channels {in_channels} and out_channels {out_channels} must be the VAE's {latent_channels}"
+        )
+    kernel = whole_number(path, unet.architecture.config, "conv_in_kernel", high=15)
+    unet.expect_shape("conv_in.weight", (channels[0], in_channels, kernel, kernel))
+    sample_size = unet.config.get("sample_size")
+    if isinstance(sample_size, list) and len(sample_size) == 2:
+        height, width = (whole_number(path, {"sample_size": extent}, "sample_size", high=4096) for extent in sample_size)
+        return height, width
+    extent = whole_number(path, unet.config, "sample_size", high=4096)
+    return extent, extent
+
+
+def _check_encoder(encoder: Component, unet: Component) -> int:
+    path = encoder.folder / "config.json"
+    if encoder.config.get("use_attention_mask"):
+        raise broken(path, "use_attention_mask is not supported for this family")
+    config = encoder.architecture.config
+    tokens = whole_number(path, config, "max_position_embeddings", low=3, high=4096)
+    hidden = whole_number(path, config, "hidden_size", high=65536)
+    vocabulary = whole_number(path, config, "vocab_size", high=1 << 24)
+    encoder.expect_shape("embeddings.token_embedding.weight", (vocabulary, hidden))
+    encoder.expect_shape("embeddings.position_embedding.weight", (tokens, hidden))
+    if unet.architecture.config["cross_attention_dim"] != hidden:
+        raise broken(
+            unet.folder / "config.json",
+            f"cross_attention_dim {unet.architecture.config['cross_attention_dim']!r} must be the text encoder's "
+            f"hidden_size {hidden}",
+        )
+    return tokens

@@ -1,0 +1,89 @@
+"""Where each tensor of a safetensors file lies, and a read-only map of it: no copy, nothing executed.
+
+The format: 8 bytes of header length, little-endian; a JSON header; the tensors' bytes
+(https://github.com/huggingface/safetensors#format). A checkpoint comes from strangers, so every number is checked.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import mmap
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from triptych.errors import CheckpointInvalidError
+
+_HEADER_LIMIT_BYTES = 100_000_000
+_ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
+_NUMPY = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1"}
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """One tensor's place: `offset_bytes` from the start of `path`."""
+
+    path: Path
+    dtype: str
+    shape: tuple[int, ...]
+    offset_bytes: int
+    size_bytes: int
+
+
+def read_header(path: Path) -> dict[str, TensorInfo]:
+    """Every tensor of a file by name; CheckpointInvalidError, naming the file, if anything does not add up."""
+    try:
+        size_bytes = path.stat().st_size
+        with path.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            if length > min(_HEADER_LIMIT_BYTES, size_bytes - 8):
+                raise CheckpointInvalidError(f"{path}: not a safetensors file, or cut short", file=str(path))
+            header = json.loads(stream.read(length))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointInvalidError(f"{path}: no safetensors header can be read: {error}", file=str(path)) from error
+    if not isinstance(header, dict):
+        raise CheckpointInvalidError(f"{path}: the safetensors header is no object", file=str(path))
+    header.pop("__metadata__", None)
+    start = 8 + length
+    tensors = {name: _tensor_info(path, name, entry, start, size_bytes) for name, entry in header.items()}
+    end = start
+    for name, info in sorted(tensors.items(), key=lambda item: item[1].offset_bytes):
+        if info.size_bytes and info.offset_bytes < end:
+            raise CheckpointInvalidError(f"{path}: tensor {name} overlaps another", file=str(path))
+        end = info.offset_bytes + info.size_bytes
+    return tensors
+
+
+def _tensor_info(path: Path, name: str, entry: object, start: int, file_bytes: int) -> TensorInfo:
+    try:
+        if not isinstance(entry, dict):
+            raise ValueError("its entry is no object")
+        dtype, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
+        if dtype not in _ITEM_BYTES:
+            raise ValueError(f"dtype {dtype!r} is not one of {', '.join(_ITEM_BYTES)}")
+        if not all(type(extent) is int and extent >= 0 for extent in (*shape, begin, end)):
+            raise ValueError("shape and offsets must be whole numbers of at least 0")
+        if end - begin != math.prod(shape) * _ITEM_BYTES[dtype] or start + end > file_bytes:
+            raise ValueError("its bytes do not fit its shape, or lie outside the file (cut short?)")
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointInvalidError(f"{path}: tensor {str(name)[:100]}: {error}", file=str(path)) from error
+    return TensorInfo(path, dtype, shape, start + begin, end - begin)
+
+
+def map_tensor(info: TensorInfo, maps: dict[Path, mmap.mmap]) -> npt.NDArray[np.generic]:
+    """A tensor as a read-only view into the mapped file (bfloat16: widened to float32, a copy).
+
+    `maps` keeps one map per file; drop it, and the arrays, to let the pages go.
+    """
+    if info.path not in maps:
+        with info.path.open("rb") as stream:
+            maps[info.path] = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    if info.dtype == "BF16":
+        raw = np.frombuffer(maps[info.path], "<u2", info.size_bytes // 2, info.offset_bytes)
+        return (raw.astype("<u4") << 16).view("<f4").reshape(info.shape)
+    dtype = np.dtype(_NUMPY[info.dtype])
+    count = info.size_bytes // dtype.itemsize
+    return np.frombuffer(maps[info.path], dtype, count, info.offset_bytes).reshape(info.shape)

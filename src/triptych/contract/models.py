@@ -1,0 +1,90 @@
+"""Every model's tensors: name, datatype and shape, once.
+
+A dimension is a number, or the name of an extent that a checkpoint fixes (`channels`) or a request chooses (`height`).
+Shapes are per sample; Triton puts the batch dimension before them and its dynamic batcher concatenates along it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CONDITIONING_KEY_BYTES = 16
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One tensor; `datatype` in KServe's names, `dims` without the batch dimension."""
+
+    name: str
+    datatype: str
+    dims: tuple[int | str, ...]
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One Triton model: which stage serves it, its tensors, the class behind it, and how far batches may grow."""
+
+    name: str
+    stage: str
+    implementation: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    max_batch_size: int
+    # The batcher holds a step back this long for others of its size: the orchestrator hands in the steps that may
+    # share a batch within a fraction of a millisecond of each other.
+    max_queue_delay_microseconds: int
+
+    def input(self, name: str) -> TensorSpec:
+        """The input of that name; KeyError if the contract has none."""
+        return {spec.name: spec for spec in self.inputs}[name]
+
+
+# What every answer says of itself: seconds inside the engine, and how many samples shared the batch.
+REPORT = (TensorSpec("engine_seconds", "FP32", (1,)), TensorSpec("batch_samples", "INT32", (1,)))
+
+ENCODER = ModelSpec(
+    name="encoder",
+    stage="encoder",
+    implementation="triptych_encoder.model.EncoderModel",
+    inputs=(TensorSpec("input_ids", "INT64", ("tokens",)),),
+    outputs=(TensorSpec("hidden_states", "FP32", ("tokens", "hidden")), *REPORT),
+    max_batch_size=32,
+    max_queue_delay_microseconds=0,
+)
+
+# `conditioning_key` names what `encoder_hidden_states` once brought: a request's first step carries both, later steps
+# the key alone. A replica that does not hold the key answers NOT_FOUND and is sent both again.
+UNET = ModelSpec(
+    name="unet",
+    stage="unet",
+    implementation="triptych_unet.model.UNetModel",
+    inputs=(
+        TensorSpec("latents", "FP32", ("in_channels", "latent_height", "latent_width")),
+        TensorSpec("timestep", "FP32", (1,)),
+        TensorSpec("conditioning_key", "UINT8", (CONDITIONING_KEY_BYTES,)),
+        TensorSpec("encoder_hidden_states", "FP32", ("tokens", "hidden"), optional=True),
+    ),
+    outputs=(TensorSpec("noise_pred", "FP32", ("out_channels", "latent_height", "latent_width")), *REPORT),
+    max_batch_size=16,
+    max_queue_delay_microseconds=500,
+)
+
+# `image` is ready for a PNG: RGB, height x width x 3, rounded from [-1, 1] as diffusers' VaeImageProcessor does.
+VAE_DECODER = ModelSpec(
+    name="vae_decoder",
+    stage="vae",
+    implementation="triptych_vae.model.VaeDecoderModel",
+    inputs=(TensorSpec("latents", "FP32", ("latent_channels", "latent_height", "latent_width")),),
+    outputs=(TensorSpec("image", "UINT8", ("height", "width", 3)), *REPORT),
+    max_batch_size=4,
+    max_queue_delay_microseconds=0,
+)
+
+MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in (ENCODER, UNET, VAE_DECODER)}
+STAGES: tuple[str, ...] = ("encoder", "unet", "vae")
+
+
+def model_name(checkpoint: str, spec: ModelSpec) -> str:
+    """The Triton model that serves one checkpoint's part of a stage, `demo.unet` say."""
+    return f"{checkpoint}.{spec.name}"
