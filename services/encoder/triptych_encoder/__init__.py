@@ -1,0 +1,1 @@
+"""The encoder stage: models for Triton's Python backend."""

@@ -1,0 +1,1 @@
+"""The unet stage: models for Triton's Python backend."""

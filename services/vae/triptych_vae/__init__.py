@@ -1,0 +1,1 @@
+"""The vae stage: models for Triton's Python backend."""

@@ -1,0 +1,36 @@
+"""The VAE decoder model: latents in, pictures out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from triptych.checkpoint import Checkpoint
+from triptych.contract import VAE_DECODER
+from triptych.errors import invalid
+from triptych.stage import Batch, StageModel
+
+
+class VaeDecoderModel(StageModel):
+    """`<checkpoint>.vae_decoder`: latents float32 [B, C, h, w] as the scheduler left them -> image uint8 [B, H, W, 3]."""
+
+    spec = VAE_DECODER
+
+    def warm_up_inputs(self, checkpoint: Checkpoint) -> Batch:
+        """The smallest picture."""
+        return {"latents": np.zeros((1, checkpoint.latent_channels, 8, 8), np.float32)}
+
+    def prepare(self, batch: Batch) -> Batch:
+        """Undoes the scaling that the checkpoint's configuration states."""
+        config = self.component.config
+        latents = batch["latents"]
+        channels = self.component.architecture.config["latent_channels"]
+        if latents.shape[1] != channels:
+            raise invalid("latents", f"has {latents.shape[1]} channels, must have {channels}")
+        scaled = latents / np.float32(config.get("scaling_factor", 0.18215))
+        return {"latents": scaled + np.float32(config.get("shift_factor") or 0)}
+
+    def run(self, batch: Batch) -> Batch:
+        """Decodes, and rounds to 8 bits as diffusers does."""
+        image = self.engine.infer(batch)["image"]
+        unit = np.clip(image.astype(np.float32, copy=False) / 2 + 0.5, 0, 1)
+        return {"image": np.round(unit * 255).astype(np.uint8).transpose(0, 2, 3, 1)}

@@ -1,0 +1,109 @@
+"""The cache of exported graphs: one folder per architecture, complete or absent, whoever builds it and dies.
+
+A graph is looked for among those shipped with the package, then in the cache, then built there. Builders of one
+architecture wait for each other on a file lock, which the kernel drops with its holder; a folder appears by one rename.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import triptych
+from triptych.checkpoint import Architecture
+from triptych.errors import ArtifactMissingError, TriptychError
+
+# Part of every key: raise it when the exporter gives another graph for the same architecture.
+EXPORT_REVISION = 1
+SHIPPED = Path(triptych.__file__).parent / "demo" / "artifacts"
+
+Progress = Callable[[str], None]
+
+
+def artifact_key(architecture: Architecture) -> str:
+    """The folder's name: which model, and a digest of all that shapes its graph."""
+    digest = hashlib.sha256(f"{EXPORT_REVISION}:{architecture.canonical()}".encode()).hexdigest()
+    return f"{architecture.model}-{digest[:24]}"
+
+
+def find_graph(architecture: Architecture, cache_dir: Path) -> Path | None:
+    """The graph's path where a sound one is shipped or cached; a damaged one in the cache is thrown away."""
+    for root in (SHIPPED, cache_dir / "graphs"):
+        folder = root / artifact_key(architecture)
+        if _is_sound(folder):
+            return folder / "graph.onnx"
+        if folder.exists() and root != SHIPPED:
+            shutil.rmtree(folder)
+    return None
+
+
+def ensure_graph(architecture: Architecture, cache_dir: Path, progress: Progress = lambda _message: None) -> Path:
+    """The graph's path, exported first if need be; ArtifactMissingError if that needs torch and there is none."""
+    if path := find_graph(architecture, cache_dir):
+        return path
+    root = cache_dir / "graphs"
+    root.mkdir(parents=True, exist_ok=True)
+    key = artifact_key(architecture)
+    with _lock(root / f"{key}.lock"):
+        if path := find_graph(architecture, cache_dir):
+            return path
+        missing = [name for name in ("torch", "diffusers", "transformers", "onnxscript") if not importlib.util.find_spec(name)]
+        if missing:
+            raise ArtifactMissingError(
+                f"no graph for this {architecture.class_name} is shipped or in {cache_dir}, and exporting one needs "
+                f"{', '.join(missing)}: install triptych[server,torch], or run `triptych build` where they are and "
+                f"copy its cache here"
+            )
+        progress(f"exporting {architecture.class_name} ({key})")
+        return _build(architecture, root, key)
+
+
+def _build(architecture: Architecture, root: Path, key: str) -> Path:
+    for leftover in root.glob(f"{key}.building-*"):
+        shutil.rmtree(leftover)
+    with tempfile.TemporaryDirectory(prefix=f"{key}.building-", dir=root, ignore_cleanup_errors=True) as scratch:
+        building = Path(scratch) / key
+        building.mkdir()
+        request = building / "architecture.json"
+        request.write_text(architecture.canonical())
+        command = [_python(), "-m", "triptych.engine.exporter", str(request), str(building / "graph.onnx")]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        if run.returncode != 0:
+            raise TriptychError(f"exporting {architecture.class_name} failed: {run.stderr.strip()[-2000:]}")
+        graph = (building / "graph.onnx").read_bytes()
+        manifest = {"revision": EXPORT_REVISION, "sha256": hashlib.sha256(graph).hexdigest()}
+        (building / "manifest.json").write_text(json.dumps(manifest))
+        building.rename(root / key)
+    return root / key / "graph.onnx"
+
+
+def _python() -> str:
+    """This environment's interpreter; inside Triton's embedded one `sys.executable` may be anything."""
+    return str(Path(sys.prefix) / "bin" / "python3")
+
+
+def _is_sound(folder: Path) -> bool:
+    try:
+        manifest = json.loads((folder / "manifest.json").read_bytes())
+        digest = hashlib.sha256((folder / "graph.onnx").read_bytes()).hexdigest()
+    except (OSError, ValueError):
+        return False
+    return bool(manifest["sha256"] == digest)
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    with path.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield

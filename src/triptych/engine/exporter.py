@@ -1,0 +1,108 @@
+"""Exports one architecture's graph to ONNX, without weights and under the checkpoint's own parameter names.
+
+Needs torch, and runs in a process of its own, so that no server keeps torch in memory:
+
+    python -m triptych.engine.exporter unet.json unet.onnx
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+
+from triptych.checkpoint import Architecture
+from triptych.engine.modules import OUTPUT_NAMES, build_module, example_inputs, parameter_names
+
+_OPSET = 20
+
+
+def export_graph(architecture: Architecture) -> onnx.ModelProto:
+    """The architecture's graph; every parameter is an external initializer with a name, a shape and no data."""
+    module = build_module(architecture)
+    names = parameter_names(module)
+    # Allocated, never touched: tracing wants parameters on the inputs' device, but reads no value of them.
+    for name in names:
+        owner, _, attribute = name.rpartition(".")
+        holder = module.get_submodule(owner)
+        empty = torch.empty_like(getattr(holder, attribute), device="cpu")
+        setattr(holder, attribute, torch.nn.Parameter(empty, requires_grad=False))
+    arguments, dynamic_shapes = example_inputs(architecture)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            module,
+            kwargs=arguments,
+            dynamic_shapes=dynamic_shapes,
+            input_names=list(arguments),
+            output_names=[OUTPUT_NAMES[architecture.model]],
+            dynamo=True,
+            optimize=False,
+            opset_version=_OPSET,
+            verbose=False,
+        )
+    if program is None:
+        raise RuntimeError("torch.onnx.export returned no program")
+    return _weightless(program.model, names)
+
+
+def _weightless(model: Any, names: Mapping[str, str]) -> onnx.ModelProto:
+    """Takes the parameters' data out of an ONNX IR model and tidies the rest.
+
+    While constants are folded the parameters stand as inputs, so that none is folded into a nameless transposed copy.
+    """
+    from onnxscript import ir, optimizer
+
+    parameters = []
+    for name, own_name in names.items():
+        value = model.graph.initializers.pop(name)
+        shape, value.const_value = value.const_value.shape, None
+        value.name, value.shape, value.dtype = own_name, shape, ir.DataType.FLOAT
+        parameters.append(value)
+    inputs = len(model.graph.inputs)
+    model.graph.inputs.extend(parameters)
+    optimizer.optimize(model)
+    proto: onnx.ModelProto = ir.to_proto(model)
+    unused = {value.name for value in proto.graph.input[inputs:]} - {name for node in proto.graph.node for name in node.input}
+    if unused:
+        raise RuntimeError(f"the exported graph does not use {len(unused)} parameters, such as {sorted(unused)[:3]}")
+    for value in proto.graph.input[inputs:]:
+        proto.graph.initializer.append(_placeholder(value))
+    del proto.graph.input[inputs:]
+    del proto.graph.value_info[:]
+    del proto.metadata_props[:]
+    for node in proto.graph.node:
+        node.ClearField("doc_string")
+        del node.metadata_props[:]
+    return proto
+
+
+def _placeholder(value: onnx.ValueInfoProto) -> onnx.TensorProto:
+    tensor = onnx.TensorProto(name=value.name, data_type=onnx.TensorProto.FLOAT)
+    tensor.dims.extend(dim.dim_value for dim in value.type.tensor_type.shape.dim)
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="checkpoint")
+    return tensor
+
+
+def main() -> int:
+    """Reads a canonical architecture from the first file, writes the graph to the second."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("architecture", type=Path)
+    parser.add_argument("graph", type=Path)
+    arguments = parser.parse_args()
+    logging.getLogger("torch").setLevel(logging.ERROR)
+    graph = export_graph(Architecture.from_canonical(arguments.architecture.read_text()))
+    arguments.graph.write_bytes(graph.SerializeToString(deterministic=True))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

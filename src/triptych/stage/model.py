@@ -1,0 +1,146 @@
+"""A model in Triton's Python backend: gathers the requests of a batch, runs them at once, answers each its part.
+
+A stage derives from StageModel and says only how its tensors are prepared, run and finished.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from triptych.checkpoint import Checkpoint, Component
+from triptych.contract import ModelSpec
+from triptych.engine import Engine, EngineSettings, load_engine
+from triptych.engine.port import Array
+from triptych.errors import TriptychError
+from triptych.logs import setup_logging
+
+logger = logging.getLogger("triptych.stage")
+
+# One request's tensors, every one with the request's samples as its first dimension.
+Batch = dict[str, Array]
+
+
+class StageModel(ABC):
+    """Derived classes are what `triton_repo/<model>/1/model.py` hands to Triton as TritonPythonModel."""
+
+    spec: ClassVar[ModelSpec]
+    engine: Engine
+    component: Component
+
+    def initialize(self, args: Mapping[str, str]) -> None:
+        """Triton calls this at load; `parameters` of the model's configuration name the checkpoint and the engine."""
+        import triton_python_backend_utils as triton
+
+        setup_logging(os.environ.get("TRIPTYCH_STAGE", self.spec.stage))
+        self._triton: Any = triton
+        self.name = args["model_name"]
+        parameters = {k: v["string_value"] for k, v in json.loads(args["model_config"])["parameters"].items()}
+        began = time.perf_counter()
+        try:
+            self.open(Path(parameters["checkpoint"]), parameters["engine"], engine_settings())
+        except TriptychError as error:
+            # Triton passes on the text of an exception and nothing else of it.
+            raise triton.TritonModelException(json.dumps({"reason": error.reason, "message": error.message} | error.metadata)) from error
+        seconds = time.perf_counter() - began
+        logger.info("model loaded", extra={"model": self.name, "engine": parameters["engine"], "seconds": round(seconds, 3)})
+
+    def open(self, path: Path, engine: str, settings: EngineSettings) -> None:
+        """Loads this stage's part of a checkpoint and runs it once, so that readiness means warm."""
+        checkpoint = Checkpoint.open(path)
+        self.component = checkpoint.components[self.spec.name]
+        self.engine = load_engine(engine, self.component, settings)
+        self.engine.infer(self.warm_up_inputs(checkpoint))
+
+    def execute(self, requests: Sequence[Any]) -> list[Any]:
+        """Triton calls this with the requests of one dynamic batch; one response for each, in order."""
+        responses: list[Any] = [None] * len(requests)
+        ready: list[tuple[int, Batch]] = []
+        for index, request in enumerate(requests):
+            try:
+                ready.append((index, self.prepare(self._read(request))))
+            except TriptychError as error:
+                responses[index] = self._error(error)
+        for group in _same_shapes(ready):
+            merged = {name: np.concatenate([batch[name] for _, batch in group]) for name in group[0][1]}
+            began = time.perf_counter()
+            outputs = self.run(merged)
+            engine_seconds = time.perf_counter() - began
+            samples = len(next(iter(merged.values())))
+            self._answer(group, outputs, engine_seconds, samples, responses)
+            self._log([requests[index] for index, _ in group], samples, engine_seconds)
+        return responses
+
+    def finalize(self) -> None:
+        """Triton calls this at unload; the stub's process ends afterwards and takes the engine with it."""
+        logger.info("model unloaded", extra={"model": self.name})
+
+    def prepare(self, batch: Batch) -> Batch:
+        """One request's inputs as the engine wants them; a TriptychError answers this request alone."""
+        return batch
+
+    @abstractmethod
+    def warm_up_inputs(self, checkpoint: Checkpoint) -> Batch:
+        """The smallest batch that the engine can run."""
+
+    @abstractmethod
+    def run(self, batch: Batch) -> Batch:
+        """The merged batch through the engine, as the contract's outputs."""
+
+    def _read(self, request: Any) -> Batch:
+        tensors = ((spec.name, self._triton.get_input_tensor_by_name(request, spec.name)) for spec in self.spec.inputs)
+        return {name: tensor.as_numpy() for name, tensor in tensors if tensor is not None}
+
+    def _answer(
+        self,
+        group: Sequence[tuple[int, Batch]],
+        outputs: Batch,
+        engine_seconds: float,
+        samples: int,
+        responses: list[Any],
+    ) -> None:
+        start = 0
+        for index, batch in group:
+            count = len(next(iter(batch.values())))
+            part = {name: array[start : start + count] for name, array in outputs.items()}
+            part["engine_seconds"] = np.full((count, 1), engine_seconds, np.float32)
+            part["batch_samples"] = np.full((count, 1), samples, np.int32)
+            tensors = [self._triton.Tensor(name, np.ascontiguousarray(array)) for name, array in part.items()]
+            responses[index] = self._triton.InferenceResponse(tensors)
+            start += count
+
+    def _error(self, error: TriptychError) -> Any:
+        code = getattr(self._triton.TritonError, _TRITON_CODES.get(error.grpc_status, "INTERNAL"))
+        return self._triton.InferenceResponse(error=self._triton.TritonError(error.message, code))
+
+    def _log(self, requests: Sequence[Any], samples: int, engine_seconds: float) -> None:
+        ids = [request.request_id() for request in requests]
+        extra = {"model": self.name, "request_ids": ids, "samples": samples, "engine_seconds": round(engine_seconds, 4)}
+        logger.info("batch", extra=extra)
+
+
+_TRITON_CODES = {"NOT_FOUND": "NOT_FOUND", "INVALID_ARGUMENT": "INVALID_ARG", "UNAVAILABLE": "UNAVAILABLE"}
+
+
+def engine_settings() -> EngineSettings:
+    """From TRIPTYCH_THREADS (default: all cores this process may use) and TRIPTYCH_CACHE_DIR."""
+    threads = int(os.environ.get("TRIPTYCH_THREADS") or len(os.sched_getaffinity(0)))
+    cache_dir = os.environ.get("TRIPTYCH_CACHE_DIR") or Path.home() / ".cache" / "triptych"
+    return EngineSettings(threads, Path(cache_dir))
+
+
+def _same_shapes(batches: Sequence[tuple[int, Batch]]) -> list[list[tuple[int, Batch]]]:
+    """Groups what one engine call can take: equal shapes beyond the batch dimension."""
+    groups: dict[tuple[object, ...], list[tuple[int, Batch]]] = {}
+    for index, batch in batches:
+        shapes = tuple((name, array.shape[1:]) for name, array in sorted(batch.items()))
+        groups.setdefault(shapes, []).append((index, batch))
+    return list(groups.values())
