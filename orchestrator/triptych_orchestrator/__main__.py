@@ -1,0 +1,72 @@
+"""`python -m triptych_orchestrator`: reads the command line and serves."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from pathlib import Path
+
+from triptych.contract import STAGES
+from triptych.contract.engines import DEFAULT_ENGINE, ENGINES
+from triptych.errors import TriptychError
+from triptych.logs import setup_logging
+from triptych_orchestrator.server import serve
+from triptych_orchestrator.settings import Limits, Settings
+
+logger = logging.getLogger("triptych.server")
+
+
+def _checkpoint(text: str) -> tuple[str, Path]:
+    name, separator, path = text.partition("=")
+    if not (name and separator and path):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=PATH")
+    return name, Path(path)
+
+
+def parse(arguments: list[str] | None = None) -> Settings:
+    """Settings from the command line; exits with 2 and a message where it is wrong."""
+    parser = argparse.ArgumentParser(prog="triptych-orchestrator", description=__doc__)
+    parser.add_argument("--listen", metavar="HOST:PORT", default="127.0.0.1:50051", help="default %(default)s")
+    parser.add_argument("--metrics", metavar="HOST:PORT", help="serve Prometheus metrics here; default: not at all")
+    for stage in STAGES:
+        text = f"Triton gRPC address of a {stage} replica; repeatable"
+        parser.add_argument(f"--{stage}", metavar="HOST:PORT", action="append", required=True, help=text)
+    parser.add_argument("--state-dir", type=Path, required=True, help="where the list of checkpoints is kept")
+    parser.add_argument(
+        "--checkpoint", type=_checkpoint, action="append", default=[], metavar="NAME=PATH",
+        help="a diffusers-format directory to load at start; repeatable",
+    )  # fmt: skip
+    parser.add_argument("--engine", choices=ENGINES, default=DEFAULT_ENGINE, help="default %(default)s")
+    parser.add_argument("--limit", action="append", default=[], metavar="NAME=VALUE", help="such as max_pixels=262144")
+    given = parser.parse_args(arguments)
+    try:
+        limits = Limits().with_changes(given.limit)
+    except TriptychError as error:
+        parser.error(error.message)
+    return Settings(
+        listen=given.listen,
+        metrics=given.metrics,
+        stages={stage: tuple(getattr(given, stage)) for stage in STAGES},
+        state_dir=given.state_dir,
+        checkpoints=dict(given.checkpoint),
+        engine=given.engine,
+        limits=limits,
+    )
+
+
+def main() -> int:
+    """Exit code 1 if a checkpoint of the command line cannot be served."""
+    settings = parse()
+    setup_logging("orchestrator")
+    try:
+        asyncio.run(serve(settings))
+    except TriptychError as error:
+        logger.error(error.message, extra={"reason": error.reason})
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

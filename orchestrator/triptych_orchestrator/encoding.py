@@ -1,0 +1,49 @@
+"""The encoder stage: prompts become conditionings, remembered by what they were made from."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+
+import numpy as np
+import numpy.typing as npt
+
+from triptych.contract import ENCODER
+from triptych_orchestrator.catalog import Entry
+from triptych_orchestrator.denoiser import Conditioning, StageUse
+from triptych_orchestrator.replicas import ReplicaPool
+
+_CACHE_ENTRIES = 256
+
+
+class PromptEncoder:
+    """Encodes token ids [tokens]; results are cached by (checkpoint path, engine, ids)."""
+
+    def __init__(self, pool: ReplicaPool, timeout_s: float) -> None:
+        self._pool = pool
+        self._timeout_s = timeout_s
+        self._cache: OrderedDict[tuple[str, str, bytes], Conditioning] = OrderedDict()
+
+    async def encode(
+        self, entry: Entry, input_ids: npt.NDArray[np.int64], request_id: str, use: StageUse
+    ) -> list[Conditioning]:
+        """One Conditioning for each row of input_ids [B, tokens], by one call for those not remembered."""
+        keys = [(str(entry.path), entry.engine, row.tobytes()) for row in input_ids]
+        missing = list(dict.fromkeys(key for key in keys if key not in self._cache))
+        found = {key: self._cache[key] for key in keys if key in self._cache}
+        if missing:
+            ids = np.stack([np.frombuffer(key[2], np.int64) for key in missing])
+            model = entry.models()[ENCODER.name]
+            began = time.monotonic()
+            outputs, replica = await self._pool.run(
+                model, lambda at: at.infer(model, {"input_ids": ids}, request_id, self._timeout_s)
+            )
+            use.add(outputs, time.monotonic() - began, replica)
+            states = outputs["hidden_states"].astype(np.float32, copy=False)
+            found |= {key: Conditioning.of(state.copy()) for key, state in zip(missing, states, strict=True)}
+        for key in keys:
+            self._cache[key] = found[key]
+            self._cache.move_to_end(key)
+        while len(self._cache) > _CACHE_ENTRIES:
+            self._cache.popitem(last=False)
+        return [found[key] for key in keys]

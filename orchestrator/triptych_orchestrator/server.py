@@ -1,0 +1,107 @@
+"""The orchestrator's process: services, health, reflection, metrics, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Sequence
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+from grpc_reflection.v1alpha import reflection
+from prometheus_client import start_http_server
+
+from triptych.v1 import (
+    checkpoints_pb2,
+    checkpoints_pb2_grpc,
+    generation_pb2,
+    generation_pb2_grpc,
+    system_pb2,
+    system_pb2_grpc,
+)
+from triptych_orchestrator.admission import Admission
+from triptych_orchestrator.catalog import Catalog
+from triptych_orchestrator.generation import Painter
+from triptych_orchestrator.interceptor import ErrorInterceptor
+from triptych_orchestrator.metrics import REGISTRY, REPLICAS_READY
+from triptych_orchestrator.replicas import ReplicaPool
+from triptych_orchestrator.servicers import CheckpointService, GenerationService, SystemService
+from triptych_orchestrator.settings import Settings
+
+logger = logging.getLogger("triptych.server")
+
+# A second server on the port would share its calls unseen; messages carry pictures.
+_OPTIONS = [("grpc.so_reuseport", 0), ("grpc.max_send_message_length", -1)]
+_SERVICES = ("triptych.v1.GenerationService", "triptych.v1.CheckpointService", "triptych.v1.SystemService")
+
+
+async def serve(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT; then refuses new requests and lets running ones finish, for a while.
+
+    Health says SERVING once every checkpoint of the command line is loaded and warm.
+    """
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    pool = ReplicaPool(settings)
+    catalog = Catalog(settings, pool)
+    health = HealthServicer()
+    server = _server(settings, pool, catalog, health)
+    await _announce(health, health_pb2.HealthCheckResponse.NOT_SERVING)
+    await server.start()
+    await pool.start()
+    try:
+        prepared = asyncio.create_task(_prepare(settings, catalog))
+        stopped = asyncio.create_task(stopping.wait())
+        await asyncio.wait([prepared, stopped], return_when=asyncio.FIRST_COMPLETED)
+        if prepared.done():
+            prepared.result()
+            await _announce(health, health_pb2.HealthCheckResponse.SERVING)
+            logger.info("serving", extra={"address": settings.listen})
+            await stopped
+        logger.info("draining", extra={"timeout_s": settings.drain_timeout_s})
+        prepared.cancel()
+        await health.enter_graceful_shutdown()
+    finally:
+        await server.stop(settings.drain_timeout_s)
+        await pool.stop()
+        logger.info("stopped")
+
+
+async def _prepare(settings: Settings, catalog: Catalog) -> None:
+    for name, path in settings.checkpoints.items():
+        await catalog.register(name, path.absolute())
+    await catalog.restore()
+    for name in settings.checkpoints:
+        await catalog.load(name)
+
+
+def _server(settings: Settings, pool: ReplicaPool, catalog: Catalog, health: HealthServicer) -> grpc.aio.Server:
+    limits = settings.limits
+    server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=_OPTIONS)
+    generation = GenerationService(catalog, Painter(pool, settings.call_timeout_s), Admission(limits), limits)
+    generation_pb2_grpc.add_GenerationServiceServicer_to_server(generation, server)
+    checkpoints_pb2_grpc.add_CheckpointServiceServicer_to_server(CheckpointService(catalog), server)
+    system_pb2_grpc.add_SystemServiceServicer_to_server(SystemService(pool, limits), server)
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    described: Sequence[str] = [
+        service.full_name
+        for module in (generation_pb2, checkpoints_pb2, system_pb2, health_pb2)
+        for service in module.DESCRIPTOR.services_by_name.values()
+    ]
+    reflection.enable_server_reflection([*described, reflection.SERVICE_NAME], server)
+    server.add_insecure_port(settings.listen)
+    if settings.metrics:
+        host, _, port = settings.metrics.rpartition(":")
+        start_http_server(int(port), host, registry=REGISTRY)
+    for stage in settings.stages:
+        ready = [replica for replica in pool.replicas if replica.stage == stage]
+        REPLICAS_READY.labels(stage).set_function(lambda replicas=ready: sum(one.ready for one in replicas))
+    return server
+
+
+async def _announce(health: HealthServicer, status: int) -> None:
+    for service in ("", *_SERVICES):
+        await health.set(service, status)

@@ -1,0 +1,185 @@
+"""The public API's methods; errors are raised and the interceptor maps them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+
+import grpc
+
+from triptych._version import __version__
+from triptych.contract.engines import ENGINES
+from triptych.errors import CancelledError, TriptychError, UnavailableError
+from triptych.logs import request_id as log_request_id
+from triptych.v1 import checkpoints_pb2, checkpoints_pb2_grpc, generation_pb2, generation_pb2_grpc, system_pb2
+from triptych.v1 import system_pb2_grpc as system_grpc
+from triptych_orchestrator import metrics
+from triptych_orchestrator.admission import Admission
+from triptych_orchestrator.catalog import Catalog, Entry
+from triptych_orchestrator.generation import Painter
+from triptych_orchestrator.replicas import ReplicaPool
+from triptych_orchestrator.schedulers import scheduler_names
+from triptych_orchestrator.settings import Limits
+from triptych_orchestrator.validation import check, request_id_of
+
+logger = logging.getLogger("triptych.requests")
+Context = grpc.aio.ServicerContext
+
+
+class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type: ignore[misc]
+    """Generate and Cancel."""
+
+    def __init__(self, catalog: Catalog, painter: Painter, admission: Admission, limits: Limits) -> None:
+        self._catalog = catalog
+        self._painter = painter
+        self._admission = admission
+        self._limits = limits
+
+    async def Generate(  # noqa: N802
+        self, request: generation_pb2.GenerateRequest, context: Context
+    ) -> AsyncIterator[generation_pb2.GenerateResponse]:
+        """The stream of one request."""
+        request_id = request_id_of(request)
+        log_request_id.set(request_id)
+        began, outcome = time.monotonic(), "error"
+        checkpoint_label = ""
+        try:
+            checkpoint_label = self._catalog.get(request.checkpoint).name
+            async with self._admission.register(request_id), aclosing(self._events(request, request_id)) as events:
+                async for event in events:
+                    yield event
+            outcome = "ok"
+        except (asyncio.CancelledError, GeneratorExit, CancelledError):
+            outcome = "cancelled"
+            raise
+        except TriptychError as error:
+            outcome = error.reason.lower()
+            raise
+        finally:
+            seconds = time.monotonic() - began
+            metrics.REQUESTS.labels(checkpoint_label, outcome).inc()
+            metrics.REQUEST_SECONDS.labels(checkpoint_label).observe(seconds)
+            extra = {"checkpoint": checkpoint_label, "outcome": outcome, "seconds": round(seconds, 3)}
+            logger.info("request finished", extra=extra)
+
+    async def _events(
+        self, request: generation_pb2.GenerateRequest, request_id: str
+    ) -> AsyncIterator[generation_pb2.GenerateResponse]:
+        entry = self._catalog.get(request.checkpoint)
+        if entry.checkpoint is None:
+            raise UnavailableError(f"checkpoint {entry.name!r} is broken: {entry.error}")
+        job = check(request, request_id, entry.checkpoint, self._limits)
+        yield generation_pb2.GenerateResponse(
+            queued=generation_pb2.Queued(
+                request_id=request_id,
+                checkpoint=entry.name,
+                scheduler=job.scheduler,
+                num_inference_steps=job.num_inference_steps,
+                width=job.width,
+                height=job.height,
+                seeds=job.seeds,
+            )
+        )
+        async with (
+            self._admission.turn() as waited_s,
+            self._catalog.use(entry.name) as used,
+            aclosing(self._painter.paint(job, used, waited_s)) as events,
+        ):
+            async for event in events:
+                yield event
+
+    async def Cancel(  # noqa: N802
+        self, request: generation_pb2.CancelRequest, context: Context
+    ) -> generation_pb2.CancelResponse:
+        """Stops a running request."""
+        self._admission.cancel(request.request_id)
+        return generation_pb2.CancelResponse()
+
+
+class CheckpointService(checkpoints_pb2_grpc.CheckpointServiceServicer):  # type: ignore[misc]
+    """The catalog over gRPC. A load goes on when its caller leaves: others may wait for it."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    async def ListCheckpoints(  # noqa: N802
+        self, request: checkpoints_pb2.ListCheckpointsRequest, context: Context
+    ) -> checkpoints_pb2.ListCheckpointsResponse:
+        """All, by name."""
+        return checkpoints_pb2.ListCheckpointsResponse(checkpoints=map(_checkpoint, self._catalog.entries()))
+
+    async def RegisterCheckpoint(  # noqa: N802
+        self, request: checkpoints_pb2.RegisterCheckpointRequest, context: Context
+    ) -> checkpoints_pb2.Checkpoint:
+        """Checks and takes a directory."""
+        entry = await self._catalog.register(request.name, Path(request.path), request.engine)
+        return _checkpoint(await asyncio.shield(self._catalog.load(entry.name)) if request.load else entry)
+
+    async def UnregisterCheckpoint(  # noqa: N802
+        self, request: checkpoints_pb2.UnregisterCheckpointRequest, context: Context
+    ) -> checkpoints_pb2.UnregisterCheckpointResponse:
+        """Unloads and forgets."""
+        await asyncio.shield(self._catalog.unregister(request.name))
+        return checkpoints_pb2.UnregisterCheckpointResponse()
+
+    async def LoadCheckpoint(  # noqa: N802
+        self, request: checkpoints_pb2.LoadCheckpointRequest, context: Context
+    ) -> checkpoints_pb2.Checkpoint:
+        """Loads all stages' models."""
+        return _checkpoint(await asyncio.shield(self._catalog.load(request.name)))
+
+    async def UnloadCheckpoint(  # noqa: N802
+        self, request: checkpoints_pb2.UnloadCheckpointRequest, context: Context
+    ) -> checkpoints_pb2.Checkpoint:
+        """Frees all stages' models."""
+        return _checkpoint(await asyncio.shield(self._catalog.unload(request.name)))
+
+
+class SystemService(system_grpc.SystemServiceServicer):  # type: ignore[misc]
+    """What this server is."""
+
+    def __init__(self, pool: ReplicaPool, limits: Limits) -> None:
+        self._pool = pool
+        self._limits = limits
+
+    async def GetServerInfo(  # noqa: N802
+        self, request: system_pb2.GetServerInfoRequest, context: Context
+    ) -> system_pb2.ServerInfo:
+        """Version, names, limits and the replicas' state."""
+        return system_pb2.ServerInfo(
+            version=__version__,
+            schedulers=scheduler_names(),
+            engines=ENGINES,
+            limits=system_pb2.Limits(**vars(self._limits)),
+            replicas=[
+                system_pb2.Replica(
+                    name=replica.name,
+                    stage=replica.stage,
+                    address=replica.server.address,
+                    ready=replica.ready,
+                    models=sorted(replica.held),
+                )
+                for replica in self._pool.replicas
+            ],
+        )
+
+
+def _checkpoint(entry: Entry) -> checkpoints_pb2.Checkpoint:
+    message = checkpoints_pb2.Checkpoint(
+        name=entry.name,
+        path=str(entry.path),
+        state=checkpoints_pb2.CheckpointState.Value(f"CHECKPOINT_STATE_{entry.state.value}"),
+        error=entry.error,
+        engine=entry.engine,
+    )
+    if checkpoint := entry.checkpoint:
+        message.family = checkpoint.family
+        message.scheduler = entry.scheduler
+        message.default_width, message.default_height = checkpoint.default_width, checkpoint.default_height
+        message.vae_scale_factor = checkpoint.vae_scale_factor
+        message.weights_bytes = checkpoint.weights_bytes
+    return message

@@ -1,0 +1,56 @@
+"""What an operator decides about an orchestrator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+
+from triptych.errors import invalid
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one request may ask for, and how many may be asked at once; extents in pixels."""
+
+    max_width: int = 2048
+    max_height: int = 2048
+    max_pixels: int = 1024 * 1024
+    max_num_inference_steps: int = 200
+    max_num_images_per_prompt: int = 8
+    max_prompt_characters: int = 10_000
+    max_concurrent_requests: int = 16
+    max_queued_requests: int = 64
+
+    def with_changes(self, changes: Sequence[str]) -> Limits:
+        """Applies `name=value` texts; an unknown name or a value below 1 is an InvalidArgumentError."""
+        names = [item.name for item in fields(self)]
+        parsed: dict[str, int] = {}
+        for change in changes:
+            name, _, value = change.partition("=")
+            if name not in names:
+                raise invalid("limit", f"{name!r} is not one of {', '.join(names)}")
+            if not value.isdecimal() or (int(value) < 1 and name != "max_queued_requests"):
+                raise invalid("limit", f"{name} must be a whole number of at least 1, not {value!r}")
+            parsed[name] = int(value)
+        return replace(self, **parsed)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Addresses are host:port; `stages` maps a stage to its replicas' Triton gRPC addresses."""
+
+    listen: str
+    metrics: str | None
+    stages: Mapping[str, Sequence[str]]
+    state_dir: Path
+    checkpoints: Mapping[str, Path] = field(default_factory=dict)
+    engine: str = "onnxruntime"
+    limits: Limits = field(default_factory=Limits)
+    # How long a request waits for a stage that went away, and how often one call is tried.
+    recovery_timeout_s: float = 60.0
+    call_attempts: int = 4
+    # The longest that one call of a stage may take; loading may export a graph first.
+    call_timeout_s: float = 600.0
+    load_timeout_s: float = 1800.0
+    drain_timeout_s: float = 30.0

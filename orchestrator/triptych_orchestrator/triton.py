@@ -1,0 +1,124 @@
+"""One Triton server as the orchestrator sees it: numpy in and out, models loaded by name, failures told apart."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import tritonclient.grpc.aio as aio
+from tritonclient.utils import InferenceServerException
+
+from triptych.contract import ModelSpec
+from triptych.contract.repository import model_config, model_shim
+from triptych.errors import BY_REASON, InvalidArgumentError, TriptychError, UnavailableError
+
+Tensors = dict[str, npt.NDArray[np.generic]]
+
+
+class ReplicaDownError(UnavailableError):
+    """The server does not answer, or stopped answering during the call."""
+
+    reason = "REPLICA_DOWN"
+
+
+class ModelMissingError(UnavailableError):
+    """The server answers but does not hold the model, or the model's process died."""
+
+    reason = "MODEL_MISSING"
+
+
+class ConditioningLostError(TriptychError):
+    """The UNet replica does not hold a conditioning key."""
+
+    reason = "CONDITIONING_LOST"
+
+
+class TritonServer:
+    """A connection to one Triton server; every failure is a TriptychError."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._client = aio.InferenceServerClient(address)
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        await self._client.close()
+
+    async def is_live(self) -> bool:
+        """Whether the server answers within a second; "ready" would mean that no model is just loading."""
+        try:
+            return bool(await self._client.is_server_live(client_timeout=1.0))
+        except InferenceServerException:
+            return False
+
+    async def load_model(self, name: str, spec: ModelSpec, parameters: Mapping[str, str], timeout_s: float) -> None:
+        """Loads a model that needs no folder on the server: its configuration and code travel with the call.
+
+        Triton keeps a loaded model of that name whatever the new parameters are, so it is unloaded first.
+        """
+        try:
+            await self._client.unload_model(name, client_timeout=timeout_s)
+            await self._client.load_model(
+                name,
+                config=json.dumps(model_config(spec, parameters)),
+                files={"file:1/model.py": model_shim(spec).encode()},
+                client_timeout=timeout_s,
+            )
+        except InferenceServerException as error:
+            raise _translated(error, self.address) from error
+
+    async def unload_model(self, name: str, timeout_s: float) -> None:
+        """Unloads a model; no error if it is not there."""
+        try:
+            await self._client.unload_model(name, client_timeout=timeout_s)
+        except InferenceServerException as error:
+            raise _translated(error, self.address) from error
+
+    async def infer(
+        self,
+        model: str,
+        spec: ModelSpec,
+        tensors: Mapping[str, npt.NDArray[np.generic]],
+        request_id: str,
+        timeout_s: float,
+    ) -> Tensors:
+        """Runs one call; outputs as read-only arrays, the batch first."""
+        inputs = []
+        for name, array in tensors.items():
+            tensor = aio.InferInput(name, array.shape, spec.input(name).datatype)
+            tensor.set_data_from_numpy(np.ascontiguousarray(array))
+            inputs.append(tensor)
+        try:
+            result = await self._client.infer(model, inputs, request_id=request_id, client_timeout=timeout_s)
+        except InferenceServerException as error:
+            raise _translated(error, self.address) from error
+        return {output.name: result.as_numpy(output.name) for output in spec.outputs}
+
+
+def _translated(error: InferenceServerException, address: str) -> TriptychError:
+    """Triton's statuses are few and its messages stable, so both are read."""
+    status, message = str(error.status()).removeprefix("StatusCode."), str(error.message())
+    if (carried := _carried(message)) is not None:
+        return carried
+    if "unknown model" in message or "is not healthy" in message or "Stub process" in message:
+        return ModelMissingError(f"{address}: {message}")
+    if status == "NOT_FOUND" and "conditioning" in message:
+        return ConditioningLostError(message)
+    if status in ("UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED", "UNKNOWN"):
+        return ReplicaDownError(f"{address}: {status}: {message}")
+    if status == "INVALID_ARGUMENT":
+        return InvalidArgumentError(message)
+    return TriptychError(f"{address}: {status}: {message}")
+
+
+def _carried(message: str) -> TriptychError | None:
+    """The error that a stage's model put into its message at load."""
+    match = re.search(r'\{"reason".*?\}', message, re.DOTALL)
+    try:
+        fields = json.loads(match[0]) if match else {}
+        return BY_REASON[fields.pop("reason")](fields.pop("message"), **fields)
+    except (KeyError, ValueError, TypeError):
+        return None
