@@ -1,0 +1,111 @@
+"""`triptych checkpoints`: lists, adds, loads, unloads and removes what a server can serve."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from triptych.cli.connection import add_connection_options, connect
+from triptych.sdk import Checkpoint, Client
+
+Action = Callable[[Client, argparse.Namespace], None]
+
+
+def add_parser(subparsers: Any) -> None:
+    """Registers the command and its actions."""
+    parser = subparsers.add_parser(
+        "checkpoints",
+        help="list, add, load, unload and remove checkpoints",
+        description="The checkpoints of a running server. Without an action: list.",
+    )
+    add_connection_options(parser)
+    parser.set_defaults(run=run, action=_list, json=False)
+    actions = parser.add_subparsers(title="actions", metavar="ACTION")
+    listing = _add_action(actions, "list", _list, "show all of them")
+    listing.add_argument("--json", action="store_true", help="a JSON array instead of a table")
+    adding = _add_action(actions, "add", _add, "have the server check a directory and take it under a name")
+    adding.add_argument("name", metavar="NAME")
+    adding.add_argument("path", metavar="PATH", help="a diffusers-format directory that the server can read")
+    adding.add_argument("--engine", metavar="NAME", help="onnxruntime or torch (default: the server's)")
+    adding.add_argument("--load", action="store_true", help="load it at once")
+    for name, action, what in (
+        ("load", _load, "load one into every stage; returns when it can serve"),
+        ("unload", _unload, "free the memory of one in every stage, after its running requests"),
+        ("remove", _remove, "unload one and forget it; its directory stays"),
+    ):
+        _add_action(actions, name, action, what).add_argument("name", metavar="NAME")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs the chosen action."""
+    action: Action = arguments.action
+    with connect(Client, arguments) as client:
+        action(client, arguments)
+    return 0
+
+
+def table(checkpoints: list[Checkpoint]) -> str:
+    """The checkpoints as columns, a failed one's reason below its row."""
+    head = ("NAME", "STATE", "ENGINE", "FAMILY", "SCHEDULER", "SIZE", "WEIGHTS", "PATH")
+    rows = [head, *map(_row, checkpoints)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row, checkpoint in zip(rows, [None, *checkpoints], strict=True):
+        lines.append("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        if checkpoint is not None and checkpoint.error:
+            lines.append(f"  {checkpoint.error}")
+    return "\n".join(lines)
+
+
+def _row(checkpoint: Checkpoint) -> tuple[str, ...]:
+    return (
+        checkpoint.name,
+        checkpoint.state,
+        checkpoint.engine,
+        checkpoint.family,
+        checkpoint.scheduler,
+        f"{checkpoint.default_width}x{checkpoint.default_height}",
+        f"{checkpoint.weights_bytes / 1e6:,.0f} MB",
+        checkpoint.path,
+    )
+
+
+def _add_action(actions: Any, name: str, action: Action, what: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = actions.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
+    add_connection_options(parser, inherited=True)
+    parser.set_defaults(action=action)
+    return parser
+
+
+def _list(client: Client, arguments: argparse.Namespace) -> None:
+    checkpoints = client.checkpoints()
+    if arguments.json:
+        print(json.dumps([asdict(checkpoint) for checkpoint in checkpoints], indent=2))
+    elif checkpoints:
+        print(table(checkpoints))
+    else:
+        print("no checkpoints; add one: triptych checkpoints add NAME PATH")
+
+
+def _add(client: Client, arguments: argparse.Namespace) -> None:
+    _report(client.register_checkpoint(arguments.name, arguments.path, arguments.engine, arguments.load))
+
+
+def _load(client: Client, arguments: argparse.Namespace) -> None:
+    _report(client.load_checkpoint(arguments.name))
+
+
+def _unload(client: Client, arguments: argparse.Namespace) -> None:
+    _report(client.unload_checkpoint(arguments.name))
+
+
+def _remove(client: Client, arguments: argparse.Namespace) -> None:
+    client.unregister_checkpoint(arguments.name)
+    print(f"{arguments.name}: removed")
+
+
+def _report(checkpoint: Checkpoint) -> None:
+    print(f"{checkpoint.name}: {checkpoint.state}")

@@ -1,0 +1,54 @@
+"""The generation parameters as command-line options: diffusers' names in kebab-case.
+
+client.generate(prompt, **parameters(arguments))
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from triptych.sdk import GenerateParameters
+
+_NAMES = (
+    "checkpoint",
+    "negative_prompt",
+    "num_inference_steps",
+    "guidance_scale",
+    "width",
+    "height",
+    "num_images_per_prompt",
+    "seed",
+    "scheduler",
+    "eta",
+)
+
+
+def add_parameter_options(parser: argparse.ArgumentParser) -> None:
+    """Adds an option for each generation parameter but the prompt; the server chooses what is not given."""
+    group = parser.add_argument_group("picture")
+    group.add_argument("--checkpoint", metavar="NAME", help="see `triptych checkpoints` (default: the only one)")
+    group.add_argument("--negative-prompt", metavar="TEXT", help="what the picture should not show")
+    group.add_argument("--num-inference-steps", "--steps", type=int, metavar="N", help="scheduler steps (default: 20)")
+    group.add_argument("--guidance-scale", type=float, metavar="X", help="1 and below: off (default: 7.5)")
+    group.add_argument("--width", type=int, metavar="PIXELS", help="default: the checkpoint's own")
+    group.add_argument("--height", type=int, metavar="PIXELS", help="default: the checkpoint's own")
+    group.add_argument("--num-images-per-prompt", type=int, metavar="N", help="pictures per prompt (default: 1)")
+    group.add_argument(
+        "--seed", type=_seed, metavar="N[,N...]", help="one for all, or one per picture (default: random)"
+    )
+    group.add_argument("--scheduler", metavar="NAME", help="ddim, say (default: the checkpoint's own)")
+    group.add_argument("--eta", type=float, metavar="X", help="DDIM's eta (default: 0)")
+
+
+def parameters(arguments: argparse.Namespace) -> GenerateParameters:
+    """The parameters as the SDK takes them."""
+    given: GenerateParameters = {name: getattr(arguments, name) for name in _NAMES}  # type: ignore[assignment]
+    return given
+
+
+def _seed(text: str) -> int | list[int]:
+    try:
+        seeds = [int(each) for each in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"not an integer, nor several with commas: {text!r}") from None
+    return seeds[0] if len(seeds) == 1 else seeds

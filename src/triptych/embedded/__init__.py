@@ -1,0 +1,87 @@
+"""The embedded stack from Python: servers that live as long as a `with` block.
+
+import triptych
+with triptych.local(checkpoints={"tiny": "path/to/diffusers/dir"}) as client:
+    client.generate("a red circle")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from triptych.embedded.config import StackConfig
+from triptych.embedded.stack import Stack
+
+if TYPE_CHECKING:
+    from triptych.sdk import Client
+
+__all__ = ["LocalStack", "Stack", "StackConfig", "local"]
+
+
+class LocalStack:
+    """A stack and a client of it; `stack` says what runs where."""
+
+    def __init__(self, config: StackConfig) -> None:
+        self.stack = Stack(config)
+        self._client: Client | None = None
+
+    def __enter__(self) -> Client:
+        from triptych.sdk import Client
+
+        self.stack.start()
+        try:
+            self._client = Client(self.stack.address)
+        except BaseException:
+            self.stack.stop()
+            raise
+        return self._client
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if self._client is not None:
+                self._client.close()
+        finally:
+            self.stack.stop()
+
+
+def local(
+    checkpoints: Mapping[str, str | Path] | None = None,
+    *,
+    engine: str = "onnxruntime",
+    host: str = "127.0.0.1",
+    port: int = 0,
+    run_dir: str | Path | None = None,
+    cache_dir: str | Path | None = None,
+    replicas: Mapping[str, int] | None = None,
+    threads: Mapping[str, int] | None = None,
+    limits: Mapping[str, int | float | str] | None = None,
+    startup_timeout_s: float = 300.0,
+) -> LocalStack:
+    """A context manager: starts Triton and the orchestrator, gives a Client, stops everything it started.
+
+    `checkpoints` maps names to diffusers-format directories; without it, the demo checkpoint is served as
+    "demo". StackConfig says what the rest means.
+    """
+    if checkpoints is None:
+        from triptych.demo import checkpoint_path
+
+        checkpoints = {"demo": checkpoint_path()}
+    return LocalStack(
+        StackConfig(
+            checkpoints,
+            engine=engine,
+            host=host,
+            port=port,
+            run_dir=run_dir,
+            cache_dir=cache_dir,
+            replicas=replicas or {},
+            threads=threads or {},
+            limits=limits or {},
+            startup_timeout_s=startup_timeout_s,
+        )
+    )

@@ -1,0 +1,116 @@
+"""The command lines of a stack's servers, and the specification of each of its processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from triptych.embedded.config import STAGES, StackConfig
+from triptych.embedded.ports import free_ports, join, reachable
+from triptych.embedded.probe import ORCHESTRATOR_HEALTHY, TRITON_READY
+from triptych.embedded.process import ProcessSpec
+from triptych.embedded.triton import EXIT_TIMEOUT_S, Triton, find_triton
+
+LOOPBACK = "127.0.0.1"
+DRAIN_S = 30.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The processes of one stack: the orchestrator starts when the stages are ready."""
+
+    stages: list[ProcessSpec]
+    orchestrator: ProcessSpec
+
+
+class Commands:
+    """What is run; a test overrides a method to run something else."""
+
+    def __init__(self) -> None:
+        self._triton: Triton | None = None
+
+    def prepare(self, folder: Path) -> None:
+        """Makes the files that the stages' servers need."""
+        self._triton = find_triton()
+        self._triton.prepare(folder)
+
+    def stage(
+        self, folder: Path, grpc_port: int, metrics_port: int, shm_prefix: str
+    ) -> tuple[tuple[str, ...], Mapping[str, str]]:
+        """Command and environment of one stage's server; the orchestrator tells it what to load."""
+        triton = self._triton or find_triton()
+        command = triton.command(folder, grpc_port, metrics_port, shm_prefix)
+        return command, triton.environment(folder)
+
+    def orchestrator(self) -> tuple[str, ...]:
+        """The orchestrator, without its arguments."""
+        return (sys.executable, "-m", "triptych_orchestrator")
+
+
+def make_plan(config: StackConfig, commands: Commands, run_dir: Path) -> Plan:
+    """Chooses ports and writes down every process; nothing starts yet."""
+    names = [(stage, f"{stage}-{n}") for stage in STAGES for n in range(config.replicas.get(stage, 1))]
+    # One draw for all, so that no port is chosen twice; on the wildcard address it is free on loopback too.
+    ports = iter(free_ports(LOOPBACK, 2 * len(names) + 1))
+    stages = [_stage_spec(config, commands, run_dir, stage, name, next(ports), next(ports)) for stage, name in names]
+    metrics = join(LOOPBACK, next(ports))
+    port = config.port or _free_except(config.host, [*stages], metrics)
+    env = {**os.environ, "TRIPTYCH_STAGE": "orchestrator", "TRIPTYCH_CACHE_DIR": str(config.cache_path)}
+    orchestrator = ProcessSpec(
+        name="orchestrator",
+        command=(
+            *commands.orchestrator(),
+            *("--listen", join(config.host, port), "--metrics", metrics),
+            *(part for (stage, _), spec in zip(names, stages, strict=True) for part in (f"--{stage}", spec.address)),
+            *("--state-dir", str(run_dir / "state"), "--engine", config.engine),
+            *(p for name, path in config.checkpoint_paths().items() for p in ("--checkpoint", f"{name}={path}")),
+            *(part for name, value in config.limits.items() for part in ("--limit", f"{name}={value}")),
+        ),
+        env=env,
+        log_path=run_dir / "orchestrator.log",
+        address=join(reachable(config.host), port),
+        metrics_address=metrics,
+        ready_method=ORCHESTRATOR_HEALTHY,
+        stop_grace_s=DRAIN_S + 5,
+    )
+    return Plan(stages, orchestrator)
+
+
+def _stage_spec(
+    config: StackConfig,
+    commands: Commands,
+    run_dir: Path,
+    stage: str,
+    name: str,
+    port: int,
+    metrics_port: int,
+) -> ProcessSpec:
+    shm_prefix = f"triptych-{uuid.uuid4().hex[:12]}-{name}-"
+    command, env = commands.stage(run_dir / "triton", port, metrics_port, shm_prefix)
+    ours = {"TRIPTYCH_STAGE": stage, "TRIPTYCH_CACHE_DIR": str(config.cache_path)}
+    if stage in config.threads:
+        ours["TRIPTYCH_THREADS"] = str(config.threads[stage])
+    return ProcessSpec(
+        name=name,
+        command=command,
+        env={**env, **ours},
+        log_path=run_dir / f"{name}.log",
+        address=join(LOOPBACK, port),
+        metrics_address=join(LOOPBACK, metrics_port),
+        ready_method=TRITON_READY,
+        stop_grace_s=EXIT_TIMEOUT_S + 5.0,
+        # Triton removes its shared memory on SIGTERM, and could not on SIGKILL.
+        death_signal=signal.SIGTERM,
+        shm_prefix=shm_prefix,
+    )
+
+
+def _free_except(host: str, stages: list[ProcessSpec], metrics: str) -> int:
+    taken = {address.rpartition(":")[2] for spec in stages for address in (spec.address, spec.metrics_address)}
+    taken.add(metrics.rpartition(":")[2])
+    return next(port for port in free_ports(host, len(taken) + 1) if str(port) not in taken)

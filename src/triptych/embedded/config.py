@@ -1,0 +1,72 @@
+"""What a local stack is to be: checkpoints, addresses, folders and sizes, checked before anything starts."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from triptych.errors import invalid
+
+STAGES = ("encoder", "unet", "vae")
+ENGINES = ("onnxruntime", "torch", "tensorrt")
+CHECKPOINT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+LIMIT_NAME = re.compile(r"[a-z][a-z0-9_]*")
+MOST_REPLICAS = 64
+
+
+@dataclass(frozen=True)
+class StackConfig:
+    """The settings of one stack; `validate` is called by whoever starts it."""
+
+    checkpoints: Mapping[str, str | Path]  # name -> diffusers-format directory
+    engine: str = "onnxruntime"
+    host: str = "127.0.0.1"  # of the orchestrator's API; stages and metrics stay on loopback
+    port: int = 0  # 0: a free one
+    run_dir: str | Path | None = None  # logs and state; None: a fresh one, removed after a clean stop
+    cache_dir: str | Path | None = None  # engine artifacts; None: TRIPTYCH_CACHE_DIR or ~/.cache/triptych
+    replicas: Mapping[str, int] = field(default_factory=dict)  # stage -> how many servers, default 1
+    threads: Mapping[str, int] = field(default_factory=dict)  # stage -> cores, default: the engine's choice
+    limits: Mapping[str, int | float | str] = field(default_factory=dict)  # the orchestrator's
+    startup_timeout_s: float = 300.0
+
+    @property
+    def cache_path(self) -> Path:
+        """The folder of engine artifacts, shared by all stacks of this user."""
+        chosen = self.cache_dir or os.environ.get("TRIPTYCH_CACHE_DIR") or Path.home() / ".cache/triptych"
+        return Path(chosen).expanduser().absolute()
+
+    def checkpoint_paths(self) -> dict[str, Path]:
+        """Absolute paths, for the servers need not share this process's directory."""
+        return {name: Path(path).expanduser().absolute() for name, path in self.checkpoints.items()}
+
+    def validate(self) -> None:
+        """InvalidArgumentError about the first field that is wrong."""
+        for name, path in self.checkpoint_paths().items():
+            if not CHECKPOINT_NAME.fullmatch(name):
+                raise invalid("checkpoints", f"the name {name!r} does not match {CHECKPOINT_NAME.pattern}")
+            if not path.is_dir():
+                raise invalid("checkpoints", f"{name}: {path} is not a directory")
+        if self.engine not in ENGINES:
+            raise invalid("engine", f"{self.engine!r} is none of {', '.join(ENGINES)}")
+        if not self.host:
+            raise invalid("host", "is empty; 0.0.0.0 is every interface, 127.0.0.1 this machine only")
+        if not 0 <= self.port <= 65_535:
+            raise invalid("port", f"{self.port} is not within 0..65535")
+        if not self.startup_timeout_s > 0:
+            raise invalid("startup_timeout_s", f"{self.startup_timeout_s} is not above 0")
+        _check_stages("replicas", self.replicas, MOST_REPLICAS)
+        _check_stages("threads", self.threads, 4_096)
+        for name in self.limits:
+            if not LIMIT_NAME.fullmatch(name):
+                raise invalid("limits", f"the name {name!r} does not match {LIMIT_NAME.pattern}")
+
+
+def _check_stages(field_name: str, values: Mapping[str, int], most: int) -> None:
+    for stage, value in values.items():
+        if stage not in STAGES:
+            raise invalid(field_name, f"{stage!r} is none of the stages {', '.join(STAGES)}")
+        if not 1 <= value <= most:
+            raise invalid(field_name, f"{stage}: {value} is not within 1..{most}")

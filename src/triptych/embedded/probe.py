@@ -1,0 +1,26 @@
+"""Readiness probes over gRPC."""
+
+from __future__ import annotations
+
+import grpc
+
+TRITON_READY = "/inference.GRPCInferenceService/ServerReady"
+ORCHESTRATOR_HEALTHY = "/grpc.health.v1.Health/Check"
+
+PROBE_TIMEOUT_S = 2.0
+# A server on this machine is asked directly, proxy or not, and without the back-off of an earlier refusal.
+OPTIONS = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
+
+# KServe's ServerReadyResponse{ready = true} and HealthCheckResponse{status = SERVING}: field 1 is 1 in both.
+# An empty request is ServerReadyRequest{} and HealthCheckRequest{service = ""}. No client library is needed.
+YES = b"\x08\x01"
+
+
+def is_ready(address: str, method: str) -> bool:
+    """Whether the server answers yes; False while it does not listen or answers anything else."""
+    with grpc.insecure_channel(address, options=OPTIONS) as channel:
+        call = channel.unary_unary(method)
+        try:
+            return bool(call(b"", timeout=PROBE_TIMEOUT_S) == YES)
+        except grpc.RpcError:
+            return False

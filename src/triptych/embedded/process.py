@@ -1,0 +1,136 @@
+"""One supervised child process, in a session of its own, stopped together with all its descendants.
+
+process = Process(ProcessSpec("unet-0", ("tritonserver", ...), env, log_path, address))
+process.start(); process.exited(); process.stop()
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+SHIM = Path(__file__).parent / "shim.py"
+TICK_S = 0.05
+GROUP_KILL_BOUND_S = 5.0
+
+
+@dataclass(frozen=True)
+class ProcessSpec:
+    """What to run, and all that the supervisor must know about it."""
+
+    name: str
+    command: tuple[str, ...]
+    env: Mapping[str, str]
+    log_path: Path
+    address: str
+    metrics_address: str = ""
+    ready_method: str = ""  # the gRPC method of its readiness probe
+    stop_grace_s: float = 15.0  # from SIGTERM to SIGKILL
+    death_signal: int = signal.SIGKILL  # sent by the kernel when the supervisor dies
+    shm_prefix: str = ""  # of the /dev/shm regions that it owns
+
+
+class Process:
+    """A child that leads its own process group; the thread that starts it must outlive it (see shim.py)."""
+
+    def __init__(self, spec: ProcessSpec) -> None:
+        self.spec = spec
+        self.started_at_s = 0.0
+        self._popen: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, None unless it was started and not yet finished."""
+        return self._popen.pid if self._popen else None
+
+    def start(self) -> None:
+        """Runs the command; its stdout and stderr are appended to the log file."""
+        tie = (sys.executable, "-I", "-S", str(SHIM), str(os.getpid()), str(int(self.spec.death_signal)))
+        with self.spec.log_path.open("ab") as log:
+            self._popen = subprocess.Popen(
+                (*tie, *self.spec.command),
+                env={**self.spec.env, "PYTHONUNBUFFERED": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.started_at_s = time.monotonic()
+
+    def exited(self) -> bool:
+        """Whether the leader has ended; it stays a zombie, so that its pid still names this group alone."""
+        if self._popen is None:
+            return True
+        try:
+            flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
+            return os.waitid(os.P_PID, self._popen.pid, flags) is not None
+        except ChildProcessError:  # the host program reaps all children, or ignores SIGCHLD
+            return True
+
+    def terminate(self) -> None:
+        """Asks the leader to stop; its descendants are its own to stop, until `finish`."""
+        if self._popen and not self.exited():
+            os.kill(self._popen.pid, signal.SIGTERM)
+
+    def finish(self) -> int:
+        """Kills what is left of the group, reaps the leader, and gives its exit code (-N for signal N)."""
+        if self._popen is None:
+            return 0
+        kill_group(self._popen.pid)
+        code = self._popen.wait()
+        self._popen = None
+        return code
+
+    def stop(self) -> None:
+        """SIGTERM, the grace period, SIGKILL to the group; returns when nothing of it is left."""
+        stop_all([self])
+
+
+def stop_all(processes: Sequence[Process], hurry: Callable[[], bool] = lambda: False) -> None:
+    """Stops several processes at once; `hurry` turning true ends the grace period."""
+    for process in processes:
+        process.terminate()
+    started_s = time.monotonic()
+    for process in processes:
+        deadline_s = started_s + process.spec.stop_grace_s
+        while not process.exited() and time.monotonic() < deadline_s and not hurry():
+            time.sleep(TICK_S)
+        process.finish()
+
+
+def group_members(group: int) -> list[int]:
+    """The pids of a process group that still run (zombies do not)."""
+    members = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, member_of = stat.read_text(errors="replace").rpartition(")")[2].split()[:3]
+        except (OSError, ValueError):  # it ended while we looked
+            continue
+        if member_of == str(group) and state not in "ZX":
+            members.append(int(stat.parent.name))
+    return members
+
+
+def kill_group(group: int) -> None:
+    """SIGKILL until no member runs; bounded, for one in uninterruptible sleep cannot be killed."""
+    deadline_s = time.monotonic() + GROUP_KILL_BOUND_S
+    while group_members(group) and time.monotonic() < deadline_s:
+        try:
+            os.killpg(group, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        time.sleep(0.01)
+
+
+def log_tail(path: Path, lines: int = 20, tail_bytes: int = 16_384) -> str:
+    """The last lines of a log file."""
+    with path.open("rb") as log:
+        log.seek(max(0, log.seek(0, os.SEEK_END) - tail_bytes))
+        text = log.read().decode(errors="replace")
+    return "\n".join(text.splitlines()[-lines:])

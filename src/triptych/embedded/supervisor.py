@@ -1,0 +1,137 @@
+"""Keeps a set of processes running: waits until they are ready, and starts again what dies."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from triptych.errors import CancelledError, DeadlineExceededError, UnavailableError
+from triptych.embedded.backoff import Backoff
+from triptych.embedded.ports import obstacle
+from triptych.embedded.probe import is_ready
+from triptych.embedded.process import TICK_S, Process, ProcessSpec, log_tail, stop_all
+from triptych.embedded.shm import remove_regions
+
+logger = logging.getLogger(__name__)
+
+
+class StartError(UnavailableError):
+    """A process of the stack ended while it started; the message holds the end of its log."""
+
+
+class PortTakenError(StartError):
+    """It ended because another process has its port."""
+
+
+@dataclass(frozen=True)
+class ProcessStatus:
+    """One row of what runs where."""
+
+    name: str
+    pid: int | None  # None while it waits for its restart
+    address: str
+    metrics_address: str
+    log_path: str
+    restarts: int
+
+
+@dataclass
+class _Supervised:
+    process: Process
+    backoff: Backoff = field(default_factory=Backoff)
+    restarts: int = 0
+    restart_at_s: float | None = None
+
+    def status(self) -> ProcessStatus:
+        spec = self.process.spec
+        log_path = str(spec.log_path)
+        return ProcessStatus(spec.name, self.process.pid, spec.address, spec.metrics_address, log_path, self.restarts)
+
+
+class Supervisor:
+    """Used, but for `statuses`, by one thread, which must outlive the processes (see shim.py)."""
+
+    def __init__(self, stopping: Callable[[], bool], hurry: Callable[[], bool]) -> None:
+        self._stopping = stopping
+        self._hurry = hurry
+        self._supervised: list[_Supervised] = []
+
+    def statuses(self) -> list[ProcessStatus]:
+        """A snapshot, in the order of starting."""
+        return [one.status() for one in list(self._supervised)]
+
+    def start(self, specs: Sequence[ProcessSpec], deadline_s: float) -> None:
+        """Starts processes and returns when all are ready; a StartError when one dies instead."""
+        started = [_Supervised(Process(spec)) for spec in specs]
+        self._supervised += started
+        for one in started:
+            one.process.start()
+        waiting = started
+        while waiting:
+            # Those that are ready are watched too: one may die while another still loads.
+            for one in self._supervised:
+                if one.process.exited():
+                    raise _start_error(one.process)
+            self._check_waiting([one.process.spec.name for one in waiting], deadline_s)
+            waiting = [one for one in waiting if not _ready(one.process)]
+            time.sleep(TICK_S)
+
+    def _check_waiting(self, names: list[str], deadline_s: float) -> None:
+        if self._stopping():
+            raise CancelledError("the stack was stopped while it started")
+        if time.monotonic() > deadline_s:
+            raise DeadlineExceededError(f"not ready in time: {', '.join(names)}")
+
+    def tick(self) -> None:
+        """Looks after every process once."""
+        now_s = time.monotonic()
+        for one in self._supervised:
+            if one.restart_at_s is None and one.process.exited():
+                self._bury(one, now_s)
+            elif one.restart_at_s is not None and now_s >= one.restart_at_s:
+                self._restart(one, now_s)
+
+    def _bury(self, one: _Supervised, now_s: float) -> None:
+        spec = one.process.spec
+        code = one.process.finish()
+        remove_regions(spec.shm_prefix)
+        delay_s = one.backoff.delay_s(now_s - one.process.started_at_s)
+        one.restart_at_s = now_s + delay_s
+        logger.warning("%s ended (exit code %d); restart in %.1f s; log: %s", spec.name, code, delay_s, spec.log_path)
+
+    def _restart(self, one: _Supervised, now_s: float) -> None:
+        one.restarts += 1
+        try:
+            one.process.start()
+            one.restart_at_s = None
+            logger.info("%s runs again", one.process.spec.name)
+        except OSError as error:  # out of memory, processes or disk, say: later it may work
+            one.restart_at_s = now_s + one.backoff.delay_s(0)
+            logger.warning("%s cannot be restarted now: %s", one.process.spec.name, error)
+
+    def stop(self) -> None:
+        """Stops the last started first, so that the orchestrator drains while its stages still serve."""
+        processes = [one.process for one in self._supervised]
+        stop_all(processes[-1:], self._hurry)
+        stop_all(processes[:-1], self._hurry)
+        for process in processes:
+            remove_regions(process.spec.shm_prefix)
+        self._supervised = []
+
+
+def _ready(process: Process) -> bool:
+    return is_ready(process.spec.address, process.spec.ready_method)
+
+
+def _start_error(process: Process) -> StartError:
+    spec = process.spec
+    code = process.finish()
+    for address in (spec.address, spec.metrics_address):
+        host, _, port = address.rpartition(":")
+        if port and (reason := obstacle(host.strip("[]"), int(port))):
+            return PortTakenError(f"{spec.name} {reason}", process=spec.name)
+    tail = log_tail(spec.log_path)
+    message = f"{spec.name} ended while it started (exit code {code}); the end of {spec.log_path}:\n{tail}"
+    return StartError(message, process=spec.name)

@@ -1,0 +1,23 @@
+"""The Python client of `triptych.v1`, sync and asyncio: one pure codec, two thin transports."""
+
+from triptych.sdk.aio import AsyncClient
+from triptych.sdk.catalog import Checkpoint, Limits, Replica, ServerInfo
+from triptych.sdk.client import Client
+from triptych.sdk.events import Event, Queued, Result, StageTiming, Step, Timings
+from triptych.sdk.parameters import GenerateParameters
+
+__all__ = [
+    "AsyncClient",
+    "Checkpoint",
+    "Client",
+    "Event",
+    "GenerateParameters",
+    "Limits",
+    "Queued",
+    "Replica",
+    "Result",
+    "ServerInfo",
+    "StageTiming",
+    "Step",
+    "Timings",
+]

@@ -1,0 +1,155 @@
+"""The asyncio client; the methods are those of `triptych.Client`, awaited.
+
+async with triptych.AsyncClient("127.0.0.1:50051") as client:
+    result = await client.generate("a red circle", seed=7)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
+from types import TracebackType
+from typing import Any, Self, Unpack
+
+import grpc
+import grpc.aio
+
+from triptych.errors import CancelledError, DeadlineExceededError, UnavailableError
+from triptych.sdk import calls
+from triptych.sdk.catalog import Checkpoint, ServerInfo
+from triptych.sdk.channel import DEFAULT_ADDRESS, Connection
+from triptych.sdk.events import Event, Result, require_result
+from triptych.sdk.parameters import GenerateParameters, build_request
+from triptych.sdk.readiness import POLL_INTERVAL_S, Readiness
+
+
+class AsyncClient:
+    """As `triptych.Client`, same arguments; belongs to the event loop of its first call."""
+
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        credentials: grpc.ChannelCredentials | None = None,
+        timeout_s: float | None = None,
+        options: Sequence[tuple[str, Any]] = (),
+    ) -> None:
+        self._connection = Connection(grpc.aio, address, credentials, timeout_s, options)
+
+    @property
+    def address(self) -> str:
+        """Where the server is."""
+        return self._connection.address
+
+    async def generate(
+        self, prompt: str, *, timeout_s: float | None = None, **parameters: Unpack[GenerateParameters]
+    ) -> Result:
+        """Makes pictures; see `Client.generate`."""
+        last: Event | None = None
+        async with aclosing(self.stream(prompt, timeout_s=timeout_s, **parameters)) as events:
+            async for event in events:
+                last = event
+        return require_result(last)
+
+    def stream(
+        self, prompt: str, *, timeout_s: float | None = None, **parameters: Unpack[GenerateParameters]
+    ) -> AsyncGenerator[Event, None]:
+        """Yields every event; see `Client.stream`.
+
+        Leaving the loop early? Wrap the generator in `contextlib.aclosing`: the work is cancelled at once.
+        """
+        return self._events(calls.generate(build_request(prompt, **parameters)), timeout_s)
+
+    async def cancel(self, request_id: str, *, timeout_s: float | None = None) -> None:
+        """Stops a running request; see `Client.cancel`."""
+        await self._run(calls.cancel(request_id), timeout_s)
+
+    async def checkpoints(self, *, timeout_s: float | None = None) -> list[Checkpoint]:
+        """The checkpoints that the server knows."""
+        return await self._run(calls.list_checkpoints(), timeout_s)
+
+    async def register_checkpoint(
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        engine: str | None = None,
+        load: bool = False,
+        *,
+        timeout_s: float | None = None,
+    ) -> Checkpoint:
+        """Takes a directory under a name; see `Client.register_checkpoint`."""
+        return await self._run(calls.register_checkpoint(name, path, engine, load), timeout_s)
+
+    async def unregister_checkpoint(self, name: str, *, timeout_s: float | None = None) -> None:
+        """Unloads and forgets a checkpoint."""
+        await self._run(calls.unregister_checkpoint(name), timeout_s)
+
+    async def load_checkpoint(self, name: str, *, timeout_s: float | None = None) -> Checkpoint:
+        """Loads a checkpoint in every stage."""
+        return await self._run(calls.load_checkpoint(name), timeout_s)
+
+    async def unload_checkpoint(self, name: str, *, timeout_s: float | None = None) -> Checkpoint:
+        """Frees a checkpoint's memory in every stage."""
+        return await self._run(calls.unload_checkpoint(name), timeout_s)
+
+    async def server_info(self, *, timeout_s: float | None = None) -> ServerInfo:
+        """The server's version, schedulers, engines, limits and stage replicas."""
+        return await self._run(calls.server_info(), timeout_s)
+
+    async def wait_ready(self, timeout_s: float = 60.0) -> ServerInfo:
+        """Waits until the server can serve; see `Client.wait_ready`."""
+        readiness = Readiness(self.address, timeout_s)
+        while True:
+            left_s = readiness.left_s()
+            try:
+                info = await self.server_info(timeout_s=left_s)
+                if readiness.accepts(info):
+                    return info
+            except (DeadlineExceededError, UnavailableError) as error:
+                readiness.missed(error)
+            await asyncio.sleep(POLL_INTERVAL_S)
+
+    async def close(self) -> None:
+        """Closes the connection and cancels what still runs on it; more than once is fine."""
+        channel = self._connection.retire()
+        if channel is not None:
+            await channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _run(self, call: calls.Call[calls.Value], timeout_s: float | None) -> calls.Value:
+        method = call.method(self._connection.channel())
+        with self._translated_errors():
+            return call.decode(await method(call.request, timeout=self._connection.deadline_s(timeout_s)))
+
+    async def _events(self, call: calls.Call[Event | None], timeout_s: float | None) -> AsyncGenerator[Event, None]:
+        method = call.method(self._connection.channel())
+        responses = method(call.request, timeout=self._connection.deadline_s(timeout_s))
+        try:
+            with self._translated_errors():
+                async for response in responses:
+                    event = call.decode(response)
+                    if event is not None:
+                        yield event
+        finally:
+            responses.cancel()
+
+    @contextmanager
+    def _translated_errors(self) -> Iterator[None]:
+        """As the connection's; besides, grpc.aio tells of a closed channel as of a cancelled task."""
+        try:
+            with self._connection.translated_errors():
+                yield
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if self._connection.is_closed and not (task and task.cancelling()):
+                raise CancelledError("the client was closed during the call") from error
+            raise

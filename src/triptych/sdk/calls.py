@@ -1,0 +1,95 @@
+"""Every call of the API as a value: method, request, and how the response decodes; the transports run them.
+
+call = register_checkpoint("tiny", "/models/tiny")
+call.decode(call.method(channel)(call.request))
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import grpc
+
+from triptych.sdk.catalog import Checkpoint, ServerInfo, decode_checkpoint, decode_server_info
+from triptych.sdk.events import Event, decode_event
+from triptych.v1 import checkpoints_pb2 as checkpoints
+from triptych.v1 import generation_pb2 as generation
+from triptych.v1 import system_pb2 as system
+from triptych.v1.checkpoints_pb2_grpc import CheckpointServiceStub
+from triptych.v1.generation_pb2_grpc import GenerationServiceStub
+from triptych.v1.system_pb2_grpc import SystemServiceStub
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Call(Generic[Value]):
+    """One call; `method` takes a channel, sync or asyncio, and gives the callable."""
+
+    method: Callable[[grpc.Channel], Any]
+    request: Any
+    decode: Callable[[Any], Value]
+
+
+def generate(request: generation.GenerateRequest) -> Call[Event | None]:
+    """The streaming call; `decode` is for each of its responses."""
+    return Call(lambda channel: GenerationServiceStub(channel).Generate, request, decode_event)
+
+
+def cancel(request_id: str) -> Call[None]:
+    """Stops a running request."""
+    request = generation.CancelRequest(request_id=request_id)
+    return Call(lambda channel: GenerationServiceStub(channel).Cancel, request, _nothing)
+
+
+def list_checkpoints() -> Call[list[Checkpoint]]:
+    """All checkpoints."""
+    return Call(
+        lambda channel: CheckpointServiceStub(channel).ListCheckpoints,
+        checkpoints.ListCheckpointsRequest(),
+        lambda response: [decode_checkpoint(each) for each in response.checkpoints],
+    )
+
+
+def register_checkpoint(name: str, path: str | os.PathLike[str], engine: str | None, load: bool) -> Call[Checkpoint]:
+    """Takes a directory under a name; a relative path that exists here is sent as absolute."""
+    request = checkpoints.RegisterCheckpointRequest(name=name, path=_server_path(path), engine=engine or "", load=load)
+    return Call(lambda channel: CheckpointServiceStub(channel).RegisterCheckpoint, request, decode_checkpoint)
+
+
+def unregister_checkpoint(name: str) -> Call[None]:
+    """Unloads and forgets."""
+    request = checkpoints.UnregisterCheckpointRequest(name=name)
+    return Call(lambda channel: CheckpointServiceStub(channel).UnregisterCheckpoint, request, _nothing)
+
+
+def load_checkpoint(name: str) -> Call[Checkpoint]:
+    """Loads in all stages."""
+    request = checkpoints.LoadCheckpointRequest(name=name)
+    return Call(lambda channel: CheckpointServiceStub(channel).LoadCheckpoint, request, decode_checkpoint)
+
+
+def unload_checkpoint(name: str) -> Call[Checkpoint]:
+    """Frees the memory of all stages."""
+    request = checkpoints.UnloadCheckpointRequest(name=name)
+    return Call(lambda channel: CheckpointServiceStub(channel).UnloadCheckpoint, request, decode_checkpoint)
+
+
+def server_info() -> Call[ServerInfo]:
+    """What the server is and can do."""
+    request = system.GetServerInfoRequest()
+    return Call(lambda channel: SystemServiceStub(channel).GetServerInfo, request, decode_server_info)
+
+
+def _nothing(response: Any) -> None:
+    """An empty response decodes to None."""
+
+
+def _server_path(path: str | os.PathLike[str]) -> str:
+    """The server's working directory is not the caller's: what is relative to ours is sent as absolute."""
+    local = Path(path).expanduser()
+    return str(local.absolute()) if local.exists() else os.fspath(path)

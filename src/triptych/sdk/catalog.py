@@ -1,0 +1,82 @@
+"""What a server has and is: its checkpoints, limits and stage replicas, decoded from `triptych.v1`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from triptych.sdk.plain import plain
+from triptych.v1 import checkpoints_pb2
+
+_STATE_PREFIX = "CHECKPOINT_STATE_"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that the server knows. Sizes in pixels."""
+
+    name: str
+    path: str
+    state: str
+    """"registered", "loading", "loaded", "unloading" or "failed"."""
+    error: str
+    """Why the last load failed; else empty."""
+    engine: str
+    family: str
+    scheduler: str
+    default_width: int
+    default_height: int
+    vae_scale_factor: int
+    weights_bytes: int
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the operator allows one request, and all of them together."""
+
+    max_width: int
+    max_height: int
+    max_pixels: int
+    max_num_inference_steps: int
+    max_num_images_per_prompt: int
+    max_prompt_characters: int
+    max_concurrent_requests: int
+    max_queued_requests: int
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One Triton Inference Server of one stage ("encoder", "unet" or "vae")."""
+
+    name: str
+    stage: str
+    address: str
+    ready: bool
+    models: list[str]
+
+
+@dataclass(frozen=True)
+class ServerInfo:
+    """What the server is and can do."""
+
+    version: str
+    schedulers: list[str]
+    engines: list[str]
+    limits: Limits
+    replicas: list[Replica]
+
+
+def decode_checkpoint(message: Any) -> Checkpoint:
+    """From a triptych.v1.Checkpoint."""
+    return plain(Checkpoint, message, state=_state_name(message.state))
+
+
+def decode_server_info(message: Any) -> ServerInfo:
+    """From a triptych.v1.ServerInfo."""
+    replicas = [plain(Replica, replica) for replica in message.replicas]
+    return plain(ServerInfo, message, limits=plain(Limits, message.limits), replicas=replicas)
+
+
+def _state_name(value: int) -> str:
+    by_number = checkpoints_pb2.CheckpointState.DESCRIPTOR.values_by_number
+    return by_number[value].name.removeprefix(_STATE_PREFIX).lower() if value in by_number else "unknown"

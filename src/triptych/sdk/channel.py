@@ -1,0 +1,100 @@
+"""The channel to an orchestrator, alike for the sync and the asyncio transport: options, deadline, errors."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+
+from triptych.errors import FailedPreconditionError
+from triptych.wire.status import from_rpc_error
+
+DEFAULT_ADDRESS = "127.0.0.1:50051"
+RECEIVE_LIMIT_BYTES = 256 * 2**20
+
+OPTIONS: tuple[tuple[str, Any], ...] = (
+    ("grpc.max_receive_message_length", RECEIVE_LIMIT_BYTES),
+    # A server that was not told otherwise hangs up on pings more frequent than every 5 minutes.
+    ("grpc.keepalive_time_ms", 310_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    # gRPC's own are 1 s and 120 s: too slow for a server that is just starting.
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.min_reconnect_backoff_ms", 1_000),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+)
+
+
+class Connection:
+    """A channel that opens on first use (asyncio's needs its running loop) and stays closed once closed.
+
+    Args:
+        transport: the module `grpc` or `grpc.aio`.
+        address: "host:port", or any gRPC target.
+        credentials: TLS; None for plain text.
+        timeout_s: deadline of every call that names none; None for no deadline.
+        options: gRPC channel arguments on top of `OPTIONS`.
+    """
+
+    def __init__(
+        self,
+        transport: Any,
+        address: str,
+        credentials: grpc.ChannelCredentials | None,
+        timeout_s: float | None,
+        options: Sequence[tuple[str, Any]],
+    ) -> None:
+        self.address = address
+        self.timeout_s = timeout_s
+        self._transport = transport
+        self._credentials = credentials
+        self._options = [*OPTIONS, *_proxy_option(address), *options]
+        self._channel: Any = None
+        self.is_closed = False
+        self._lock = threading.Lock()
+
+    def channel(self) -> Any:
+        """The open channel.
+
+        Raises:
+            FailedPreconditionError: the client was closed.
+        """
+        with self._lock:
+            if self.is_closed:
+                raise FailedPreconditionError("the client is closed; make a new one")
+            if self._channel is None:
+                self._channel = self._open()
+            return self._channel
+
+    def retire(self) -> Any:
+        """Marks the connection closed; the channel that is left to close, or None."""
+        with self._lock:
+            self.is_closed = True
+            channel, self._channel = self._channel, None
+            return channel
+
+    def deadline_s(self, timeout_s: float | None) -> float | None:
+        """The seconds a call may take: its own `timeout_s`, else the client's."""
+        return self.timeout_s if timeout_s is None else timeout_s
+
+    @contextmanager
+    def translated_errors(self) -> Iterator[None]:
+        """Turns every RpcError of its body into the TriptychError that it stands for."""
+        try:
+            yield
+        except grpc.RpcError as error:
+            raise from_rpc_error(error, self.address) from error
+
+    def _open(self) -> Any:
+        if self._credentials is None:
+            return self._transport.insecure_channel(self.address, options=self._options)
+        return self._transport.secure_channel(self.address, self._credentials, options=self._options)
+
+
+def _proxy_option(address: str) -> list[tuple[str, Any]]:
+    """Loopback without `http_proxy`, which gRPC would use unless `no_proxy` says otherwise."""
+    host = address.rpartition(":")[0].strip("[]")
+    is_loopback = host in ("localhost", "::1") or host.startswith("127.")
+    return [("grpc.enable_http_proxy", 0)] if is_loopback else []

@@ -1,0 +1,167 @@
+"""The sync client.
+
+with triptych.Client("127.0.0.1:50051") as client:
+    client.generate("a red circle", seed=7).images[0].save("out.png")
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Generator, Sequence
+from types import TracebackType
+from typing import Any, Self, Unpack
+
+import grpc
+
+from triptych.errors import DeadlineExceededError, UnavailableError
+from triptych.sdk import calls
+from triptych.sdk.catalog import Checkpoint, ServerInfo
+from triptych.sdk.channel import DEFAULT_ADDRESS, Connection
+from triptych.sdk.events import Event, Result, require_result
+from triptych.sdk.parameters import GenerateParameters, build_request
+from triptych.sdk.readiness import POLL_INTERVAL_S, Readiness
+
+
+class Client:
+    """A client of one orchestrator; may be shared by threads. Failures are raised as `triptych.errors`.
+
+    Args:
+        address: "host:port", or any gRPC target.
+        credentials: TLS, from `grpc.ssl_channel_credentials()`, say; None for plain text.
+        timeout_s: seconds that a call may take unless it names its own `timeout_s`; None for no limit.
+        options: gRPC channel arguments on top of the client's own.
+    """
+
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        credentials: grpc.ChannelCredentials | None = None,
+        timeout_s: float | None = None,
+        options: Sequence[tuple[str, Any]] = (),
+    ) -> None:
+        self._connection = Connection(grpc, address, credentials, timeout_s, options)
+
+    @property
+    def address(self) -> str:
+        """Where the server is."""
+        return self._connection.address
+
+    def generate(
+        self, prompt: str, *, timeout_s: float | None = None, **parameters: Unpack[GenerateParameters]
+    ) -> Result:
+        """Makes pictures and waits for them.
+
+        Args:
+            prompt: what the picture shows.
+            timeout_s: seconds, for this request.
+            parameters: `checkpoint`, `negative_prompt`, `num_inference_steps`, `guidance_scale`, `width`,
+                `height`, `num_images_per_prompt`, `seed`, `scheduler`, `eta`, `preview_every_steps`,
+                `request_id`; GenerateParameters says what each means.
+
+        Raises:
+            InvalidArgumentError: the server refused a value; `metadata["field"]` names it.
+            TriptychError: any other failure, by its class in `triptych.errors`.
+        """
+        last: Event | None = None
+        for event in self.stream(prompt, timeout_s=timeout_s, **parameters):
+            last = event
+        return require_result(last)
+
+    def stream(
+        self, prompt: str, *, timeout_s: float | None = None, **parameters: Unpack[GenerateParameters]
+    ) -> Generator[Event, None, None]:
+        """As `generate`, but yields every event: Queued, Step by Step, Result.
+
+        The request starts with the first `next()`; closing the generator, or dropping it, cancels the work.
+        """
+        return self._events(calls.generate(build_request(prompt, **parameters)), timeout_s)
+
+    def cancel(self, request_id: str, *, timeout_s: float | None = None) -> None:
+        """Stops a running request from anywhere; NotFoundError if none of that id is running."""
+        self._run(calls.cancel(request_id), timeout_s)
+
+    def checkpoints(self, *, timeout_s: float | None = None) -> list[Checkpoint]:
+        """The checkpoints that the server knows."""
+        return self._run(calls.list_checkpoints(), timeout_s)
+
+    def register_checkpoint(
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        engine: str | None = None,
+        load: bool = False,
+        *,
+        timeout_s: float | None = None,
+    ) -> Checkpoint:
+        """Has the server check a diffusers-format directory and take it under a name.
+
+        Args:
+            name: what `generate(checkpoint=...)` will call it.
+            path: a directory that the server and its stages can read.
+            engine: "torch" or "onnxruntime"; None for the server's default.
+            load: load it at once as well.
+            timeout_s: seconds, for this call.
+        """
+        return self._run(calls.register_checkpoint(name, path, engine, load), timeout_s)
+
+    def unregister_checkpoint(self, name: str, *, timeout_s: float | None = None) -> None:
+        """Has the server unload and forget a checkpoint; its directory stays."""
+        self._run(calls.unregister_checkpoint(name), timeout_s)
+
+    def load_checkpoint(self, name: str, *, timeout_s: float | None = None) -> Checkpoint:
+        """Loads a checkpoint in every stage; returns when it can serve. `generate` would do it by itself."""
+        return self._run(calls.load_checkpoint(name), timeout_s)
+
+    def unload_checkpoint(self, name: str, *, timeout_s: float | None = None) -> Checkpoint:
+        """Lets running requests finish, then frees the checkpoint's memory in every stage."""
+        return self._run(calls.unload_checkpoint(name), timeout_s)
+
+    def server_info(self, *, timeout_s: float | None = None) -> ServerInfo:
+        """The server's version, schedulers, engines, limits and stage replicas."""
+        return self._run(calls.server_info(), timeout_s)
+
+    def wait_ready(self, timeout_s: float = 60.0) -> ServerInfo:
+        """Waits until the server answers and each stage has a ready replica, else raises UnavailableError."""
+        readiness = Readiness(self.address, timeout_s)
+        while True:
+            left_s = readiness.left_s()
+            try:
+                info = self.server_info(timeout_s=left_s)
+                if readiness.accepts(info):
+                    return info
+            except (DeadlineExceededError, UnavailableError) as error:
+                readiness.missed(error)
+            time.sleep(POLL_INTERVAL_S)
+
+    def close(self) -> None:
+        """Closes the connection and cancels what still runs on it; more than once is fine."""
+        channel = self._connection.retire()
+        if channel is not None:
+            channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _run(self, call: calls.Call[calls.Value], timeout_s: float | None) -> calls.Value:
+        method = call.method(self._connection.channel())
+        with self._connection.translated_errors():
+            return call.decode(method(call.request, timeout=self._connection.deadline_s(timeout_s)))
+
+    def _events(self, call: calls.Call[Event | None], timeout_s: float | None) -> Generator[Event, None, None]:
+        method = call.method(self._connection.channel())
+        responses = method(call.request, timeout=self._connection.deadline_s(timeout_s))
+        try:
+            with self._connection.translated_errors():
+                for response in responses:
+                    event = call.decode(response)
+                    if event is not None:
+                        yield event
+        finally:
+            responses.cancel()

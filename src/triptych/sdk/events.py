@@ -1,0 +1,123 @@
+"""What a generation tells while it runs: Queued, then a Step per scheduler step, then the Result.
+
+for event in client.stream("a red circle"):
+    if isinstance(event, Step): print(event.step, event.total)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Any, TypeAlias
+
+from PIL import Image
+
+from triptych.errors import TriptychError
+from triptych.sdk.plain import plain
+
+
+@dataclass(frozen=True)
+class Queued:
+    """The request was understood; the fields show what the server filled in. Sizes in pixels."""
+
+    request_id: str
+    checkpoint: str
+    scheduler: str
+    num_inference_steps: int
+    width: int
+    height: int
+    seeds: list[int]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One scheduler step is done: `step` of `total`, 1-based."""
+
+    step: int
+    total: int
+    timestep: float
+    step_seconds: float
+    engine_seconds: float
+    batch_size: int
+    """How many samples shared the UNet batch, this request's own included."""
+    preview: Image.Image | None = field(default=None, repr=False)
+    """The current estimate of the first image, where `preview_every_steps` asked for it."""
+
+
+@dataclass(frozen=True)
+class StageTiming:
+    """One stage's share of a request: round trips, queueing in Triton included, and time in the engine."""
+
+    calls: int
+    wall_seconds: float
+    engine_seconds: float
+    replicas: list[str]
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Seconds of wall-clock, as the orchestrator saw them."""
+
+    total_seconds: float
+    queue_seconds: float
+    encoder: StageTiming
+    unet: StageTiming
+    vae: StageTiming
+
+
+@dataclass(frozen=True)
+class Result:
+    """The pictures: `images[i]`, `pngs[i]` and `seeds[i]` belong together."""
+
+    request_id: str
+    images: list[Image.Image]
+    pngs: list[bytes] = field(repr=False)
+    """The files as the server wrote them, generation parameters included; `image.save` drops those."""
+    seeds: list[int]
+    timings: Timings
+    warnings: list[str]
+    """Worth knowing, not fatal: a prompt cut at the encoder's limit, say."""
+
+
+Event: TypeAlias = Queued | Step | Result
+
+
+def decode_event(response: Any) -> Event | None:
+    """The event in a GenerateResponse; None for a kind that a newer server knows and this client does not."""
+    match response.WhichOneof("event"):
+        case "queued":
+            return plain(Queued, response.queued)
+        case "step":
+            return _step(response.step)
+        case "result":
+            return _result(response.result)
+    return None
+
+
+def require_result(last: Event | None) -> Result:
+    """The last event of a finished stream, which has to be its Result."""
+    if not isinstance(last, Result):
+        raise TriptychError("the server ended the stream without a result")
+    return last
+
+
+def _step(message: Any) -> Step:
+    return plain(Step, message, preview=_picture(message.preview_png) if message.preview_png else None)
+
+
+def _result(message: Any) -> Result:
+    stages = {name: plain(StageTiming, getattr(message.timings, name)) for name in ("encoder", "unet", "vae")}
+    return plain(
+        Result,
+        message,
+        images=[_picture(image.png) for image in message.images],
+        pngs=[image.png for image in message.images],
+        seeds=[image.seed for image in message.images],
+        timings=plain(Timings, message.timings, **stages),
+    )
+
+
+def _picture(png: bytes) -> Image.Image:
+    picture = Image.open(BytesIO(png), formats=["PNG"])
+    picture.load()
+    return picture

@@ -1,0 +1,99 @@
+"""Generation parameters, under diffusers' names, to a GenerateRequest.
+
+request = build_request("a red circle", seed=7, num_inference_steps=20)
+
+The server judges values and fills in defaults; only what protobuf cannot hold is refused here.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Sequence
+from typing import Any, TypedDict
+
+from google.protobuf.descriptor import FieldDescriptor
+
+from triptych.errors import InvalidArgumentError, invalid
+from triptych.v1.generation_pb2 import GenerateRequest
+
+_EXPECTED = {
+    FieldDescriptor.TYPE_STRING: "a string",
+    FieldDescriptor.TYPE_UINT32: "an integer from 0 to 4294967295",
+    FieldDescriptor.TYPE_UINT64: "an integer from 0 to 18446744073709551615",
+    FieldDescriptor.TYPE_FLOAT: "a number",
+    FieldDescriptor.TYPE_DOUBLE: "a number",
+}
+
+
+class GenerateParameters(TypedDict, total=False):
+    """What `generate` and `stream` take by keyword; None, or leaving one out, means the server's default."""
+
+    checkpoint: str | None
+    """A name from `checkpoints()`; may be left out where the server has exactly one."""
+    negative_prompt: str | None
+    num_inference_steps: int | None
+    """Default 20."""
+    guidance_scale: float | None
+    """Default 7.5; at 1 and below guidance is off."""
+    width: int | None
+    """Pixels; default: the checkpoint's own."""
+    height: int | None
+    """Pixels; default: the checkpoint's own."""
+    num_images_per_prompt: int | None
+    """Default 1."""
+    seed: int | Sequence[int] | None
+    """One for the whole batch (as a torch.Generator in diffusers), or one per image; None: random."""
+    scheduler: str | None
+    """A name from `server_info().schedulers` or a diffusers class name; default: the checkpoint's own."""
+    eta: float | None
+    """DDIM's; default 0."""
+    preview_every_steps: int | None
+    """Every how many steps a Step carries a preview; default 0: never."""
+    request_id: str | None
+    """The caller's id, for `cancel` and the server's log; made by the server when left out."""
+
+
+def build_request(
+    prompt: str, *, seed: int | Sequence[int] | None = None, **fields: str | float | None
+) -> GenerateRequest:
+    """The request, fields that are None left unset.
+
+    Args:
+        prompt: what the picture shows.
+        seed: see GenerateParameters; 0 is a seed like any other.
+        fields: the rest of GenerateParameters.
+
+    Raises:
+        InvalidArgumentError: a value does not fit its field's type or range; `metadata["field"]` names it.
+        TypeError: there is no such parameter.
+    """
+    unknown = sorted(fields.keys() - GenerateParameters.__annotations__.keys())
+    if unknown:
+        raise TypeError(f"no such generation parameter: {', '.join(unknown)}")
+    request = GenerateRequest()
+    _set(request, "prompt", prompt)
+    for field, value in fields.items():
+        if value is not None:
+            _set(request, field, value)
+    if seed is not None:
+        _set_seeds(request, seed)
+    return request
+
+
+def _set(request: GenerateRequest, field: str, value: Any) -> None:
+    try:
+        setattr(request, field, value)
+    except (TypeError, ValueError) as error:
+        expected = _EXPECTED[request.DESCRIPTOR.fields_by_name[field].type]
+        raise invalid(field, f"must be {expected}, not {value!r}") from error
+
+
+def _set_seeds(request: GenerateRequest, seed: int | Sequence[int]) -> None:
+    try:
+        request.seeds.extend(map(operator.index, seed) if isinstance(seed, Iterable) else [operator.index(seed)])
+    except (TypeError, ValueError) as error:
+        raise _bad_seed(seed) from error
+
+
+def _bad_seed(seed: object) -> InvalidArgumentError:
+    return invalid("seed", f"must be {_EXPECTED[FieldDescriptor.TYPE_UINT64]}, or a list of such, not {seed!r}")

@@ -1,0 +1,1 @@
+"""What crosses a wire: errors as gRPC statuses, and the calls to the stages."""
