@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Triptych
+from tests.sdk.fake_server import FakeServer
+from triptych.cli.main import main
+from triptych.v1 import checkpoints_pb2
+
+
+def test_a_checkpoint_comes_and_goes(triptych: Triptych, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(tmp_path)
+    for argv, said in (
+        (["checkpoints"], "no checkpoints; add one: triptych checkpoints add NAME PATH"),
+        (["checkpoints", "add", "tiny", path, "--engine", "torch"], "tiny: registered"),
+        (["checkpoints", "load", "tiny"], "tiny: loaded"),
+        (["checkpoints", "unload", "tiny"], "tiny: registered"),
+        (["checkpoints", "remove", "tiny"], "tiny: removed"),
+        (["checkpoints", "add", "tiny", path, "--load"], "tiny: loaded"),
+    ):
+        assert triptych(*argv) == 0
+        assert capsys.readouterr().out == f"{said}\n"
+
+
+def test_table(triptych: Triptych, server: FakeServer, capsys: pytest.CaptureFixture[str]) -> None:
+    triptych("checkpoints", "add", "tiny", "/there", "--load")
+    broken = checkpoints_pb2.Checkpoint(
+        name="a-longer-name", state=checkpoints_pb2.CHECKPOINT_STATE_FAILED, error="no such file"
+    )
+    server.known["broken"] = broken
+    capsys.readouterr()
+    assert triptych("checkpoints", "list") == 0
+    head, tiny, second, reason = capsys.readouterr().out.splitlines()
+    assert head.split() == ["NAME", "STATE", "ENGINE", "FAMILY", "SCHEDULER", "SIZE", "WEIGHTS", "PATH"]
+    assert tiny.split() == ["tiny", "loaded", "onnxruntime", "stable-diffusion", "512x512", "3,400", "MB", "/there"]
+    assert head.index("STATE") == tiny.index("loaded") == second.index("failed")
+    assert reason == "  no such file"
+
+
+def test_json(triptych: Triptych, capsys: pytest.CaptureFixture[str]) -> None:
+    triptych("checkpoints", "add", "tiny", "/there")
+    capsys.readouterr()
+    assert triptych("checkpoints", "list", "--json") == 0
+    (checkpoint,) = json.loads(capsys.readouterr().out)
+    assert (checkpoint["name"], checkpoint["state"], checkpoint["default_width"]) == ("tiny", "registered", 512)
+
+
+def test_an_unknown_name_is_3(triptych: Triptych, capsys: pytest.CaptureFixture[str]) -> None:
+    assert triptych("checkpoints", "load", "nothing") == 3
+    assert capsys.readouterr().err == "triptych: no checkpoint 'nothing'; there are: \n"
+
+
+def test_the_address_may_stand_on_either_side_of_the_action(server: FakeServer, nowhere: str) -> None:
+    assert main(["checkpoints", "--address", server.address, "list"]) == 0
+    assert main(["checkpoints", "list", "--address", server.address]) == 0
+    assert main(["checkpoints", "--address", nowhere, "list", "--address", server.address]) == 0

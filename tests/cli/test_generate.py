@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import io
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.cli.conftest import Triptych
+from tests.sdk.fake_server import FakeServer
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def files() -> list[str]:
+    return sorted(str(path) for path in Path().rglob("*.png"))
+
+
+def test_every_parameter_reaches_the_server(triptych: Triptych, server: FakeServer) -> None:
+    options = (
+        "--checkpoint big --negative-prompt blurry --num-inference-steps 4 --guidance-scale 1.5 --width 32 "
+        "--height 40 --num-images-per-prompt 2 --seed 0,5 --scheduler pndm --eta 0.5 -o out-{index}.png"
+    )
+    assert triptych("generate", "a red circle", *options.split()) == 0
+    request = server.requests[0]
+    assert (request.prompt, request.checkpoint, request.negative_prompt) == ("a red circle", "big", "blurry")
+    assert (request.num_inference_steps, request.guidance_scale, request.eta) == (4, 1.5, 0.5)
+    assert (request.width, request.height, request.num_images_per_prompt) == (32, 40, 2)
+    assert (list(request.seeds), request.scheduler) == ([0, 5], "pndm")
+    assert files() == ["out-0.png", "out-1.png"]
+    with Image.open("out-1.png") as image:
+        assert image.size == (32, 40)
+        assert image.info["parameters"] == "Seed: 5"
+
+
+def test_paths_on_stdout_the_rest_on_stderr(triptych: Triptych, capsys: pytest.CaptureFixture[str]) -> None:
+    assert triptych("generate", "long", "--seed", "7") == 0
+    out, err = capsys.readouterr()
+    assert out == "long-7.png\n"
+    assert err == "triptych: warning: prompt cut\nseed 7: 2.5 s, 0.25 s/step\n"
+
+
+def test_an_existing_file_is_not_overwritten(triptych: Triptych, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("out.png").write_text("precious")
+    assert triptych("generate", "x", "-o", "out.png", "--num-images-per-prompt", "2", "--quiet") == 0
+    assert capsys.readouterr() == ("out-1.png\nout-2.png\n", "")
+    assert Path("out.png").read_text() == "precious"
+    assert triptych("generate", "x", "-o", "out.png", "--num-images-per-prompt", "2", "--force") == 0
+    assert files() == ["out-1.png", "out-2.png", "out.png"]
+    assert Path("out.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_many_prompts_from_a_file(triptych: Triptych, server: FakeServer) -> None:
+    Path("prompts.txt").write_text("\ufeffa red circle\n\n# not this\n  grün: ein/Kreis! \n", encoding="utf-8")
+    arguments = ["--prompts-file", "prompts.txt", "-o", "new/{index:02d}-{prompt}.png", "--concurrency", "2"]
+    assert triptych("generate", *arguments) == 0
+    assert files() == ["new/00-a-red-circle.png", "new/01-grün-ein-kreis.png"]
+    assert {request.prompt for request in server.requests} == {"a red circle", "grün: ein/Kreis!"}
+
+
+def test_prompts_from_stdin_into_a_directory(triptych: Triptych, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("pictures").mkdir()
+    monkeypatch.setattr("sys.stdin", io.StringIO("one\ntwo\n"))
+    assert triptych("generate", "--prompts-file", "-", "-o", "pictures", "--seed", "3") == 0
+    assert files() == ["pictures/one-3.png", "pictures/two-3.png"]
+
+
+@pytest.mark.parametrize("concurrency", ["1", "3"])
+def test_the_first_failure_ends_the_run(
+    triptych: Triptych, concurrency: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("prompts.txt").write_text("fine\nfail NOT_FOUND\nslow\nslow\n")
+    assert triptych("generate", "--prompts-file", "prompts.txt", "--quiet", "--concurrency", concurrency) == 3
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["triptych: failed at prompt 2: fail NOT_FOUND", "triptych: no luck: NOT_FOUND"]
+
+
+def test_json(triptych: Triptych, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("prompts.txt").write_text("one\ntwo\n")
+    assert triptych("generate", "--prompts-file", "prompts.txt", "--json", "--seed", "7", "--width", "24") == 0
+    out, err = capsys.readouterr()
+    first, second = map(json.loads, out.splitlines())
+    assert err == ""
+    assert first["images"] == [{"path": "one-7.png", "seed": 7, "width": 24, "height": 8}]
+    assert first["timings"]["unet"]["wall_seconds"] == 2.0
+    assert {key: second[key] for key in ("prompt", "checkpoint", "scheduler", "num_inference_steps", "warnings")} == {
+        "prompt": "two",
+        "checkpoint": "tiny",
+        "scheduler": "ddim",
+        "num_inference_steps": 3,
+        "warnings": [],
+    }
+    assert files() == ["one-7.png", "two-7.png"]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_bar_with_time_per_step(triptych: Triptych, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    assert triptych("generate", "a red circle") == 0
+    shown = terminal.getvalue()
+    assert "a red circle" in shown
+    assert "3/3" in shown and "0.25 s/step" in shown
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["x", "-o", "{colour}.png"],
+        ["x", "-o", "{.png"],
+        ["x", "-o", "{}.png"],
+        ["x", "--seed", "seven"],
+        ["x", "--width", "-8"],
+        ["--prompts-file", "missing.txt"],
+        ["--prompts-file", "empty.txt"],
+        ["x", "--prompts-file", "empty.txt"],
+    ],
+)
+def test_invalid_arguments_are_2_and_send_nothing(triptych: Triptych, server: FakeServer, argv: list[str]) -> None:
+    Path("empty.txt").write_text("\n# nothing\n")
+    assert triptych("generate", *argv) == 2
+    assert server.requests == []
+
+
+def test_a_file_that_cannot_be_written_is_1(triptych: Triptych, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("in-the-way").write_text("")
+    assert triptych("generate", "x", "-o", "in-the-way/out.png", "--quiet") == 1
+    assert "in-the-way" in capsys.readouterr().err
+
+
+def test_ctrl_c_cancels_on_the_server(server: FakeServer) -> None:
+    command = [sys.executable, "-m", "triptych.cli.main", "generate", "slow", "--address", server.address]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert server.started.wait(20)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (130, "triptych: interrupted\n")
+    assert server.ended.wait(5)

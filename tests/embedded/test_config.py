@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import triptych
+from triptych.errors import InvalidArgumentError
+from triptych.embedded import StackConfig
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("checkpoints", {"../up": "."}),
+        ("checkpoints", {"x" * 65: "."}),
+        ("checkpoints", {"trailing\n": "."}),
+        ("checkpoints", {"demo": "no/such/folder"}),
+        ("engine", "magic"),
+        ("host", ""),
+        ("port", 65_536),
+        ("startup_timeout_s", 0.0),
+        ("startup_timeout_s", float("nan")),
+        ("replicas", {"unet": 0}),
+        ("replicas", {"decoder": 1}),
+        ("threads", {"vae": -1}),
+        ("limits", {"max-width": 1}),
+    ],
+)
+def test_a_wrong_field_is_named(field: str, value: Any) -> None:
+    with pytest.raises(InvalidArgumentError, match=f"^{field}: ") as caught:
+        StackConfig(**{"checkpoints": {}, field: value}).validate()
+    assert caught.value.metadata["field"] == field
+
+
+def test_paths_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny").mkdir()
+    config = StackConfig({"tiny": "tiny"}, cache_dir="cache")
+    config.validate()
+    assert config.checkpoint_paths() == {"tiny": tmp_path / "tiny"}
+    assert config.cache_path == tmp_path / "cache"
+    monkeypatch.setenv("TRIPTYCH_CACHE_DIR", "/from/environment")
+    assert StackConfig({}).cache_path == Path("/from/environment")
+
+
+def test_the_module_is_the_function_and_checks_before_it_starts(tmp_path: Path) -> None:
+    assert triptych.local({"tiny": tmp_path}).stack.config.checkpoints == {"tiny": tmp_path}
+    with pytest.raises(InvalidArgumentError, match=r"checkpoints: tiny: .* is not a directory"):
+        triptych.local(checkpoints={"tiny": tmp_path / "missing"})

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from triptych.embedded.process import Process, ProcessSpec, group_members, log_tail
+
+from .conftest import runs, wait_for
+
+MakeSpec = Callable[..., ProcessSpec]
+
+STUBBORN = """
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if os.fork() == 0:
+    print("grandchild", os.getpid(), flush=True)
+else:
+    print("child", os.getpid(), flush=True)
+time.sleep(600)
+"""
+CRASHING = "import os, time\nif os.fork() == 0: time.sleep(600)\nos.abort()"
+POLITE = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
+print("up", flush=True)
+time.sleep(600)
+"""
+# A supervisor that starts one child on a thread that stays, and says the child's pid.
+SUPERVISOR = """
+import sys, threading, time
+from pathlib import Path
+from triptych.embedded.process import Process, ProcessSpec
+process = Process(ProcessSpec("c", (sys.executable, "-I", "-S", "-c", "import time; time.sleep(600)"), {},
+                              Path(sys.argv[1]), ""))
+threading.Thread(target=lambda: (process.start(), print(process.pid, flush=True), time.sleep(600))).start()
+"""
+
+
+def text(spec: ProcessSpec) -> str:
+    return spec.log_path.read_text() if spec.log_path.exists() else ""
+
+
+def test_a_polite_child_ends_within_its_grace(spec: MakeSpec) -> None:
+    process = Process(spec(POLITE))
+    process.start()
+    wait_for(lambda: "up" in text(process.spec))
+    assert not process.exited()
+    process.terminate()
+    wait_for(process.exited)
+    assert process.finish() == 7
+    assert process.pid is None
+
+
+def test_stop_kills_a_child_that_ignores_sigterm_and_its_child(spec: MakeSpec) -> None:
+    process = Process(spec(STUBBORN, stop_grace_s=0.3))
+    process.start()
+    wait_for(lambda: "grandchild" in text(process.spec) and "child" in text(process.spec))
+    pids = [int(line.split()[1]) for line in text(process.spec).splitlines()]
+    process.stop()
+    assert not any(runs(pid) for pid in pids)
+
+
+def test_stop_twice_and_before_start_does_nothing(spec: MakeSpec) -> None:
+    process = Process(spec(POLITE, stop_grace_s=0.0))
+    process.stop()
+    process.start()
+    process.stop()
+    process.stop()
+
+
+def test_finish_kills_what_a_crashed_leader_left(spec: MakeSpec) -> None:
+    process = Process(spec(CRASHING))
+    process.start()
+    group = process.pid or 0
+    wait_for(process.exited)
+    wait_for(lambda: len(group_members(group)) == 1)
+    assert process.finish() == -signal.SIGABRT
+    assert group_members(group) == []
+
+
+def test_the_child_is_outside_the_terminals_group(spec: MakeSpec) -> None:
+    process = Process(spec(POLITE, stop_grace_s=0.0))
+    process.start()
+    try:
+        assert os.getpgid(process.pid or 0) == process.pid != os.getpgid(0)
+    finally:
+        process.stop()
+
+
+def test_a_command_that_cannot_run_says_so_in_the_log(spec: MakeSpec) -> None:
+    process = Process(replace(spec(""), command=("/no/such/binary",)))
+    process.start()
+    wait_for(process.exited)
+    assert process.finish() == 127
+    assert "cannot run /no/such/binary: No such file or directory" in text(process.spec)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_no_child_outlives_a_killed_supervisor(how: signal.Signals, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SUPERVISOR, str(tmp_path / "log")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as supervisor:
+        assert supervisor.stdout is not None
+        child = int(supervisor.stdout.readline())
+        time.sleep(0.2)
+        assert runs(child)
+        supervisor.send_signal(how)
+    wait_for(lambda: not runs(child))
+
+
+def test_log_tail_is_the_last_lines(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("".join(f"line {n}\n" for n in range(10_000)))
+    assert log_tail(log, 2) == "line 9998\nline 9999"

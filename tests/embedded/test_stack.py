@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from triptych.errors import CancelledError, DeadlineExceededError, FailedPreconditionError
+from triptych.embedded import Stack, StackConfig
+from triptych.embedded.ports import bound_socket, free_ports
+from triptych.embedded.probe import ORCHESTRATOR_HEALTHY, is_ready
+from triptych.embedded.process import group_members
+from triptych.embedded.supervisor import StartError
+
+from .conftest import runs, wait_for
+from .standin import StandIns
+
+FORGETFUL = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from standin import StandIns
+from triptych.embedded import Stack, StackConfig
+stack = Stack(StackConfig({{}}, run_dir=sys.argv[1], cache_dir=sys.argv[1]), StandIns())
+stack.start()
+print(*(row.pid for row in stack.processes()), flush=True)
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> StackConfig:
+    return StackConfig({"tiny": tmp_path}, run_dir=tmp_path / "run", cache_dir=tmp_path / "cache")
+
+
+def pid_of(stack: Stack, name: str) -> int:
+    return next(row.pid or 0 for row in stack.processes() if row.name == name)
+
+
+def test_a_whole_life(tmp_path: Path) -> None:
+    config = StackConfig(
+        {"tiny": tmp_path},
+        cache_dir=tmp_path / "cache",
+        replicas={"unet": 2},
+        threads={"unet": 3},
+        limits={"max_width": 64},
+    )
+    stack = Stack(config, StandIns())
+    with stack:
+        rows = stack.processes()
+        assert [row.name for row in rows] == ["encoder-0", "unet-0", "unet-1", "vae-0", "orchestrator"]
+        addresses = [row.address for row in rows] + [row.metrics_address for row in rows]
+        assert len(set(addresses)) == 10
+        assert all(address.startswith("127.0.0.1:") for address in addresses)
+        assert stack.address == rows[-1].address
+        assert is_ready(stack.address, ORCHESTRATOR_HEALTHY)
+        arguments = Path(rows[-1].log_path).read_text()
+        assert f"--unet {rows[1].address} --unet {rows[2].address} --vae {rows[3].address}" in arguments
+        assert f"--engine onnxruntime --checkpoint tiny={tmp_path} --limit max_width=64" in arguments
+        environ = Path(f"/proc/{rows[1].pid}/environ").read_text()
+        assert "TRIPTYCH_THREADS=3" in environ
+        assert f"TRIPTYCH_CACHE_DIR={tmp_path / 'cache'}" in environ
+    assert not any(runs(row.pid or 0) for row in rows)
+    assert stack.processes() == []
+    assert stack.run_dir is not None
+    assert not stack.run_dir.exists()
+    stack.stop()
+    assert stack.wait(0)
+
+
+def test_whoever_dies_comes_back_on_its_port(config: StackConfig) -> None:
+    with Stack(config, StandIns()) as stack:
+        before = stack.processes()
+        for name in ("unet-0", "orchestrator"):
+            os.kill(pid_of(stack, name), signal.SIGKILL)
+        wait_for(lambda: [row.restarts for row in stack.processes()] == [0, 1, 0, 1])
+        wait_for(lambda: is_ready(stack.address, ORCHESTRATOR_HEALTHY))
+        after = stack.processes()
+        assert [row.address for row in after] == [row.address for row in before]
+        assert pid_of(stack, "encoder-0") == before[0].pid
+        # The second pause is twice the first.
+        started_s = time.monotonic()
+        os.kill(pid_of(stack, "unet-0"), signal.SIGKILL)
+        wait_for(lambda: stack.processes()[1].restarts == 2)
+        assert 0.9 < time.monotonic() - started_s < 10
+
+
+def test_a_death_at_the_start_is_told_with_the_logs_end(config: StackConfig) -> None:
+    stack = Stack(config, StandIns("--die", "checkpoint tiny: unet/config.json is broken"))
+    with pytest.raises(StartError, match=r"orchestrator .*exit code 3.*\n.*unet/config.json is broken") as caught:
+        stack.start()
+    assert caught.value.metadata["process"] == "orchestrator"
+    assert stack.processes() == []
+    assert (Path(str(config.run_dir)) / "orchestrator.log").exists()
+
+
+def test_not_ready_in_time(config: StackConfig) -> None:
+    slow = StackConfig({}, run_dir=config.run_dir, cache_dir=config.cache_dir, startup_timeout_s=2.0)
+    with pytest.raises(DeadlineExceededError, match=r"^not ready in time: "):
+        Stack(slow, StandIns("--mute")).start()
+
+
+def test_stop_while_it_starts(config: StackConfig) -> None:
+    stack = Stack(config, StandIns("--mute"))
+    timer = threading.Timer(1.0, stack.request_stop)
+    timer.start()
+    with pytest.raises(CancelledError):
+        stack.start()
+    timer.join()
+    assert stack.processes() == []
+
+
+def test_a_port_taken_meanwhile_is_replaced(config: StackConfig) -> None:
+    thieves: list[socket.socket] = []
+
+    class Robbed(StandIns):
+        def stage(
+            self, folder: Path, grpc_port: int, metrics_port: int, shm_prefix: str
+        ) -> tuple[tuple[str, ...], Mapping[str, str]]:
+            if not thieves:
+                thieves.append(bound_socket("127.0.0.1", grpc_port))
+            return super().stage(folder, grpc_port, metrics_port, shm_prefix)
+
+    try:
+        with Stack(config, Robbed()) as stack:
+            assert len(stack.processes()) == 4
+            assert thieves
+    finally:
+        for thief in thieves:
+            thief.close()
+
+
+def test_a_chosen_port_that_is_taken_is_an_error(config: StackConfig) -> None:
+    port = free_ports("127.0.0.1", 1)[0]
+    chosen = StackConfig({}, port=port, run_dir=config.run_dir, cache_dir=config.cache_dir)
+    with (
+        bound_socket("127.0.0.1", port),
+        pytest.raises(FailedPreconditionError, match=f"{port}.*already in use"),
+    ):
+        Stack(chosen, StandIns()).start()
+    with Stack(chosen, StandIns()) as stack:
+        assert stack.address == f"127.0.0.1:{port}"
+        with pytest.raises(FailedPreconditionError, match="another stack runs in"):
+            Stack(config, StandIns()).start()
+        with pytest.raises(FailedPreconditionError, match="started before"):
+            stack.start()
+
+
+@pytest.mark.parametrize("crash", ["", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "1 / 0"])
+def test_a_program_that_forgets_to_stop_leaves_nothing(crash: str, tmp_path: Path) -> None:
+    program = subprocess.run(
+        [sys.executable, "-c", FORGETFUL + crash, str(tmp_path)], capture_output=True, text=True, timeout=60
+    )
+    pids = [int(word) for word in program.stdout.split()]
+    assert len(pids) == 4, program.stderr
+    wait_for(lambda: not any(runs(pid) for pid in pids))
+    assert not any(group_members(pid) for pid in pids)

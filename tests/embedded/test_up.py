@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import argparse
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from triptych.cli import up
+
+from .conftest import runs, wait_for
+
+SERVE = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from standin import StandIns
+from triptych.cli.up import serve
+from triptych.embedded import Stack, StackConfig
+sys.exit(serve(Stack(StackConfig({{}}, run_dir=sys.argv[1], cache_dir=sys.argv[1]), StandIns(*sys.argv[2:]))))
+"""
+
+
+def parse(*arguments: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="triptych")
+    up.add_parser(parser.add_subparsers())
+    return parser.parse_args(["up", *arguments])
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM], [signal.SIGTERM, signal.SIGTERM]])
+def test_a_signal_stops_everything(signals: list[signal.Signals], tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SERVE, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        lines = [program.stdout.readline() for _ in range(8)]
+        assert "serving on 127.0.0.1:" in lines[-1]
+        assert lines[1].split() == ["PROCESS", "PID", "ADDRESS", "METRICS", "LOG"]
+        pids = [int(line.split()[1]) for line in lines[2:6]]
+        assert all(runs(pid) for pid in pids)
+        for number in signals:
+            program.send_signal(number)
+        assert program.stdout.read() == "stopped\n"
+        assert program.wait(30) == 0
+    assert not any(runs(pid) for pid in pids)
+
+
+def test_a_signal_during_the_start(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SERVE, str(tmp_path), "--mute"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
+        wait_for((tmp_path / "orchestrator.log").exists)
+        time.sleep(0.2)
+        program.send_signal(signal.SIGTERM)
+        assert program.wait(60) == 0
+
+
+def test_a_failed_start_is_1(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SERVE, str(tmp_path), "--die", "no such engine"]
+    program = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert program.returncode == 1
+    assert "no such engine" in program.stderr
+    assert "Traceback" not in program.stderr
+
+
+@pytest.mark.parametrize("argument", ["--checkpoint=x", "--threads=unet=many", "--limit==1", "--engine=magic"])
+def test_what_cannot_be_parsed_is_2(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse(argument)
+    assert caught.value.code == 2
+    assert argument.split("=")[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--checkpoint=x=/no/such"], "checkpoints: x: /no/such is not a directory"),
+        (["--checkpoint=x=/", "--replicas=unet=0"], "replicas: unet: 0 is not within"),
+        (["--checkpoint=x=/", "--threads=gpu=1"], "threads: 'gpu' is none of the stages"),
+    ],
+)
+def test_a_wrong_value_is_2(arguments: list[str], problem: str, capsys: pytest.CaptureFixture[str]) -> None:
+    args = parse(*arguments)
+    assert args.run(args) == 2
+    assert problem in capsys.readouterr().err

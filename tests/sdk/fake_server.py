@@ -1,0 +1,188 @@
+"""A real gRPC server on loopback with canned pictures: what the clients are tested against."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from typing import Any
+
+import grpc
+from grpc_status import rpc_status
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from triptych.errors import BY_REASON, CancelledError, NotFoundError, TriptychError
+from triptych.v1 import checkpoints_pb2, generation_pb2, system_pb2
+from triptych.v1.checkpoints_pb2_grpc import add_CheckpointServiceServicer_to_server
+from triptych.v1.generation_pb2_grpc import add_GenerationServiceServicer_to_server
+from triptych.v1.system_pb2_grpc import add_SystemServiceServicer_to_server
+from triptych.wire.status import to_status
+
+STEPS = 3
+
+
+def abort(context: grpc.ServicerContext, error: TriptychError) -> None:
+    context.abort_with_status(rpc_status.to_status(to_status(error)))
+
+
+def png(seed: int, width: int, height: int, *, noisy: bool = False) -> bytes:
+    text = PngInfo()
+    text.add_text("parameters", f"Seed: {seed}")
+    buffer = BytesIO()
+    image = Image.new("RGB", (width, height), (seed % 256, 0, 0))
+    if noisy:
+        image = Image.frombytes("RGB", image.size, os.urandom(width * height * 3))
+    image.save(buffer, "PNG", pnginfo=text, compress_level=0 if noisy else 6)
+    return buffer.getvalue()
+
+
+class FakeServer:
+    """Answers by the prompt: "slow" never ends, "silent" ends without a result, "huge" gives noise,
+    "fail REASON" fails.
+    """
+
+    def __init__(self) -> None:
+        self.requests: list[Any] = []
+        self.running: dict[str, threading.Event] = {}
+        self.started = threading.Event()  # a "slow" request is running
+        self.ended = threading.Event()  # the call of a "slow" request is over
+        self.ready = True
+        self.known: dict[str, Any] = {}
+        self._server = grpc.server(ThreadPoolExecutor(8))
+        add_GenerationServiceServicer_to_server(self, self._server)
+        add_CheckpointServiceServicer_to_server(self, self._server)
+        add_SystemServiceServicer_to_server(self, self._server)
+        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+
+    def start(self) -> None:
+        self._server.start()
+
+    def stop(self) -> None:
+        for stopped in list(self.running.values()):
+            stopped.set()
+        self._server.stop(None).wait()
+
+    def Generate(self, request: Any, context: Any) -> Iterator[Any]:  # noqa: N802
+        self.requests.append(request)
+        if failing := re.fullmatch(r"fail (\w+)", request.prompt):
+            abort(context, BY_REASON[failing[1]](f"no luck: {failing[1]}", field="prompt"))
+        if request.prompt == "slow":
+            stopped = self._stopped_by_cancellation(request.request_id, context)
+        count = request.num_images_per_prompt or 1
+        seeds = list(request.seeds) or [11]
+        seeds = seeds if len(seeds) == count else [seeds[0]] * count
+        width, height = request.width or 16, request.height or 8
+        queued = generation_pb2.Queued(
+            request_id=request.request_id or "made-by-server",
+            checkpoint=request.checkpoint or "tiny",
+            scheduler=request.scheduler or "ddim",
+            num_inference_steps=request.num_inference_steps or STEPS,
+            width=width,
+            height=height,
+            seeds=seeds,
+        )
+        yield generation_pb2.GenerateResponse(queued=queued)
+        if request.prompt == "slow":
+            stopped.wait(20)
+            abort(context, CancelledError("cancelled by request"))
+        for step in range(1, queued.num_inference_steps + 1):
+            previewed = request.preview_every_steps and step % request.preview_every_steps == 0
+            yield generation_pb2.GenerateResponse(
+                step=generation_pb2.Step(
+                    step=step,
+                    total=queued.num_inference_steps,
+                    timestep=1000 - step,
+                    step_seconds=0.25,
+                    batch_size=2,
+                    preview_png=png(step, 4, 4) if previewed else b"",
+                )
+            )
+        yield generation_pb2.GenerateResponse()  # an event of a kind that this client does not know
+        if request.prompt == "silent":
+            return
+        yield generation_pb2.GenerateResponse(
+            result=generation_pb2.Result(
+                request_id=queued.request_id,
+                images=[
+                    generation_pb2.Image(
+                        png=png(s, width, height, noisy=request.prompt == "huge"), seed=s, width=width, height=height
+                    )
+                    for s in seeds
+                ],
+                timings=generation_pb2.Timings(
+                    total_seconds=2.5,
+                    unet=generation_pb2.StageTiming(calls=4, wall_seconds=2.0, replicas=["unet-0"]),
+                ),
+                warnings=["prompt cut"] if request.prompt == "long" else [],
+            )
+        )
+
+    def Cancel(self, request: Any, context: Any) -> Any:  # noqa: N802
+        if request.request_id not in self.running:
+            abort(context, NotFoundError(f"no request {request.request_id!r} is running"))
+        self.running[request.request_id].set()
+        return generation_pb2.CancelResponse()
+
+    def ListCheckpoints(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return checkpoints_pb2.ListCheckpointsResponse(checkpoints=list(self.known.values()))
+
+    def RegisterCheckpoint(self, request: Any, context: Any) -> Any:  # noqa: N802
+        state = checkpoints_pb2.CHECKPOINT_STATE_LOADED if request.load else checkpoints_pb2.CHECKPOINT_STATE_REGISTERED
+        self.known[request.name] = checkpoints_pb2.Checkpoint(
+            name=request.name,
+            path=request.path,
+            state=state,
+            engine=request.engine or "onnxruntime",
+            family="stable-diffusion",
+            default_width=512,
+            default_height=512,
+            weights_bytes=3_400_000_000,
+        )
+        return self.known[request.name]
+
+    def UnregisterCheckpoint(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self._find(request.name, context)
+        del self.known[request.name]
+        return checkpoints_pb2.UnregisterCheckpointResponse()
+
+    def LoadCheckpoint(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self._find(request.name, context).state = checkpoints_pb2.CHECKPOINT_STATE_LOADED
+        return self.known[request.name]
+
+    def UnloadCheckpoint(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self._find(request.name, context).state = checkpoints_pb2.CHECKPOINT_STATE_REGISTERED
+        return self.known[request.name]
+
+    def GetServerInfo(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return system_pb2.ServerInfo(
+            version="9.9",
+            schedulers=["ddim", "pndm"],
+            engines=["onnxruntime"],
+            limits=system_pb2.Limits(max_width=1024),
+            replicas=[
+                system_pb2.Replica(name="unet-0", stage="unet", address="127.0.0.1:1", ready=self.ready),
+                system_pb2.Replica(name="vae-0", stage="vae", ready=True, models=["tiny.vae_decoder"]),
+            ],
+        )
+
+    def _find(self, name: str, context: Any) -> Any:
+        if name not in self.known:
+            abort(context, NotFoundError(f"no checkpoint {name!r}; there are: {', '.join(self.known)}"))
+        return self.known[name]
+
+    def _stopped_by_cancellation(self, request_id: str, context: Any) -> threading.Event:
+        stopped = threading.Event()
+
+        def over() -> None:
+            stopped.set()
+            self.ended.set()
+
+        if not context.add_callback(over):  # the client was faster and is gone already
+            over()
+        self.running[request_id] = stopped
+        self.started.set()
+        return stopped

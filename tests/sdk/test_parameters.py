@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from triptych.errors import InvalidArgumentError
+from triptych.sdk import GenerateParameters
+from triptych.sdk.parameters import build_request
+from triptych.v1.generation_pb2 import GenerateRequest
+
+
+def test_what_is_not_given_is_left_to_the_server() -> None:
+    request = build_request("a red circle", width=None, seed=None)
+    assert request == GenerateRequest(prompt="a red circle")
+    assert not request.HasField("width") and not request.HasField("guidance_scale")
+
+
+def test_zeros_are_values() -> None:
+    request = build_request("", seed=0, guidance_scale=0, eta=0.0, num_inference_steps=0)
+    assert list(request.seeds) == [0]
+    assert all(request.HasField(name) for name in ("guidance_scale", "eta", "num_inference_steps"))
+
+
+@pytest.mark.parametrize("seed", [[5, 0, 2**64 - 1], (5, 0, 2**64 - 1)])
+def test_one_seed_per_image(seed: Any) -> None:
+    assert list(build_request("x", seed=seed).seeds) == [5, 0, 2**64 - 1]
+
+
+def test_every_field_of_the_request_can_be_set() -> None:
+    names = set(GenerateParameters.__annotations__) - {"seed"} | {"seeds", "prompt"}
+    assert names == set(GenerateRequest.DESCRIPTOR.fields_by_name)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("width", "wide"),
+        ("width", 512.5),
+        ("height", -8),
+        ("num_inference_steps", 2**32),
+        ("guidance_scale", "strong"),
+        ("checkpoint", 7),
+        ("seed", -1),
+        ("seed", 1.5),
+        ("seed", "7"),
+        ("seed", [1, None]),
+        ("seed", 2**64),
+        ("prompt", None),
+        ("prompt", "\ud800"),
+    ],
+)
+def test_what_cannot_be_encoded_names_its_field(field: str, value: Any) -> None:
+    arguments: dict[str, Any] = {"prompt": "x", field: value}
+    with pytest.raises(InvalidArgumentError, match=f"^{field}: must be ") as raised:
+        build_request(**arguments)
+    assert raised.value.metadata["field"] == field
+
+
+@pytest.mark.parametrize("name", ["num_steps", "seeds"])
+def test_an_unknown_parameter_is_a_type_error(name: str) -> None:
+    unknown: dict[str, Any] = {name: 3}
+    with pytest.raises(TypeError, match=name):
+        build_request("x", **unknown)
