@@ -1,0 +1,55 @@
+"""What tests share: tiny checkpoints, and one real stack (three Triton servers and an orchestrator) for the session."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import triptych
+from tests import tiny
+from triptych.embedded import Stack, StackConfig
+
+# Exported graphs outlive a run: an architecture is exported once, not once a session.
+CACHE = Path(os.environ.get("TRIPTYCH_TEST_CACHE", Path(__file__).parent.parent / ".cache" / "test"))
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Tiny random checkpoints: SD 1.x, SD 2.x, and SD 2.x with a zero terminal signal-to-noise ratio."""
+    root = tmp_path_factory.mktemp("checkpoints")
+    paths = {family: tiny.save_checkpoint(root / family, family) for family in ("sd1", "sd2")}
+    paths["sd2zero"] = Path(shutil.copytree(paths["sd2"], root / "sd2zero"))
+    config = paths["sd2zero"] / "scheduler" / "scheduler_config.json"
+    changes = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+    config.write_text(json.dumps(json.loads(config.read_text()) | changes))
+    return paths
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running stack and a client of it."""
+
+    stack: Stack
+    client: triptych.Client
+
+
+@pytest.fixture(scope="session")
+def served(checkpoints: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Serves every tiny checkpoint under its name with onnxruntime, and `<name>-torch` with torch."""
+    config = StackConfig(
+        checkpoints,
+        run_dir=tmp_path_factory.mktemp("run"),
+        cache_dir=CACHE,
+        startup_timeout_s=900,
+        limits={"max_pixels": 256 * 256},
+    )
+    with Stack(config) as stack, triptych.Client(stack.address) as client:
+        for name in ("sd1", "sd2"):
+            client.register_checkpoint(f"{name}-torch", checkpoints[name], engine="torch", load=True)
+        yield Served(stack, client)
