@@ -1,7 +1,7 @@
 """Writes what is derived: gRPC stubs from `protos/`, Triton's model repository from the tensor contract.
 
-    python tools/generate.py           write
-    python tools/generate.py --check   fail if what is committed is stale
+python tools/generate.py           write
+python tools/generate.py --check   fail if what is committed is stale
 """
 
 from __future__ import annotations

@@ -1,0 +1,74 @@
+# What a newcomer and a developer run. `make help` lists it.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+PROMPT ?= a large blue star on a yellow background
+
+.PHONY: help
+help: ## This list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+	  || { echo "Triptych needs Python 3.11; name it: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.server: pyproject.toml | $(BIN)/python
+	$(PIP) --editable '.[server]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/.server
+
+.PHONY: demo
+demo: $(VENV)/.server ## Set up without torch, then make a picture: triptych-demo.png (PROMPT="..." for another)
+	$(BIN)/triptych demo "$(PROMPT)" --output triptych-demo.png
+
+.PHONY: setup
+setup: $(VENV)/.dev ## Set up everything that tests and checks need (torch and diffusers as well)
+
+.PHONY: test
+test: $(VENV)/.dev ## Set up, then run all tests but the slow, container and GPU ones
+	$(BIN)/python -m pytest
+
+.PHONY: test-slow
+test-slow: $(VENV)/.dev ## The tests that take minutes
+	$(BIN)/python -m pytest -m slow --timeout 1800
+
+.PHONY: test-containers
+test-containers: $(VENV)/.dev ## Build the images, run compose.yaml, make a picture (needs a container engine)
+	$(BIN)/python -m pytest -m containers --timeout 3600
+
+.PHONY: check
+check: $(VENV)/.dev ## Formatting, lint, types, and that nothing derived is stale
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy src orchestrator services training tools benchmarks examples
+	$(BIN)/python tools/generate.py --check
+
+.PHONY: format
+format: $(VENV)/.dev ## Format and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: generate
+generate: $(VENV)/.dev ## Write what is derived: gRPC stubs, Triton's model repository
+	$(BIN)/python tools/generate.py
+
+.PHONY: score
+score: $(VENV)/.dev ## Judge the demo checkpoint on held-out prompts
+	$(BIN)/python -m triptych_training score
+
+.PHONY: benchmark
+benchmark: $(VENV)/.dev ## Speed, cost of the split and memory against diffusers (minutes, 10 GB of memory)
+	$(BIN)/python -m benchmarks whole-request
+	$(BIN)/python -m benchmarks split-cost
+	$(BIN)/python -m benchmarks memory
+
+.PHONY: clean
+clean: ## Remove the environment and caches
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache dist

@@ -1,0 +1,44 @@
+"""The examples run as they stand, against real servers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+from tests.conftest import Served
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def run(name: str, *arguments: str, folder: Path) -> str:
+    command = [sys.executable, str(EXAMPLES / name), *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    with Image.open(path) as image:
+        return image.size
+
+
+def test_sdk(tmp_path: Path) -> None:
+    output = run("sdk.py", folder=tmp_path)
+    assert "4 stars" in output
+    names = {path.name for path in tmp_path.glob("*.png")}
+    assert {"circle-0.png", "circle-1.png", "star-blue.png", "triangle-step-5.png"} <= names
+    assert size_of(tmp_path / "circle-0.png") == (128, 128)
+
+
+def test_raw_grpc(served: Served, tmp_path: Path) -> None:
+    output = run("raw_grpc.py", served.stack.address, "sd1", folder=tmp_path)
+    assert "INVALID_ARGUMENT" in output
+    assert "'field': 'width'" in output
+    assert size_of(tmp_path / "square.png") == (64, 64)
+
+
+def test_one_stage(served: Served, tmp_path: Path) -> None:
+    assert "by key alone the same: True" in run("one_stage.py", served.stack.address, "sd1", folder=tmp_path)

@@ -1,0 +1,101 @@
+"""Who may import whom, and what may be installed without torch: the floors of ARCHITECTURE.md, from the source itself."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FOLDERS = ("src", "orchestrator", "services/encoder", "services/unet", "services/vae")
+
+# Each package may import those named; triptych.errors and triptych._version are free to all.
+ALLOWED = {
+    "triptych.contract": set(),
+    "triptych.logs": set(),
+    "triptych.demo": set(),
+    "triptych.v1": set(),
+    "triptych.checkpoint": {"triptych.contract"},
+    "triptych.wire": {"triptych.v1"},
+    "triptych.engine": {"triptych.contract", "triptych.checkpoint"},
+    "triptych.stage": {"triptych.contract", "triptych.checkpoint", "triptych.engine", "triptych.logs"},
+    "triptych.sdk": {"triptych.v1", "triptych.wire"},
+    "triptych.embedded": {"triptych.contract", "triptych.demo", "triptych.sdk", "triptych.wire"},
+    "triptych.cli": {"triptych.contract", "triptych.sdk", "triptych.embedded", "triptych.engine", "triptych.demo"},
+    "triptych_encoder": {"triptych.contract", "triptych.checkpoint", "triptych.engine", "triptych.stage"},
+    "triptych_unet": {"triptych.contract", "triptych.checkpoint", "triptych.engine", "triptych.stage"},
+    "triptych_vae": {"triptych.contract", "triptych.checkpoint", "triptych.engine", "triptych.stage"},
+    "triptych_orchestrator": {
+        "triptych.contract",
+        "triptych.checkpoint",
+        "triptych.logs",
+        "triptych.v1",
+        "triptych.wire",
+    },
+}
+FREE = {"triptych", "triptych.errors", "triptych._version"}
+
+# Third-party packages that only these may import.
+RESERVED = {
+    "torch": {"triptych.engine"},
+    "diffusers": {"triptych.engine"},
+    "transformers": {"triptych.engine"},
+    "onnx": {"triptych.engine"},
+    "onnxscript": {"triptych.engine"},
+    "onnxruntime": {"triptych.engine"},
+    "tensorrt": {"triptych.engine"},
+    "tritonclient": {"triptych_orchestrator"},
+    "triton_python_backend_utils": {"triptych.stage"},
+}
+
+
+def package_of(module: str) -> str:
+    """The package that the floors speak of: two levels of `triptych`, one of the others."""
+    parts = module.split(".")
+    return ".".join(parts[:2]) if parts[0] == "triptych" else parts[0]
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            named = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from named if node.module == "triptych" else [node.module]
+
+
+def sources() -> list[tuple[str, Path]]:
+    found = []
+    for folder in FOLDERS:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            module = ".".join(path.relative_to(ROOT / folder).with_suffix("").parts).removesuffix(".__init__")
+            if not module.startswith("triptych.v1"):
+                found.append((module, path))
+    return found
+
+
+def test_there_is_something_to_check() -> None:
+    assert len(sources()) > 80
+
+
+@pytest.mark.parametrize(("module", "path"), sources(), ids=lambda value: value if isinstance(value, str) else "")
+def test_imports_go_down(module: str, path: Path) -> None:
+    own = package_of(module)
+    for imported in imports(path):
+        target = package_of(imported)
+        if target.startswith("triptych") and target != own and target not in FREE and own not in FREE:
+            assert target in ALLOWED[own], f"{module} imports {imported}"
+        for name, allowed in RESERVED.items():
+            if imported.split(".")[0] == name:
+                assert own in allowed, f"{module} imports {imported}"
+
+
+@pytest.mark.parametrize("module", ["triptych_orchestrator.__main__", "triptych.cli.main", "triptych.embedded"])
+def test_runs_without_torch(module: str) -> None:
+    code = f"import sys, {module}; print([n for n in ('torch', 'diffusers', 'transformers') if n in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"

@@ -1,0 +1,32 @@
+"""Exports the demo checkpoint's graphs into the package, so that the demo runs without torch.
+
+Run after the demo checkpoint's architecture or the exporter changed:  python tools/ship_graphs.py
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from triptych.demo import checkpoint_path
+from triptych.engine.artifacts import SHIPPED
+from triptych.engine.build import build_checkpoint
+
+
+def main() -> int:
+    """Replaces what is shipped."""
+    shutil.rmtree(SHIPPED, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as cache:
+        graphs = build_checkpoint(checkpoint_path(), Path(cache), lambda message: sys.stderr.write(message + "\n") and None)
+        for graph in graphs:
+            target = SHIPPED / graph.parent.name
+            shutil.copytree(graph.parent, target)
+            (target / "architecture.json").chmod(0o644)
+            sys.stderr.write(f"{target.name}: {graph.stat().st_size} bytes\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
