@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 import triptych
-from triptych.errors import InvalidArgumentError
 from triptych.embedded import StackConfig
+from triptych.errors import InvalidArgumentError
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from triptych.errors import CancelledError, DeadlineExceededError, FailedPreconditionError
 from triptych.embedded import Stack, StackConfig
 from triptych.embedded.ports import bound_socket, free_ports
 from triptych.embedded.probe import ORCHESTRATOR_HEALTHY, is_ready
 from triptych.embedded.process import group_members
 from triptych.embedded.supervisor import StartError
+from triptych.errors import CancelledError, DeadlineExceededError, FailedPreconditionError
 
 from .conftest import runs, wait_for
 from .standin import StandIns

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton_client
 
-from triptych.errors import FailedPreconditionError
 from triptych.embedded import Stack, StackConfig, triton
 from triptych.embedded.commands import Commands
 from triptych.embedded.probe import TRITON_READY, is_ready
 from triptych.embedded.process import group_members
 from triptych.embedded.shm import FOLDER
+from triptych.errors import FailedPreconditionError
 
 from .conftest import wait_for
 from .standin import StandIns

@@ -5,13 +5,15 @@ from __future__ import annotations
 import grpc
 
 TRITON_READY = "/inference.GRPCInferenceService/ServerReady"
+TRITON_LIVE = "/inference.GRPCInferenceService/ServerLive"  # stays yes while a model loads
 ORCHESTRATOR_HEALTHY = "/grpc.health.v1.Health/Check"
 
 PROBE_TIMEOUT_S = 2.0
 # A server on this machine is asked directly, proxy or not, and without the back-off of an earlier refusal.
 OPTIONS = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
 
-# KServe's ServerReadyResponse{ready = true} and HealthCheckResponse{status = SERVING}: field 1 is 1 in both.
+# KServe's ServerReadyResponse{ready = true}, its ServerLiveResponse and HealthCheckResponse{status = SERVING}:
+# field 1 is 1 in all.
 # An empty request is ServerReadyRequest{} and HealthCheckRequest{service = ""}. No client library is needed.
 YES = b"\x08\x01"
 

@@ -14,13 +14,13 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from triptych.errors import CancelledError, FailedPreconditionError
 from triptych.embedded.commands import Commands, make_plan
 from triptych.embedded.config import StackConfig
 from triptych.embedded.ports import obstacle
 from triptych.embedded.process import TICK_S
 from triptych.embedded.run_dir import RunDir
 from triptych.embedded.supervisor import PortTakenError, ProcessStatus, Supervisor
+from triptych.errors import CancelledError, FailedPreconditionError
 
 logger = logging.getLogger(__name__)
 

@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from triptych.errors import CancelledError, DeadlineExceededError, UnavailableError
 from triptych.embedded.backoff import Backoff
 from triptych.embedded.ports import obstacle
 from triptych.embedded.probe import is_ready
 from triptych.embedded.process import TICK_S, Process, ProcessSpec, log_tail, stop_all
 from triptych.embedded.shm import remove_regions
+from triptych.errors import CancelledError, DeadlineExceededError, UnavailableError
 
 logger = logging.getLogger(__name__)
 

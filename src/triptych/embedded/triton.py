@@ -57,9 +57,12 @@ class Triton:
         path = [str(python_folder()), base.get("PATH", os.defpath)]
         return {**base, "LD_LIBRARY_PATH": ":".join(filter(None, libraries)), "PATH": ":".join(path)}
 
-    def command(self, folder: Path, grpc_port: int, metrics_port: int, shm_prefix: str) -> tuple[str, ...]:
-        """A server on loopback alone: whoever reaches Triton's model control can make it run any code."""
-        gpu = [] if Path("/dev/nvidia0").exists() else ["--allow-gpu-metrics=false", "--pinned-memory-pool-byte-size=0"]
+    def command(
+        self, folder: Path, grpc_port: int, metrics_port: int, shm_prefix: str, host: str = "127.0.0.1"
+    ) -> tuple[str, ...]:
+        """A server on loopback unless told otherwise: who reaches Triton's model control can make it run any code."""
+        has_gpu = Path("/dev/nvidiactl").exists()
+        gpu = [] if has_gpu else ["--allow-gpu-metrics=false", "--pinned-memory-pool-byte-size=0"]
         return (
             str(self.binary),
             f"--model-repository={folder / 'models'}",
@@ -67,9 +70,9 @@ class Triton:
             "--model-control-mode=explicit",
             "--disable-auto-complete-config",
             "--allow-http=false",
-            "--grpc-address=127.0.0.1",
+            f"--grpc-address={host}",
             f"--grpc-port={grpc_port}",
-            "--metrics-address=127.0.0.1",
+            f"--metrics-address={host}",
             f"--metrics-port={metrics_port}",
             f"--backend-config=python,shm-region-prefix-name={shm_prefix}",
             f"--exit-timeout-secs={EXIT_TIMEOUT_S}",

@@ -1,0 +1,21 @@
+"""Prints what a package depends on, one requirement a line, for a layer that outlives changes of the source.
+
+pip install $(python dependencies.py pyproject.toml server,torch)
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from pathlib import Path
+
+
+def requirements(pyproject: Path, extras: list[str]) -> list[str]:
+    """The dependencies, then those of each extra; KeyError names an extra that there is not."""
+    project = tomllib.loads(pyproject.read_text())["project"]
+    optional = project["optional-dependencies"]
+    return [*project["dependencies"], *(line for extra in extras for line in optional[extra])]
+
+
+if __name__ == "__main__":
+    sys.stdout.write("\n".join(requirements(Path(sys.argv[1]), sys.argv[2].split(","))) + "\n")

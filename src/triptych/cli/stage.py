@@ -1,0 +1,54 @@
+"""`triptych stage`: one stage's Triton Inference Server by itself, for a container or a machine of its own."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from triptych.contract import STAGES
+from triptych.embedded.ports import obstacle
+from triptych.embedded.shm import remove_regions
+from triptych.embedded.triton import find_triton
+from triptych.errors import FailedPreconditionError, invalid
+
+
+def add_parser(subparsers: Any) -> None:
+    """Registers the command."""
+    parser = subparsers.add_parser(
+        "stage",
+        help="run one stage's server alone",
+        description="Becomes the Triton Inference Server of one stage; the orchestrator tells it what to load. Cores: "
+        "$TRIPTYCH_THREADS, default all. Engine artifacts: $TRIPTYCH_CACHE_DIR, default ~/.cache/triptych. Whoever "
+        "reaches its port can make it run any code: give it a --host other than loopback only in a network of its own.",
+    )
+    add = parser.add_argument
+    add("stage", choices=STAGES)
+    add("--host", default="127.0.0.1", help="the address of gRPC and metrics (default: %(default)s)")
+    add("--port", type=int, default=8001, help="of gRPC (default: %(default)s)")
+    add("--metrics-port", type=int, default=8002, help="of Prometheus metrics (default: %(default)s)")
+    add("--run-dir", type=Path, metavar="DIR", help="what Triton needs is linked here (default: a temporary folder)")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Never returns when the server can be run."""
+    for option in ("port", "metrics_port"):
+        port = getattr(arguments, option)
+        if not 1 <= port <= 65_535:
+            raise invalid(option, f"{port} is not within 1..65535")
+        if reason := obstacle(arguments.host, port):
+            raise FailedPreconditionError(reason)
+    triton = find_triton()
+    folder = (arguments.run_dir or Path(tempfile.mkdtemp(prefix="triptych-"))) / "triton"
+    triton.prepare(folder)
+    # The port is free, so that regions under its name are those of a server that was killed.
+    shm_prefix = f"triptych-{arguments.stage}-{arguments.port}-"
+    remove_regions(shm_prefix)
+    command = triton.command(folder, arguments.port, arguments.metrics_port, shm_prefix, arguments.host)
+    environment = triton.environment(folder) | {"TRIPTYCH_STAGE": arguments.stage}
+    sys.stdout.flush()
+    os.execve(command[0], command, environment)

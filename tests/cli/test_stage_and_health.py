@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.embedded.conftest import wait_for
+from triptych.cli.main import main
+from triptych.embedded.ports import free_ports
+from triptych.embedded.shm import FOLDER
+
+
+def test_a_stage_alone_answers_and_ends_on_sigterm(tmp_path: Path) -> None:
+    port, metrics_port = free_ports("127.0.0.1", 2)
+    left_behind = FOLDER / f"triptych-vae-{port}-left"
+    left_behind.touch()
+    command = [sys.executable, "-m", "triptych.cli.main", "stage", "vae", "--run-dir", str(tmp_path)]
+    ports = ["--port", str(port), "--metrics-port", str(metrics_port)]
+    with (tmp_path / "log").open("w") as log, subprocess.Popen([*command, *ports], stdout=log, stderr=log) as stage:
+        try:
+            health = ["health", "--stage", "--address", f"127.0.0.1:{port}"]
+            wait_for(lambda: main(health) == 0, 60)
+            assert Path(f"/proc/{stage.pid}/exe").resolve().name == "tritonserver"
+            assert not left_behind.exists()
+            assert b"TRIPTYCH_STAGE=vae" in Path(f"/proc/{stage.pid}/environ").read_bytes()
+            assert main(["stage", "vae", *ports]) == 8  # the port is taken
+            assert main(health) == 0
+        finally:
+            os.kill(stage.pid, signal.SIGTERM)
+        assert stage.wait(30) == 0
+
+
+def test_health_of_nothing_is_4(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{held.getsockname()[1]}"
+        assert main(["health", "--address", address]) == 4
+    assert capsys.readouterr().err == f"triptych: {address} does not serve\n"
+
+
+@pytest.mark.parametrize("argv", [["stage"], ["stage", "scheduler"], ["stage", "unet", "--port", "0"]])
+def test_wrong_usage_is_2(argv: list[str]) -> None:
+    assert main(argv) == 2
