@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import math
 import sys
 from pathlib import Path
 
@@ -25,6 +26,13 @@ def _checkpoint(text: str) -> tuple[str, Path]:
     return name, Path(path)
 
 
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
+    return value
+
+
 def parse(arguments: list[str] | None = None) -> Settings:
     """Settings from the command line; exits with 2 and a message where it is wrong."""
     parser = argparse.ArgumentParser(prog="triptych-orchestrator", description=__doc__)
@@ -40,6 +48,10 @@ def parse(arguments: list[str] | None = None) -> Settings:
     )  # fmt: skip
     parser.add_argument("--engine", choices=ENGINES, default=DEFAULT_ENGINE, help="default %(default)s")
     parser.add_argument("--limit", action="append", default=[], metavar="NAME=VALUE", help="such as max_pixels=262144")
+    parser.add_argument(
+        "--recovery-timeout", type=_seconds, metavar="SECONDS", default=Settings.recovery_timeout_s,
+        help="how long a request waits for a stage that went away; default %(default)g",
+    )  # fmt: skip
     given = parser.parse_args(arguments)
     try:
         limits = Limits().with_changes(given.limit)
@@ -53,6 +65,7 @@ def parse(arguments: list[str] | None = None) -> Settings:
         checkpoints=dict(given.checkpoint),
         engine=given.engine,
         limits=limits,
+        recovery_timeout_s=given.recovery_timeout,
     )
 
 

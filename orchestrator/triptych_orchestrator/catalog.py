@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import re
@@ -11,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from triptych.checkpoint import Checkpoint
 from triptych.contract import ENCODER, MODELS, model_name
@@ -32,6 +34,7 @@ from triptych_orchestrator.settings import Settings
 logger = logging.getLogger("triptych.catalog")
 
 _TYPICAL_STEPS = 20
+_KEPT = {"path", "engine", "loaded"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -58,6 +61,7 @@ class Entry:
     state: State = State.REGISTERED
     error: str = ""
     users: int = 0
+    loads: int = 0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     unused: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -74,6 +78,12 @@ class Entry:
         tokenizer = Tokenizer.from_directory(self.path / "tokenizer")
         encoder = checkpoint.components[ENCODER.name]
         tokenizer.check_vocabulary(encoder.architecture.config["vocab_size"], str(encoder.folder / "config.json"))
+        if tokenizer.max_length != checkpoint.tokens:
+            file = str(self.path / "tokenizer" / "tokenizer_config.json")
+            problem = (
+                f"model_max_length is {tokenizer.max_length}, but the text encoder takes {checkpoint.tokens} tokens"
+            )
+            raise CheckpointInvalidError(f"{file}: {problem}", file=file)
         self.tokenizer, self.checkpoint = tokenizer, checkpoint
 
     def models(self) -> dict[str, PlacedModel]:
@@ -90,6 +100,8 @@ class Catalog:
         self._default_engine = settings.engine
         self._file = settings.state_dir / "checkpoints.json"
         self._entries: dict[str, Entry] = {}
+        # What an earlier run knew and `restore` has not come to yet; saving keeps it.
+        self._kept = self._read()
 
     def entries(self) -> list[Entry]:
         """All, by name."""
@@ -113,89 +125,119 @@ class Catalog:
         if not path.is_absolute():
             raise invalid("path", f"{str(path)!r} must be absolute, as seen by the orchestrator and the stages")
         engine = check_engine_name(engine or self._default_engine)
-        known = self._entries.get(name)
-        if known and (known.path, known.engine) == (path, engine) and known.checkpoint:
-            return known
-        if known and known.checkpoint:
-            raise AlreadyExistsError(
-                f"name: {name!r} is {known.path} with {known.engine}; unregister it first", field="name"
-            )
         entry = Entry(name, path, engine)
+        if known := self._taken(entry):
+            return known
         await asyncio.to_thread(entry.open)
+        if known := self._taken(entry):
+            return known
         self._entries[name] = entry
         self._save()
         logger.info("checkpoint registered", extra={"checkpoint": name, "path": str(path), "engine": engine})
         return entry
 
+    def _taken(self, entry: Entry) -> Entry | None:
+        """The same checkpoint where it is registered already; AlreadyExistsError where its name is another's."""
+        known = self._entries.get(entry.name)
+        if known is None or known.checkpoint is None:
+            return None
+        if (known.path, known.engine) == (entry.path, entry.engine):
+            return known
+        raise AlreadyExistsError(
+            f"name: {entry.name!r} is {known.path} with {known.engine}; unregister it first", field="name"
+        )
+
     async def unregister(self, name: str) -> None:
         """Unloads and forgets."""
         entry = self.get(name)
-        await self.unload(name)
-        del self._entries[entry.name]
-        self._save()
+        async with self._locked(entry):
+            await self._unload(entry)
+            del self._entries[entry.name]
+            self._save()
 
     async def load(self, name: str) -> Entry:
         """Has every stage hold the checkpoint's models; at once if they do."""
         entry = self.get(name)
-        async with entry.lock:
-            await self._load(entry)
+        await self._load_locked(entry)
         return entry
 
     async def unload(self, name: str) -> Entry:
         """Waits for the requests that use the checkpoint, then frees it in every stage."""
         entry = self.get(name)
-        async with entry.lock:
-            if entry.state is State.LOADED:
-                entry.state = State.UNLOADING
-                while entry.users:
-                    entry.unused.clear()
-                    await entry.unused.wait()
-                await asyncio.gather(*(self._pool.withdraw(model) for model in entry.models().values()))
-                entry.state = State.REGISTERED
-                self._save()
+        async with self._locked(entry):
+            await self._unload(entry)
         return entry
 
     @asynccontextmanager
-    async def use(self, name: str) -> AsyncIterator[Entry]:
-        """The entry, loaded, and kept from unloading meanwhile."""
-        entry = self.get(name)
-        async with entry.lock:
-            await self._load(entry)
-            entry.users += 1
+    async def use(self, entry: Entry) -> AsyncIterator[None]:
+        """Has the entry loaded, and keeps it from unloading meanwhile."""
+        while entry.state is not State.LOADED:
+            # Others may wait for the same load: it goes on when this request is cancelled.
+            await asyncio.shield(self._load_locked(entry))
+        entry.users += 1
         try:
-            yield entry
+            yield
         finally:
             entry.users -= 1
             if not entry.users:
                 entry.unused.set()
 
-    async def _load(self, entry: Entry) -> None:
-        if entry.state is State.LOADED:
+    @asynccontextmanager
+    async def _locked(self, entry: Entry) -> AsyncIterator[None]:
+        """Keeps other loads and unloads of the entry out; NotFoundError if it was unregistered meanwhile."""
+        async with entry.lock:
+            if self._entries.get(entry.name) is not entry:
+                raise NotFoundError(f"checkpoint: {entry.name!r} was unregistered", field="checkpoint")
+            yield
+
+    async def _load_locked(self, entry: Entry) -> None:
+        async with self._locked(entry):
+            if entry.state is not State.LOADED:
+                await self._load(entry)
+
+    async def _unload(self, entry: Entry) -> None:
+        if entry.state is not State.LOADED:
             return
-        if entry.checkpoint is None:
-            raise FailedPreconditionError(f"checkpoint {entry.name!r} is broken: {entry.error}", checkpoint=entry.name)
-        entry.state, entry.error = State.LOADING, ""
-        models = entry.models().values()
+        entry.state = State.UNLOADING
+        while entry.users:
+            entry.unused.clear()
+            await entry.unused.wait()
         try:
+            await self._withdraw(entry)
+        except TriptychError as error:
+            entry.state, entry.error = State.FAILED, error.message
+            raise
+        entry.state = State.REGISTERED
+        self._save()
+
+    async def _withdraw(self, entry: Entry) -> None:
+        await asyncio.gather(*(self._pool.withdraw(model) for model in entry.models().values()))
+
+    async def _load(self, entry: Entry) -> None:
+        entry.state, entry.error = State.LOADING, ""
+        try:
+            # Once more: the directory may have changed since, for better or worse.
+            await asyncio.to_thread(entry.open)
             async with asyncio.TaskGroup() as group:
-                for model in models:
+                for model in entry.models().values():
                     group.create_task(self._pool.place(model))
         except BaseException as failure:
-            await asyncio.shield(asyncio.gather(*(self._pool.withdraw(model) for model in models)))
+            with contextlib.suppress(TriptychError):
+                await asyncio.shield(self._withdraw(entry))
             cause = failure.exceptions[0] if isinstance(failure, BaseExceptionGroup) else failure
             entry.state, entry.error = State.FAILED, str(cause)
             if isinstance(cause, TriptychError):
                 raise cause from None
             raise
         entry.state = State.LOADED
+        entry.loads += 1
         self._save()
         logger.info("checkpoint loaded", extra={"checkpoint": entry.name})
 
     async def restore(self) -> None:
         """Takes up what an earlier run of this server knew; a directory broken since is kept as failed."""
-        if not self._file.exists():
-            return
-        for name, kept in json.loads(self._file.read_text()).items():
+        for name in list(self._kept):
+            kept = self._kept.pop(name)
             if name in self._entries:
                 continue
             entry = Entry(name, Path(kept["path"]), kept["engine"])
@@ -208,8 +250,18 @@ class Catalog:
                 entry.state, entry.error = State.FAILED, error.message
                 logger.error("kept checkpoint is unusable", extra={"checkpoint": name, "error": error.message})
 
+    def _read(self) -> dict[str, dict[str, Any]]:
+        try:
+            kept: dict[str, dict[str, Any]] = json.loads(self._file.read_text()) if self._file.exists() else {}
+            if all(_NAME.fullmatch(name) and entry.keys() >= _KEPT for name, entry in kept.items()):
+                return kept
+            problem = f"entries must have {', '.join(sorted(_KEPT))}"
+        except (OSError, ValueError, AttributeError) as error:
+            problem = str(error)
+        raise FailedPreconditionError(f"{self._file} cannot be read ({problem}); mend it or move it away")
+
     def _save(self) -> None:
-        kept = {
+        kept = self._kept | {
             entry.name: {"path": str(entry.path), "engine": entry.engine, "loaded": entry.state is State.LOADED}
             for entry in self._entries.values()
         }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import time
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from triptych.contract import CONDITIONING_KEY_BYTES, UNET
+from triptych_orchestrator import metrics
 from triptych_orchestrator.gate import StepGate
 from triptych_orchestrator.guidance import combine
 from triptych_orchestrator.replicas import PlacedModel, Replica, ReplicaPool
@@ -46,10 +46,14 @@ class StageUse:
 
     def add(self, outputs: Tensors, wall_seconds: float, replica: Replica) -> None:
         """Counts one call by what its answer reports."""
+        engine_seconds, batch_samples = (outputs[name].flat[0].item() for name in ("engine_seconds", "batch_samples"))
+        metrics.STAGE_SECONDS.labels(replica.stage).observe(wall_seconds)
+        metrics.ENGINE_SECONDS.labels(replica.stage).observe(engine_seconds)
+        metrics.BATCH_SAMPLES.labels(replica.stage).observe(batch_samples)
         self.calls += 1
         self.wall_seconds += wall_seconds
-        self.engine_seconds += float(outputs["engine_seconds"].flat[0])
-        self.batch_samples = int(outputs["batch_samples"].flat[0])
+        self.engine_seconds += engine_seconds
+        self.batch_samples = batch_samples
         if replica.name not in self.replicas:
             self.replicas.append(replica.name)
 
@@ -93,9 +97,10 @@ class Denoiser:
 
     def close(self) -> None:
         """No more steps will come."""
-        if self._gate:
+        if self._gate and self._replica:
             self._gate.leave()
             self._gate = None
+            self._replica.loops -= 1
 
     async def __call__(self, latents: Array, timestep: float) -> Array:
         """noise_pred [B, C, h, w] for latents [B, C, h, w], guided."""
@@ -122,9 +127,7 @@ class Denoiser:
                 return await self._infer(replica, tensors, samples)
 
         began = time.monotonic()
-        # A call in flight is let finish when the request is cancelled: Triton would compute it all the same.
-        call = asyncio.create_task(self._pool.run(self._model, step, self._replica))
-        outputs, replica = await asyncio.shield(call)
+        outputs, replica = await self._pool.run(self._model, step, self._replica)
         self.use.add(outputs, time.monotonic() - began, replica)
         noise_pred: Array = outputs["noise_pred"].astype(np.float32, copy=False)
         return noise_pred
@@ -145,11 +148,12 @@ class Denoiser:
         return outputs
 
     def _gate_of(self, replica: Replica, shape: tuple[int, ...]) -> StepGate:
-        """The replica's gate for this shape; a request that comes to another replica changes gates and has sent nothing."""
+        """The replica's gate for this shape; on another replica than before, nothing has been sent yet."""
         if replica is not self._replica or self._gate is None:
             self.close()
             self._replica = replica
             self._sent.clear()
             self._gate = self._gates.of(replica.name, self._model.name, shape)
             self._gate.join()
+            replica.loops += 1
         return self._gate

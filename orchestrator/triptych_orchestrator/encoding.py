@@ -17,18 +17,18 @@ _CACHE_ENTRIES = 256
 
 
 class PromptEncoder:
-    """Encodes token ids [tokens]; results are cached by (checkpoint path, engine, ids)."""
+    """Encodes token ids [tokens]; results are cached by (checkpoint, its load, ids)."""
 
     def __init__(self, pool: ReplicaPool, timeout_s: float) -> None:
         self._pool = pool
         self._timeout_s = timeout_s
-        self._cache: OrderedDict[tuple[str, str, bytes], Conditioning] = OrderedDict()
+        self._cache: OrderedDict[tuple[Entry, int, bytes], Conditioning] = OrderedDict()
 
     async def encode(
         self, entry: Entry, input_ids: npt.NDArray[np.int64], request_id: str, use: StageUse
     ) -> list[Conditioning]:
         """One Conditioning for each row of input_ids [B, tokens], by one call for those not remembered."""
-        keys = [(str(entry.path), entry.engine, row.tobytes()) for row in input_ids]
+        keys = [(entry, entry.loads, row.tobytes()) for row in input_ids]
         missing = list(dict.fromkeys(key for key in keys if key not in self._cache))
         found = {key: self._cache[key] for key in keys if key in self._cache}
         if missing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import closing
 
 import numpy as np
@@ -35,7 +35,7 @@ class Painter:
         self._gates = StepGates()
         self._encoder = PromptEncoder(pool, call_timeout_s)
 
-    async def paint(self, job: Job, entry: Entry, queue_seconds: float) -> AsyncIterator[pb.GenerateResponse]:
+    async def paint(self, job: Job, entry: Entry, queue_seconds: float) -> AsyncGenerator[pb.GenerateResponse, None]:
         """Yields one Step for each step and at last the Result."""
         began = time.monotonic()
         if entry.checkpoint is None or entry.tokenizer is None:
@@ -65,7 +65,6 @@ class Painter:
         uses["unet"] = denoiser.use
         result = await asyncio.to_thread(_result, job, entry.name, images, warnings)
         result.timings.CopyFrom(_timings(uses, queue_seconds, queue_seconds + time.monotonic() - began))
-        _observe(uses)
         yield pb.GenerateResponse(result=result)
 
     async def _steps(
@@ -109,7 +108,12 @@ class Painter:
             image: npt.NDArray[np.uint8] = outputs["image"][0]
             return image
 
-        return list(await asyncio.gather(*(decode(row) for row in latents)))
+        tasks = [asyncio.create_task(decode(row)) for row in latents]
+        try:
+            return list(await asyncio.gather(*tasks))
+        finally:
+            for task in tasks:  # where one has failed, the others would go on
+                task.cancel()
 
 
 def _result(job: Job, checkpoint: str, images: list[npt.NDArray[np.uint8]], warnings: list[str]) -> pb.Result:
@@ -140,11 +144,3 @@ def _timings(uses: dict[str, StageUse], queue_seconds: float, total_seconds: flo
         for stage, use in uses.items()
     }
     return pb.Timings(total_seconds=total_seconds, queue_seconds=queue_seconds, **stages)
-
-
-def _observe(uses: dict[str, StageUse]) -> None:
-    for stage, use in uses.items():
-        if use.calls:
-            metrics.STAGE_SECONDS.labels(stage).observe(use.wall_seconds / use.calls)
-            metrics.ENGINE_SECONDS.labels(stage).observe(use.engine_seconds / use.calls)
-            metrics.BATCH_SAMPLES.labels(stage).observe(use.batch_samples)

@@ -3,76 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
-from triptych.contract import ModelSpec
-from triptych.errors import UnavailableError
+from triptych.errors import TriptychError, UnavailableError
+from triptych_orchestrator.replica import PlacedModel, Replica
 from triptych_orchestrator.settings import Settings
-from triptych_orchestrator.triton import ModelMissingError, ReplicaDownError, Tensors, TritonServer
+from triptych_orchestrator.triton import ModelMissingError, ReplicaDownError, TritonServer
+
+__all__ = ["PlacedModel", "Replica", "ReplicaPool"]
 
 logger = logging.getLogger("triptych.replicas")
 Result = TypeVar("Result")
 
 _POLL_INTERVAL_S = 0.25
-
-
-@dataclass(frozen=True)
-class PlacedModel:
-    """A model that every replica of its stage should hold; `parameters` are what its load is told."""
-
-    name: str
-    spec: ModelSpec
-    parameters: Mapping[str, str]
-
-
-@dataclass(eq=False)
-class Replica:
-    """One Triton server of a stage; `held` is what it is known to hold since it last came up."""
-
-    name: str
-    stage: str
-    server: TritonServer
-    load_timeout_s: float
-    ready: bool = False
-    calls: int = 0
-    held: set[str] = field(default_factory=set)
-    _loading: dict[str, asyncio.Lock] = field(default_factory=dict)
-
-    async def ensure(self, model: PlacedModel) -> None:
-        """Loads the model unless it is held; callers at the same time share one load."""
-        async with self._loading.setdefault(model.name, asyncio.Lock()):
-            if model.name in self.held:
-                return
-            began = time.monotonic()
-            await self.server.load_model(model.name, model.spec, model.parameters, self.load_timeout_s)
-            self.held.add(model.name)
-            seconds = round(time.monotonic() - began, 3)
-            logger.info("model placed", extra={"replica": self.name, "model": model.name, "seconds": seconds})
-
-    async def drop(self, model: PlacedModel) -> None:
-        """Unloads the model; a replica that is down holds nothing already."""
-        async with self._loading.setdefault(model.name, asyncio.Lock()):
-            self.held.discard(model.name)
-            with contextlib.suppress(ReplicaDownError):
-                await self.server.unload_model(model.name, self.load_timeout_s)
-
-    async def infer(
-        self, model: PlacedModel, tensors: Mapping[str, npt.NDArray[np.generic]], request_id: str, timeout_s: float
-    ) -> Tensors:
-        """One call of a model that this replica holds."""
-        self.calls += 1
-        try:
-            return await self.server.infer(model.name, model.spec, tensors, request_id, timeout_s)
-        finally:
-            self.calls -= 1
 
 
 class ReplicaPool:
@@ -87,17 +33,19 @@ class ReplicaPool:
         ]
         self._models: dict[str, PlacedModel] = {}
         self._changed = asyncio.Condition()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Begins to watch; returns at once."""
-        self._tasks = [asyncio.create_task(self._watch(replica)) for replica in self.replicas]
+        for replica in self.replicas:
+            self._spawn(self._watch(replica))
 
     async def stop(self) -> None:
         """Stops watching and closes the connections."""
-        for task in self._tasks:
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         for replica in self.replicas:
             await replica.server.close()
 
@@ -105,9 +53,10 @@ class ReplicaPool:
         """Has every replica of the stage hold the model; returns when all that are up do."""
         self._models[model.name] = model
         try:
-            await self.wait_ready(model.spec.stage)
-            ready = [replica for replica in self._of(model.spec.stage) if replica.ready]
-            await asyncio.gather(*(replica.ensure(model) for replica in ready))
+            for _ in range(self._settings.call_attempts):
+                if await self._ensure_all(model, await self.wait_ready(model.spec.stage)):
+                    return
+            raise UnavailableError(f"every {model.spec.stage} replica went down as it loaded {model.name}")
         except BaseException:
             await asyncio.shield(self.withdraw(model))
             raise
@@ -117,69 +66,107 @@ class ReplicaPool:
         self._models.pop(model.name, None)
         await asyncio.gather(*(replica.drop(model) for replica in self._of(model.spec.stage)))
 
-    async def wait_ready(self, stage: str) -> Replica:
-        """The least busy replica that is up; UnavailableError if none comes up in `recovery_timeout_s`."""
+    def count_ready(self, stage: str) -> int:
+        """How many replicas of the stage are up."""
+        return sum(replica.ready for replica in self._of(stage))
+
+    async def wait_ready(self, stage: str, until_s: float | None = None) -> list[Replica]:
+        """The replicas that are up; UnavailableError if none comes up in `recovery_timeout_s`, or until `until_s`."""
+        timeout_s = self._settings.recovery_timeout_s
+        began = time.monotonic()
         try:
-            async with asyncio.timeout(self._settings.recovery_timeout_s), self._changed:
-                await self._changed.wait_for(lambda: any(replica.ready for replica in self._of(stage)))
+            async with asyncio.timeout(timeout_s if until_s is None else max(0.0, until_s - began)), self._changed:
+                await self._changed.wait_for(lambda: self.count_ready(stage))
         except TimeoutError:
             addresses = ", ".join(replica.server.address for replica in self._of(stage))
-            waited = self._settings.recovery_timeout_s
-            raise UnavailableError(
-                f"no {stage} replica is up ({addresses}); waited {waited:g} s", stage=stage
-            ) from None
-        return min((replica for replica in self._of(stage) if replica.ready), key=lambda replica: replica.calls)
+            message = f"no {stage} replica is up ({addresses}); waited {timeout_s:g} s"
+            raise UnavailableError(message, stage=stage) from None
+        return [replica for replica in self._of(stage) if replica.ready]
 
     async def run(
         self, model: PlacedModel, work: Callable[[Replica], Awaitable[Result]], preferred: Replica | None = None
     ) -> tuple[Result, Replica]:
-        """Does `work` on a replica, once more elsewhere or after a restart if that one fails; bounded in tries and time.
+        """Does `work` on a replica; if that fails, again on another or after its restart, bounded in tries and time.
 
         `work` must be free of effects until it returns: a step computed twice is the same step.
         """
-        last: UnavailableError | None = None
-        for _ in range(self._settings.call_attempts):
-            replica = preferred if preferred and preferred.ready else await self.wait_ready(model.spec.stage)
+        stage, attempts = model.spec.stage, self._settings.call_attempts
+        until_s, problem = None, ""
+        for _ in range(attempts):
+            replica = await self._choose(model, preferred, until_s)
+            load = None
             try:
-                await replica.ensure(model)
+                load = await replica.ensure(model)
                 return await work(replica), replica
             except ModelMissingError as error:
-                replica.held.discard(model.name)
-                last = error
+                problem = error.message
+                replica.forget(load)
             except ReplicaDownError as error:
+                problem = error.message
                 await self._mark(replica, ready=False)
-                last = error
-            logger.warning("stage call failed, trying again", extra={"replica": replica.name, "error": last.message})
-        problem = last.message if last else ""
-        attempts = self._settings.call_attempts
-        raise UnavailableError(
-            f"the {model.spec.stage} stage failed {attempts} times: {problem}", stage=model.spec.stage
-        )
+            until_s = until_s or time.monotonic() + self._settings.recovery_timeout_s
+            logger.warning("stage call failed, trying again", extra={"replica": replica.name, "error": problem})
+        raise UnavailableError(f"the {stage} stage failed {attempts} times: {problem}", stage=stage)
+
+    async def _choose(self, model: PlacedModel, preferred: Replica | None, until_s: float | None) -> Replica:
+        """The preferred replica, or else the least busy of those that hold the model, or else of all that are up."""
+        if self._models.get(model.name) != model:
+            raise UnavailableError(f"{model.name} was unloaded meanwhile", stage=model.spec.stage)
+        if preferred and preferred.ready:
+            return preferred
+        ready = await self.wait_ready(model.spec.stage, until_s)
+        return min(ready, key=lambda replica: (model.name not in replica.held, replica.load))
+
+    async def _ensure_all(self, model: PlacedModel, replicas: list[Replica]) -> bool:
+        """Whether the model is held by at least one of the replicas; one that goes down meanwhile is marked so."""
+        outcomes = await asyncio.gather(*(replica.ensure(model) for replica in replicas), return_exceptions=True)
+        down = []
+        for replica, outcome in zip(replicas, outcomes, strict=True):
+            if isinstance(outcome, ReplicaDownError):
+                down.append(replica)
+                await self._mark(replica, ready=False)
+            elif isinstance(outcome, BaseException):
+                raise outcome
+        return len(down) < len(replicas)
 
     def _of(self, stage: str) -> list[Replica]:
         return [replica for replica in self.replicas if replica.stage == stage]
 
     async def _watch(self, replica: Replica) -> None:
         while True:
-            ready = await replica.server.is_live()
+            ready = await replica.server.is_live(self._settings.liveness_timeout_s)
             if ready != replica.ready:
                 await self._mark(replica, ready=ready)
                 if ready:
-                    await self._restore(replica)
+                    self._spawn(self._restore(replica))
             await asyncio.sleep(_POLL_INTERVAL_S)
 
     async def _restore(self, replica: Replica) -> None:
-        for model in [model for model in self._models.values() if model.spec.stage == replica.stage]:
+        """Brings a replica that came up to hold what it should, and nothing that was unloaded meanwhile."""
+        wanted = [model for model in self._models.values() if model.spec.stage == replica.stage]
+        for model in {model.name: model for model in [*replica.uncertain(), *wanted]}.values():
             try:
-                await replica.ensure(model)
-            except UnavailableError as error:
-                logger.warning("model not restored", extra={"replica": replica.name, "error": error.message})
+                if model.name in self._models:
+                    await replica.ensure(self._models[model.name])
+                if model.name not in self._models:
+                    await replica.drop(model)
+            except TriptychError as error:
+                extra = {"replica": replica.name, "model": model.name, "error": error.message}
+                logger.warning("model not restored", extra=extra)
 
     async def _mark(self, replica: Replica, *, ready: bool) -> None:
         async with self._changed:
-            if not ready:
-                replica.held.clear()
             if replica.ready != ready:
                 logger.info("replica is up" if ready else "replica is down", extra={"replica": replica.name})
-            replica.ready = ready
+            replica.mark(ready=ready)
             self._changed.notify_all()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (failure := task.exception()):
+            logger.error("a replica is not looked after any more", exc_info=failure)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import signal
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import start_http_server
 
+from triptych.errors import FailedPreconditionError
 from triptych.v1 import (
     checkpoints_pb2,
     checkpoints_pb2_grpc,
@@ -92,13 +94,18 @@ def _server(settings: Settings, pool: ReplicaPool, catalog: Catalog, health: Hea
         for service in module.DESCRIPTOR.services_by_name.values()
     ]
     reflection.enable_server_reflection([*described, reflection.SERVICE_NAME], server)
-    server.add_insecure_port(settings.listen)
+    try:
+        server.add_insecure_port(settings.listen)
+    except RuntimeError as error:
+        raise FailedPreconditionError(f"cannot listen on {settings.listen}: {error}") from error
     if settings.metrics:
         host, _, port = settings.metrics.rpartition(":")
-        start_http_server(int(port), host, registry=REGISTRY)
+        try:
+            start_http_server(int(port), host, registry=REGISTRY)
+        except (OSError, ValueError, OverflowError) as error:
+            raise FailedPreconditionError(f"cannot serve metrics on {settings.metrics}: {error}") from error
     for stage in settings.stages:
-        ready = [replica for replica in pool.replicas if replica.stage == stage]
-        REPLICAS_READY.labels(stage).set_function(lambda replicas=ready: sum(one.ready for one in replicas))
+        REPLICAS_READY.labels(stage).set_function(functools.partial(pool.count_ready, stage))
     return server
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import grpc
 
 from triptych._version import __version__
 from triptych.contract.engines import ENGINES
-from triptych.errors import CancelledError, TriptychError, UnavailableError
+from triptych.errors import CancelledError, FailedPreconditionError, TriptychError
 from triptych.logs import request_id as log_request_id
 from triptych.v1 import checkpoints_pb2, checkpoints_pb2_grpc, generation_pb2, generation_pb2_grpc, system_pb2
 from triptych.v1 import system_pb2_grpc as system_grpc
@@ -27,7 +27,6 @@ from triptych_orchestrator.settings import Limits
 from triptych_orchestrator.validation import check, request_id_of
 
 logger = logging.getLogger("triptych.requests")
-Context = grpc.aio.ServicerContext
 
 
 class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type: ignore[misc]
@@ -40,16 +39,17 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
         self._limits = limits
 
     async def Generate(  # noqa: N802
-        self, request: generation_pb2.GenerateRequest, context: Context
-    ) -> AsyncIterator[generation_pb2.GenerateResponse]:
+        self, request: generation_pb2.GenerateRequest, context: grpc.aio.ServicerContext
+    ) -> AsyncGenerator[generation_pb2.GenerateResponse, None]:
         """The stream of one request."""
-        request_id = request_id_of(request)
-        log_request_id.set(request_id)
         began, outcome = time.monotonic(), "error"
         checkpoint_label = ""
         try:
-            checkpoint_label = self._catalog.get(request.checkpoint).name
-            async with self._admission.register(request_id), aclosing(self._events(request, request_id)) as events:
+            request_id = request_id_of(request)
+            log_request_id.set(request_id)
+            entry = self._catalog.get(request.checkpoint)
+            checkpoint_label = entry.name
+            async with aclosing(self._admission.stream(request_id, self._events(request, request_id, entry))) as events:
                 async for event in events:
                     yield event
             outcome = "ok"
@@ -67,12 +67,13 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
             logger.info("request finished", extra=extra)
 
     async def _events(
-        self, request: generation_pb2.GenerateRequest, request_id: str
-    ) -> AsyncIterator[generation_pb2.GenerateResponse]:
-        entry = self._catalog.get(request.checkpoint)
+        self, request: generation_pb2.GenerateRequest, request_id: str, entry: Entry
+    ) -> AsyncGenerator[generation_pb2.GenerateResponse, None]:
         if entry.checkpoint is None:
-            raise UnavailableError(f"checkpoint {entry.name!r} is broken: {entry.error}")
+            problem = f"checkpoint {entry.name!r} is broken: {entry.error}; once it is whole again, load it"
+            raise FailedPreconditionError(problem, checkpoint=entry.name)
         job = check(request, request_id, entry.checkpoint, self._limits)
+        self._admission.check_room()
         yield generation_pb2.GenerateResponse(
             queued=generation_pb2.Queued(
                 request_id=request_id,
@@ -86,14 +87,14 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
         )
         async with (
             self._admission.turn() as waited_s,
-            self._catalog.use(entry.name) as used,
-            aclosing(self._painter.paint(job, used, waited_s)) as events,
+            self._catalog.use(entry),
+            aclosing(self._painter.paint(job, entry, waited_s)) as events,
         ):
             async for event in events:
                 yield event
 
     async def Cancel(  # noqa: N802
-        self, request: generation_pb2.CancelRequest, context: Context
+        self, request: generation_pb2.CancelRequest, context: grpc.aio.ServicerContext
     ) -> generation_pb2.CancelResponse:
         """Stops a running request."""
         self._admission.cancel(request.request_id)
@@ -107,33 +108,33 @@ class CheckpointService(checkpoints_pb2_grpc.CheckpointServiceServicer):  # type
         self._catalog = catalog
 
     async def ListCheckpoints(  # noqa: N802
-        self, request: checkpoints_pb2.ListCheckpointsRequest, context: Context
+        self, request: checkpoints_pb2.ListCheckpointsRequest, context: grpc.aio.ServicerContext
     ) -> checkpoints_pb2.ListCheckpointsResponse:
         """All, by name."""
         return checkpoints_pb2.ListCheckpointsResponse(checkpoints=map(_checkpoint, self._catalog.entries()))
 
     async def RegisterCheckpoint(  # noqa: N802
-        self, request: checkpoints_pb2.RegisterCheckpointRequest, context: Context
+        self, request: checkpoints_pb2.RegisterCheckpointRequest, context: grpc.aio.ServicerContext
     ) -> checkpoints_pb2.Checkpoint:
         """Checks and takes a directory."""
         entry = await self._catalog.register(request.name, Path(request.path), request.engine)
         return _checkpoint(await asyncio.shield(self._catalog.load(entry.name)) if request.load else entry)
 
     async def UnregisterCheckpoint(  # noqa: N802
-        self, request: checkpoints_pb2.UnregisterCheckpointRequest, context: Context
+        self, request: checkpoints_pb2.UnregisterCheckpointRequest, context: grpc.aio.ServicerContext
     ) -> checkpoints_pb2.UnregisterCheckpointResponse:
         """Unloads and forgets."""
         await asyncio.shield(self._catalog.unregister(request.name))
         return checkpoints_pb2.UnregisterCheckpointResponse()
 
     async def LoadCheckpoint(  # noqa: N802
-        self, request: checkpoints_pb2.LoadCheckpointRequest, context: Context
+        self, request: checkpoints_pb2.LoadCheckpointRequest, context: grpc.aio.ServicerContext
     ) -> checkpoints_pb2.Checkpoint:
         """Loads all stages' models."""
         return _checkpoint(await asyncio.shield(self._catalog.load(request.name)))
 
     async def UnloadCheckpoint(  # noqa: N802
-        self, request: checkpoints_pb2.UnloadCheckpointRequest, context: Context
+        self, request: checkpoints_pb2.UnloadCheckpointRequest, context: grpc.aio.ServicerContext
     ) -> checkpoints_pb2.Checkpoint:
         """Frees all stages' models."""
         return _checkpoint(await asyncio.shield(self._catalog.unload(request.name)))
@@ -147,7 +148,7 @@ class SystemService(system_grpc.SystemServiceServicer):  # type: ignore[misc]
         self._limits = limits
 
     async def GetServerInfo(  # noqa: N802
-        self, request: system_pb2.GetServerInfoRequest, context: Context
+        self, request: system_pb2.GetServerInfoRequest, context: grpc.aio.ServicerContext
     ) -> system_pb2.ServerInfo:
         """Version, names, limits and the replicas' state."""
         return system_pb2.ServerInfo(
@@ -172,7 +173,7 @@ def _checkpoint(entry: Entry) -> checkpoints_pb2.Checkpoint:
     message = checkpoints_pb2.Checkpoint(
         name=entry.name,
         path=str(entry.path),
-        state=checkpoints_pb2.CheckpointState.Value(f"CHECKPOINT_STATE_{entry.state.value}"),
+        state=f"CHECKPOINT_STATE_{entry.state.value}",
         error=entry.error,
         engine=entry.engine,
     )

@@ -49,6 +49,8 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     # How long a request waits for a stage that went away, and how often one call is tried.
     recovery_timeout_s: float = 60.0
+    # A stage that takes longer to say that it is alive counts as down; one that refuses to connect does at once.
+    liveness_timeout_s: float = 10.0
     call_attempts: int = 4
     # The longest that one call of a stage may take; loading may export a graph first.
     call_timeout_s: float = 600.0

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tokenizers import AddedToken, models
 
+from triptych.checkpoint.configs import read_small
 from triptych.errors import CheckpointInvalidError
 
 WORD_END = "</w>"
@@ -100,7 +101,7 @@ class TokenizerFiles:
             listed = (self._whole or {}).get("added_tokens")
             for token in listed if isinstance(listed, list) else []:
                 pairs.append((token.get("id") if isinstance(token, dict) else None, self._token(token)))
-        if not all(str(number).isdecimal() and isinstance(token, AddedToken) for number, token in pairs):
+        if not all(_is_id(number) and isinstance(token, AddedToken) for number, token in pairs):
             raise self._broken(_CONFIG, "an added token lacks its id or its flags")
         return {int(str(number)): token for number, token in pairs if isinstance(token, AddedToken)}
 
@@ -136,7 +137,7 @@ class TokenizerFiles:
     def _read(self, file: str) -> str | None:
         path = self._directory / file
         try:
-            return path.read_text("utf-8") if path.exists() else None
+            return read_small(path).decode("utf-8") if path.exists() else None
         except (OSError, UnicodeDecodeError) as error:
             raise self._broken(file, str(error)) from error
 
@@ -147,6 +148,10 @@ class TokenizerFiles:
 
 def _text(token: str | AddedToken) -> str:
     return token if isinstance(token, str) else str(token.content)
+
+
+def _is_id(number: object) -> bool:
+    return len(str(number)) <= 9 and str(number).isdecimal()
 
 
 def _is_pair(merge: object) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -13,9 +12,21 @@ from tritonclient.utils import InferenceServerException
 
 from triptych.contract import ModelSpec
 from triptych.contract.repository import model_config, model_shim
-from triptych.errors import BY_REASON, InvalidArgumentError, TriptychError, UnavailableError
+from triptych.errors import BY_REASON, FailedPreconditionError, InvalidArgumentError, TriptychError, UnavailableError
 
 Tensors = dict[str, npt.NDArray[np.generic]]
+
+_QUESTION_TIMEOUT_S = 10.0
+_CHANNEL_OPTIONS = [
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    # Between the servers of one site; and a proxy meant for the internet would break that.
+    ("grpc.enable_http_proxy", 0),
+    # gRPC's own wait grows to two minutes, in which a stage that is back would count as down.
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.min_reconnect_backoff_ms", 1_000),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+]
 
 
 class ReplicaDownError(UnavailableError):
@@ -41,16 +52,23 @@ class TritonServer:
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self._client = aio.InferenceServerClient(address)
+        self._client = aio.InferenceServerClient(address, channel_args=_CHANNEL_OPTIONS)
 
     async def close(self) -> None:
         """Closes the connection."""
         await self._client.close()
 
-    async def is_live(self) -> bool:
-        """Whether the server answers within a second; "ready" would mean that no model is just loading."""
+    async def is_live(self, timeout_s: float) -> bool:
+        """Whether the server answers; "ready" would mean that no model is just loading."""
         try:
-            return bool(await self._client.is_server_live(client_timeout=1.0))
+            return bool(await self._client.is_server_live(client_timeout=timeout_s))
+        except InferenceServerException:
+            return False
+
+    async def is_model_ready(self, name: str) -> bool:
+        """Whether the server holds the model, its process not asked."""
+        try:
+            return bool(await self._client.is_model_ready(name, client_timeout=_QUESTION_TIMEOUT_S))
         except InferenceServerException:
             return False
 
@@ -68,7 +86,13 @@ class TritonServer:
                 client_timeout=timeout_s,
             )
         except InferenceServerException as error:
-            raise _translated(error, self.address) from error
+            translated = _translated(error, self.address)
+            if type(translated) in (
+                InvalidArgumentError,
+                TriptychError,
+            ):  # Triton tells no failure to load from another
+                translated = FailedPreconditionError(f"{name} cannot be loaded: {translated.message}")
+            raise translated from error
 
     async def unload_model(self, name: str, timeout_s: float) -> None:
         """Unloads a model; no error if it is not there."""
@@ -107,7 +131,9 @@ def _translated(error: InferenceServerException, address: str) -> TriptychError:
         return ModelMissingError(f"{address}: {message}")
     if status == "NOT_FOUND" and "conditioning" in message:
         return ConditioningLostError(message)
-    if status in ("UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED", "UNKNOWN"):
+    if status == "DEADLINE_EXCEEDED":  # stuck, while the server may be well: loading it again ends its process
+        return ModelMissingError(f"{address}: no answer in time: {message}")
+    if status in ("UNAVAILABLE", "CANCELLED", "UNKNOWN") or "RST_STREAM" in message:
         return ReplicaDownError(f"{address}: {status}: {message}")
     if status == "INVALID_ARGUMENT":
         return InvalidArgumentError(message)
@@ -116,9 +142,9 @@ def _translated(error: InferenceServerException, address: str) -> TriptychError:
 
 def _carried(message: str) -> TriptychError | None:
     """The error that a stage's model put into its message at load."""
-    match = re.search(r'\{"reason".*?\}', message, re.DOTALL)
+    start = message.find('{"reason"')
     try:
-        fields = json.loads(match[0]) if match else {}
+        fields = json.JSONDecoder().raw_decode(message, start)[0] if start >= 0 else {}
         return BY_REASON[fields.pop("reason")](fields.pop("message"), **fields)
     except (KeyError, ValueError, TypeError):
         return None

@@ -12,7 +12,7 @@ from typing import Any
 from triptych.checkpoint import Checkpoint
 from triptych.errors import invalid
 from triptych.v1 import generation_pb2 as pb
-from triptych_orchestrator.schedulers import resolved_name
+from triptych_orchestrator.schedulers import make_solver, resolved_name, stable_diffusion_config
 from triptych_orchestrator.settings import Limits
 
 # diffusers' StableDiffusionPipeline.__call__ has these defaults.
@@ -56,18 +56,23 @@ def check(request: pb.GenerateRequest, request_id: str, checkpoint: Checkpoint, 
     steps = _given(request, "num_inference_steps", _DEFAULT_STEPS)
     guidance_scale = _given(request, "guidance_scale", _DEFAULT_GUIDANCE_SCALE)
     width, height = _size(request, checkpoint, limits)
+    steps = _within("num_inference_steps", steps, limits.max_num_inference_steps)
+    eta = _real("eta", _given(request, "eta", 0.0), 1.0)
+    scheduler = resolved_name(request.scheduler, checkpoint.scheduler_config)
+    # Says what this scheduler, with this checkpoint's configuration, makes of that many steps.
+    make_solver(scheduler, stable_diffusion_config(scheduler, checkpoint.scheduler_config), steps, eta=eta)
     return Job(
         request_id=request_id,
         prompt=request.prompt,
         negative_prompt=request.negative_prompt,
-        num_inference_steps=_within("num_inference_steps", steps, limits.max_num_inference_steps),
+        num_inference_steps=steps,
         guidance_scale=_real("guidance_scale", guidance_scale, _MAX_GUIDANCE_SCALE),
         width=width,
         height=height,
         num_images_per_prompt=_within("num_images_per_prompt", images, limits.max_num_images_per_prompt),
         seeds=_seeds(list(request.seeds), images),
-        scheduler=resolved_name(request.scheduler, checkpoint.scheduler_config),
-        eta=_real("eta", _given(request, "eta", 0.0), 1.0),
+        scheduler=scheduler,
+        eta=eta,
         preview_every_steps=request.preview_every_steps,
     )
 

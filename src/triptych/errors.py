@@ -100,8 +100,6 @@ class DeadlineExceededError(TriptychError):
     http_status = 504
 
 
-
-
 def invalid(field: str, problem: str) -> InvalidArgumentError:
     """An InvalidArgumentError about one field, its name first in the message."""
     return InvalidArgumentError(f"{field}: {problem}", field=field)

@@ -37,7 +37,9 @@ def expected(path: Path, scheduler: str, seeds: int | list[int], **parameters: A
         pipe.scheduler = getattr(diffusers, info.class_name).from_config(own.config, **info.overrides)
     generators = [torch.Generator("cpu").manual_seed(seed) for seed in np.atleast_1d(seeds).tolist()]
     try:
-        images: list[Image.Image] = pipe(generator=generators if len(generators) > 1 else generators[0], **parameters).images
+        images: list[Image.Image] = pipe(
+            generator=generators if len(generators) > 1 else generators[0], **parameters
+        ).images
     finally:
         pipe.scheduler = own
     return images

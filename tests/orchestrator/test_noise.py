@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+
 from triptych_orchestrator.noise import Generator, draw
 
 SEEDS = (0, 1, 42, 2**32 - 1, 2**32 + 5, 2**63 - 1, 2**64 - 1, -1)

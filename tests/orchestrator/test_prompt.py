@@ -7,16 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from triptych_orchestrator.prompt import Tokenizer
 
 from triptych.errors import CheckpointInvalidError, InvalidArgumentError
+from triptych_orchestrator.prompt import Tokenizer
 
 transformers = pytest.importorskip("transformers")
 
 START, END = "<|startoftext|>", "<|endoftext|>"
-WORDS = (
-    "a photo of an astronaut riding the red fox in watercolour it's we've don't i'm they'll café 123 !!! ..."
-)
+WORDS = "a photo of an astronaut riding the red fox in watercolour it's we've don't i'm they'll café 123 !!! ..."
 
 NASTY = [
     "",
@@ -96,9 +94,7 @@ def decoder_config(vocab: dict[str, int], pad: str) -> dict[str, Any]:
     return {**plain, "added_tokens_decoder": listed, "model_max_length": 77, "additional_special_tokens": []}
 
 
-@pytest.fixture(
-    params=["sd1", "sd2", "plain", "bare", "decoder", "decoder-pad", "tokenizer-json", "new-pad", "added"]
-)
+@pytest.fixture(params=["sd1", "sd2", "plain", "bare", "decoder", "decoder-pad", "tokenizer-json", "new-pad", "added"])
 def directory(request: pytest.FixtureRequest, tmp_path: Path, vocabulary: Any) -> Path:
     vocab, merges = vocabulary
     path = tmp_path / "tokenizer"
@@ -140,9 +136,7 @@ def test_ids_equal_transformers(directory: Path) -> None:
     assert tokenizer.largest_id == max(theirs.get_vocab().values())
     for prompt, ids, rest in zip(prompts, encoded.input_ids.tolist(), encoded.truncated, strict=True):
         length = theirs.model_max_length
-        assert ids == theirs(prompt, padding="max_length", max_length=length, truncation=True).input_ids, (
-            prompt
-        )
+        assert ids == theirs(prompt, padding="max_length", max_length=length, truncation=True).input_ids, prompt
         whole = theirs(prompt, padding="longest").input_ids
         assert rest == (theirs.decode(whole[length - 1 : -1]) if len(whole) > length else ""), prompt
 

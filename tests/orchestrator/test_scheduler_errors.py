@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from triptych_orchestrator.schedulers import make_solver, scheduler_names
 
 from triptych.errors import CheckpointInvalidError, InvalidArgumentError
+from triptych_orchestrator.schedulers import make_solver, scheduler_names
 
 NAMES = scheduler_names()
 SD1 = {

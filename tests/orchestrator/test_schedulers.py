@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+
+from triptych.errors import CheckpointInvalidError
 from triptych_orchestrator.noise import Generator
 from triptych_orchestrator.schedulers import (
     SCHEDULERS,
@@ -22,8 +24,6 @@ from triptych_orchestrator.schedulers import (
 from triptych_orchestrator.schedulers.base import Solver
 from triptych_orchestrator.schedulers.betas import training_betas, zero_terminal_snr
 from triptych_orchestrator.schedulers.config import SchedulerConfig
-
-from triptych.errors import CheckpointInvalidError
 
 diffusers = pytest.importorskip("diffusers")
 
@@ -104,15 +104,11 @@ class TorchNoise:
         return torch.randn(shape, generator=self.generator).numpy()
 
 
-def check_run(
-    name: str, config: dict[str, Any], steps: int, eta: float = 0.0, noise_type: Any = TorchNoise
-) -> Solver:
+def check_run(name: str, config: dict[str, Any], steps: int, eta: float = 0.0, noise_type: Any = TorchNoise) -> Solver:
     """Run both sides side by side from the same noise, comparing what the model sees and what comes back."""
     theirs = oracle(name, config)
     theirs.set_timesteps(steps)
-    if hasattr(
-        theirs, "set_begin_index"
-    ):  # else it starts at the second of two equal timesteps, and overruns
+    if hasattr(theirs, "set_begin_index"):  # else it starts at the second of two equal timesteps, and overruns
         theirs.set_begin_index(0)
     rtol = ZERO_SNR_RTOL if config.get("rescale_betas_zero_snr") else RTOL
     solver = make_solver(name, config, steps, eta=eta)
@@ -292,9 +288,7 @@ def test_zero_terminal_snr_ends_at_zero() -> None:
     betas = training_betas(SchedulerConfig(SCALED), rescalable=True)
     ours = zero_terminal_snr(betas)
     assert ours[-1] == 1.0
-    np.testing.assert_allclose(
-        ours, rescale_zero_terminal_snr(torch.tensor(betas)).numpy(), rtol=1e-4, atol=3e-6
-    )
+    np.testing.assert_allclose(ours, rescale_zero_terminal_snr(torch.tensor(betas)).numpy(), rtol=1e-4, atol=3e-6)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -335,9 +329,7 @@ def test_stable_diffusion_config_is_what_the_pipeline_makes_of_it(name: str, con
     own = getattr(diffusers, config["_class_name"]).from_config(dict(config))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # the pipeline's notice about outdated configs
-        parts = dict.fromkeys(
-            ("vae", "text_encoder", "tokenizer", "unet", "safety_checker", "feature_extractor")
-        )
+        parts = dict.fromkeys(("vae", "text_encoder", "tokenizer", "unet", "safety_checker", "feature_extractor"))
         pipeline = diffusers.StableDiffusionPipeline(**parts, scheduler=own, requires_safety_checker=False)
     theirs = pipeline.scheduler
     info = SCHEDULERS[name]

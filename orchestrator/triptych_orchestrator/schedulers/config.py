@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from triptych.errors import CheckpointInvalidError
 
 CONFIG_FILE = "scheduler/scheduler_config.json"
+_LARGEST_FLOAT32 = 3.4e38
 
 
 def config_invalid(key: str, problem: str) -> CheckpointInvalidError:
@@ -46,6 +47,8 @@ class SchedulerConfig:
         value = self._values.get(key, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
             raise config_invalid(key, f"{value!r} is not a number from {low} to {high}")
+        if value != default and not _fits(value):  # diffusers writes an infinite default as it is
+            raise config_invalid(key, "is not a finite number")
         return float(value)
 
     def optional_number(self, key: str, low: float, high: float) -> float | None:
@@ -57,7 +60,9 @@ class SchedulerConfig:
         values = self._values.get(key)
         if values is None:
             return None
-        if not isinstance(values, list | tuple) or not all(type(value) in (int, float) for value in values):
+        if not isinstance(values, list | tuple) or not all(
+            type(value) in (int, float) and _fits(value) for value in values
+        ):
             raise config_invalid(key, "not a list of numbers")
         return [float(value) for value in values]
 
@@ -73,3 +78,8 @@ class SchedulerConfig:
         for key in keys:
             if self._values.get(key):
                 raise config_invalid(key, f"{self._values[key]!r} is not supported")
+
+
+def _fits(value: float) -> bool:
+    """Whether float32 has the number: JSON's integers may have thousands of digits."""
+    return abs(value) <= _LARGEST_FLOAT32

@@ -16,6 +16,8 @@ from triptych_unet.conditioning import ConditioningStore
 
 _CAPACITY_BYTES = 256 * 1024 * 1024
 _TTL_S = 900.0
+# Latents; a warm-up must not take longer than a step is worth.
+_LARGEST_WARM_UP = 64
 
 
 class UNetModel(StageModel):
@@ -36,7 +38,8 @@ class UNetModel(StageModel):
         """One sample of the checkpoint's own size."""
         config = self.component.architecture.config
         height, width = (
-            pixels // checkpoint.vae_scale_factor for pixels in (checkpoint.default_height, checkpoint.default_width)
+            min(pixels // checkpoint.vae_scale_factor, _LARGEST_WARM_UP)
+            for pixels in (checkpoint.default_height, checkpoint.default_width)
         )
         return {
             "latents": np.zeros((1, config["in_channels"], height, width), np.float32),
@@ -53,7 +56,9 @@ class UNetModel(StageModel):
         states = batch.get("encoder_hidden_states")
         if states is not None:
             if states.shape[2] != config["cross_attention_dim"]:
-                raise invalid("encoder_hidden_states", f"must be {config['cross_attention_dim']} wide, is {states.shape[2]}")
+                raise invalid(
+                    "encoder_hidden_states", f"must be {config['cross_attention_dim']} wide, is {states.shape[2]}"
+                )
             for key, state in dict(zip(keys, states, strict=True)).items():
                 self.store.put(key, state)
         else:

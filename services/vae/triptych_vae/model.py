@@ -11,7 +11,7 @@ from triptych.stage import Batch, StageModel
 
 
 class VaeDecoderModel(StageModel):
-    """`<checkpoint>.vae_decoder`: latents float32 [B, C, h, w] as the scheduler left them -> image uint8 [B, H, W, 3]."""
+    """`<checkpoint>.vae_decoder`: latents [B, C, h, w] as the scheduler left them -> image uint8 [B, H, W, 3]."""
 
     spec = VAE_DECODER
 
@@ -22,7 +22,7 @@ class VaeDecoderModel(StageModel):
     def prepare(self, batch: Batch) -> Batch:
         """Undoes the scaling that the checkpoint's configuration states."""
         config = self.component.config
-        latents = batch["latents"]
+        latents = batch["latents"].astype(np.float32, copy=False)
         channels = self.component.architecture.config["latent_channels"]
         if latents.shape[1] != channels:
             raise invalid("latents", f"has {latents.shape[1]} channels, must have {channels}")

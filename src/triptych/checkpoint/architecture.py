@@ -8,17 +8,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-# Configuration keys that no graph of ours depends on.
-_SHAPELESS: dict[str, frozenset[str]] = {
-    "UNet2DConditionModel": frozenset({"sample_size", "dropout"}),
-    "AutoencoderKL": frozenset(
-        {"sample_size", "scaling_factor", "shift_factor", "latents_mean", "latents_std", "force_upcast"}
-    ),
-    "CLIPTextModel": frozenset(
-        "architectures attention_dropout bos_token_id dropout dtype eos_token_id gradient_checkpointing "
-        "initializer_factor initializer_range model_type pad_token_id projection_dim torch_dtype "
-        "transformers_version".split()
-    ),
+# Keys without a default value that shape a graph all the same, with a value of their kind. Any other key shapes none,
+# and the classes ignore it.
+OPTIONAL: dict[str, dict[str, Any]] = {
+    "UNet2DConditionModel": {
+        "addition_embed_type": "text",
+        "addition_time_embed_dim": 256,
+        "class_embed_type": "timestep",
+        "cross_attention_norm": "group_norm",
+        "encoder_hid_dim": 1024,
+        "encoder_hid_dim_type": "text_proj",
+        "mid_block_only_cross_attention": True,
+        "num_attention_heads": 8,
+        "num_class_embeds": 10,
+        "projection_class_embeddings_input_dim": 2816,
+        "reverse_transformer_layers_per_block": [1],
+        "time_cond_proj_dim": 256,
+        "time_embedding_act_fn": "silu",
+        "time_embedding_dim": 1280,
+        "timestep_post_act": "silu",
+    },
+    "AutoencoderKL": {},
+    "CLIPTextModel": {},
 }
 
 # The classes' own defaults: a configuration that spells one out and one that leaves it out are the same architecture.
@@ -93,9 +104,9 @@ class Architecture:
 
     @classmethod
     def of(cls, model: str, class_name: str, config: Mapping[str, Any]) -> Architecture:
-        """From a component's `config.json`; keys that are private, null or shapeless are left out."""
-        shapeless = _SHAPELESS[class_name]
-        given = {k: v for k, v in config.items() if v is not None and not k.startswith("_") and k not in shapeless}
+        """From a component's `config.json`; keys that are null or shape no graph are left out."""
+        shaping = DEFAULTS[class_name].keys() | OPTIONAL[class_name].keys()
+        given = {key: value for key, value in config.items() if value is not None and key in shaping}
         return cls(model, class_name, {**DEFAULTS[class_name], **given})
 
     def canonical(self) -> str:

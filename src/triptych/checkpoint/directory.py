@@ -1,7 +1,7 @@
 """A checkpoint as a diffusers-format directory, checked whole before anything is loaded from it.
 
-    checkpoint = Checkpoint.open(Path("stable-diffusion-v1-5"))
-    checkpoint.components["unet"].architecture.digest()
+checkpoint = Checkpoint.open(Path("stable-diffusion-v1-5"))
+checkpoint.components["unet"].architecture.digest()
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from triptych.checkpoint.architecture import Architecture
 from triptych.checkpoint.configs import broken, channel_list, read_json, whole_number
 from triptych.checkpoint.safetensors import TensorInfo
+from triptych.checkpoint.values import check_values
 from triptych.checkpoint.weights import read_weights
 from triptych.contract import ENCODER, UNET, VAE_DECODER
 
@@ -25,7 +26,17 @@ _PLACES = {
     VAE_DECODER.name: ("vae", "AutoencoderKL"),
 }
 # Inputs that a UNet of another family wants and that no request of ours brings.
-_FOREIGN_UNET_KEYS = ("addition_embed_type", "class_embed_type", "encoder_hid_dim_type", "time_cond_proj_dim")
+_FOREIGN_UNET_KEYS = (
+    "addition_embed_type",
+    "class_embed_type",
+    "encoder_hid_dim",
+    "encoder_hid_dim_type",
+    "num_class_embeds",
+    "time_cond_proj_dim",
+)
+_LEAST = {"scaling_factor": 1e-6, "shift_factor": 0}
+# Of latents; larger pictures than the checkpoint's own may be asked for all the same.
+_MOST_SAMPLE_SIZE = 512
 
 
 @dataclass(frozen=True)
@@ -46,7 +57,9 @@ class Component:
             raise broken(root / "model_index.json", f"{subfolder} must be a {class_name}, not {entry!r}")
         folder = root / subfolder
         config = read_json(folder / "config.json")
-        return cls(folder, Architecture.of(model, class_name, config), config, read_weights(folder, class_name))
+        architecture = Architecture.of(model, class_name, config)
+        check_values(folder / "config.json", class_name, architecture.config)
+        return cls(folder, architecture, config, read_weights(folder, class_name))
 
     def expect_shape(self, name: str, shape: tuple[int, ...]) -> None:
         """CheckpointInvalidError unless the tensor is there in that shape."""
@@ -73,6 +86,14 @@ class Checkpoint:
     @classmethod
     def open(cls, path: Path) -> Checkpoint:
         """Checks the directory whole; CheckpointInvalidError names the file and the remedy."""
+        try:
+            return cls._open(path)
+        except OSError as error:
+            file = Path(str(error.filename or path))
+            raise broken(file, error.strerror or str(error)) from error
+
+    @classmethod
+    def _open(cls, path: Path) -> Checkpoint:
         if not path.is_dir():
             raise broken(path, "no such directory")
         index_path = path / "model_index.json"
@@ -104,7 +125,7 @@ def _check_vae(vae: Component) -> int:
         raise broken(path, "out_channels must be 3 (RGB)")
     for key in ("scaling_factor", "shift_factor"):
         value = vae.config.get(key)
-        if not isinstance(value, int | float | None) or value == 0 and key == "scaling_factor":
+        if value is not None and (type(value) not in (int, float) or not _LEAST[key] <= abs(value) <= 1e6):
             raise broken(path, f"{key} must be a number, not {value!r}")
     vae.expect_shape("decoder.conv_in.weight", (channels[-1], latent_channels, 3, 3))
     vae.expect_shape("decoder.conv_out.weight", (3, channels[0], 3, 3))
@@ -127,9 +148,11 @@ def _check_unet(unet: Component, latent_channels: int) -> tuple[int, int]:
     unet.expect_shape("conv_in.weight", (channels[0], in_channels, kernel, kernel))
     sample_size = unet.config.get("sample_size")
     if isinstance(sample_size, list) and len(sample_size) == 2:
-        height, width = (whole_number(path, {"sample_size": extent}, "sample_size", high=4096) for extent in sample_size)
+        height, width = (
+            whole_number(path, {"sample_size": extent}, "sample_size", high=_MOST_SAMPLE_SIZE) for extent in sample_size
+        )
         return height, width
-    extent = whole_number(path, unet.config, "sample_size", high=4096)
+    extent = whole_number(path, unet.config, "sample_size", high=_MOST_SAMPLE_SIZE)
     return extent, extent
 
 
@@ -143,6 +166,7 @@ def _check_encoder(encoder: Component, unet: Component) -> int:
     vocabulary = whole_number(path, config, "vocab_size", high=1 << 24)
     encoder.expect_shape("embeddings.token_embedding.weight", (vocabulary, hidden))
     encoder.expect_shape("embeddings.position_embedding.weight", (tokens, hidden))
+    encoder.expect_shape("encoder.layers.0.mlp.fc1.weight", (config["intermediate_size"], hidden))
     if unet.architecture.config["cross_attention_dim"] != hidden:
         raise broken(
             unet.folder / "config.json",

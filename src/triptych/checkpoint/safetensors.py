@@ -17,7 +17,11 @@ import numpy.typing as npt
 
 from triptych.errors import CheckpointInvalidError
 
-_HEADER_LIMIT_BYTES = 100_000_000
+# The format allows 100 MB, which as JSON objects would take gigabytes; a large model's header is a tenth of a megabyte.
+_HEADER_LIMIT_BYTES = 8_000_000
+# Beyond these, checking that a shape fits its bytes would itself take long.
+_MOST_DIMENSIONS = 8
+_LARGEST_EXTENT = 1 << 48
 _ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 _NUMPY = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1"}
 
@@ -37,6 +41,8 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
     """Every tensor of a file by name; CheckpointInvalidError, naming the file, if anything does not add up."""
     try:
         size_bytes = path.stat().st_size
+        if not path.is_file():
+            raise CheckpointInvalidError(f"{path}: not a regular file", file=str(path))
         with path.open("rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
             if length > min(_HEADER_LIMIT_BYTES, size_bytes - 8):
@@ -53,7 +59,7 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
     for name, info in sorted(tensors.items(), key=lambda item: item[1].offset_bytes):
         if info.size_bytes and info.offset_bytes < end:
             raise CheckpointInvalidError(f"{path}: tensor {name} overlaps another", file=str(path))
-        end = info.offset_bytes + info.size_bytes
+        end = max(end, info.offset_bytes + info.size_bytes)
     return tensors
 
 
@@ -64,7 +70,9 @@ def _tensor_info(path: Path, name: str, entry: object, start: int, file_bytes: i
         dtype, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
         if dtype not in _ITEM_BYTES:
             raise ValueError(f"dtype {dtype!r} is not one of {', '.join(_ITEM_BYTES)}")
-        if not all(type(extent) is int and extent >= 0 for extent in (*shape, begin, end)):
+        if len(shape) > _MOST_DIMENSIONS:
+            raise ValueError(f"it has {len(shape)} dimensions")
+        if not all(type(extent) is int and 0 <= extent <= _LARGEST_EXTENT for extent in (*shape, begin, end)):
             raise ValueError("shape and offsets must be whole numbers of at least 0")
         if end - begin != math.prod(shape) * _ITEM_BYTES[dtype] or start + end > file_bytes:
             raise ValueError("its bytes do not fit its shape, or lie outside the file (cut short?)")
@@ -86,4 +94,6 @@ def map_tensor(info: TensorInfo, maps: dict[Path, mmap.mmap]) -> npt.NDArray[np.
         return (raw.astype("<u4") << 16).view("<f4").reshape(info.shape)
     dtype = np.dtype(_NUMPY[info.dtype])
     count = info.size_bytes // dtype.itemsize
-    return np.frombuffer(maps[info.path], dtype, count, info.offset_bytes).reshape(info.shape)
+    array = np.frombuffer(maps[info.path], dtype, count, info.offset_bytes).reshape(info.shape)
+    # Files need not align their tensors, and engines read them by whole words.
+    return array if array.flags.aligned else array.copy()

@@ -40,7 +40,9 @@ def _field(name: str, value: Any, indent: str = "") -> str:
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return "".join(_field(name, item, indent) for item in value)
     if name == "parameters":
-        entries = (f'parameters {{ key: "{k}" value {{ string_value: "{v["string_value"]}" }} }}' for k, v in value.items())
+        entries = (
+            f'parameters {{ key: "{k}" value {{ string_value: "{v["string_value"]}" }} }}' for k, v in value.items()
+        )
         return "".join(entry + "\n" for entry in entries)
     if isinstance(value, dict):
         inner = "".join(_field(key, item, indent + "  ") for key, item in value.items())

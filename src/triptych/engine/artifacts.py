@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import importlib.util
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -27,6 +28,8 @@ from triptych.errors import ArtifactMissingError, TriptychError
 EXPORT_REVISION = 1
 SHIPPED = Path(triptych.__file__).parent / "demo" / "artifacts"
 
+logger = logging.getLogger("triptych.engine")
+
 Progress = Callable[[str], None]
 
 
@@ -37,13 +40,11 @@ def artifact_key(architecture: Architecture) -> str:
 
 
 def find_graph(architecture: Architecture, cache_dir: Path) -> Path | None:
-    """The graph's path where a sound one is shipped or cached; a damaged one in the cache is thrown away."""
+    """The graph's path where a sound one is shipped or cached."""
     for root in (SHIPPED, cache_dir / "graphs"):
         folder = root / artifact_key(architecture)
         if _is_sound(folder):
             return folder / "graph.onnx"
-        if folder.exists() and root != SHIPPED:
-            shutil.rmtree(folder)
     return None
 
 
@@ -57,7 +58,9 @@ def ensure_graph(architecture: Architecture, cache_dir: Path, progress: Progress
     with _lock(root / f"{key}.lock"):
         if path := find_graph(architecture, cache_dir):
             return path
-        missing = [name for name in ("torch", "diffusers", "transformers", "onnxscript") if not importlib.util.find_spec(name)]
+        missing = [
+            name for name in ("torch", "diffusers", "transformers", "onnxscript") if not importlib.util.find_spec(name)
+        ]
         if missing:
             raise ArtifactMissingError(
                 f"no graph for this {architecture.class_name} is shipped or in {cache_dir}, and exporting one needs "
@@ -69,8 +72,9 @@ def ensure_graph(architecture: Architecture, cache_dir: Path, progress: Progress
 
 
 def _build(architecture: Architecture, root: Path, key: str) -> Path:
-    for leftover in root.glob(f"{key}.building-*"):
-        shutil.rmtree(leftover)
+    # What a builder that was killed left, and a damaged graph. The lock is held: nobody else builds this one now.
+    for leftover in (*root.glob(f"{key}.building-*"), root / key):
+        shutil.rmtree(leftover, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=f"{key}.building-", dir=root, ignore_cleanup_errors=True) as scratch:
         building = Path(scratch) / key
         building.mkdir()
@@ -80,7 +84,9 @@ def _build(architecture: Architecture, root: Path, key: str) -> Path:
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         if run.returncode != 0:
-            raise TriptychError(f"exporting {architecture.class_name} failed: {run.stderr.strip()[-2000:]}")
+            logger.error("export failed", extra={"artifact": key, "stderr": run.stderr[-10_000:]})
+            reason = run.stderr.strip().rpartition("\n")[2][-500:]
+            raise TriptychError(f"exporting {architecture.class_name} failed: {reason}")
         graph = (building / "graph.onnx").read_bytes()
         manifest = {"revision": EXPORT_REVISION, "sha256": hashlib.sha256(graph).hexdigest()}
         (building / "manifest.json").write_text(json.dumps(manifest))
@@ -89,7 +95,7 @@ def _build(architecture: Architecture, root: Path, key: str) -> Path:
 
 
 def _python() -> str:
-    """This environment's interpreter; inside Triton's embedded one `sys.executable` may be anything."""
+    """The environment's interpreter; inside Triton's embedded one `sys.executable` may be anything."""
     return str(Path(sys.prefix) / "bin" / "python3")
 
 
@@ -97,9 +103,9 @@ def _is_sound(folder: Path) -> bool:
     try:
         manifest = json.loads((folder / "manifest.json").read_bytes())
         digest = hashlib.sha256((folder / "graph.onnx").read_bytes()).hexdigest()
-    except (OSError, ValueError):
+        return bool(manifest["sha256"] == digest)
+    except (OSError, ValueError, KeyError, TypeError):
         return False
-    return bool(manifest["sha256"] == digest)
 
 
 @contextmanager

@@ -70,7 +70,9 @@ def _weightless(model: Any, names: Mapping[str, str]) -> onnx.ModelProto:
     model.graph.inputs.extend(parameters)
     optimizer.optimize(model)
     proto: onnx.ModelProto = ir.to_proto(model)
-    unused = {value.name for value in proto.graph.input[inputs:]} - {name for node in proto.graph.node for name in node.input}
+    unused = {value.name for value in proto.graph.input[inputs:]} - {
+        name for node in proto.graph.node for name in node.input
+    }
     if unused:
         raise RuntimeError(f"the exported graph does not use {len(unused)} parameters, such as {sorted(unused)[:3]}")
     for value in proto.graph.input[inputs:]:

@@ -1,4 +1,4 @@
-"""Each architecture as a torch module with the contract's inputs and outputs; needs torch, diffusers and transformers."""
+"""Each architecture as a torch module with the contract's inputs and outputs; needs torch and diffusers."""
 
 from __future__ import annotations
 
@@ -97,7 +97,9 @@ def example_inputs(architecture: Architecture) -> tuple[dict[str, torch.Tensor],
     batch = dim("batch", min=1, max=_MAX_BATCH)
     config = architecture.config
     if architecture.model == "encoder":
-        return {"input_ids": torch.zeros(2, config["max_position_embeddings"], dtype=torch.int64)}, {"input_ids": {0: batch}}
+        return {"input_ids": torch.zeros(2, config["max_position_embeddings"], dtype=torch.int64)}, {
+            "input_ids": {0: batch}
+        }
     height, width = (dim(name, min=2, max=_MAX_LATENT_EXTENT) for name in ("latent_height", "latent_width"))
     free = {0: batch, 2: height, 3: width}
     if architecture.model == "vae_decoder":

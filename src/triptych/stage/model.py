@@ -49,9 +49,13 @@ class StageModel(ABC):
             self.open(Path(parameters["checkpoint"]), parameters["engine"], engine_settings())
         except TriptychError as error:
             # Triton passes on the text of an exception and nothing else of it.
-            raise triton.TritonModelException(json.dumps({"reason": error.reason, "message": error.message} | error.metadata)) from error
+            raise triton.TritonModelException(
+                json.dumps({"reason": error.reason, "message": error.message} | error.metadata)
+            ) from error
         seconds = time.perf_counter() - began
-        logger.info("model loaded", extra={"model": self.name, "engine": parameters["engine"], "seconds": round(seconds, 3)})
+        logger.info(
+            "model loaded", extra={"model": self.name, "engine": parameters["engine"], "seconds": round(seconds, 3)}
+        )
 
     def open(self, path: Path, engine: str, settings: EngineSettings) -> None:
         """Loads this stage's part of a checkpoint and runs it once, so that readiness means warm."""
@@ -70,13 +74,13 @@ class StageModel(ABC):
             except TriptychError as error:
                 responses[index] = self._error(error)
         for group in _same_shapes(ready):
-            merged = {name: np.concatenate([batch[name] for _, batch in group]) for name in group[0][1]}
-            began = time.perf_counter()
-            outputs = self.run(merged)
-            engine_seconds = time.perf_counter() - began
-            samples = len(next(iter(merged.values())))
-            self._answer(group, outputs, engine_seconds, samples, responses)
-            self._log([requests[index] for index, _ in group], samples, engine_seconds)
+            ids = [requests[index].request_id() for index, _ in group]
+            try:
+                self._run_group(group, ids, responses)
+            except Exception as error:  # an engine's own, of any class; the other groups are not to blame
+                logger.exception("batch failed", extra={"model": self.name, "request_ids": ids})
+                for index, _ in group:
+                    responses[index] = self._error(TriptychError(f"{self.name}: {type(error).__name__}: {error}"))
         return responses
 
     def finalize(self) -> None:
@@ -94,6 +98,16 @@ class StageModel(ABC):
     @abstractmethod
     def run(self, batch: Batch) -> Batch:
         """The merged batch through the engine, as the contract's outputs."""
+
+    def _run_group(self, group: Sequence[tuple[int, Batch]], ids: list[str], responses: list[Any]) -> None:
+        merged = {name: np.concatenate([batch[name] for _, batch in group]) for name in group[0][1]}
+        began = time.perf_counter()
+        outputs = self.run(merged)
+        engine_seconds = time.perf_counter() - began
+        samples = len(next(iter(merged.values())))
+        self._answer(group, outputs, engine_seconds, samples, responses)
+        extra = {"model": self.name, "request_ids": ids, "samples": samples, "engine_seconds": round(engine_seconds, 4)}
+        logger.info("batch", extra=extra)
 
     def _read(self, request: Any) -> Batch:
         tensors = ((spec.name, self._triton.get_input_tensor_by_name(request, spec.name)) for spec in self.spec.inputs)
@@ -120,11 +134,6 @@ class StageModel(ABC):
     def _error(self, error: TriptychError) -> Any:
         code = getattr(self._triton.TritonError, _TRITON_CODES.get(error.grpc_status, "INTERNAL"))
         return self._triton.InferenceResponse(error=self._triton.TritonError(error.message, code))
-
-    def _log(self, requests: Sequence[Any], samples: int, engine_seconds: float) -> None:
-        ids = [request.request_id() for request in requests]
-        extra = {"model": self.name, "request_ids": ids, "samples": samples, "engine_seconds": round(engine_seconds, 4)}
-        logger.info("batch", extra=extra)
 
 
 _TRITON_CODES = {"NOT_FOUND": "NOT_FOUND", "INVALID_ARGUMENT": "INVALID_ARG", "UNAVAILABLE": "UNAVAILABLE"}

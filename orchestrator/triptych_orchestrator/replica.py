@@ -1,0 +1,139 @@
+"""One Triton server of a stage: which models it holds, and calls that end when it is lost or its caller leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from triptych.contract import ModelSpec
+from triptych_orchestrator.triton import ReplicaDownError, Tensors, TritonServer
+
+logger = logging.getLogger("triptych.replicas")
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class PlacedModel:
+    """A model that every replica of its stage should hold; `parameters` are what its load is told."""
+
+    name: str
+    spec: ModelSpec
+    parameters: Mapping[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Load:
+    """One load of a model: who saw it fail must not make the next load be forgotten."""
+
+    model: PlacedModel
+
+
+class Replica:
+    """`held` is what the server is known to hold; `loops` counts the requests whose steps go here."""
+
+    def __init__(self, name: str, stage: str, server: TritonServer, load_timeout_s: float) -> None:
+        self.name = name
+        self.stage = stage
+        self.server = server
+        self.loops = 0
+        self.held: dict[str, Load] = {}
+        self._load_timeout_s = load_timeout_s
+        # Held before the connection was lost: there still if only the network failed.
+        self._uncertain: dict[str, Load] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._calls: set[asyncio.Task[Any]] = set()
+        self._down = asyncio.Event()
+        self._down.set()
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is up, as far as is known."""
+        return not self._down.is_set()
+
+    @property
+    def load(self) -> int:
+        """How busy it is: requests in their loops and calls under way."""
+        return self.loops + len(self._calls)
+
+    def mark(self, *, ready: bool) -> None:
+        """Notes that it came up or went down; calls under way to one that is down end with ReplicaDownError."""
+        if ready:
+            self._down.clear()
+        else:
+            self._down.set()
+            self._uncertain |= self.held
+            self.held = {}
+
+    def uncertain(self) -> list[PlacedModel]:
+        """What it held when it was lost."""
+        return [load.model for load in self._uncertain.values()]
+
+    def forget(self, load: Load | None) -> None:
+        """The model of that load is gone; a later load of it is not."""
+        if load and self.held.get(load.model.name) is load:
+            del self.held[load.model.name]
+
+    async def ensure(self, model: PlacedModel) -> Load:
+        """Loads the model unless it is held; callers at the same time share one load."""
+        async with self._lock(model):
+            if model.name not in self.held:
+                known = self._uncertain.get(model.name)
+                if known is None or known.model != model or not await self.server.is_model_ready(model.name):
+                    await self._load(model)
+                self._uncertain.pop(model.name, None)
+                self.held[model.name] = Load(model)
+            return self.held[model.name]
+
+    async def drop(self, model: PlacedModel) -> None:
+        """Unloads the model; where the replica is down that waits until it is back."""
+        async with self._lock(model):
+            if load := self.held.pop(model.name, None):
+                self._uncertain[model.name] = load
+            with contextlib.suppress(ReplicaDownError):
+                await self._call(self.server.unload_model(model.name, self._load_timeout_s))
+                self._uncertain.pop(model.name, None)
+
+    async def infer(
+        self, model: PlacedModel, tensors: Mapping[str, npt.NDArray[np.generic]], request_id: str, timeout_s: float
+    ) -> Tensors:
+        """One call of a model that this replica holds."""
+        return await self._call(self.server.infer(model.name, model.spec, tensors, request_id, timeout_s))
+
+    async def _load(self, model: PlacedModel) -> None:
+        began = time.monotonic()
+        await self._call(self.server.load_model(model.name, model.spec, model.parameters, self._load_timeout_s))
+        seconds = round(time.monotonic() - began, 3)
+        logger.info("model placed", extra={"replica": self.name, "model": model.name, "seconds": seconds})
+
+    async def _call(self, work: Coroutine[Any, Any, Value]) -> Value:
+        """The answer, or ReplicaDownError once the replica is known to be down.
+
+        A caller that is cancelled leaves the call to finish: Triton would compute it all the same, and cancelling
+        has crashed some of its versions.
+        """
+        call, down = asyncio.create_task(work), asyncio.create_task(self._down.wait())
+        self._calls.add(call)
+        call.add_done_callback(self._ended)
+        try:
+            await asyncio.wait({call, down}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            down.cancel()
+        if not call.done():
+            raise ReplicaDownError(f"{self.server.address}: went down during a call")
+        return call.result()
+
+    def _ended(self, call: asyncio.Task[Any]) -> None:
+        self._calls.discard(call)
+        if not call.cancelled():
+            call.exception()  # seen, even where nobody waits for it any more
+
+    def _lock(self, model: PlacedModel) -> asyncio.Lock:
+        return self._locks.setdefault(model.name, asyncio.Lock())

@@ -1,0 +1,62 @@
+"""Bounds on every value of an architecture, so that no configuration asks a stage for the absurd.
+
+The weights decide most: a graph whose parameters they do not fit is refused at load. This keeps even its tracing small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from triptych.checkpoint.architecture import DEFAULTS, OPTIONAL
+from triptych.checkpoint.configs import broken
+
+_MOST = 1 << 24
+# How often a block is repeated, or how far a kernel reaches.
+_MOST_COUNTED = 256
+_COUNTED = frozenset(
+    {
+        "layers_per_block",
+        "transformer_layers_per_block",
+        "reverse_transformer_layers_per_block",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "conv_in_kernel",
+        "conv_out_kernel",
+    }
+)
+_LONGEST_LIST = 16
+_LONGEST_NAME = 64
+_BLOCKS = ("down_block_types", "up_block_types", "block_out_channels")
+
+
+def check_values(path: Path, class_name: str, config: Mapping[str, Any]) -> None:
+    """CheckpointInvalidError about the first value of an architecture's `config`, from file `path`, that is absurd."""
+    kinds = DEFAULTS[class_name] | OPTIONAL[class_name]
+    for key, value in config.items():
+        if not _same_kind(value, kinds[key]):
+            raise broken(path, f"{key} must be like {kinds[key]!r}, not {str(value)[:100]}")
+        if not _within(value, _MOST_COUNTED if key in _COUNTED else _MOST):
+            raise broken(path, f"{key} is out of bounds: {str(value)[:100]}")
+    if class_name != "CLIPTextModel" and len({len(config[key]) for key in _BLOCKS}) != 1:
+        raise broken(path, f"{', '.join(_BLOCKS)} must have the same length")
+
+
+def _same_kind(value: Any, default: Any) -> bool:
+    """A number may stand as a list of them, one for each block, and lists may be nested."""
+    if isinstance(default, list):
+        return isinstance(value, list) and bool(value) and all(_same_kind(item, default[0]) for item in value)
+    if isinstance(value, list) and not isinstance(default, str):
+        return bool(value) and all(_same_kind(item, default) for item in value)
+    if isinstance(default, bool | str):
+        return type(value) is type(default)
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _within(value: Any, most: int, depth: int = 3) -> bool:
+    if isinstance(value, list):
+        return depth > 0 and len(value) <= _LONGEST_LIST and all(_within(item, most, depth - 1) for item in value)
+    if isinstance(value, str):
+        return 0 < len(value) <= _LONGEST_NAME
+    return isinstance(value, int | float) and -most <= value <= most

@@ -1,0 +1,208 @@
+"""Checkpoints registered, loaded, unloaded and broken while the real servers serve."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+
+import triptych
+from tests.conftest import Served
+from tests.e2e.serving import SIZE, difference, wait_for
+from triptych.errors import (
+    AlreadyExistsError,
+    CheckpointInvalidError,
+    InvalidArgumentError,
+    NotFoundError,
+)
+from triptych.sdk.catalog import Checkpoint
+from triptych.sdk.events import Result, Step
+
+REQUEST: dict[str, Any] = {"prompt": "a star", "scheduler": "ddim", "num_inference_steps": 3, "seed": 1, **SIZE}
+
+
+def known(client: triptych.Client, name: str) -> Checkpoint | None:
+    return {one.name: one for one in client.checkpoints()}.get(name)
+
+
+def state(client: triptych.Client, name: str) -> str:
+    one = known(client, name)
+    return one.state if one else ""
+
+
+def held(client: triptych.Client, name: str) -> list[str]:
+    models = [model for replica in client.server_info().replicas for model in replica.models]
+    return [model for model in models if model.startswith(f"{name}.")]
+
+
+@pytest.fixture
+def spare(served: Served, checkpoints: dict[str, Path]) -> Iterator[str]:
+    """A checkpoint to play with, unregistered at the end."""
+    served.client.register_checkpoint("spare", checkpoints["sd1"])
+    yield "spare"
+    if known(served.client, "spare"):
+        served.client.unregister_checkpoint("spare")
+
+
+def test_listed(served: Served, checkpoints: dict[str, Path]) -> None:
+    one = known(served.client, "sd2")
+    assert one is not None
+    assert (one.path, one.state, one.engine) == (str(checkpoints["sd2"]), "loaded", "onnxruntime")
+    assert (one.family, one.scheduler, one.default_width, one.vae_scale_factor) == ("stable-diffusion", "ddim", 64, 8)
+    files = [*checkpoints["sd2"].glob("*/*.safetensors")]
+    assert 0 < one.weights_bytes <= sum(file.stat().st_size for file in files)
+
+
+def test_load_and_unload(served: Served, spare: str) -> None:
+    client = served.client
+    assert state(client, spare) == "registered" and not held(client, spare)
+    assert client.load_checkpoint(spare).state == "loaded"
+    assert client.load_checkpoint(spare).state == "loaded"
+    assert len(held(client, spare)) == 3
+    before = client.generate(**REQUEST, checkpoint=spare)
+    assert client.unload_checkpoint(spare).state == "registered"
+    assert client.unload_checkpoint(spare).state == "registered"
+    assert not held(client, spare)
+    # A request loads it by itself.
+    assert difference(before, client.generate(**REQUEST, checkpoint=spare)) == 0
+    assert state(client, spare) == "loaded"
+    client.unregister_checkpoint(spare)
+    assert known(client, spare) is None and not held(client, spare)
+    with pytest.raises(NotFoundError):
+        client.unregister_checkpoint(spare)
+
+
+def test_unloading_waits_for_running_requests(served: Served, spare: str) -> None:
+    client = served.client
+    expected = client.generate(**REQUEST | {"num_inference_steps": 150}, checkpoint=spare)
+    events = client.stream(**REQUEST | {"num_inference_steps": 150}, checkpoint=spare)
+    for event in events:
+        if isinstance(event, Step):
+            break
+    unloading = threading.Thread(target=client.unload_checkpoint, args=(spare,))
+    unloading.start()
+    wait_for(lambda: state(client, spare) == "unloading")
+    *_, result = events
+    assert isinstance(result, Result) and difference(result, expected) == 0
+    unloading.join(60)
+    assert state(client, spare) == "registered"
+
+
+def test_unregistering_waits_too_and_later_requests_hear_of_it(served: Served, spare: str) -> None:
+    client = served.client
+    events = client.stream(**REQUEST | {"num_inference_steps": 150}, checkpoint=spare)
+    for event in events:
+        if isinstance(event, Step):
+            break
+    failures: list[Exception] = []
+
+    def later() -> None:
+        try:
+            client.generate(**REQUEST, checkpoint=spare)
+        except NotFoundError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=client.unregister_checkpoint, args=(spare,)), threading.Thread(target=later)]
+    threads[0].start()
+    wait_for(lambda: state(client, spare) == "unloading")
+    threads[1].start()
+    *_, result = events
+    assert isinstance(result, Result)
+    for thread in threads:
+        thread.join(60)
+    assert failures and not held(client, spare)
+
+
+def test_the_same_name(served: Served, checkpoints: dict[str, Path], spare: str) -> None:
+    assert served.client.register_checkpoint(spare, checkpoints["sd1"]).name == spare
+    with pytest.raises(AlreadyExistsError, match="unregister it first"):
+        served.client.register_checkpoint(spare, checkpoints["sd2"])
+    with pytest.raises(AlreadyExistsError):
+        served.client.register_checkpoint(spare, checkpoints["sd1"], engine="torch")
+
+
+@pytest.mark.parametrize("name", ["../x", "", "a/b", ".hidden", "x" * 65, "a b", "a\n", "-x"])
+def test_bad_names(served: Served, checkpoints: dict[str, Path], name: str) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        served.client.register_checkpoint(name, checkpoints["sd1"])
+    assert caught.value.metadata == {"field": "name"}
+
+
+@pytest.mark.parametrize("path", ["relative/path", "/no/such/path", "/a\x00b", ""])
+def test_bad_paths(served: Served, path: str) -> None:
+    with pytest.raises(InvalidArgumentError):
+        served.client.register_checkpoint("bad-path", path)
+    assert known(served.client, "bad-path") is None
+
+
+def test_bad_engine(served: Served, checkpoints: dict[str, Path]) -> None:
+    with pytest.raises(InvalidArgumentError, match="onnxruntime, torch") as caught:
+        served.client.register_checkpoint("bad-engine", checkpoints["sd1"], engine="no-such")
+    assert caught.value.metadata == {"field": "engine"}
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "torch"])
+def test_a_tensor_that_only_loading_misses(
+    served: Served, checkpoints: dict[str, Path], tmp_path: Path, engine: str
+) -> None:
+    broken = Path(shutil.copytree(checkpoints["sd1"], tmp_path / "broken"))
+    file = broken / "unet" / "diffusion_pytorch_model.safetensors"
+    tensors = safetensors.torch.load_file(file)
+    lost = "mid_block.resnets.0.conv1.weight"
+    safetensors.torch.save_file({name: tensor for name, tensor in tensors.items() if name != lost}, file)
+    client = served.client
+    assert client.register_checkpoint("broken", broken, engine=engine).state == "registered"
+    try:
+        with pytest.raises(CheckpointInvalidError, match=lost) as caught:
+            client.generate(**REQUEST, checkpoint="broken")
+        assert caught.value.metadata["tensor"] == lost
+        one = known(client, "broken")
+        assert one is not None and one.state == "failed" and lost in one.error
+        assert not held(client, "broken")
+        client.generate(**REQUEST, checkpoint="sd1")
+        # Mended, it loads.
+        safetensors.torch.save_file(tensors, file)
+        assert client.load_checkpoint("broken").state == "loaded"
+        client.generate(**REQUEST, checkpoint="broken")
+    finally:
+        client.unregister_checkpoint("broken")
+
+
+def test_new_weights_under_an_old_name_make_new_pictures(
+    served: Served, checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    """Nothing that depends on weights outlives an unload: no conditioning, no cached prompt."""
+    changing = Path(shutil.copytree(checkpoints["sd1"], tmp_path / "changing"))
+    client = served.client
+    client.register_checkpoint("changing", changing)
+    try:
+        first = client.generate(**REQUEST, checkpoint="changing")
+        file = changing / "text_encoder" / "model.safetensors"
+        tensors = safetensors.torch.load_file(file)
+        safetensors.torch.save_file({name: 2 * tensor for name, tensor in tensors.items()}, file)
+        client.unload_checkpoint("changing")
+        second = client.generate(**REQUEST, checkpoint="changing")
+        assert second.timings.encoder.calls == 1
+        assert difference(first, second) > 0
+    finally:
+        client.unregister_checkpoint("changing")
+
+
+def test_a_configuration_that_cannot_be_built(served: Served, checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    odd = Path(shutil.copytree(checkpoints["sd1"], tmp_path / "odd"))
+    config = odd / "unet" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"act_fn": "no-such-function"}))
+    client = served.client
+    client.register_checkpoint("odd", odd)
+    try:
+        with pytest.raises(triptych.errors.FailedPreconditionError, match="no-such-function"):
+            client.load_checkpoint("odd")
+        assert state(client, "odd") == "failed"
+    finally:
+        client.unregister_checkpoint("odd")

@@ -1,0 +1,75 @@
+"""Many requests at once, through the real servers: every picture is the one made alone, and UNet batches are shared."""
+
+from __future__ import annotations
+
+import urllib.request
+from typing import Any
+
+import pytest
+
+from tests.conftest import Served
+from tests.e2e.serving import SIZE, at_once, difference
+
+# A batch of another size may round differently in the last bit.
+TOLERANCE = 2
+REQUESTS: list[dict[str, Any]] = [
+    {"prompt": "a red circle", "scheduler": "ddim", "seed": 1, "guidance_scale": 7.5},
+    {"prompt": "a blue star", "scheduler": "euler", "seed": 2, "guidance_scale": 1.0},
+    {"prompt": "small green square", "scheduler": "euler_ancestral", "seed": 3, "guidance_scale": 3.0},
+    {"prompt": "a red circle", "scheduler": "dpmpp_2m", "seed": 4, "guidance_scale": 12.0, "negative_prompt": "blue"},
+    {"prompt": "white background", "scheduler": "dpmpp_2m_karras", "seed": [5, 6], "num_images_per_prompt": 2},
+    {"prompt": "large star", "scheduler": "pndm", "seed": 7, "eta": 0.0},
+]
+
+
+def own_samples(request: dict[str, Any]) -> int:
+    return int(request.get("num_images_per_prompt", 1)) * (2 if request.get("guidance_scale", 7.5) > 1 else 1)
+
+
+def executions(served: Served, model: str) -> tuple[int, int]:
+    """How many requests Triton served of a model, and in how many executions."""
+    address = next(one.metrics_address for one in served.stack.processes() if one.name == "unet-0")
+    counts = {}
+    for line in urllib.request.urlopen(f"http://{address}/metrics", timeout=10).read().decode().splitlines():
+        if f'model="{model}"' in line:
+            counts[line.partition("{")[0]] = int(float(line.rpartition(" ")[2]))
+    return counts["nv_inference_request_success"], counts["nv_inference_exec_count"]
+
+
+@pytest.mark.parametrize("checkpoint", ["sd1", "sd2-torch"])
+def test_every_picture_is_the_one_made_alone(served: Served, checkpoint: str) -> None:
+    requests = [request | SIZE | {"checkpoint": checkpoint, "num_inference_steps": 15} for request in REQUESTS]
+    alone = [served.client.generate(**request) for request in requests]
+    requests_before, executions_before = executions(served, f"{checkpoint}.unet")
+    together = at_once(served.client, requests)
+    requests_after, executions_after = executions(served, f"{checkpoint}.unet")
+    for (_, ours), theirs in zip(together, alone, strict=True):
+        assert difference(ours, theirs) <= TOLERANCE
+    shared = [
+        step.batch_size > own_samples(request)
+        for request, (steps, _) in zip(requests, together, strict=True)
+        for step in steps
+    ]
+    assert sum(shared) > len(shared) / 2
+    assert executions_after - executions_before < 0.6 * (requests_after - requests_before)
+
+
+def test_two_alike_go_in_lockstep(served: Served) -> None:
+    requests = [
+        SIZE | {"prompt": prompt, "checkpoint": "sd1", "scheduler": "ddim", "num_inference_steps": 40, "seed": 9}
+        for prompt in ("a red circle", "a blue circle")
+    ]
+    for steps, _ in at_once(served.client, requests):
+        assert sum(step.batch_size == 4 for step in steps) > 25
+
+
+def test_different_sizes_at_once(served: Served) -> None:
+    requests: list[dict[str, Any]] = [
+        {"prompt": "a star", "checkpoint": checkpoint, "scheduler": "ddim", "num_inference_steps": 8, "seed": 5}
+        | {"width": width, "height": height}
+        for checkpoint in ("sd1", "sd2")
+        for width, height in ((64, 64), (64, 96), (104, 72))
+    ]
+    alone = [served.client.generate(**request) for request in requests]
+    for (_, ours), theirs in zip(at_once(served.client, requests), alone, strict=True):
+        assert difference(ours, theirs) <= TOLERANCE

@@ -1,0 +1,255 @@
+"""Stages that die, hang or lose what they held, on a stack of its own with two UNet replicas."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tritonclient.grpc as triton
+
+import triptych
+from tests.conftest import CACHE, Served
+from tests.e2e.serving import SIZE, at_once, difference, orchestrator, wait_for
+from triptych.contract import UNET
+from triptych.contract.repository import model_config, model_shim
+from triptych.embedded import Stack, StackConfig
+from triptych.embedded.commands import Commands
+from triptych.errors import UnavailableError
+from triptych.sdk.events import Result, Step
+
+STEPS = 120
+REQUEST: dict[str, Any] = {
+    "prompt": "a red circle", "scheduler": "ddim", "num_inference_steps": STEPS, "seed": 3, **SIZE
+}  # fmt: skip
+
+
+class Impatient(Commands):
+    """An orchestrator that waits for a lost stage only so long."""
+
+    def orchestrator(self) -> tuple[str, ...]:
+        return (sys.executable, "-m", "triptych_orchestrator", "--recovery-timeout", "60")
+
+
+@pytest.fixture(scope="module")
+def fragile(checkpoints: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    config = StackConfig(
+        {"sd1": checkpoints["sd1"]},
+        run_dir=tmp_path_factory.mktemp("fragile"),
+        cache_dir=CACHE,
+        replicas={"unet": 2},
+        startup_timeout_s=900,
+    )
+    with Stack(config, Impatient()) as stack, triptych.Client(stack.address) as client:
+        yield Served(stack, client)
+
+
+def descendants(pid: int) -> list[int]:
+    try:
+        texts = [(task / "children").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
+    except OSError:
+        return []
+    found = [int(child) for text in texts for child in text.split()]
+    return found + [grandchild for child in found for grandchild in descendants(child)]
+
+
+def stub_of(served: Served, replica: str) -> int:
+    """The process that hosts the replica's one model."""
+    pid = next(one.pid for one in served.stack.processes() if one.name == replica)
+    assert pid is not None
+    for child in [pid, *descendants(pid)]:
+        if b"triton_python_backend_stub" in Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")[0]:
+            return child
+    raise AssertionError(f"{replica} has no stub")
+
+
+def server_of(served: Served, replica: str) -> int:
+    pid = next(one.pid for one in served.stack.processes() if one.name == replica)
+    assert pid is not None
+    return pid
+
+
+def all_ready(served: Served) -> bool:
+    return all(replica.ready and replica.models for replica in served.client.server_info().replicas)
+
+
+def interrupted(served: Served, interrupt: Callable[[str], None]) -> tuple[list[Step], Result]:
+    """A request during which `interrupt` is called with the name of its unet replica."""
+    steps: list[Step] = []
+    served_by = busy_replica(served)
+    for event in served.client.stream(**REQUEST):
+        if isinstance(event, Step):
+            steps.append(event)
+            if event.step == 5:
+                interrupt(served_by())
+    assert isinstance(event, Result)
+    return steps, event
+
+
+def busy_replica(served: Served) -> Callable[[], str]:
+    """Tells which unet replica's log has grown since."""
+    logs = {one.name: Path(one.log_path) for one in served.stack.processes() if one.name.startswith("unet")}
+    sizes = {name: log.stat().st_size for name, log in logs.items()}
+
+    def find() -> str:
+        return max(logs, key=lambda name: logs[name].stat().st_size - sizes[name])
+
+    return lambda: str(wait_for(find))
+
+
+@pytest.fixture
+def expected(fragile: Served) -> Result:
+    wait_for(lambda: all_ready(fragile), 120, "all replicas")
+    return fragile.client.generate(**REQUEST)
+
+
+def test_the_other_replica_takes_over(fragile: Served, expected: Result) -> None:
+    steps, result = interrupted(fragile, lambda name: os.kill(server_of(fragile, name), signal.SIGKILL))
+    assert difference(result, expected) == 0
+    assert len(steps) == STEPS and sorted(result.timings.unet.replicas) == ["unet-0", "unet-1"]
+    wait_for(lambda: all_ready(fragile), 120, "the restarted replica with its models")
+
+
+def test_a_dead_stub_is_brought_back(fragile: Served, expected: Result) -> None:
+    _, result = interrupted(fragile, lambda name: os.kill(stub_of(fragile, name), signal.SIGKILL))
+    assert difference(result, expected) == 0
+    # The replica whose stub died serves again.
+    assert difference(fragile.client.generate(**REQUEST), expected) == 0
+
+
+def test_lost_conditioning_is_sent_again(fragile: Served, expected: Result) -> None:
+    def reload(name: str) -> None:
+        address = next(one.address for one in fragile.client.server_info().replicas if one.name == name)
+        path = fragile.client.checkpoints()[0].path
+        with triton.InferenceServerClient(address) as client:
+            client.unload_model("sd1.unet")
+            config = json.dumps(model_config(UNET, {"checkpoint": path, "engine": "onnxruntime"}))
+            client.load_model("sd1.unet", config=config, files={"file:1/model.py": model_shim(UNET).encode()})
+
+    steps, result = interrupted(fragile, reload)
+    assert difference(result, expected) == 0 and len(steps) == STEPS
+
+
+def test_many_at_once_outlive_a_replica(fragile: Served, expected: Result) -> None:
+    requests = [
+        REQUEST | {"prompt": prompt, "seed": seed, "scheduler": scheduler}
+        for seed, (prompt, scheduler) in enumerate(
+            [("a red circle", "ddim"), ("a star", "euler"), ("blue", "pndm"), ("green star", "euler_ancestral")]
+        )
+    ]
+    alone = [fragile.client.generate(**request) for request in requests]
+    killer = threading.Timer(1.0, lambda: os.kill(server_of(fragile, "unet-0"), signal.SIGKILL))
+    killer.start()
+    together = at_once(fragile.client, requests)
+    killer.join()
+    assert all(difference(ours, theirs) <= 2 for (_, ours), theirs in zip(together, alone, strict=True))
+
+
+def test_every_unet_dies(fragile: Served, expected: Result) -> None:
+    def kill(_: str) -> None:
+        for name in ("unet-0", "unet-1"):
+            os.kill(server_of(fragile, name), signal.SIGKILL)
+
+    _, result = interrupted(fragile, kill)
+    assert difference(result, expected) == 0
+
+
+@pytest.mark.parametrize("stage", ["encoder", "vae"])
+def test_encoder_and_vae_die(fragile: Served, expected: Result, stage: str) -> None:
+    request = REQUEST | {"prompt": f"a blue star {stage}", "num_inference_steps": 4}
+    before = fragile.client.generate(**request)
+    os.kill(server_of(fragile, f"{stage}-0"), signal.SIGKILL)
+    other = fragile.client.generate(**request | {"prompt": f"another {stage}"})
+    assert len(other.images) == 1
+    assert difference(fragile.client.generate(**request), before) == 0
+
+
+@pytest.mark.parametrize("stage", ["encoder", "vae"])
+def test_encoder_and_vae_stubs_die(fragile: Served, expected: Result, stage: str) -> None:
+    request = REQUEST | {"num_inference_steps": 4}
+    before = fragile.client.generate(**request)
+    os.kill(stub_of(fragile, f"{stage}-0"), signal.SIGKILL)
+    fragile.client.generate(**request | {"prompt": f"yet another {stage}"})
+    assert difference(fragile.client.generate(**request), before) == 0
+
+
+def test_a_replica_that_hangs_is_left_for_the_other(fragile: Served, expected: Result) -> None:
+    frozen: list[int] = []
+
+    def freeze(name: str) -> None:
+        frozen.append(server_of(fragile, name))
+        os.kill(frozen[0], signal.SIGSTOP)
+
+    try:
+        _, result = interrupted(fragile, freeze)
+        assert difference(result, expected) == 0
+        assert len(result.timings.unet.replicas) == 2
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+    wait_for(lambda: all_ready(fragile), 60)
+
+
+def test_a_cancelled_request_does_not_wait_for_a_hanging_stage(fragile: Served, expected: Result) -> None:
+    frozen = [server_of(fragile, name) for name in ("unet-0", "unet-1")]
+    try:
+        events = fragile.client.stream(**REQUEST, request_id="hanging")
+        for event in events:
+            if isinstance(event, Step):
+                break
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+        threading.Timer(1.0, fragile.client.cancel, ["hanging"]).start()
+        began = time.monotonic()
+        with pytest.raises(triptych.errors.CancelledError):
+            list(events)
+        assert time.monotonic() - began < 5
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+    wait_for(lambda: all_ready(fragile), 60)
+    assert difference(fragile.client.generate(**REQUEST), expected) == 0
+
+
+def test_requests_spread_over_replicas(fragile: Served, expected: Result) -> None:
+    first = fragile.client.stream(**REQUEST)
+    second = fragile.client.stream(**REQUEST | {"prompt": "a star"})
+    for events in (first, second):
+        next(events)
+        next(events)
+    results = [list(events)[-1] for events in (first, second)]
+    replicas = {replica for result in results if isinstance(result, Result) for replica in result.timings.unet.replicas}
+    assert replicas == {"unet-0", "unet-1"}
+
+
+def test_a_stage_that_stays_down_is_unavailable_in_time(fragile: Served, expected: Result, tmp_path: Path) -> None:
+    frozen = [server_of(fragile, name) for name in ("unet-0", "unet-1")]
+    with (
+        orchestrator(fragile, tmp_path, "--recovery-timeout", "3") as one,
+        triptych.Client(one.address) as client,
+    ):
+        client.register_checkpoint("down", fragile.client.checkpoints()[0].path, load=True)
+        events = client.stream(**REQUEST)
+        for event in events:
+            if isinstance(event, Step):
+                break
+        try:
+            for pid in frozen:
+                os.kill(pid, signal.SIGSTOP)
+            began = time.monotonic()
+            with pytest.raises(UnavailableError, match="no unet replica is up"):
+                list(events)
+            assert time.monotonic() - began < 40
+        finally:
+            for pid in frozen:
+                os.kill(pid, signal.SIGCONT)
+        wait_for(lambda: all_ready(fragile), 60)
+        assert isinstance(list(client.stream(**REQUEST | {"num_inference_steps": 2}))[-1], Result)
+        client.unregister_checkpoint("down")

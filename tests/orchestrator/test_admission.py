@@ -1,0 +1,159 @@
+"""Places, queues and cancellation, without a server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from triptych.errors import AlreadyExistsError, CancelledError, NotFoundError, ResourceExhaustedError
+from triptych_orchestrator.admission import Admission
+from triptych_orchestrator.settings import Limits
+
+
+class Events:
+    """A request's events; notes how it ended."""
+
+    def __init__(self, count: int = 3, *, hang_at: int = -1) -> None:
+        self.count = count
+        self.hang_at = hang_at
+        self.ended = ""
+
+    async def stream(self) -> AsyncGenerator[int, None]:
+        try:
+            for number in range(self.count):
+                if number == self.hang_at:
+                    await asyncio.sleep(3600)
+                yield number
+            self.ended = "done"
+        except asyncio.CancelledError:
+            self.ended = "cancelled"
+            raise
+        except GeneratorExit:
+            self.ended = "closed"
+            raise
+
+
+def admission(running: int = 1, queued: int = 1) -> Admission:
+    return Admission(Limits(max_concurrent_requests=running, max_queued_requests=queued))
+
+
+async def collect(stream: AsyncGenerator[int, None]) -> list[int]:
+    return [event async for event in stream]
+
+
+async def test_events_pass() -> None:
+    gate, events = admission(), Events()
+    assert await collect(gate.stream("a", events.stream())) == [0, 1, 2]
+    assert events.ended == "done"
+    assert await collect(gate.stream("a", Events(0).stream())) == []
+
+
+async def test_cancel_while_an_event_is_made() -> None:
+    gate, events = admission(), Events(hang_at=1)
+    task = asyncio.create_task(collect(gate.stream("a", events.stream())))
+    await asyncio.sleep(0.01)
+    gate.cancel("a")
+    gate.cancel("a")
+    with pytest.raises(CancelledError, match="request a was cancelled"):
+        await task
+    assert events.ended == "cancelled" and not task.cancelling()
+    with pytest.raises(NotFoundError):
+        gate.cancel("a")
+
+
+async def test_cancel_while_the_reader_is_slow() -> None:
+    gate, events = admission(), Events(1000)
+    stream = gate.stream("a", events.stream())
+    assert await anext(stream) == 0
+    gate.cancel("a")
+    with pytest.raises(CancelledError):
+        await collect(stream)
+    assert events.ended in ("closed", "cancelled")
+    with pytest.raises(NotFoundError):
+        gate.cancel("a")
+
+
+async def test_the_reader_goes_away() -> None:
+    gate, events = admission(), Events(hang_at=1)
+    task = asyncio.create_task(collect(gate.stream("a", events.stream())))
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert events.ended == "cancelled"
+    stream = gate.stream("a", (events := Events()).stream())
+    await anext(stream)
+    await stream.aclose()
+    assert events.ended == "closed"
+    with pytest.raises(NotFoundError):
+        gate.cancel("a")
+
+
+async def test_an_id_twice() -> None:
+    gate = admission()
+    first = gate.stream("a", Events().stream())
+    await anext(first)
+    with pytest.raises(AlreadyExistsError):
+        await anext(gate.stream("a", Events().stream()))
+    assert await collect(first) == [1, 2]
+
+
+async def test_failures_pass() -> None:
+    async def failing() -> AsyncGenerator[int, None]:
+        yield 1
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await collect(admission().stream("a", failing()))
+
+
+async def hold(gate: Admission, release: asyncio.Event, order: list[str], name: str) -> float:
+    async with gate.turn() as waited_s:
+        order.append(name)
+        await release.wait()
+        return waited_s
+
+
+async def test_turns_are_taken_in_order_and_a_full_queue_refuses() -> None:
+    gate, release, order = admission(1, 2), asyncio.Event(), list[str]()
+    tasks = [asyncio.create_task(hold(gate, release, order, name)) for name in "abc"]
+    await asyncio.sleep(0.01)
+    assert order == ["a"]
+    with pytest.raises(ResourceExhaustedError, match="1 requests are running and 2 waiting"):
+        await hold(gate, release, order, "d")
+    release.set()
+    waits = await asyncio.gather(*tasks)
+    assert order == ["a", "b", "c"] and waits[0] < 0.01 <= waits[1]
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.005])
+async def test_one_cancelled_while_waiting_gives_its_place_back(delay_s: float) -> None:
+    gate, release, order = admission(1, 1), asyncio.Event(), list[str]()
+    first = asyncio.create_task(hold(gate, release, order, "a"))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(hold(gate, release, order, "b"))
+    await asyncio.sleep(delay_s)
+    second.cancel()
+    await asyncio.wait([second])
+    third = asyncio.create_task(hold(gate, release, order, "c"))
+    await asyncio.sleep(0)
+    # In the moment of its turn, too.
+    release.set()
+    third.cancel()
+    await asyncio.wait([first, third])
+    await asyncio.wait_for(hold(gate, release, order, "d"), 1)
+    assert order[-1] == "d" and not gate._turns.locked()
+
+
+async def test_no_queue_at_all() -> None:
+    gate, release = admission(1, 0), asyncio.Event()
+    gate.check_room()
+    task = asyncio.create_task(hold(gate, release, [], "a"))
+    await asyncio.sleep(0)
+    with pytest.raises(ResourceExhaustedError):
+        gate.check_room()
+    release.set()
+    await task
+    gate.check_room()

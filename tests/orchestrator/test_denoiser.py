@@ -1,0 +1,156 @@
+"""What travels to a UNet replica: the conditioning once, then latents, timesteps and keys alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from triptych.contract import UNET
+from triptych_orchestrator.denoiser import Conditioning, Denoiser, StepGates
+from triptych_orchestrator.replicas import PlacedModel
+from triptych_orchestrator.triton import ConditioningLostError, ReplicaDownError, Tensors
+
+MODEL = PlacedModel("x.unet", UNET, {})
+STATES = np.random.default_rng(0).normal(size=(3, 77, 768)).astype(np.float32)
+LATENTS = np.random.default_rng(1).normal(size=(2, 4, 8, 8)).astype(np.float32)
+
+
+class Recorder:
+    """A replica that predicts latents * mean of the conditioning, and notes what it was sent."""
+
+    stage = "unet"
+
+    def __init__(self, name: str = "unet-0") -> None:
+        self.name = name
+        self.loops = 0
+        self.kept: dict[bytes, float] = {}
+        self.sent: list[set[str]] = []
+        self.sent_bytes: list[int] = []
+        self.down = False
+
+    async def infer(self, model: PlacedModel, tensors: Tensors, request_id: str, timeout_s: float) -> Tensors:
+        self.sent.append(set(tensors))
+        self.sent_bytes.append(sum(tensor.nbytes for tensor in tensors.values()))
+        await asyncio.sleep(0.001)
+        if self.down:
+            raise ReplicaDownError("down")
+        keys = [key.tobytes() for key in tensors["conditioning_key"]]
+        for key, states in zip(keys, tensors.get("encoder_hidden_states", []), strict=False):
+            self.kept[key] = float(states.mean())
+        if not all(key in self.kept for key in keys):
+            raise ConditioningLostError("conditioning is not held here")
+        scale = np.array([self.kept[key] for key in keys], np.float32)[:, None, None, None]
+        count = len(keys)
+        report = {"engine_seconds": np.full((count, 1), 0.5), "batch_samples": np.full((count, 1), count)}
+        return {"noise_pred": tensors["latents"] * scale, **report}
+
+
+class Pool:
+    """Runs work on the first replica that is up."""
+
+    def __init__(self, *replicas: Recorder) -> None:
+        self.replicas = replicas
+
+    async def run(self, model: PlacedModel, work: Callable[[Any], Awaitable[Any]], preferred: Any = None) -> Any:
+        for replica in [preferred, *self.replicas] if preferred else self.replicas:
+            try:
+                return await work(replica), replica
+            except ReplicaDownError:
+                continue
+        raise AssertionError("every replica is down")
+
+
+def denoiser(pool: Pool, gates: StepGates, *rows: int, scale: float = 3.0) -> Denoiser:
+    conditionings = [Conditioning.of(STATES[row]) for row in rows]
+    return Denoiser(pool, gates, MODEL, conditionings, scale, "r", 5.0)  # type: ignore[arg-type]
+
+
+def expected(*rows: int, scale: float = 3.0) -> np.ndarray:
+    means = [np.float32(float(STATES[row].mean())) for row in rows]
+    if len(means) == 1:
+        return LATENTS * means[0]
+    unconditional, conditional = LATENTS * means[0], LATENTS * means[1]
+    return unconditional + np.float32(scale) * (conditional - unconditional)
+
+
+async def test_conditioning_travels_once() -> None:
+    replica, gates = Recorder(), StepGates()
+    denoise = denoiser(Pool(replica), gates, 0, 1)
+    for timestep in (900.0, 500.0, 100.0):
+        assert np.array_equal(await denoise(LATENTS, timestep), expected(0, 1))
+    keys_only = {"latents", "timestep", "conditioning_key"}
+    assert replica.sent == [keys_only | {"encoder_hidden_states"}, keys_only, keys_only]
+    assert replica.sent_bytes[1:] == [4 * (LATENTS[0].nbytes + 4 + 16)] * 2
+    assert replica.sent_bytes[0] == replica.sent_bytes[1] + 4 * STATES[0].nbytes
+    assert (denoise.use.calls, denoise.use.engine_seconds, denoise.use.replicas) == (3, 1.5, ["unet-0"])
+    denoise.close()
+    assert replica.loops == 0 and all(gate.idle for gate in gates._gates.values())
+
+
+async def test_lost_conditioning_is_sent_again() -> None:
+    replica = Recorder()
+    denoise = denoiser(Pool(replica), StepGates(), 0, 1)
+    await denoise(LATENTS, 900.0)
+    replica.kept.clear()
+    assert np.array_equal(await denoise(LATENTS, 500.0), expected(0, 1))
+    await denoise(LATENTS, 100.0)
+    assert ["encoder_hidden_states" in sent for sent in replica.sent] == [True, False, True, False]
+
+
+async def test_another_replica_is_sent_it_too() -> None:
+    first, second, gates = Recorder("unet-0"), Recorder("unet-1"), StepGates()
+    denoise = denoiser(Pool(first, second), gates, 0, 1)
+    await denoise(LATENTS, 900.0)
+    first.down = True
+    assert np.array_equal(await denoise(LATENTS, 500.0), expected(0, 1))
+    assert "encoder_hidden_states" in second.sent[0]
+    assert (first.loops, second.loops) == (0, 1)
+    denoise.close()
+    denoise.close()
+    assert (first.loops, second.loops) == (0, 0)
+    assert all(gate.idle for gate in gates._gates.values())
+
+
+async def test_without_guidance_there_is_one_half() -> None:
+    replica = Recorder()
+    denoise = denoiser(Pool(replica), StepGates(), 2)
+    assert np.array_equal(await denoise(LATENTS, 900.0), expected(2))
+
+
+async def test_more_samples_than_a_batch_holds() -> None:
+    replica = Recorder()
+    denoise = denoiser(Pool(replica), StepGates(), 0, 1)
+    many = np.concatenate([LATENTS] * 10)
+    prediction = await denoise(many, 900.0)
+    assert np.array_equal(prediction, np.concatenate([expected(0, 1)] * 10))
+    assert len(replica.sent) == 3 and denoise.use.calls == 3
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.0005, 0.002])
+async def test_a_cancelled_one_leaves_no_member(delay_s: float) -> None:
+    replica, gates = Recorder(), StepGates()
+    pool = Pool(replica)
+
+    async def loop(denoise: Denoiser, steps: int) -> None:
+        try:
+            for _ in range(steps):
+                await denoise(LATENTS, 1.0)
+        finally:
+            denoise.close()
+
+    doomed = asyncio.create_task(loop(denoiser(pool, gates, 0, 1), 1_000))
+    other = asyncio.create_task(loop(denoiser(pool, gates, 0, 2), 20))
+    await asyncio.sleep(delay_s)
+    doomed.cancel()
+    await asyncio.wait([doomed])
+    await asyncio.wait_for(other, 10)
+    assert replica.loops == 0 and all(gate.idle for gate in gates._gates.values())
+
+
+def test_equal_prompts_share_a_key() -> None:
+    keys = [Conditioning.of(states).key.tobytes() for states in (STATES[0], STATES[0].copy(), STATES[1])]
+    assert keys[0] == keys[1] != keys[2] and len(keys[0]) == 16

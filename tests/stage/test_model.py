@@ -1,0 +1,164 @@
+"""A stage's model between Triton and an engine, both stood in for: batches, their parts, and whose error is whose."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from triptych.checkpoint import Checkpoint
+from triptych.errors import InvalidArgumentError
+from triptych.stage import Batch
+from triptych_encoder.model import EncoderModel
+from triptych_unet.conditioning import ConditioningStore
+from triptych_unet.model import UNetModel
+from triptych_vae.model import VaeDecoderModel
+
+
+class Tensor:
+    def __init__(self, name: str, array: Any) -> None:
+        self.name = name
+        self.array = array
+
+    def as_numpy(self) -> Any:
+        return self.array
+
+
+class Request:
+    def __init__(self, identity: str, **tensors: Any) -> None:
+        self.identity = identity
+        self.tensors = {name: Tensor(name, array) for name, array in tensors.items()}
+
+    def request_id(self) -> str:
+        return self.identity
+
+
+class Response:
+    def __init__(self, tensors: Any = (), error: Any = None) -> None:
+        self.outputs = {tensor.name: tensor.array for tensor in tensors}
+        self.error = error
+
+
+class TritonError:
+    NOT_FOUND, INVALID_ARG, INTERNAL, UNAVAILABLE = "NOT_FOUND", "INVALID_ARG", "INTERNAL", "UNAVAILABLE"
+
+    def __init__(self, message: str, code: str) -> None:
+        self.message = message
+        self.code = code
+
+
+class TritonModelException(Exception):  # noqa: N818
+    pass
+
+
+@pytest.fixture
+def triton(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    module = ModuleType("triton_python_backend_utils")
+    module.Tensor, module.InferenceResponse, module.TritonError = Tensor, Response, TritonError  # type: ignore[attr-defined]
+    module.TritonModelException = TritonModelException  # type: ignore[attr-defined]
+    module.get_input_tensor_by_name = lambda request, name: request.tensors.get(name)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return module
+
+
+class Engine:
+    """Adds up what it is given, sample by sample, and notes the batches."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+
+    def infer(self, inputs: Batch) -> Batch:
+        self.batches.append(inputs)
+        if "latents" in inputs and inputs["latents"].shape[-1] == 13:
+            raise RuntimeError("no memory")
+        states = inputs["encoder_hidden_states"].astype(np.float32).sum((1, 2))
+        scale = (states + inputs["timestep"])[:, None, None, None]
+        return {"noise_pred": inputs["latents"] + scale}
+
+
+@pytest.fixture
+def unet(triton: ModuleType) -> UNetModel:
+    model = UNetModel()
+    config = {"in_channels": 4, "cross_attention_dim": 2}
+    model._triton, model.name, model.store = triton, "x.unet", ConditioningStore(10_000, 60)
+    model.component = SimpleNamespace(architecture=SimpleNamespace(config=config))  # type: ignore[assignment]
+    model.engine = Engine()  # type: ignore[assignment]
+    return model
+
+
+def step(
+    identity: str, key: int, states: float | None = None, width: int = 8, samples: int = 1, **changes: Any
+) -> Request:
+    tensors: dict[str, Any] = {
+        "latents": np.full((samples, 4, 8, width), 10, np.float32),
+        "timestep": np.full((samples, 1), 0.5, np.float32),
+        "conditioning_key": np.full((samples, 16), key, np.uint8),
+    }
+    if states is not None:
+        tensors["encoder_hidden_states"] = np.full((samples, 3, 2), states, np.float32)
+    return Request(identity, **tensors | changes)
+
+
+def test_one_batch_many_requests(unet: UNetModel) -> None:
+    responses = unet.execute([step("a", 1, 1.0), step("b", 2, 2.0, samples=2), step("c", 1, None, samples=3)])
+    assert [response.error for response in responses] == [None] * 3
+    assert [len(response.outputs["noise_pred"]) for response in responses] == [1, 2, 3]
+    assert [float(response.outputs["noise_pred"].max()) for response in responses] == [16.5, 22.5, 16.5]
+    assert all((response.outputs["batch_samples"] == 6).all() for response in responses)
+    assert len(unet.engine.batches) == 1  # type: ignore[attr-defined]
+
+
+def test_errors_answer_only_their_own_request(unet: UNetModel) -> None:
+    wrong = np.zeros((1, 5, 8, 8), np.float32)
+    requests = [
+        step("lost", 9),
+        step("sound", 1, 1.0),
+        step("channels", 1, 1.0, latents=wrong),
+        step("narrow", 1, encoder_hidden_states=np.zeros((1, 3, 7), np.float32)),
+        step("engine", 1, 1.0, width=13),
+        step("other size", 1, None, width=16),
+    ]
+    responses = unet.execute(requests)
+    codes = [response.error.code if response.error else None for response in responses]
+    assert codes == ["NOT_FOUND", None, "INVALID_ARG", "INVALID_ARG", "INTERNAL", None]
+    assert "conditioning" in responses[0].error.message and "no memory" in responses[4].error.message
+    assert responses[5].outputs["noise_pred"].shape == (1, 4, 8, 16)
+
+
+def test_the_log_names_the_requests(unet: UNetModel, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    unet.execute([step("a", 1, 1.0), step("b", 1), step("c", 1, width=13)])
+    told = {record.message: record.request_ids for record in caplog.records}  # type: ignore[attr-defined]
+    assert told == {"batch": ["a", "b"], "batch failed": ["c"]}
+
+
+def test_the_encoder_refuses_ids_beyond_its_vocabulary() -> None:
+    model = EncoderModel()
+    config = {"max_position_embeddings": 3, "vocab_size": 10}
+    model.component = SimpleNamespace(architecture=SimpleNamespace(config=config))  # type: ignore[assignment]
+    assert model.prepare({"input_ids": np.array([[0, 9, 1]])})
+    for ids in ([[0, 10, 1]], [[-1, 0, 0]], [[0, 0]]):
+        with pytest.raises(InvalidArgumentError, match="input_ids"):
+            model.prepare({"input_ids": np.array(ids)})
+
+
+def test_pictures_are_rounded_as_diffusers_does() -> None:
+    model = VaeDecoderModel()
+    image = np.array([[[[-2.0, -1.0, 0.0, 0.0039, 1.0, 3.0]]] * 3], np.float32).reshape(1, 3, 1, 6)
+    model.engine = SimpleNamespace(infer=lambda batch: {"image": image})  # type: ignore[assignment]
+    made = model.run({"latents": np.zeros(1)})["image"]
+    assert made.shape == (1, 1, 6, 3) and made[0, 0, :, 0].tolist() == [0, 0, 128, 128, 255, 255]
+
+
+def test_a_failed_load_carries_its_reason(triton: ModuleType, checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    assert Checkpoint.open(checkpoints["sd1"])
+    config = {"parameters": {"checkpoint": {"string_value": str(tmp_path)}, "engine": {"string_value": "torch"}}}
+    with pytest.raises(TritonModelException) as caught:
+        VaeDecoderModel().initialize({"model_name": "x.vae_decoder", "model_config": json.dumps(config)})
+    carried = json.loads(str(caught.value))
+    assert carried["reason"] == "CHECKPOINT_INVALID" and carried["file"].endswith("model_index.json")
