@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-WORDS = "a red green blue circle square star on white background large small".split()
+WORDS = ["a", "red", "green", "blue", "circle", "square", "star", "on", "white", "background", "large", "small"]
 
 SD1_SCHEDULER: dict[str, Any] = {
     "_class_name": "PNDMScheduler",

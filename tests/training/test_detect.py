@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from triptych_training.detect import components, find_objects, nearest_colour
 from triptych_training.drawing import COLOURS, SHAPES, Object, Scene, draw_scene
 from triptych_training.scenes import training_example

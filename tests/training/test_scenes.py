@@ -1,6 +1,7 @@
 """The scenes are the same everywhere, and what is held out stays out."""
 
 import numpy as np
+
 from triptych_training.drawing import COLOURS, SHAPES, Object, Scene, draw_scene
 from triptych_training.scenes import (
     held_out,
@@ -45,14 +46,9 @@ def test_every_word_is_seen_in_training() -> None:
 
 def test_the_plain_caption_reads_naturally() -> None:
     star = Scene((Object("star", "blue", "large"),), "yellow")
-    pair = Scene(
-        (Object("circle", "red", position="left"), Object("square", "orange", position="right")), "white"
-    )
+    pair = Scene((Object("circle", "red", position="left"), Object("square", "orange", position="right")), "white")
     assert plain_caption(star) == "a large blue star on a yellow background"
-    assert (
-        plain_caption(pair)
-        == "a red circle on the left and an orange square on the right, on a white background"
-    )
+    assert plain_caption(pair) == "a red circle on the left and an orange square on the right, on a white background"
 
 
 def test_a_scene_may_be_drawn_at_another_size() -> None:

@@ -8,6 +8,7 @@ pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 
 from transformers import CLIPTokenizer
+
 from triptych_training.scenes import training_example
 from triptych_training.tokenizer import (
     END,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from triptych.checkpoint import Component
-from triptych.checkpoint.safetensors import map_tensor
+from triptych.checkpoint.safetensors import TensorInfo, map_tensor
 from triptych.errors import CheckpointInvalidError
 
 _FLOATS = ("F64", "F32", "F16", "BF16")
@@ -28,7 +28,12 @@ def check_parameters(component: Component, shapes: Mapping[str, tuple[int, ...]]
             raise CheckpointInvalidError(problem, file=str(info.path), tensor=name)
 
 
-def float32_weights(component: Component, names: Mapping[str, object]) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
+def lies_ready(info: TensorInfo) -> bool:
+    """Whether an engine can read the tensor where it lies: float32, and aligned, which files need not do."""
+    return info.dtype == "F32" and info.offset_bytes % 4 == 0 and info.size_bytes > 0
+
+
+def float32_weights(component: Component, names: Iterable[str]) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
     """Each named tensor as float32 in C order: a view into the mapped file where it is that already, else a copy."""
     maps: dict[Path, mmap.mmap] = {}
     for name in names:

@@ -1,0 +1,121 @@
+"""Random checkpoints in diffusers format, made where they are wanted: speed and memory do not depend on training.
+
+sd15 = ensure_checkpoint(folder / "sd15", SD15)
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+_SCHEDULER = {
+    "_class_name": "DDIMScheduler",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "clip_sample": False,
+    "num_train_timesteps": 1000,
+    "set_alpha_to_one": False,
+    "steps_offset": 1,
+}
+_INDEX = {
+    "_class_name": "StableDiffusionPipeline",
+    "feature_extractor": [None, None],
+    "requires_safety_checker": False,
+    "safety_checker": [None, None],
+    "scheduler": ["diffusers", "DDIMScheduler"],
+    "text_encoder": ["transformers", "CLIPTextModel"],
+    "tokenizer": ["transformers", "CLIPTokenizer"],
+    "unet": ["diffusers", "UNet2DConditionModel"],
+    "vae": ["diffusers", "AutoencoderKL"],
+}
+
+
+@dataclass(frozen=True)
+class Size:
+    """The configurations of the three models, as far as they differ from Stable Diffusion 1.5's."""
+
+    unet: Mapping[str, Any] = field(default_factory=dict)
+    vae: Mapping[str, Any] = field(default_factory=dict)
+    text: Mapping[str, Any] = field(default_factory=dict)
+
+
+# 860 million parameters in the UNet, 123 in CLIP ViT-L/14's text encoder, 84 in the VAE: 4.3 GB in float32.
+SD15 = Size()
+# One stage of each kind and next to no arithmetic, but latents of the full size: what is left is the split's own cost.
+TINY = Size(
+    unet={
+        "block_out_channels": (16, 32),
+        "layers_per_block": 1,
+        "cross_attention_dim": 32,
+        "norm_num_groups": 4,
+        "attention_head_dim": 4,
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
+        "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
+    },
+    vae={"block_out_channels": (8, 8, 16, 16), "layers_per_block": 1, "norm_num_groups": 4},
+    text={"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4},
+)
+
+
+def ensure_checkpoint(folder: Path, size: Size) -> Path:
+    """The folder, filled by diffusers itself if it is not there yet; it appears whole or not at all."""
+    if folder.is_dir():
+        return folder
+    building = folder.with_name(f"{folder.name}.building")
+    shutil.rmtree(building, ignore_errors=True)
+    _save_models(building, size)
+    _save_tokenizer(building / "tokenizer")
+    _save_json(building / "scheduler" / "scheduler_config.json", _SCHEDULER)
+    _save_json(building / "model_index.json", _INDEX)
+    return building.rename(folder)
+
+
+def _save_models(folder: Path, size: Size) -> None:
+    import torch
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    torch.manual_seed(0)  # the classes' own random weights keep every output finite
+    unet: dict[str, Any] = {"sample_size": 64, "cross_attention_dim": 768}
+    UNet2DConditionModel(**unet | dict(size.unet)).save_pretrained(folder / "unet")
+    vae: dict[str, Any] = {
+        "block_out_channels": (128, 256, 512, 512),
+        "down_block_types": ("DownEncoderBlock2D",) * 4,
+        "up_block_types": ("UpDecoderBlock2D",) * 4,
+        "layers_per_block": 2,
+        "sample_size": 512,
+    }
+    AutoencoderKL(**vae | dict(size.vae)).save_pretrained(folder / "vae")
+    text: dict[str, Any] = {
+        "vocab_size": 49408,
+        "hidden_size": 768,
+        "intermediate_size": 3072,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+        "hidden_act": "quick_gelu",
+    }
+    CLIPTextModel(CLIPTextConfig(**text | dict(size.text))).save_pretrained(folder / "text_encoder")
+
+
+def _save_tokenizer(folder: Path) -> None:
+    """A CLIP tokenizer of single bytes: any prompt becomes token ids of the vocabulary's lower end."""
+    from tokenizers.pre_tokenizers import ByteLevel
+
+    alphabet = sorted(ByteLevel.alphabet())
+    symbols = [*alphabet, *(symbol + "</w>" for symbol in alphabet), "<|startoftext|>", "<|endoftext|>"]
+    special = {"bos_token": symbols[-2], "eos_token": symbols[-1], "pad_token": symbols[-1], "unk_token": symbols[-1]}
+    _save_json(folder / "vocab.json", {symbol: token for token, symbol in enumerate(symbols)})
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    _save_json(folder / "special_tokens_map.json", special)
+    tokenizer = {"tokenizer_class": "CLIPTokenizer", "model_max_length": 77, "do_lower_case": True, **special}
+    _save_json(folder / "tokenizer_config.json", tokenizer)
+
+
+def _save_json(path: Path, values: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(values, indent=2))

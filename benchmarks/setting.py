@@ -1,0 +1,41 @@
+"""What every benchmark is told: where checkpoints and graphs are kept, and how often to measure."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import triptych
+from benchmarks.checkpoints import Size, ensure_checkpoint
+from triptych.embedded import LocalStack
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The command line's values; `size` is the picture's edge in pixels."""
+
+    folder: Path
+    rounds: int
+    steps: int
+    size: int
+
+    @classmethod
+    def of(cls, arguments: argparse.Namespace) -> Setting:
+        """From parsed arguments."""
+        folder = arguments.folder.expanduser().absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        return cls(folder, arguments.rounds, arguments.steps, arguments.size)
+
+    def checkpoint(self, name: str, size: Size) -> Path:
+        """A checkpoint of that size, made if it is not there."""
+        return ensure_checkpoint(self.folder / name, size)
+
+    def stack(self, checkpoint: Path) -> LocalStack:
+        """Triptych as a user starts it, serving one checkpoint under the name "bench"."""
+        return triptych.local({"bench": checkpoint}, cache_dir=self.folder / "cache", startup_timeout_s=1200.0)
+
+    def parameters(self) -> dict[str, Any]:
+        """What both sides are asked for, prompt aside."""
+        return {"num_inference_steps": self.steps, "width": self.size, "height": self.size, "seed": 7}
