@@ -15,11 +15,15 @@ from triptych.engine.artifacts import SHIPPED
 from triptych.engine.build import build_checkpoint
 
 
+def _say(message: str) -> None:
+    sys.stderr.write(message + "\n")
+
+
 def main() -> int:
     """Replaces what is shipped."""
     shutil.rmtree(SHIPPED, ignore_errors=True)
     with tempfile.TemporaryDirectory() as cache:
-        graphs = build_checkpoint(checkpoint_path(), Path(cache), lambda message: sys.stderr.write(message + "\n") and None)
+        graphs = build_checkpoint(checkpoint_path(), Path(cache), _say)
         for graph in graphs:
             target = SHIPPED / graph.parent.name
             shutil.copytree(graph.parent, target)
