@@ -9,10 +9,10 @@ import sys
 from collections.abc import Callable
 from types import FrameType
 
-from triptych.errors import CancelledError, InvalidArgumentError, TriptychError
 from triptych.embedded import Stack, StackConfig
 from triptych.embedded.config import ENGINES, STAGES
 from triptych.embedded.supervisor import ProcessStatus
+from triptych.errors import CancelledError, InvalidArgumentError, TriptychError
 
 EXIT_STOPPED, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 

@@ -1,0 +1,81 @@
+"""Train, export and score the demo checkpoint.
+
+Usage::
+
+    python -m triptych_training all --work-dir build/training
+"""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+from typing import Final
+
+import torch
+
+from triptych_training.export import export_checkpoint
+from triptych_training.score import Sampling, Score, score_checkpoint
+from triptych_training.train_unet import train_unet
+from triptych_training.train_vae import train_vae
+
+CHECKPOINT: Final = Path(__file__).resolve().parents[2] / "src" / "triptych" / "demo" / "checkpoint"
+COLOURS_GOAL: Final = 95.0
+SHAPES_GOAL: Final = 85.0
+
+
+def main() -> int:
+    """Run the stages named on the command line; return 1 when the score misses its goal."""
+    arguments = _parser().parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(0)
+    stage: str = arguments.stage
+    if stage in ("vae", "all"):
+        train_vae(arguments.work_dir, arguments.vae_minutes * 60.0)
+    if stage in ("unet", "all"):
+        train_unet(arguments.work_dir, arguments.unet_minutes * 60.0)
+    if stage in ("export", "all"):
+        size_bytes = export_checkpoint(arguments.work_dir, arguments.checkpoint)
+        _print(f"{arguments.checkpoint}: {size_bytes / 1e6:.1f} MB")
+    if stage in ("score", "all"):
+        return _score(arguments)
+    return 0
+
+
+def _score(arguments: argparse.Namespace) -> int:
+    sampling = Sampling(arguments.steps, arguments.guidance_scale)
+    single = score_checkpoint(arguments.checkpoint, arguments.count, sampling)
+    _report("one object", single)
+    double = score_checkpoint(arguments.checkpoint, arguments.count // 2, sampling, object_count=2)
+    _report("two objects", double)
+    return 0 if single.colours >= COLOURS_GOAL and single.shapes >= SHAPES_GOAL else 1
+
+
+def _report(title: str, score: Score) -> None:
+    for mistake in score.mistakes:
+        _print(f"  {mistake}")
+    rates = f"colours {score.colours:.1f}%, shapes {score.shapes:.1f}%"
+    _print(f"{title}, {score.count} held-out prompts: {rates}")
+
+
+def _print(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="triptych_training", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("stage", choices=["vae", "unet", "export", "score", "all"])
+    parser.add_argument("--work-dir", type=Path, default=Path("build/training"), help="snapshots and latents")
+    parser.add_argument("--checkpoint", type=Path, default=CHECKPOINT, help="where to export, what to score")
+    parser.add_argument("--vae-minutes", type=float, default=22.0)
+    parser.add_argument("--unet-minutes", type=float, default=50.0)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--count", type=int, default=200, help="held-out prompts to score")
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--guidance-scale", type=float, default=7.5)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
