@@ -1,4 +1,4 @@
-"""Who may import whom, and what may be installed without torch: the floors of ARCHITECTURE.md, from the source itself."""
+"""Who may import whom, and what runs without torch: the floors of ARCHITECTURE.md, read from the source itself."""
 
 from __future__ import annotations
 
