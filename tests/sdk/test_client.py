@@ -130,6 +130,8 @@ def test_checkpoints(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert (registered.state, registered.engine) == ("registered", "torch")
     assert registered.path == str(tmp_path / "tiny")
     assert client.register_checkpoint("far", "only/there", load=True).path == "only/there"
+    assert client.register_checkpoint("long", "a" * 5000).path == "a" * 5000
+    client.unregister_checkpoint("long")
     assert client.load_checkpoint("tiny").state == "loaded"
     assert client.unload_checkpoint("tiny").state == "registered"
     client.unregister_checkpoint("tiny")

@@ -14,6 +14,9 @@ from triptych.engine.attention import fuse_attention
 from triptych.engine.port import Array, Engine, EngineSettings
 from triptych.engine.weights import check_parameters, float32_weights, lies_ready
 
+# A server that sees other people's prompts reports to nobody.
+onnxruntime.disable_telemetry_events()
+
 
 class OnnxRuntimeEngine(Engine):
     """An InferenceSession whose initializers came straight from the safetensors files."""

@@ -92,4 +92,7 @@ def _nothing(response: Any) -> None:
 def _server_path(path: str | os.PathLike[str]) -> str:
     """The server's working directory is not the caller's: what is relative to ours is sent as absolute."""
     local = Path(path).expanduser()
-    return str(local.absolute()) if local.exists() else os.fspath(path)
+    try:
+        return str(local.absolute()) if local.exists() else os.fspath(path)
+    except OSError:  # no path of this machine, too long for one say: the server tells what is wrong with it
+        return os.fspath(path)
