@@ -1,6 +1,7 @@
 """Train the UNet and the text encoder together on encoded scenes: predict the velocity (Salimans and Ho 2022).
 
-One caption in eight is emptied, for classifier-free guidance (Ho and Salimans 2022).
+The text encoder has learned to read captions before (``train_text``). One caption in eight is emptied, for
+classifier-free guidance (Ho and Salimans 2022).
 """
 
 import logging
@@ -14,25 +15,20 @@ from torch.optim.swa_utils import AveragedModel
 from transformers import CLIPTokenizer
 
 from triptych_training.latents import LatentSet, prepare_latents
-from triptych_training.models import (
-    TOKEN_COUNT,
-    make_scheduler,
-    make_text_encoder,
-    make_unet,
-    sharpen_text_attention,
-)
+from triptych_training.models import make_scheduler, make_text_encoder, make_unet, sharpen_text_attention
 from triptych_training.snapshots import Pace, load_snapshot, save_snapshot
 from triptych_training.tokenizer import load_tokenizer, tokenize, write_tokenizer
+from triptych_training.train_text import train_text_encoder
 
 logger = logging.getLogger(__name__)
 
 SCENE_COUNT: Final = 12000
-BATCH_SIZE: Final = 16
-SHORT_TOKEN_COUNT: Final = 32
-"""Tokens of a caption, padding included, in the first part of training; every caption fits."""
+BATCH_SIZE: Final = 32
+OUTLINE_TIMESTEPS: Final = (250, 850)
+"""Where a scene's outlines are decided: before, the picture shows through; after, there is only its colour."""
 
-SHORT_SHARE: Final = 0.4
-"""Share of the time spent on short captions: less padding to learn to ignore, and cheaper."""
+OUTLINE_SHARE: Final = 0.7
+"""Share of a batch drawn from those timesteps alone."""
 
 PEAK_LEARNING_RATE: Final = 8e-4
 WARMUP_STEPS: Final = 100
@@ -59,6 +55,9 @@ def train_unet(work_dir: Path, budget_s: float) -> None:
     optimizer = torch.optim.AdamW(networks.parameters(), betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     path = work_dir / "unet.snapshot.pt"
     pace, step = _resume(path, networks, averaged, optimizer, budget_s)
+    if step == 0:
+        train_text_encoder(networks["text_encoder"], tokenizer)
+        averaged.load_state_dict(AveragedModel(networks).state_dict())
     torch.manual_seed(step)
     empty = torch.tensor(tokenize(tokenizer, [""]))
     scheduler = make_scheduler()
@@ -66,14 +65,11 @@ def train_unet(work_dir: Path, budget_s: float) -> None:
     while pace.progress < 1.0:
         for group in optimizer.param_groups:
             group["lr"] = pace.learning_rate(PEAK_LEARNING_RATE, step, WARMUP_STEPS)
-        short = pace.progress < SHORT_SHARE
-        loss = denoising_loss(networks, scheduler, examples, empty, SHORT_TOKEN_COUNT if short else TOKEN_COUNT)
+        loss = denoising_loss(networks, scheduler, examples, empty)
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(networks.parameters(), 1.0)
         optimizer.step()
-        if short:
-            _extend_positions(networks)
         averaged.update_parameters(networks)
         step += 1
         smooth = loss.item() if smooth == 0.0 else 0.98 * smooth + 0.02 * loss.item()
@@ -84,21 +80,26 @@ def train_unet(work_dir: Path, budget_s: float) -> None:
     save_snapshot(path, _state(networks, averaged, optimizer, pace, step))
 
 
-def denoising_loss(
-    networks: nn.ModuleDict, scheduler: DDIMScheduler, examples: LatentSet, empty: Tensor, token_count: int
-) -> Tensor:
+def denoising_loss(networks: nn.ModuleDict, scheduler: DDIMScheduler, examples: LatentSet, empty: Tensor) -> Tensor:
     """Return the squared error of the predicted velocity on a random batch; ``empty``: (1, 77) ids."""
     latents, tokens = examples.batch(BATCH_SIZE)
     dropped = torch.rand(len(tokens), 1) < CAPTION_DROPOUT
-    captions = torch.where(dropped, empty, tokens)[:, :token_count]
+    captions = torch.where(dropped, empty, tokens)
     text = networks["text_encoder"](captions).last_hidden_state
-    timesteps = torch.randint(scheduler.config.num_train_timesteps, (len(latents),))
+    timesteps = draw_timesteps(len(latents), scheduler.config.num_train_timesteps)
     noise = torch.randn_like(latents)
     noisy = scheduler.add_noise(latents, noise, timesteps).contiguous(memory_format=torch.channels_last)
     velocity = scheduler.get_velocity(latents, noise, timesteps)
     predicted = networks["unet"](noisy, timesteps, text).sample
     loss: Tensor = torch.nn.functional.mse_loss(predicted, velocity)
     return loss
+
+
+def draw_timesteps(count: int, end: int) -> Tensor:
+    """Return ``count`` timesteps below ``end``, most of them where outlines are decided."""
+    anywhere = torch.randint(end, (count,))
+    outline = torch.randint(*OUTLINE_TIMESTEPS, (count,))
+    return torch.where(torch.rand(count) < OUTLINE_SHARE, outline, anywhere)
 
 
 def load_averaged(work_dir: Path) -> nn.ModuleDict:
@@ -111,13 +112,6 @@ def load_averaged(work_dir: Path) -> nn.ModuleDict:
     networks = make_networks(load_tokenizer(work_dir / "tokenizer"))
     networks.load_state_dict(weights)
     return networks.eval()
-
-
-@torch.no_grad()
-def _extend_positions(networks: nn.ModuleDict) -> None:
-    """Let the positions that short captions never reach follow the last one that they do."""
-    (weight,) = (value for name, value in networks.named_parameters() if "position_embedding" in name)
-    weight[SHORT_TOKEN_COUNT:] = weight[SHORT_TOKEN_COUNT - 1]
 
 
 def _average(average: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
