@@ -27,7 +27,7 @@ RUN ln -sf /opt/triptych/lib/python3.11/site-packages/pytriton/tritonserver/pyth
 ENV TRIPTYCH_TRITONSERVER=/opt/tritonserver
 
 RUN useradd --uid 10001 --home-dir /var/lib/triptych --no-create-home --shell /usr/sbin/nologin triptych \
- && install -d -o triptych -g triptych /var/lib/triptych
+ && install -d -o triptych -g triptych /var/lib/triptych /var/lib/triptych-loras
 ENV TRIPTYCH_CACHE_DIR=/var/lib/triptych/cache PYTHONUNBUFFERED=1
 WORKDIR /var/lib/triptych
 USER 10001:10001

@@ -22,7 +22,8 @@ ALLOWED = {
     "triptych.checkpoint": {"triptych.contract"},
     "triptych.wire": {"triptych.v1"},
     "triptych.engine": {"triptych.contract", "triptych.checkpoint"},
-    "triptych.stage": {"triptych.contract", "triptych.checkpoint", "triptych.engine", "triptych.logs"},
+    "triptych.lora": {"triptych.contract", "triptych.checkpoint"},
+    "triptych.stage": {"triptych.contract", "triptych.checkpoint", "triptych.lora", "triptych.engine", "triptych.logs"},
     "triptych.sdk": {"triptych.v1", "triptych.wire"},
     "triptych.embedded": {"triptych.contract", "triptych.demo", "triptych.sdk", "triptych.wire"},
     "triptych.cli": {"triptych.contract", "triptych.sdk", "triptych.embedded", "triptych.engine", "triptych.demo"},
@@ -32,6 +33,7 @@ ALLOWED = {
     "triptych_orchestrator": {
         "triptych.contract",
         "triptych.checkpoint",
+        "triptych.lora",
         "triptych.logs",
         "triptych.v1",
         "triptych.wire",

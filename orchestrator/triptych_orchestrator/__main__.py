@@ -19,7 +19,7 @@ from triptych_orchestrator.settings import Limits, Settings
 logger = logging.getLogger("triptych.server")
 
 
-def _checkpoint(text: str) -> tuple[str, Path]:
+def _named_path(text: str) -> tuple[str, Path]:
     name, separator, path = text.partition("=")
     if not (name and separator and path):
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=PATH")
@@ -43,8 +43,16 @@ def parse(arguments: list[str] | None = None) -> Settings:
         parser.add_argument(f"--{stage}", metavar="HOST:PORT", action="append", required=True, help=text)
     parser.add_argument("--state-dir", type=Path, required=True, help="where the list of checkpoints is kept")
     parser.add_argument(
-        "--checkpoint", type=_checkpoint, action="append", default=[], metavar="NAME=PATH",
+        "--checkpoint", type=_named_path, action="append", default=[], metavar="NAME=PATH",
         help="a diffusers-format directory to load at start; repeatable",
+    )  # fmt: skip
+    parser.add_argument(
+        "--lora", type=_named_path, action="append", default=[], metavar="NAME=PATH",
+        help="a LoRA's safetensors file to take at start, in place of another of that name; repeatable",
+    )  # fmt: skip
+    parser.add_argument(
+        "--lora-dir", type=Path, metavar="PATH",
+        help="where LoRA files are kept, for the stages to read; default: loras in --state-dir",
     )  # fmt: skip
     parser.add_argument("--engine", choices=ENGINES, default=DEFAULT_ENGINE, help="default %(default)s")
     parser.add_argument("--limit", action="append", default=[], metavar="NAME=VALUE", help="such as max_pixels=262144")
@@ -63,6 +71,8 @@ def parse(arguments: list[str] | None = None) -> Settings:
         stages={stage: tuple(getattr(given, stage)) for stage in STAGES},
         state_dir=given.state_dir,
         checkpoints=dict(given.checkpoint),
+        loras=dict(given.lora),
+        lora_dir=given.lora_dir,
         engine=given.engine,
         limits=limits,
         recovery_timeout_s=given.recovery_timeout,
@@ -70,7 +80,7 @@ def parse(arguments: list[str] | None = None) -> Settings:
 
 
 def main() -> int:
-    """Exit code 1 if a checkpoint of the command line cannot be served."""
+    """Exit code 1 if a checkpoint or LoRA of the command line cannot be served."""
     settings = parse()
     setup_logging("orchestrator")
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Sequence
@@ -10,12 +11,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from triptych.contract import CONDITIONING_KEY_BYTES, UNET
+from triptych.contract import CONDITIONING_KEY_BYTES, REPORT, UNET
 from triptych_orchestrator import metrics
 from triptych_orchestrator.gate import StepGate
 from triptych_orchestrator.guidance import combine
+from triptych_orchestrator.lora_sets import POLL_INTERVAL_S, LoraSet
 from triptych_orchestrator.replicas import PlacedModel, Replica, ReplicaPool
-from triptych_orchestrator.triton import ConditioningLostError, Tensors
+from triptych_orchestrator.triton import ConditioningLostError, LoraLostError, LoraPreparingError, Tensors
 
 Array = npt.NDArray[np.float32]
 
@@ -41,25 +43,29 @@ class StageUse:
     calls: int = 0
     wall_seconds: float = 0.0
     engine_seconds: float = 0.0
+    refit_seconds: float = 0.0
     batch_samples: int = 0
     replicas: list[str] = field(default_factory=list)
 
     def add(self, outputs: Tensors, wall_seconds: float, replica: Replica) -> None:
         """Counts one call by what its answer reports."""
-        engine_seconds, batch_samples = (outputs[name].flat[0].item() for name in ("engine_seconds", "batch_samples"))
+        engine_seconds, batch_samples, refit_seconds = (outputs[tensor.name].flat[0].item() for tensor in REPORT)
         metrics.STAGE_SECONDS.labels(replica.stage).observe(wall_seconds)
         metrics.ENGINE_SECONDS.labels(replica.stage).observe(engine_seconds)
         metrics.BATCH_SAMPLES.labels(replica.stage).observe(batch_samples)
+        if refit_seconds:
+            metrics.REFIT_SECONDS.labels(replica.stage).observe(refit_seconds)
         self.calls += 1
         self.wall_seconds += wall_seconds
         self.engine_seconds += engine_seconds
+        self.refit_seconds += refit_seconds
         self.batch_samples = batch_samples
         if replica.name not in self.replicas:
             self.replicas.append(replica.name)
 
 
 class StepGates:
-    """The gates of all (replica, model, shape) in use."""
+    """The gates of all (replica, model, shape, LoRA set) in use."""
 
     def __init__(self) -> None:
         self._gates: dict[tuple[object, ...], StepGate] = {}
@@ -79,6 +85,7 @@ class Denoiser:
         gates: StepGates,
         model: PlacedModel,
         conditionings: Sequence[Conditioning],
+        lora_set: LoraSet,
         guidance_scale: float,
         request_id: str,
         timeout_s: float,
@@ -87,12 +94,14 @@ class Denoiser:
         self._gates = gates
         self._model = model
         self._conditionings = conditionings
+        self._lora_set = lora_set
         self._guidance_scale = guidance_scale
         self._request_id = request_id
         self._timeout_s = timeout_s
         self._replica: Replica | None = None
         self._gate: StepGate | None = None
         self._sent: set[bytes] = set()
+        self._loras_sent = False
         self.use = StageUse()
 
     def close(self) -> None:
@@ -135,17 +144,30 @@ class Denoiser:
     async def _infer(
         self, replica: Replica, tensors: Tensors, samples: Sequence[tuple[Conditioning, Array]]
     ) -> Tensors:
+        """One step on a replica, bringing along what it does not know; waits while it prepares the LoRAs."""
         keys = {conditioning.key.tobytes() for conditioning, _ in samples}
-        if keys <= self._sent:
+        until_s = time.monotonic() + self._timeout_s
+        while True:
+            brought = self._lora_set.tensors(len(samples), whole=not self._loras_sent)
+            if not keys <= self._sent:
+                brought["encoder_hidden_states"] = np.stack([conditioning.states for conditioning, _ in samples])
+            outputs: Tensors | None = None
             try:
-                return await replica.infer(self._model, tensors, self._request_id, self._timeout_s)
+                outputs = await replica.infer(self._model, tensors | brought, self._request_id, self._timeout_s)
             except ConditioningLostError:
                 self._sent.clear()
-        states = np.stack([conditioning.states for conditioning, _ in samples])
-        whole = tensors | {"encoder_hidden_states": states}
-        outputs = await replica.infer(self._model, whole, self._request_id, self._timeout_s)
-        self._sent |= keys
-        return outputs
+                continue
+            except LoraLostError:
+                self._loras_sent = False
+                continue
+            except LoraPreparingError:
+                if time.monotonic() > until_s:
+                    raise
+            self._sent |= keys
+            self._loras_sent = True
+            if outputs is not None:
+                return outputs
+            await asyncio.sleep(POLL_INTERVAL_S)
 
     def _gate_of(self, replica: Replica, shape: tuple[int, ...]) -> StepGate:
         """The replica's gate for this shape; on another replica than before, nothing has been sent yet."""
@@ -153,7 +175,8 @@ class Denoiser:
             self.close()
             self._replica = replica
             self._sent.clear()
-            self._gate = self._gates.of(replica.name, self._model.name, shape)
+            self._loras_sent = False
+            self._gate = self._gates.of(replica.name, self._model.name, shape, self._lora_set.key)
             self._gate.join()
             replica.loops += 1
         return self._gate

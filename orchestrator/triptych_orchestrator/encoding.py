@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 
@@ -11,32 +12,34 @@ import numpy.typing as npt
 from triptych.contract import ENCODER
 from triptych_orchestrator.catalog import Entry
 from triptych_orchestrator.denoiser import Conditioning, StageUse
-from triptych_orchestrator.replicas import ReplicaPool
+from triptych_orchestrator.lora_sets import POLL_INTERVAL_S, LoraSet
+from triptych_orchestrator.replicas import PlacedModel, Replica, ReplicaPool
+from triptych_orchestrator.triton import LoraLostError, LoraPreparingError, Tensors
 
 _CACHE_ENTRIES = 256
 
 
 class PromptEncoder:
-    """Encodes token ids [tokens]; results are cached by (checkpoint, its load, ids)."""
+    """Encodes token ids [tokens]; results are cached by (checkpoint, its load, LoRA set, ids)."""
 
     def __init__(self, pool: ReplicaPool, timeout_s: float) -> None:
         self._pool = pool
         self._timeout_s = timeout_s
-        self._cache: OrderedDict[tuple[Entry, int, bytes], Conditioning] = OrderedDict()
+        self._cache: OrderedDict[tuple[Entry, int, bytes, bytes], Conditioning] = OrderedDict()
 
     async def encode(
-        self, entry: Entry, input_ids: npt.NDArray[np.int64], request_id: str, use: StageUse
+        self, entry: Entry, input_ids: npt.NDArray[np.int64], lora_set: LoraSet, request_id: str, use: StageUse
     ) -> list[Conditioning]:
         """One Conditioning for each row of input_ids [B, tokens], by one call for those not remembered."""
-        keys = [(entry, entry.loads, row.tobytes()) for row in input_ids]
+        keys = [(entry, entry.loads, lora_set.key, row.tobytes()) for row in input_ids]
         missing = list(dict.fromkeys(key for key in keys if key not in self._cache))
         found = {key: self._cache[key] for key in keys if key in self._cache}
         if missing:
-            ids = np.stack([np.frombuffer(key[2], np.int64) for key in missing])
+            ids = np.stack([np.frombuffer(key[3], np.int64) for key in missing])
             model = entry.models()[ENCODER.name]
             began = time.monotonic()
             outputs, replica = await self._pool.run(
-                model, lambda at: at.infer(model, {"input_ids": ids}, request_id, self._timeout_s)
+                model, lambda at: self._infer(at, model, {"input_ids": ids}, lora_set, request_id)
             )
             use.add(outputs, time.monotonic() - began, replica)
             states = outputs["hidden_states"].astype(np.float32, copy=False)
@@ -47,3 +50,20 @@ class PromptEncoder:
         while len(self._cache) > _CACHE_ENTRIES:
             self._cache.popitem(last=False)
         return [found[key] for key in keys]
+
+    async def _infer(
+        self, replica: Replica, model: PlacedModel, ids: Tensors, lora_set: LoraSet, request_id: str
+    ) -> Tensors:
+        """One call, bringing the LoRA set along where the replica does not know it, waiting while it prepares it."""
+        whole, until_s = False, time.monotonic() + self._timeout_s
+        while True:
+            tensors = ids | lora_set.tensors(len(ids["input_ids"]), whole=whole)
+            try:
+                return await replica.infer(model, tensors, request_id, self._timeout_s)
+            except LoraLostError:
+                whole = True
+            except LoraPreparingError:
+                if time.monotonic() > until_s:
+                    raise
+                whole = False
+                await asyncio.sleep(POLL_INTERVAL_S)

@@ -20,6 +20,7 @@ from triptych_orchestrator.encoding import PromptEncoder
 from triptych_orchestrator.guidance import is_guided
 from triptych_orchestrator.images import describe, encode_png
 from triptych_orchestrator.loop import LoopState, sample
+from triptych_orchestrator.lora_sets import LoraSet
 from triptych_orchestrator.noise import Generator, draw
 from triptych_orchestrator.replicas import ReplicaPool
 from triptych_orchestrator.schedulers import make_solver, stable_diffusion_config
@@ -46,12 +47,16 @@ class Painter:
         warnings = [
             f"the prompt is too long for the text encoder; left out: {text!r}" for text in tokens.truncated if text
         ]
-        conditionings = await self._encoder.encode(entry, tokens.input_ids, job.request_id, uses["encoder"])
+        warnings += job.loras.warnings
+        conditionings = await self._encoder.encode(
+            entry, tokens.input_ids, LoraSet.of(job.loras.encoder), job.request_id, uses["encoder"]
+        )
         denoiser = Denoiser(
             self._pool,
             self._gates,
             entry.models()[UNET.name],
             conditionings,
+            LoraSet.of(job.loras.unet),
             job.guidance_scale,
             job.request_id,
             self._timeout_s,
@@ -139,6 +144,7 @@ def _timings(uses: dict[str, StageUse], queue_seconds: float, total_seconds: flo
             calls=use.calls,
             wall_seconds=use.wall_seconds,
             engine_seconds=use.engine_seconds,
+            refit_seconds=use.refit_seconds,
             replicas=use.replicas,
         )
         for stage, use in uses.items()

@@ -38,7 +38,13 @@ def describe(job: Job, checkpoint: str, seed: int, index: int) -> str:
         values["Batch size"], values["Batch position"] = job.num_images_per_prompt, index
     pairs = ", ".join(f"{name}: {_quoted(str(value))}" for name, value in values.items())
     negative = [f"Negative prompt: {job.negative_prompt}"] if job.negative_prompt else []
-    return "\n".join([job.prompt, *negative, pairs])
+    return "\n".join([_tagged_prompt(job), *negative, pairs])
+
+
+def _tagged_prompt(job: Job) -> str:
+    """The prompt that asks for the same LoRAs, wherever they were named."""
+    tags = " ".join(lora.tag for lora in job.loras.names)
+    return f"{job.prompt.rstrip(' ')} {tags}".lstrip(" ") if tags else job.prompt
 
 
 def _quoted(value: str) -> str:

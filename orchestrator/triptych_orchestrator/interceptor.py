@@ -26,7 +26,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grp
     ) -> grpc.RpcMethodHandler:
         """Wraps the method's behaviour."""
         handler = await continuation(handler_call_details)
-        if handler is None or handler.request_streaming:
+        if handler is None or (handler.request_streaming and handler.response_streaming):
             return handler
         codecs = {
             "request_deserializer": handler.request_deserializer,
@@ -34,6 +34,8 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grp
         }
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(_streaming(handler.unary_stream), **codecs)
+        if handler.request_streaming:
+            return grpc.stream_unary_rpc_method_handler(_unary(handler.stream_unary), **codecs)
         return grpc.unary_unary_rpc_method_handler(_unary(handler.unary_unary), **codecs)
 
 

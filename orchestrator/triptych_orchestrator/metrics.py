@@ -25,4 +25,7 @@ ENGINE_SECONDS = Histogram(
 BATCH_SAMPLES = Histogram(
     "triptych_batch_samples", "Samples in the batch that a call shared", ["stage"], buckets=_SAMPLES, registry=REGISTRY
 )
+REFIT_SECONDS = Histogram(
+    "triptych_refit_seconds", "Exchanging LoRA weights between steps", ["stage"], buckets=_SECONDS, registry=REGISTRY
+)
 REPLICAS_READY = Gauge("triptych_replicas_ready", "Replicas of a stage that are up", ["stage"], registry=REGISTRY)

@@ -20,6 +20,8 @@ from triptych.v1 import (
     checkpoints_pb2_grpc,
     generation_pb2,
     generation_pb2_grpc,
+    loras_pb2,
+    loras_pb2_grpc,
     system_pb2,
     system_pb2_grpc,
 )
@@ -27,6 +29,9 @@ from triptych_orchestrator.admission import Admission
 from triptych_orchestrator.catalog import Catalog
 from triptych_orchestrator.generation import Painter
 from triptych_orchestrator.interceptor import ErrorInterceptor
+from triptych_orchestrator.lora_choice import LoraChooser
+from triptych_orchestrator.lora_service import LoraService
+from triptych_orchestrator.loras import LoraRegistry
 from triptych_orchestrator.metrics import REGISTRY, REPLICAS_READY
 from triptych_orchestrator.replicas import ReplicaPool
 from triptych_orchestrator.servicers import CheckpointService, GenerationService, SystemService
@@ -36,13 +41,13 @@ logger = logging.getLogger("triptych.server")
 
 # A second server on the port would share its calls unseen; messages carry pictures.
 _OPTIONS = [("grpc.so_reuseport", 0), ("grpc.max_send_message_length", -1)]
-_SERVICES = ("triptych.v1.GenerationService", "triptych.v1.CheckpointService", "triptych.v1.SystemService")
+_SERVICES = tuple(f"triptych.v1.{name}Service" for name in ("Generation", "Checkpoint", "Lora", "System"))
 
 
 async def serve(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT; then refuses new requests and lets running ones finish, for a while.
 
-    Health says SERVING once every checkpoint of the command line is loaded and warm.
+    Health says SERVING once every LoRA of the command line is taken and every checkpoint loaded and warm.
     """
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -50,12 +55,13 @@ async def serve(settings: Settings) -> None:
     pool = ReplicaPool(settings)
     catalog = Catalog(settings, pool)
     health = HealthServicer()
-    server = _server(settings, pool, catalog, health)
+    loras = LoraRegistry(settings.lora_folder, settings.limits.max_lora_bytes)
+    server = _server(settings, pool, catalog, loras, health)
     await _announce(health, health_pb2.HealthCheckResponse.NOT_SERVING)
     await server.start()
     await pool.start()
     try:
-        prepared = asyncio.create_task(_prepare(settings, catalog))
+        prepared = asyncio.create_task(_prepare(settings, catalog, loras))
         stopped = asyncio.create_task(stopping.wait())
         await asyncio.wait([prepared, stopped], return_when=asyncio.FIRST_COMPLETED)
         if prepared.done():
@@ -72,7 +78,9 @@ async def serve(settings: Settings) -> None:
         logger.info("stopped")
 
 
-async def _prepare(settings: Settings, catalog: Catalog) -> None:
+async def _prepare(settings: Settings, catalog: Catalog, loras: LoraRegistry) -> None:
+    for name, path in settings.loras.items():
+        await loras.add(name, path, replace=True)
     for name, path in settings.checkpoints.items():
         await catalog.register(name, path.absolute())
     await catalog.restore()
@@ -80,17 +88,21 @@ async def _prepare(settings: Settings, catalog: Catalog) -> None:
         await catalog.load(name)
 
 
-def _server(settings: Settings, pool: ReplicaPool, catalog: Catalog, health: HealthServicer) -> grpc.aio.Server:
+def _server(
+    settings: Settings, pool: ReplicaPool, catalog: Catalog, loras: LoraRegistry, health: HealthServicer
+) -> grpc.aio.Server:
     limits = settings.limits
     server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=_OPTIONS)
-    generation = GenerationService(catalog, Painter(pool, settings.call_timeout_s), Admission(limits), limits)
+    painter = Painter(pool, settings.call_timeout_s)
+    generation = GenerationService(catalog, LoraChooser(loras), painter, Admission(limits), limits)
     generation_pb2_grpc.add_GenerationServiceServicer_to_server(generation, server)
     checkpoints_pb2_grpc.add_CheckpointServiceServicer_to_server(CheckpointService(catalog), server)
+    loras_pb2_grpc.add_LoraServiceServicer_to_server(LoraService(loras), server)
     system_pb2_grpc.add_SystemServiceServicer_to_server(SystemService(pool, limits), server)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     described: Sequence[str] = [
         service.full_name
-        for module in (generation_pb2, checkpoints_pb2, system_pb2, health_pb2)
+        for module in (generation_pb2, checkpoints_pb2, loras_pb2, system_pb2, health_pb2)
         for service in module.DESCRIPTOR.services_by_name.values()
     ]
     reflection.enable_server_reflection([*described, reflection.SERVICE_NAME], server)

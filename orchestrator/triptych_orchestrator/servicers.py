@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -21,10 +22,11 @@ from triptych_orchestrator import metrics
 from triptych_orchestrator.admission import Admission
 from triptych_orchestrator.catalog import Catalog, Entry
 from triptych_orchestrator.generation import Painter
+from triptych_orchestrator.lora_choice import LoraChooser
 from triptych_orchestrator.replicas import ReplicaPool
 from triptych_orchestrator.schedulers import scheduler_names
 from triptych_orchestrator.settings import Limits
-from triptych_orchestrator.validation import check, request_id_of
+from triptych_orchestrator.validation import Job, check, request_id_of
 
 logger = logging.getLogger("triptych.requests")
 
@@ -32,8 +34,11 @@ logger = logging.getLogger("triptych.requests")
 class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type: ignore[misc]
     """Generate and Cancel."""
 
-    def __init__(self, catalog: Catalog, painter: Painter, admission: Admission, limits: Limits) -> None:
+    def __init__(
+        self, catalog: Catalog, loras: LoraChooser, painter: Painter, admission: Admission, limits: Limits
+    ) -> None:
         self._catalog = catalog
+        self._loras = loras
         self._painter = painter
         self._admission = admission
         self._limits = limits
@@ -73,25 +78,16 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
             problem = f"checkpoint {entry.name!r} is broken: {entry.error}; once it is whole again, load it"
             raise FailedPreconditionError(problem, checkpoint=entry.name)
         job = check(request, request_id, entry.checkpoint, self._limits)
-        self._admission.check_room()
-        yield generation_pb2.GenerateResponse(
-            queued=generation_pb2.Queued(
-                request_id=request_id,
-                checkpoint=entry.name,
-                scheduler=job.scheduler,
-                num_inference_steps=job.num_inference_steps,
-                width=job.width,
-                height=job.height,
-                seeds=job.seeds,
-            )
-        )
-        async with (
-            self._admission.turn() as waited_s,
-            self._catalog.use(entry),
-            aclosing(self._painter.paint(job, entry, waited_s)) as events,
-        ):
-            async for event in events:
-                yield event
+        async with self._loras.choose(job.loras, entry) as loras:
+            self._admission.check_room()
+            yield generation_pb2.GenerateResponse(queued=_queued(job, entry))
+            async with (
+                self._admission.turn() as waited_s,
+                self._catalog.use(entry),
+                aclosing(self._painter.paint(replace(job, loras=loras), entry, waited_s)) as events,
+            ):
+                async for event in events:
+                    yield event
 
     async def Cancel(  # noqa: N802
         self, request: generation_pb2.CancelRequest, context: grpc.aio.ServicerContext
@@ -167,6 +163,18 @@ class SystemService(system_grpc.SystemServiceServicer):  # type: ignore[misc]
                 for replica in self._pool.replicas
             ],
         )
+
+
+def _queued(job: Job, entry: Entry) -> generation_pb2.Queued:
+    return generation_pb2.Queued(
+        request_id=job.request_id,
+        checkpoint=entry.name,
+        scheduler=job.scheduler,
+        num_inference_steps=job.num_inference_steps,
+        width=job.width,
+        height=job.height,
+        seeds=job.seeds,
+    )
 
 
 def _checkpoint(entry: Entry) -> checkpoints_pb2.Checkpoint:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from triptych.errors import invalid
 
+_MAY_BE_0 = {"max_queued_requests", "max_loras"}
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -21,6 +23,9 @@ class Limits:
     max_prompt_characters: int = 10_000
     max_concurrent_requests: int = 16
     max_queued_requests: int = 64
+    # With the tags of the prompt.
+    max_loras: int = 32
+    max_lora_bytes: int = 2 << 30
 
     def with_changes(self, changes: Sequence[str]) -> Limits:
         """Applies `name=value` texts; an unknown name or a value below 1 is an InvalidArgumentError."""
@@ -30,7 +35,7 @@ class Limits:
             name, _, value = change.partition("=")
             if name not in names:
                 raise invalid("limit", f"{name!r} is not one of {', '.join(names)}")
-            if not value.isdecimal() or (int(value) < 1 and name != "max_queued_requests"):
+            if not value.isdecimal() or (int(value) < 1 and name not in _MAY_BE_0):
                 raise invalid("limit", f"{name} must be a whole number of at least 1, not {value!r}")
             parsed[name] = int(value)
         return replace(self, **parsed)
@@ -45,6 +50,9 @@ class Settings:
     stages: Mapping[str, Sequence[str]]
     state_dir: Path
     checkpoints: Mapping[str, Path] = field(default_factory=dict)
+    loras: Mapping[str, Path] = field(default_factory=dict)
+    # Where LoRA files are kept: a folder that the stages read at the same path. None: inside `state_dir`.
+    lora_dir: Path | None = None
     engine: str = "onnxruntime"
     limits: Limits = field(default_factory=Limits)
     # How long a request waits for a stage that went away, and how often one call is tried.
@@ -56,3 +64,8 @@ class Settings:
     call_timeout_s: float = 600.0
     load_timeout_s: float = 1800.0
     drain_timeout_s: float = 30.0
+
+    @property
+    def lora_folder(self) -> Path:
+        """Where LoRA files are kept."""
+        return self.lora_dir or self.state_dir / "loras"

@@ -47,6 +47,18 @@ class ConditioningLostError(TriptychError):
     reason = "CONDITIONING_LOST"
 
 
+class LoraLostError(TriptychError):
+    """The replica does not know a LoRA set by its key."""
+
+    reason = "LORA_LOST"
+
+
+class LoraPreparingError(UnavailableError):
+    """The replica merges a LoRA set beside its running engine; the same call succeeds once that is done."""
+
+    reason = "LORA_PREPARING"
+
+
 class TritonServer:
     """A connection to one Triton server; every failure is a TriptychError."""
 
@@ -131,6 +143,10 @@ def _translated(error: InferenceServerException, address: str) -> TriptychError:
         return ModelMissingError(f"{address}: {message}")
     if status == "NOT_FOUND" and "conditioning" in message:
         return ConditioningLostError(message)
+    if status == "NOT_FOUND" and "lora set" in message:
+        return LoraLostError(message)
+    if status == "UNAVAILABLE" and "is being prepared" in message:
+        return LoraPreparingError(message)
     if status == "DEADLINE_EXCEEDED":  # stuck, while the server may be well: loading it again ends its process
         return ModelMissingError(f"{address}: no answer in time: {message}")
     if status in ("UNAVAILABLE", "CANCELLED", "UNKNOWN") or "RST_STREAM" in message:

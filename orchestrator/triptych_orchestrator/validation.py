@@ -12,6 +12,7 @@ from typing import Any
 from triptych.checkpoint import Checkpoint
 from triptych.errors import invalid
 from triptych.v1 import generation_pb2 as pb
+from triptych_orchestrator.lora_choice import LoraChoice, asked_loras
 from triptych_orchestrator.schedulers import make_solver, resolved_name, stable_diffusion_config
 from triptych_orchestrator.settings import Limits
 
@@ -24,7 +25,10 @@ _MAX_GUIDANCE_SCALE = 1000.0
 
 @dataclass(frozen=True)
 class Job:
-    """A request with nothing open; sizes in pixels. One seed draws for the whole batch, several draw one image each."""
+    """A request with nothing open; sizes in pixels. One seed draws for the whole batch, several draw one image each.
+
+    `prompt` is without its LoRA tags; what they ask for is in `loras`.
+    """
 
     request_id: str
     prompt: str
@@ -38,6 +42,7 @@ class Job:
     scheduler: str
     eta: float
     preview_every_steps: int
+    loras: LoraChoice
 
 
 def request_id_of(request: pb.GenerateRequest) -> str:
@@ -48,10 +53,11 @@ def request_id_of(request: pb.GenerateRequest) -> str:
 
 
 def check(request: pb.GenerateRequest, request_id: str, checkpoint: Checkpoint, limits: Limits) -> Job:
-    """The job, or an InvalidArgumentError that names the field and what it may be."""
+    """The job, its LoRAs not looked up yet, or an InvalidArgumentError that names the field and what it may be."""
     for field in ("prompt", "negative_prompt"):
         if len(getattr(request, field)) > limits.max_prompt_characters:
             raise invalid(field, f"is longer than {limits.max_prompt_characters} characters")
+    prompt, loras = asked_loras(request, limits)
     images = _given(request, "num_images_per_prompt", 1)
     steps = _given(request, "num_inference_steps", _DEFAULT_STEPS)
     guidance_scale = _given(request, "guidance_scale", _DEFAULT_GUIDANCE_SCALE)
@@ -63,7 +69,7 @@ def check(request: pb.GenerateRequest, request_id: str, checkpoint: Checkpoint, 
     make_solver(scheduler, stable_diffusion_config(scheduler, checkpoint.scheduler_config), steps, eta=eta)
     return Job(
         request_id=request_id,
-        prompt=request.prompt,
+        prompt=prompt,
         negative_prompt=request.negative_prompt,
         num_inference_steps=steps,
         guidance_scale=_real("guidance_scale", guidance_scale, _MAX_GUIDANCE_SCALE),
@@ -74,6 +80,7 @@ def check(request: pb.GenerateRequest, request_id: str, checkpoint: Checkpoint, 
         scheduler=scheduler,
         eta=eta,
         preview_every_steps=request.preview_every_steps,
+        loras=loras,
     )
 
 

@@ -38,6 +38,12 @@ class CheckpointInvalidError(InvalidArgumentError):
     reason = "CHECKPOINT_INVALID"
 
 
+class LoraInvalidError(InvalidArgumentError):
+    """A LoRA file is broken, hostile, of an unknown kind, or fits nothing in the checkpoint; `metadata["file"]`."""
+
+    reason = "LORA_INVALID"
+
+
 class NotFoundError(TriptychError):
     """Something named by the request does not exist; the message lists what does."""
 

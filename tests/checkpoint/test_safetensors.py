@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from triptych.checkpoint.safetensors import map_tensor, read_header
+from triptych.checkpoint.safetensors import map_tensor, read_header, read_metadata
 from triptych.errors import CheckpointInvalidError
 
 TENSORS = {
@@ -164,3 +164,19 @@ def test_mutations_open_or_are_refused(tmp_path: Path, seed: int) -> None:
             assert 0 <= info.offset_bytes <= info.offset_bytes + info.size_bytes <= size
             if info.dtype != "BOOL":
                 assert map_tensor(info, {}).shape == info.shape
+
+
+def test_metadata_is_read_apart(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    safetensors.numpy.save_file(TENSORS, path, {"made": "here"})
+    assert read_metadata(path) == {"made": "here"}
+    safetensors.numpy.save_file(TENSORS, path)
+    assert read_metadata(path) == {}
+
+
+@pytest.mark.parametrize("metadata", [[1], {"a": 1}, "text", 7])
+def test_metadata_that_is_no_texts(tmp_path: Path, metadata: object) -> None:
+    path = write(tmp_path / "x.safetensors", {"__metadata__": metadata})
+    with pytest.raises(CheckpointInvalidError) as caught:
+        read_metadata(path)
+    assert caught.value.metadata["file"] == str(path)

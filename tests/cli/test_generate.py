@@ -26,7 +26,8 @@ def files() -> list[str]:
 def test_every_parameter_reaches_the_server(triptych: Triptych, server: FakeServer) -> None:
     options = (
         "--checkpoint big --negative-prompt blurry --num-inference-steps 4 --guidance-scale 1.5 --width 32 "
-        "--height 40 --num-images-per-prompt 2 --seed 0,5 --scheduler pndm --eta 0.5 -o out-{index}.png"
+        "--height 40 --num-images-per-prompt 2 --seed 0,5 --scheduler pndm --eta 0.5 -o out-{index}.png "
+        "--lora ink --lora wash:0.5 --lora wash:-0.25:0"
     )
     assert triptych("generate", "a red circle", *options.split()) == 0
     request = server.requests[0]
@@ -34,6 +35,11 @@ def test_every_parameter_reaches_the_server(triptych: Triptych, server: FakeServ
     assert (request.num_inference_steps, request.guidance_scale, request.eta) == (4, 1.5, 0.5)
     assert (request.width, request.height, request.num_images_per_prompt) == (32, 40, 2)
     assert (list(request.seeds), request.scheduler) == ([0, 5], "pndm")
+    assert [(one.name, one.weight, one.text_encoder_weight) for one in request.loras] == [
+        ("ink", 0, 0), ("wash", 0.5, 0), ("wash", -0.25, 0)
+    ]  # fmt: skip
+    assert [one.HasField("weight") for one in request.loras] == [False, True, True]
+    assert [one.HasField("text_encoder_weight") for one in request.loras] == [False, False, True]
     assert files() == ["out-0.png", "out-1.png"]
     with Image.open("out-1.png") as image:
         assert image.size == (32, 40)
@@ -122,6 +128,8 @@ def test_progress_bar_with_time_per_step(triptych: Triptych, monkeypatch: pytest
         ["x", "-o", "{}.png"],
         ["x", "--seed", "seven"],
         ["x", "--width", "-8"],
+        ["x", "--lora", "ink:much"],
+        ["x", "--lora", "ink:1:2:3"],
         ["--prompts-file", "missing.txt"],
         ["--prompts-file", "empty.txt"],
         ["x", "--prompts-file", "empty.txt"],

@@ -16,6 +16,8 @@ COMMANDS = {
     "generate": "--num-inference-steps",
     "checkpoints": "unload",
     "checkpoints add": "--engine",
+    "loras": "remove",
+    "loras add": "FILE",
     "build": "--cache-dir",
     "demo": "--seed",
     "version": "--server",

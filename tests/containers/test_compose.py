@@ -136,6 +136,13 @@ def test_the_root_file_system_is_read_only(containers: Containers, service: str)
     assert containers.run("exec", "-T", service, "sh", "-c", touch).strip() == "2"
 
 
+def test_loras_are_the_orchestrators_to_write_and_the_stages_to_read(containers: Containers) -> None:
+    touch = "touch /var/lib/triptych-loras/x 2>&1 && rm /var/lib/triptych-loras/x || true"
+    said = {service: containers.run("exec", "-T", service, "sh", "-c", touch) for service in SERVICES}
+    assert said.pop("orchestrator") == ""
+    assert all("Read-only file system" in each for each in said.values())
+
+
 def test_the_orchestrator_alone_is_published_and_on_loopback(containers: Containers) -> None:
     for stage in STAGES:
         assert not any(containers.inspect(stage)["NetworkSettings"]["Ports"].values())

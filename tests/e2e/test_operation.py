@@ -36,8 +36,8 @@ def health(address: str, service: str = "") -> int:
 
 
 def test_health_and_reflection(served: Served) -> None:
-    services = [f"triptych.v1.{name}Service" for name in ("Generation", "Checkpoint", "System")]
-    assert [health(served.stack.address, service) for service in ("", *services)] == [SERVING] * 4
+    services = [f"triptych.v1.{name}Service" for name in ("Generation", "Checkpoint", "Lora", "System")]
+    assert [health(served.stack.address, service) for service in ("", *services)] == [SERVING] * 5
     with pytest.raises(grpc.RpcError) as caught:
         health(served.stack.address, "no.such.Service")
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND

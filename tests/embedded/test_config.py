@@ -7,7 +7,9 @@ import pytest
 
 import triptych
 from triptych.embedded import StackConfig
+from triptych.embedded.config import LORA_NAME
 from triptych.errors import InvalidArgumentError
+from triptych_orchestrator import loras
 
 
 @pytest.mark.parametrize(
@@ -26,6 +28,11 @@ from triptych.errors import InvalidArgumentError
         ("replicas", {"decoder": 1}),
         ("threads", {"vae": -1}),
         ("limits", {"max-width": 1}),
+        ("loras", {"../up": __file__}),
+        ("loras", {".hidden": __file__}),
+        ("loras", {"x" * 129: __file__}),
+        ("loras", {"ink": "no/such/file"}),
+        ("loras", {"ink": "."}),
     ],
 )
 def test_a_wrong_field_is_named(field: str, value: Any) -> None:
@@ -49,3 +56,16 @@ def test_the_module_is_the_function_and_checks_before_it_starts(tmp_path: Path) 
     assert triptych.local({"tiny": tmp_path}).stack.config.checkpoints == {"tiny": tmp_path}
     with pytest.raises(InvalidArgumentError, match=r"checkpoints: tiny: .* is not a directory"):
         triptych.local(checkpoints={"tiny": tmp_path / "missing"})
+
+
+def test_names_of_loras_are_those_that_the_orchestrator_takes() -> None:
+    assert LORA_NAME == loras.LORA_NAME
+
+
+def test_loras_are_kept_with_the_state_unless_said_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ink.safetensors").touch()
+    config = triptych.local({}, loras={"ink (2)": "ink.safetensors"}, lora_dir="kept").stack.config
+    assert config.lora_paths() == {"ink (2)": tmp_path / "ink.safetensors"}
+    assert config.lora_folder(Path("/run")) == tmp_path / "kept"
+    assert StackConfig({}).lora_folder(Path("/run")) == Path("/run/state/loras")

@@ -63,7 +63,9 @@ def test_a_failed_start_is_1(tmp_path: Path) -> None:
     assert "Traceback" not in program.stderr
 
 
-@pytest.mark.parametrize("argument", ["--checkpoint=x", "--threads=unet=many", "--limit==1", "--engine=magic"])
+@pytest.mark.parametrize(
+    "argument", ["--checkpoint=x", "--threads=unet=many", "--limit==1", "--engine=magic", "--lora=x"]
+)
 def test_what_cannot_be_parsed_is_2(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         parse(argument)
@@ -76,6 +78,7 @@ def test_what_cannot_be_parsed_is_2(argument: str, capsys: pytest.CaptureFixture
     [
         (["--checkpoint=x=/no/such"], "checkpoints: x: /no/such is not a directory"),
         (["--checkpoint=x=/", "--replicas=unet=0"], "replicas: unet: 0 is not within"),
+        (["--checkpoint=x=/", "--lora=ink=/no/such"], "loras: ink: /no/such is not a file"),
         (["--checkpoint=x=/", "--threads=gpu=1"], "threads: 'gpu' is none of the stages"),
     ],
 )

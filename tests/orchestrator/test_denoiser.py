@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from triptych.contract import UNET
+from triptych.contract import UNET, LoraWeight
 from triptych_orchestrator.denoiser import Conditioning, Denoiser, StepGates
+from triptych_orchestrator.lora_sets import LoraSet
 from triptych_orchestrator.replicas import PlacedModel
 from triptych_orchestrator.triton import ConditioningLostError, ReplicaDownError, Tensors
 
@@ -46,6 +47,7 @@ class Recorder:
         scale = np.array([self.kept[key] for key in keys], np.float32)[:, None, None, None]
         count = len(keys)
         report = {"engine_seconds": np.full((count, 1), 0.5), "batch_samples": np.full((count, 1), count)}
+        report["refit_seconds"] = np.full((count, 1), 0.0)
         return {"noise_pred": tensors["latents"] * scale, **report}
 
 
@@ -64,9 +66,11 @@ class Pool:
         raise AssertionError("every replica is down")
 
 
-def denoiser(pool: Pool, gates: StepGates, *rows: int, scale: float = 3.0) -> Denoiser:
+def denoiser(
+    pool: Pool, gates: StepGates, *rows: int, scale: float = 3.0, loras: tuple[LoraWeight, ...] = ()
+) -> Denoiser:
     conditionings = [Conditioning.of(STATES[row]) for row in rows]
-    return Denoiser(pool, gates, MODEL, conditionings, scale, "r", 5.0)  # type: ignore[arg-type]
+    return Denoiser(pool, gates, MODEL, conditionings, LoraSet.of(loras), scale, "r", 5.0)  # type: ignore[arg-type]
 
 
 def expected(*rows: int, scale: float = 3.0) -> np.ndarray:

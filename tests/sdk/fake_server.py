@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import threading
@@ -15,10 +16,11 @@ from grpc_status import rpc_status
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from triptych.errors import BY_REASON, CancelledError, NotFoundError, TriptychError
-from triptych.v1 import checkpoints_pb2, generation_pb2, system_pb2
+from triptych.errors import BY_REASON, CancelledError, NotFoundError, ResourceExhaustedError, TriptychError
+from triptych.v1 import checkpoints_pb2, generation_pb2, loras_pb2, system_pb2
 from triptych.v1.checkpoints_pb2_grpc import add_CheckpointServiceServicer_to_server
 from triptych.v1.generation_pb2_grpc import add_GenerationServiceServicer_to_server
+from triptych.v1.loras_pb2_grpc import add_LoraServiceServicer_to_server
 from triptych.v1.system_pb2_grpc import add_SystemServiceServicer_to_server
 from triptych.wire.status import to_status
 
@@ -52,9 +54,12 @@ class FakeServer:
         self.ended = threading.Event()  # the call of a "slow" request is over
         self.ready = True
         self.known: dict[str, Any] = {}
+        self.loras: dict[str, Any] = {}
+        self.chunk_sizes: list[int] = []  # of the last upload
         self._server = grpc.server(ThreadPoolExecutor(8))
         add_GenerationServiceServicer_to_server(self, self._server)
         add_CheckpointServiceServicer_to_server(self, self._server)
+        add_LoraServiceServicer_to_server(self, self._server)
         add_SystemServiceServicer_to_server(self, self._server)
         self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
 
@@ -115,7 +120,7 @@ class FakeServer:
                 ],
                 timings=generation_pb2.Timings(
                     total_seconds=2.5,
-                    unet=generation_pb2.StageTiming(calls=4, wall_seconds=2.0, replicas=["unet-0"]),
+                    unet=generation_pb2.StageTiming(calls=4, wall_seconds=2.0, refit_seconds=0.5, replicas=["unet-0"]),
                 ),
                 warnings=["prompt cut"] if request.prompt == "long" else [],
             )
@@ -157,12 +162,36 @@ class FakeServer:
         self._find(request.name, context).state = checkpoints_pb2.CHECKPOINT_STATE_REGISTERED
         return self.known[request.name]
 
+    def ListLoras(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return loras_pb2.ListLorasResponse(loras=list(self.loras.values()))
+
+    def AddLora(self, requests: Iterator[Any], context: Any) -> Any:  # noqa: N802
+        """Refuses at the first chunk what is named "full", while the client still sends."""
+        name = next(requests).name
+        if name == "full":
+            next(requests)
+            abort(context, ResourceExhaustedError("too large"))
+        chunks = [request.chunk for request in requests]
+        self.chunk_sizes = [len(chunk) for chunk in chunks]
+        content = b"".join(chunks)
+        digest = hashlib.sha256(content).hexdigest()
+        self.loras[name] = loras_pb2.Lora(
+            name=name, digest=digest, size_bytes=len(content), format="kohya", modules=192, rank=16
+        )
+        return self.loras[name]
+
+    def RemoveLora(self, request: Any, context: Any) -> Any:  # noqa: N802
+        if request.name not in self.loras:
+            abort(context, NotFoundError(f"lora: {request.name!r} is not known"))
+        del self.loras[request.name]
+        return loras_pb2.RemoveLoraResponse()
+
     def GetServerInfo(self, request: Any, context: Any) -> Any:  # noqa: N802
         return system_pb2.ServerInfo(
             version="9.9",
             schedulers=["ddim", "pndm"],
             engines=["onnxruntime"],
-            limits=system_pb2.Limits(max_width=1024),
+            limits=system_pb2.Limits(max_width=1024, max_loras=32, max_lora_bytes=2**31),
             replicas=[
                 system_pb2.Replica(name="unet-0", stage="unet", address="127.0.0.1:1", ready=self.ready),
                 system_pb2.Replica(name="vae-0", stage="vae", ready=True, models=["tiny.vae_decoder"]),

@@ -32,6 +32,16 @@ def test_every_field_of_the_request_can_be_set() -> None:
     assert names == set(GenerateRequest.DESCRIPTOR.fields_by_name)
 
 
+def test_loras_by_name_weight_and_two_weights() -> None:
+    request = build_request("x", loras=["ink", ("ink", 0.8), ("wash", 0, -0.5), ["list", 1]])  # type: ignore[list-item]
+    ink, again, wash, listed = request.loras
+    assert (ink.name, ink.HasField("weight"), ink.HasField("text_encoder_weight")) == ("ink", False, False)
+    assert (again.name, again.weight, again.HasField("text_encoder_weight")) == ("ink", 0.8, False)
+    assert (wash.name, wash.HasField("weight"), wash.weight, wash.text_encoder_weight) == ("wash", True, 0.0, -0.5)
+    assert listed.name == "list"
+    assert build_request("x", loras=[]) == build_request("x", loras=None) == build_request("x")
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -46,6 +56,15 @@ def test_every_field_of_the_request_can_be_set() -> None:
         ("seed", "7"),
         ("seed", [1, None]),
         ("seed", 2**64),
+        ("loras", "ink"),
+        ("loras", {"ink": 0.8}),
+        ("loras", 7),
+        ("loras", [7]),
+        ("loras", [()]),
+        ("loras", [("ink", "0.8")]),
+        ("loras", [("ink", None)]),
+        ("loras", [(0.8, "ink")]),
+        ("loras", [("ink", 1, 2, 3)]),
         ("prompt", None),
         ("prompt", "\ud800"),
     ],

@@ -11,6 +11,7 @@ import math
 import mmap
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +40,27 @@ class TensorInfo:
 
 def read_header(path: Path) -> dict[str, TensorInfo]:
     """Every tensor of a file by name; CheckpointInvalidError, naming the file, if anything does not add up."""
+    header, start, size_bytes = _read_json(path)
+    header.pop("__metadata__", None)
+    tensors = {name: _tensor_info(path, name, entry, start, size_bytes) for name, entry in header.items()}
+    end = start
+    for name, info in sorted(tensors.items(), key=lambda item: item[1].offset_bytes):
+        if info.size_bytes and info.offset_bytes < end:
+            raise CheckpointInvalidError(f"{path}: tensor {name} overlaps another", file=str(path))
+        end = max(end, info.offset_bytes + info.size_bytes)
+    return tensors
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The texts that whoever wrote the file put in its header; {} if there are none. Errors as for `read_header`."""
+    metadata = _read_json(path)[0].get("__metadata__") or {}
+    if not isinstance(metadata, dict) or not all(isinstance(text, str) for text in metadata.values()):
+        raise CheckpointInvalidError(f"{path}: its safetensors metadata is no object of texts", file=str(path))
+    return metadata
+
+
+def _read_json(path: Path) -> tuple[dict[str, Any], int, int]:
+    """The header, where the tensors' bytes start, and the file's size."""
     try:
         size_bytes = path.stat().st_size
         if not path.is_file():
@@ -52,15 +74,7 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
         raise CheckpointInvalidError(f"{path}: no safetensors header can be read: {error}", file=str(path)) from error
     if not isinstance(header, dict):
         raise CheckpointInvalidError(f"{path}: the safetensors header is no object", file=str(path))
-    header.pop("__metadata__", None)
-    start = 8 + length
-    tensors = {name: _tensor_info(path, name, entry, start, size_bytes) for name, entry in header.items()}
-    end = start
-    for name, info in sorted(tensors.items(), key=lambda item: item[1].offset_bytes):
-        if info.size_bytes and info.offset_bytes < end:
-            raise CheckpointInvalidError(f"{path}: tensor {name} overlaps another", file=str(path))
-        end = max(end, info.offset_bytes + info.size_bytes)
-    return tensors
+    return header, 8 + length, size_bytes
 
 
 def _tensor_info(path: Path, name: str, entry: object, start: int, file_bytes: int) -> TensorInfo:

@@ -21,6 +21,7 @@ EPILOG = """\
 examples:
   triptych generate "a red circle" --seed 7 -o out.png
   triptych generate "a red circle" --num-images-per-prompt 4 -o "circle-{index}.png"
+  triptych generate "a red circle <lora:ink:0.8>"       # as --lora ink:0.8; see `triptych loras`
   triptych generate --prompts-file prompts.txt -o pictures/ --concurrency 4
   echo "a blue star" | triptych generate --prompts-file - --json
 """

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 
 from triptych.sdk import GenerateParameters
+from triptych.sdk.loras import LoraChoice
 
 _NAMES = (
     "checkpoint",
@@ -20,6 +21,7 @@ _NAMES = (
     "seed",
     "scheduler",
     "eta",
+    "loras",
 )
 
 
@@ -37,6 +39,14 @@ def add_parameter_options(parser: argparse.ArgumentParser) -> None:
         "--seed", type=_seed, metavar="N[,N...]", help="one for all, or one per picture (default: random)"
     )
     group.add_argument("--scheduler", metavar="NAME", help="ddim, say (default: the checkpoint's own)")
+    group.add_argument(
+        "--lora",
+        dest="loras",
+        type=_lora,
+        action="append",
+        metavar="NAME[:WEIGHT[:TEXT_ENCODER_WEIGHT]]",
+        help="see `triptych loras`; repeatable (default weight: 1, the text encoder's the same)",
+    )
     group.add_argument("--eta", type=float, metavar="X", help="DDIM's eta (default: 0)")
 
 
@@ -44,6 +54,21 @@ def parameters(arguments: argparse.Namespace) -> GenerateParameters:
     """The parameters as the SDK takes them."""
     given: GenerateParameters = {name: getattr(arguments, name) for name in _NAMES}  # type: ignore[assignment]
     return given
+
+
+def _lora(text: str) -> LoraChoice:
+    name, *weights = text.split(":")
+    try:
+        match [float(weight) for weight in weights]:
+            case []:
+                return name
+            case [both]:
+                return name, both
+            case [unet, text_encoder]:
+                return name, unet, text_encoder
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"a weight is no number: {text!r}") from None
+    raise argparse.ArgumentTypeError(f"more than two weights: {text!r}")
 
 
 def _seed(text: str) -> int | list[int]:

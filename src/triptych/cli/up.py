@@ -62,6 +62,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="NAME=VALUE",
         help="the orchestrator's",
     )
+    add(
+        "--lora",
+        action="append",
+        type=_pair(str),
+        default=[],
+        metavar="NAME=FILE",
+        help="a LoRA's safetensors file; repeatable",
+    )
+    add("--lora-dir", help="where LoRAs are kept across restarts (default: in the run directory)")
     add("--startup-timeout", type=float, default=300.0, metavar="SECONDS", help="default: %(default)s")
     parser.set_defaults(run=run)
 
@@ -125,6 +134,8 @@ def _config(args: argparse.Namespace) -> StackConfig:
         replicas=dict(args.replicas),
         threads=dict(args.threads),
         limits=dict(args.limit),
+        loras=dict(args.lora),
+        lora_dir=args.lora_dir,
         startup_timeout_s=args.startup_timeout,
     )
 

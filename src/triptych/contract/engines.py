@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from triptych.errors import invalid
 
-ENGINES = ("onnxruntime", "torch")
+ENGINES = ("onnxruntime", "torch", "tensorrt")
 DEFAULT_ENGINE = "onnxruntime"
 
 

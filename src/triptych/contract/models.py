@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from triptych.contract.loras import LORA_KEY_BYTES
+
 CONDITIONING_KEY_BYTES = 16
 
 
@@ -40,14 +42,27 @@ class ModelSpec:
         return {spec.name: spec for spec in self.inputs}[name]
 
 
-# What every answer says of itself: seconds inside the engine, and how many samples shared the batch.
-REPORT = (TensorSpec("engine_seconds", "FP32", (1,)), TensorSpec("batch_samples", "INT32", (1,)))
+# What every answer says of itself: seconds inside the engine, samples that shared the batch, and seconds in which the
+# engine's weights were exchanged before it ran.
+REPORT = (
+    TensorSpec("engine_seconds", "FP32", (1,)),
+    TensorSpec("batch_samples", "INT32", (1,)),
+    TensorSpec("refit_seconds", "FP32", (1,)),
+)
+
+# Which LoRAs a sample wants in the weights, by the key of `contract.loras`; absent or zero: none. A stage that does not
+# know the key answers NOT_FOUND, and is sent the set, as JSON, along with the call. While it still prepares the set it
+# answers UNAVAILABLE at once, and the call is made again.
+LORA_INPUTS = (
+    TensorSpec("lora_key", "UINT8", (LORA_KEY_BYTES,), optional=True),
+    TensorSpec("loras", "BYTES", (1,), optional=True),
+)
 
 ENCODER = ModelSpec(
     name="encoder",
     stage="encoder",
     implementation="triptych_encoder.model.EncoderModel",
-    inputs=(TensorSpec("input_ids", "INT64", ("tokens",)),),
+    inputs=(TensorSpec("input_ids", "INT64", ("tokens",)), *LORA_INPUTS),
     outputs=(TensorSpec("hidden_states", "FP32", ("tokens", "hidden")), *REPORT),
     max_batch_size=32,
     max_queue_delay_microseconds=0,
@@ -64,6 +79,7 @@ UNET = ModelSpec(
         TensorSpec("timestep", "FP32", (1,)),
         TensorSpec("conditioning_key", "UINT8", (CONDITIONING_KEY_BYTES,)),
         TensorSpec("encoder_hidden_states", "FP32", ("tokens", "hidden"), optional=True),
+        *LORA_INPUTS,
     ),
     outputs=(TensorSpec("noise_pred", "FP32", ("out_channels", "latent_height", "latent_width")), *REPORT),
     max_batch_size=16,
@@ -81,6 +97,8 @@ VAE_DECODER = ModelSpec(
     max_queue_delay_microseconds=0,
 )
 
+# Models whose weights a LoRA can change.
+LORA_MODELS: tuple[str, ...] = (ENCODER.name, UNET.name)
 MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in (ENCODER, UNET, VAE_DECODER)}
 STAGES: tuple[str, ...] = ("encoder", "unet", "vae")
 

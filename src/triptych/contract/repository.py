@@ -13,7 +13,9 @@ _HEADER = "# Derived from src/triptych/contract/models.py by tools/generate.py; 
 
 def _tensor(spec: TensorSpec, *, is_input: bool) -> dict[str, Any]:
     dims = [extent if isinstance(extent, int) else -1 for extent in spec.dims]
-    tensor: dict[str, Any] = {"name": spec.name, "data_type": f"TYPE_{spec.datatype}", "dims": dims}
+    # Triton's configuration has a name of its own for what KServe calls BYTES.
+    kind = {"BYTES": "STRING"}.get(spec.datatype, spec.datatype)
+    tensor: dict[str, Any] = {"name": spec.name, "data_type": f"TYPE_{kind}", "dims": dims}
     return tensor | {"optional": True} if is_input and spec.optional else tensor
 
 

@@ -60,12 +60,14 @@ def local(
     replicas: Mapping[str, int] | None = None,
     threads: Mapping[str, int] | None = None,
     limits: Mapping[str, int | float | str] | None = None,
+    loras: Mapping[str, str | Path] | None = None,
+    lora_dir: str | Path | None = None,
     startup_timeout_s: float = 300.0,
 ) -> LocalStack:
     """A context manager: starts Triton and the orchestrator, gives a Client, stops everything it started.
 
     `checkpoints` maps names to diffusers-format directories; without it, the demo checkpoint is served as
-    "demo". StackConfig says what the rest means.
+    "demo". `loras` maps names to safetensors files. StackConfig says what the rest means.
     """
     if checkpoints is None:
         from triptych.demo import checkpoint_path
@@ -82,6 +84,8 @@ def local(
             replicas=replicas or {},
             threads=threads or {},
             limits=limits or {},
+            loras=loras or {},
+            lora_dir=lora_dir,
             startup_timeout_s=startup_timeout_s,
         )
     )

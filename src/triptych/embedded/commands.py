@@ -69,6 +69,8 @@ def make_plan(config: StackConfig, commands: Commands, run_dir: Path) -> Plan:
             *(part for (stage, _), spec in zip(names, stages, strict=True) for part in (f"--{stage}", spec.address)),
             *("--state-dir", str(run_dir / "state"), "--engine", config.engine),
             *(p for name, path in config.checkpoint_paths().items() for p in ("--checkpoint", f"{name}={path}")),
+            *("--lora-dir", str(config.lora_folder(run_dir))),
+            *(part for name, path in config.lora_paths().items() for part in ("--lora", f"{name}={path}")),
             *(part for name, value in config.limits.items() for part in ("--limit", f"{name}={value}")),
         ),
         env=env,

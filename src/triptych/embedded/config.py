@@ -13,6 +13,7 @@ from triptych.errors import invalid
 STAGES = ("encoder", "unet", "vae")
 ENGINES = ("onnxruntime", "torch", "tensorrt")
 CHECKPOINT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+LORA_NAME = re.compile(r"[\w()-][\w .()-]{0,127}")
 LIMIT_NAME = re.compile(r"[a-z][a-z0-9_]*")
 MOST_REPLICAS = 64
 
@@ -30,6 +31,8 @@ class StackConfig:
     replicas: Mapping[str, int] = field(default_factory=dict)  # stage -> how many servers, default 1
     threads: Mapping[str, int] = field(default_factory=dict)  # stage -> cores, default: the engine's choice
     limits: Mapping[str, int | float | str] = field(default_factory=dict)  # the orchestrator's
+    loras: Mapping[str, str | Path] = field(default_factory=dict)  # name -> safetensors file
+    lora_dir: str | Path | None = None  # where LoRAs are kept; None: in run_dir
     startup_timeout_s: float = 300.0
 
     @property
@@ -40,7 +43,15 @@ class StackConfig:
 
     def checkpoint_paths(self) -> dict[str, Path]:
         """Absolute paths, for the servers need not share this process's directory."""
-        return {name: Path(path).expanduser().absolute() for name, path in self.checkpoints.items()}
+        return _absolute(self.checkpoints)
+
+    def lora_paths(self) -> dict[str, Path]:
+        """Absolute paths, likewise."""
+        return _absolute(self.loras)
+
+    def lora_folder(self, run_dir: Path) -> Path:
+        """Where the orchestrator keeps LoRA files, and the stages read them."""
+        return Path(self.lora_dir).expanduser().absolute() if self.lora_dir else run_dir / "state" / "loras"
 
     def validate(self) -> None:
         """InvalidArgumentError about the first field that is wrong."""
@@ -49,6 +60,11 @@ class StackConfig:
                 raise invalid("checkpoints", f"the name {name!r} does not match {CHECKPOINT_NAME.pattern}")
             if not path.is_dir():
                 raise invalid("checkpoints", f"{name}: {path} is not a directory")
+        for name, path in self.lora_paths().items():
+            if not LORA_NAME.fullmatch(name):
+                raise invalid("loras", f"the name {name!r} does not match {LORA_NAME.pattern}")
+            if not path.is_file():
+                raise invalid("loras", f"{name}: {path} is not a file")
         if self.engine not in ENGINES:
             raise invalid("engine", f"{self.engine!r} is none of {', '.join(ENGINES)}")
         if not self.host:
@@ -62,6 +78,10 @@ class StackConfig:
         for name in self.limits:
             if not LIMIT_NAME.fullmatch(name):
                 raise invalid("limits", f"the name {name!r} does not match {LIMIT_NAME.pattern}")
+
+
+def _absolute(paths: Mapping[str, str | Path]) -> dict[str, Path]:
+    return {name: Path(path).expanduser().absolute() for name, path in paths.items()}
 
 
 def _check_stages(field_name: str, values: Mapping[str, int], most: int) -> None:

@@ -1,4 +1,4 @@
-"""Engines by name: `torch` is the reference, `onnxruntime` the default on a CPU."""
+"""Engines by name: `torch` is the reference, `onnxruntime` the default on a CPU, `tensorrt` for NVIDIA GPUs."""
 
 from __future__ import annotations
 
@@ -17,9 +17,15 @@ def load_engine(name: str, component: Component, settings: EngineSettings) -> En
 
         return OnnxRuntimeEngine.load(component, settings)
     try:
+        if name == "tensorrt":
+            from triptych.engine.tensorrt.engine import TensorRtEngine
+
+            return TensorRtEngine.load(component, settings)
         from triptych.engine.torch_engine import TorchEngine
+
+        return TorchEngine.load(component, settings)
     except ModuleNotFoundError as error:
+        extras = "server,torch,tensorrt" if name == "tensorrt" else "server,torch"
         raise FailedPreconditionError(
-            f"the torch engine needs the package {error.name}: install triptych[server,torch]"
+            f"the {name} engine needs the package {error.name}: pip install triptych[{extras}]"
         ) from error
-    return TorchEngine.load(component, settings)

@@ -6,22 +6,19 @@ architecture wait for each other on a file lock, which the kernel drops with its
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import importlib.util
 import json
 import logging
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import triptych
 from triptych.checkpoint import Architecture
+from triptych.engine.folders import lock, publishing
 from triptych.errors import ArtifactMissingError, TriptychError
 
 # Part of every key: raise it when the exporter gives another graph for the same architecture.
@@ -55,7 +52,7 @@ def ensure_graph(architecture: Architecture, cache_dir: Path, progress: Progress
     root = cache_dir / "graphs"
     root.mkdir(parents=True, exist_ok=True)
     key = artifact_key(architecture)
-    with _lock(root / f"{key}.lock"):
+    with lock(root / f"{key}.lock"):
         if path := find_graph(architecture, cache_dir):
             return path
         missing = [
@@ -72,12 +69,7 @@ def ensure_graph(architecture: Architecture, cache_dir: Path, progress: Progress
 
 
 def _build(architecture: Architecture, root: Path, key: str) -> Path:
-    # What a builder that was killed left, and a damaged graph. The lock is held: nobody else builds this one now.
-    for leftover in (*root.glob(f"{key}.building-*"), root / key):
-        shutil.rmtree(leftover, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=f"{key}.building-", dir=root, ignore_cleanup_errors=True) as scratch:
-        building = Path(scratch) / key
-        building.mkdir()
+    with publishing(root, key) as building:
         request = building / "architecture.json"
         request.write_text(architecture.canonical())
         command = [_python(), "-m", "triptych.engine.exporter", str(request), str(building / "graph.onnx")]
@@ -90,7 +82,6 @@ def _build(architecture: Architecture, root: Path, key: str) -> Path:
         graph = (building / "graph.onnx").read_bytes()
         manifest = {"revision": EXPORT_REVISION, "sha256": hashlib.sha256(graph).hexdigest()}
         (building / "manifest.json").write_text(json.dumps(manifest))
-        building.rename(root / key)
     return root / key / "graph.onnx"
 
 
@@ -106,10 +97,3 @@ def _is_sound(folder: Path) -> bool:
         return bool(manifest["sha256"] == digest)
     except (OSError, ValueError, KeyError, TypeError):
         return False
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    with path.open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield

@@ -1,4 +1,4 @@
-"""The port behind which every engine stands: named numpy arrays in, named numpy arrays out."""
+"""The port behind which every engine stands: named numpy arrays in, named numpy arrays out, weights exchangeable."""
 
 from __future__ import annotations
 
@@ -13,14 +13,22 @@ import numpy.typing as npt
 from triptych.checkpoint import Component
 
 Array = npt.NDArray[np.generic]
+Weights = Mapping[str, npt.NDArray[np.float32] | None]
+"""Parameters by the checkpoint's own names, in its own shapes; None is the checkpoint's own value."""
 
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """What an operator decides about engines: how many cores one may use, where artifacts are cached."""
+    """What an operator decides about engines: cores one may use, where artifacts are cached, device and precision.
+
+    `device` is "cpu" or "cuda:<index>"; `precision` "fp32", "fp16" or "bf16", inside the engine: what goes in and
+    comes out is float32 all the same.
+    """
 
     threads: int
     cache_dir: Path
+    device: str = "cpu"
+    precision: str = "fp32"
 
 
 class Engine(ABC):
@@ -38,3 +46,11 @@ class Engine(ABC):
     @abstractmethod
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Runs one batch; every array has the batch as its first dimension."""
+
+    @abstractmethod
+    def refit(self, weights: Weights) -> None:
+        """Replaces those parameters from the next `infer` on; all others keep what they have.
+
+        Only weights of Linear and convolution layers may be named: those a LoRA can change. Putting None back gives
+        the checkpoint's bits again. The arrays must not be written to until they are replaced.
+        """

@@ -1,39 +1,110 @@
-"""PyTorch: the reference engine, diffusers' own modules with the checkpoint's tensors."""
+"""PyTorch on a CPU or an NVIDIA GPU: the reference engine, diffusers' own modules with the checkpoint's tensors.
+
+Attention is torch's scaled_dot_product_attention, diffusers' default. TRIPTYCH_TORCH_COMPILE=1 compiles the module for
+dynamic shapes; it is off because on the CPU it was slower than eager, and on GPUs nobody has measured it yet.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 import torch
+from torch import nn
 
 from triptych.checkpoint import Component
 from triptych.engine.modules import OUTPUT_NAMES, build_module, parameter_names
-from triptych.engine.port import Array, Engine, EngineSettings
-from triptych.engine.weights import check_parameters, float32_weights
+from triptych.engine.port import Array, Engine, EngineSettings, Weights
+from triptych.engine.weights import check_parameters, check_refit, float32_weights
+from triptych.errors import FailedPreconditionError, invalid
+
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 class TorchEngine(Engine):
-    """The module of `triptych.engine.modules` in float32 on the CPU."""
+    """The module of `triptych.engine.modules` on one device, its parameters in one precision."""
 
-    def __init__(self, module: torch.nn.Module, output_name: str) -> None:
-        self._module = module
-        self._output_name = output_name
+    def __init__(self, module: nn.Module, component: Component, device: torch.device, dtype: torch.dtype) -> None:
+        self._component = component
+        self._device, self._dtype = device, dtype
+        self._output_name = OUTPUT_NAMES[component.architecture.model]
+        self._parameters = layer_weights(module)
+        self._module = compiled(module)
 
     @classmethod
     def load(cls, component: Component, settings: EngineSettings) -> TorchEngine:
         """Copies the checkpoint's tensors into the module."""
+        device, dtype = torch_device(settings.device), torch_dtype(settings)
         torch.set_num_threads(settings.threads)
         module = build_module(component.architecture)
         own_names = parameter_names(module)
-        parameters = dict(module.named_parameters())
-        check_parameters(component, {own: tuple(parameters[name].shape) for name, own in own_names.items()})
+        shapes = {own_names[name]: tuple(parameter.shape) for name, parameter in module.named_parameters()}
+        check_parameters(component, shapes)
         module_names = {own: name for name, own in own_names.items()}
-        state = {module_names[own]: torch.tensor(array) for own, array in float32_weights(component, module_names)}
+        state = {
+            module_names[own]: torch.tensor(array).to(device, dtype)
+            for own, array in float32_weights(component, module_names)
+        }
         module.load_state_dict(state, strict=True, assign=True)
-        return cls(module, OUTPUT_NAMES[component.architecture.model])
+        module = module.to(device)
+        if device.type == "cuda" and component.architecture.model != "encoder":
+            module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return cls(module, component, device, dtype)
 
     @torch.inference_mode()
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Runs one batch."""
-        output = self._module(**{name: torch.from_numpy(array) for name, array in inputs.items()})
-        return {self._output_name: output.numpy()}
+        output = self._module(**{name: self._moved(name, array) for name, array in inputs.items()})
+        return {self._output_name: output.float().cpu().numpy()}
+
+    @torch.no_grad()
+    def refit(self, weights: Weights) -> None:
+        """Copies into the parameters, all or none: a name or shape that is wrong raises InvalidArgumentError."""
+        check_refit(weights, {name: tuple(parameter.shape) for name, parameter in self._parameters.items()})
+        originals = float32_weights(self._component, [name for name, array in weights.items() if array is None])
+        replaced = ((name, array) for name, array in weights.items() if array is not None)
+        for values in (originals, replaced):
+            for name, array in values:
+                self._parameters[name].copy_(torch.tensor(array))
+
+    def _moved(self, name: str, array: Array) -> torch.Tensor:
+        """An input on the device; the timestep stays float32, for its sines and cosines need that."""
+        tensor = torch.tensor(array, device=self._device)
+        return tensor.to(self._dtype) if tensor.is_floating_point() and name != "timestep" else tensor
+
+
+def layer_weights(module: nn.Module) -> dict[str, torch.Tensor]:
+    """The weights of Linear and convolution layers, those that a refit may name, by the checkpoint's names."""
+    own_names = parameter_names(module)
+    layers = {name: layer for name, layer in module.named_modules() if isinstance(layer, (nn.Linear, nn.Conv2d))}
+    return {own_names[f"{name}.weight"]: layer.weight for name, layer in layers.items()}
+
+
+def torch_device(name: str) -> torch.device:
+    """The device "cpu" or "cuda:<index>"; FailedPreconditionError where that GPU is not there."""
+    kind, _, index = name.partition(":")
+    if name != "cpu" and (kind != "cuda" or not index.isdecimal()):
+        raise invalid("device", f"{name!r} is neither cpu nor cuda:<index>")
+    if kind == "cuda" and int(index) >= torch.cuda.device_count():
+        raise FailedPreconditionError(
+            f"there is no {name}: torch {torch.__version__} sees {torch.cuda.device_count()} GPUs; "
+            "install a torch with CUDA and check `nvidia-smi`, or use the device cpu"
+        )
+    return torch.device(name)
+
+
+def torch_dtype(settings: EngineSettings) -> torch.dtype:
+    """The precision's type; InvalidArgumentError for one that is unknown or that the device has no fast kernels for."""
+    if settings.precision not in DTYPES:
+        raise invalid("precision", f"{settings.precision!r} is not one of {', '.join(DTYPES)}")
+    if settings.device == "cpu" and settings.precision == "fp16":
+        raise invalid("precision", "fp16 is for GPUs: a CPU computes it slower than fp32; use fp32 or bf16")
+    return DTYPES[settings.precision]
+
+
+def compiled(module: nn.Module) -> nn.Module:
+    """The module, compiled if TRIPTYCH_TORCH_COMPILE asks for it; parameters stay the same objects."""
+    if os.environ.get("TRIPTYCH_TORCH_COMPILE", "0") != "1":
+        return module
+    compiled_module: nn.Module = torch.compile(module, dynamic=True)  # type: ignore[assignment]
+    return compiled_module

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from triptych.checkpoint import Component
 from triptych.checkpoint.safetensors import TensorInfo, map_tensor
-from triptych.errors import CheckpointInvalidError
+from triptych.engine.port import Weights
+from triptych.errors import CheckpointInvalidError, invalid
 
 _FLOATS = ("F64", "F32", "F16", "BF16")
 
@@ -38,3 +39,12 @@ def float32_weights(component: Component, names: Iterable[str]) -> Iterator[tupl
     maps: dict[Path, mmap.mmap] = {}
     for name in names:
         yield name, np.ascontiguousarray(map_tensor(component.weights[name], maps), dtype=np.float32)
+
+
+def check_refit(weights: Weights, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """InvalidArgumentError unless every name is an exchangeable weight and every array float32 of its shape."""
+    for name, array in weights.items():
+        if name not in shapes:
+            raise invalid(name, "is no weight of a Linear or convolution layer here")
+        if array is not None and (array.dtype != np.float32 or array.shape != shapes[name]):
+            raise invalid(name, f"must be float32 {shapes[name]}, not {array.dtype} {array.shape}")

@@ -4,6 +4,7 @@ from triptych.sdk.aio import AsyncClient
 from triptych.sdk.catalog import Checkpoint, Limits, Replica, ServerInfo
 from triptych.sdk.client import Client
 from triptych.sdk.events import Event, Queued, Result, StageTiming, Step, Timings
+from triptych.sdk.loras import Lora
 from triptych.sdk.parameters import GenerateParameters
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Event",
     "GenerateParameters",
     "Limits",
+    "Lora",
     "Queued",
     "Replica",
     "Result",

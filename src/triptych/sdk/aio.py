@@ -10,6 +10,7 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, Unpack
 
@@ -21,6 +22,7 @@ from triptych.sdk import calls
 from triptych.sdk.catalog import Checkpoint, ServerInfo
 from triptych.sdk.channel import DEFAULT_ADDRESS, Connection
 from triptych.sdk.events import Event, Result, require_result
+from triptych.sdk.loras import Lora
 from triptych.sdk.parameters import GenerateParameters, build_request
 from triptych.sdk.readiness import POLL_INTERVAL_S, Readiness
 
@@ -94,6 +96,19 @@ class AsyncClient:
         """Frees a checkpoint's memory in every stage."""
         return await self._run(calls.unload_checkpoint(name), timeout_s)
 
+    async def loras(self, *, timeout_s: float | None = None) -> list[Lora]:
+        """The LoRAs that the server keeps."""
+        return await self._run(calls.list_loras(), timeout_s)
+
+    async def add_lora(self, name: str, path: str | os.PathLike[str], *, timeout_s: float | None = None) -> Lora:
+        """Sends a LoRA's file to the server; see `Client.add_lora`."""
+        call = calls.add_lora(name, path)
+        return await self._run(replace(call, request=_off_the_loop(call.request)), timeout_s)
+
+    async def remove_lora(self, name: str, *, timeout_s: float | None = None) -> None:
+        """Has the server forget a LoRA."""
+        await self._run(calls.remove_lora(name), timeout_s)
+
     async def server_info(self, *, timeout_s: float | None = None) -> ServerInfo:
         """The server's version, schedulers, engines, limits and stage replicas."""
         return await self._run(calls.server_info(), timeout_s)
@@ -153,3 +168,9 @@ class AsyncClient:
             if self._connection.is_closed and not (task and task.cancelling()):
                 raise CancelledError("the client was closed during the call") from error
             raise
+
+
+async def _off_the_loop(parts: Iterator[Any]) -> AsyncGenerator[Any, None]:
+    """The same parts; reading them from a slow disk keeps nobody else waiting."""
+    while (part := await asyncio.to_thread(next, parts, None)) is not None:
+        yield part

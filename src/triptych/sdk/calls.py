@@ -16,11 +16,14 @@ import grpc
 
 from triptych.sdk.catalog import Checkpoint, ServerInfo, decode_checkpoint, decode_server_info
 from triptych.sdk.events import Event, decode_event
+from triptych.sdk.loras import Lora, decode_lora, upload
 from triptych.v1 import checkpoints_pb2 as checkpoints
 from triptych.v1 import generation_pb2 as generation
+from triptych.v1 import loras_pb2 as loras
 from triptych.v1 import system_pb2 as system
 from triptych.v1.checkpoints_pb2_grpc import CheckpointServiceStub
 from triptych.v1.generation_pb2_grpc import GenerationServiceStub
+from triptych.v1.loras_pb2_grpc import LoraServiceStub
 from triptych.v1.system_pb2_grpc import SystemServiceStub
 
 Value = TypeVar("Value")
@@ -77,6 +80,26 @@ def unload_checkpoint(name: str) -> Call[Checkpoint]:
     """Frees the memory of all stages."""
     request = checkpoints.UnloadCheckpointRequest(name=name)
     return Call(lambda channel: CheckpointServiceStub(channel).UnloadCheckpoint, request, decode_checkpoint)
+
+
+def list_loras() -> Call[list[Lora]]:
+    """All LoRAs."""
+    return Call(
+        lambda channel: LoraServiceStub(channel).ListLoras,
+        loras.ListLorasRequest(),
+        lambda response: [decode_lora(each) for each in response.loras],
+    )
+
+
+def add_lora(name: str, path: str | os.PathLike[str]) -> Call[Lora]:
+    """Sends a file; the request is an iterator of messages, for one call."""
+    return Call(lambda channel: LoraServiceStub(channel).AddLora, upload(name, path), decode_lora)
+
+
+def remove_lora(name: str) -> Call[None]:
+    """Forgets a name."""
+    request = loras.RemoveLoraRequest(name=name)
+    return Call(lambda channel: LoraServiceStub(channel).RemoveLora, request, _nothing)
 
 
 def server_info() -> Call[ServerInfo]:

@@ -42,6 +42,8 @@ class Limits:
     max_prompt_characters: int
     max_concurrent_requests: int
     max_queued_requests: int
+    max_loras: int
+    max_lora_bytes: int
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from triptych.sdk import calls
 from triptych.sdk.catalog import Checkpoint, ServerInfo
 from triptych.sdk.channel import DEFAULT_ADDRESS, Connection
 from triptych.sdk.events import Event, Result, require_result
+from triptych.sdk.loras import Lora
 from triptych.sdk.parameters import GenerateParameters, build_request
 from triptych.sdk.readiness import POLL_INTERVAL_S, Readiness
 
@@ -58,7 +59,7 @@ class Client:
             timeout_s: seconds, for this request.
             parameters: `checkpoint`, `negative_prompt`, `num_inference_steps`, `guidance_scale`, `width`,
                 `height`, `num_images_per_prompt`, `seed`, `scheduler`, `eta`, `preview_every_steps`,
-                `request_id`; GenerateParameters says what each means.
+                `loras`, `request_id`; GenerateParameters says what each means.
 
         Raises:
             InvalidArgumentError: the server refused a value; `metadata["field"]` names it.
@@ -117,6 +118,28 @@ class Client:
     def unload_checkpoint(self, name: str, *, timeout_s: float | None = None) -> Checkpoint:
         """Lets running requests finish, then frees the checkpoint's memory in every stage."""
         return self._run(calls.unload_checkpoint(name), timeout_s)
+
+    def loras(self, *, timeout_s: float | None = None) -> list[Lora]:
+        """The LoRAs that the server keeps."""
+        return self._run(calls.list_loras(), timeout_s)
+
+    def add_lora(self, name: str, path: str | os.PathLike[str], *, timeout_s: float | None = None) -> Lora:
+        """Sends a LoRA's file to the server, which checks and keeps it.
+
+        Args:
+            name: what `generate(loras=...)` and `<lora:name:weight>` in a prompt will call it.
+            path: a safetensors file on this machine.
+            timeout_s: seconds, for this call.
+
+        Raises:
+            AlreadyExistsError: the name is another file's; the same file again is no error.
+            LoraInvalidError: the server cannot read it as a LoRA.
+        """
+        return self._run(calls.add_lora(name, path), timeout_s)
+
+    def remove_lora(self, name: str, *, timeout_s: float | None = None) -> None:
+        """Has the server forget a LoRA; requests that use it go on."""
+        self._run(calls.remove_lora(name), timeout_s)
 
     def server_info(self, *, timeout_s: float | None = None) -> ServerInfo:
         """The server's version, schedulers, engines, limits and stage replicas."""

@@ -52,6 +52,8 @@ class StageTiming:
     wall_seconds: float
     engine_seconds: float
     replicas: list[str]
+    refit_seconds: float
+    """Bringing the request's LoRA weights into the engines, between steps."""
 
 
 @dataclass(frozen=True)

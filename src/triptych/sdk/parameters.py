@@ -14,6 +14,7 @@ from typing import Any, TypedDict
 from google.protobuf.descriptor import FieldDescriptor
 
 from triptych.errors import InvalidArgumentError, invalid
+from triptych.sdk.loras import LoraChoice, lora_uses
 from triptych.v1.generation_pb2 import GenerateRequest
 
 _EXPECTED = {
@@ -49,18 +50,26 @@ class GenerateParameters(TypedDict, total=False):
     """DDIM's; default 0."""
     preview_every_steps: int | None
     """Every how many steps a Step carries a preview; default 0: never."""
+    loras: Sequence[LoraChoice] | None
+    """Each a name from `loras()`, (name, weight), or (name, UNet's weight, text encoder's weight); the first weight is
+    1 unless given, the second is as the first. They add up, with those of `<lora:name:weight>` in the prompt."""
     request_id: str | None
     """The caller's id, for `cancel` and the server's log; made by the server when left out."""
 
 
 def build_request(
-    prompt: str, *, seed: int | Sequence[int] | None = None, **fields: str | float | None
+    prompt: str,
+    *,
+    seed: int | Sequence[int] | None = None,
+    loras: Sequence[LoraChoice] | None = None,
+    **fields: str | float | None,
 ) -> GenerateRequest:
     """The request, fields that are None left unset.
 
     Args:
         prompt: what the picture shows.
         seed: see GenerateParameters; 0 is a seed like any other.
+        loras: see GenerateParameters.
         fields: the rest of GenerateParameters.
 
     Raises:
@@ -77,6 +86,8 @@ def build_request(
             _set(request, field, value)
     if seed is not None:
         _set_seeds(request, seed)
+    if loras is not None:
+        request.loras.extend(lora_uses(loras))
     return request
 
 

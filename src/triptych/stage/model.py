@@ -1,5 +1,6 @@
 """A model in Triton's Python backend: gathers the requests of a batch, runs them at once, answers each its part.
 
+Triton's batcher looks at shapes alone, so that one batch may want several LoRA sets: it is run in one group for each.
 A stage derives from StageModel and says only how its tensors are prepared, run and finished.
 """
 
@@ -17,11 +18,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from triptych.checkpoint import Checkpoint, Component
-from triptych.contract import ModelSpec
+from triptych.contract import LORA_MODELS, NO_LORAS, ModelSpec
 from triptych.engine import Engine, EngineSettings, load_engine
 from triptych.engine.port import Array
-from triptych.errors import TriptychError
+from triptych.errors import TriptychError, invalid
 from triptych.logs import setup_logging
+from triptych.stage.lora_sets import LoraSets
 
 logger = logging.getLogger("triptych.stage")
 
@@ -35,6 +37,9 @@ class StageModel(ABC):
     spec: ClassVar[ModelSpec]
     engine: Engine
     component: Component
+    lora_sets: LoraSets | None = None
+    # The set that the engine ran with last.
+    _lora_key: bytes = NO_LORAS
 
     def initialize(self, args: Mapping[str, str]) -> None:
         """Triton calls this at load; `parameters` of the model's configuration name the checkpoint and the engine."""
@@ -63,20 +68,26 @@ class StageModel(ABC):
         self.component = checkpoint.components[self.spec.name]
         self.engine = load_engine(engine, self.component, settings)
         self.engine.infer(self.warm_up_inputs(checkpoint))
+        if self.spec.name in LORA_MODELS:
+            self.lora_sets = LoraSets(self.engine, self.component, lora_cache_bytes())
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Triton calls this with the requests of one dynamic batch; one response for each, in order."""
         responses: list[Any] = [None] * len(requests)
-        ready: list[tuple[int, Batch]] = []
+        ready: list[tuple[int, bytes, Batch]] = []
         for index, request in enumerate(requests):
             try:
-                ready.append((index, self.prepare(self._read(request))))
+                batch = self._read(request)
+                loras = batch.pop("lora_key", None), batch.pop("loras", None)
+                # What the request brings is kept first: while its LoRAs are prepared it need not bring it again.
+                prepared = self.prepare(batch)
+                ready.append((index, self._require_loras(*loras), prepared))
             except TriptychError as error:
                 responses[index] = self._error(error)
-        for group in _same_shapes(ready):
+        for key, group in _groups(ready, self._lora_key):
             ids = [requests[index].request_id() for index, _ in group]
             try:
-                self._run_group(group, ids, responses)
+                self._run_group(key, group, ids, responses)
             except Exception as error:  # an engine's own, of any class; the other groups are not to blame
                 logger.exception("batch failed", extra={"model": self.name, "request_ids": ids})
                 for index, _ in group:
@@ -85,6 +96,8 @@ class StageModel(ABC):
 
     def finalize(self) -> None:
         """Triton calls this at unload; the stub's process ends afterwards and takes the engine with it."""
+        if self.lora_sets:
+            self.lora_sets.close()
         logger.info("model unloaded", extra={"model": self.name})
 
     def prepare(self, batch: Batch) -> Batch:
@@ -99,15 +112,28 @@ class StageModel(ABC):
     def run(self, batch: Batch) -> Batch:
         """The merged batch through the engine, as the contract's outputs."""
 
-    def _run_group(self, group: Sequence[tuple[int, Batch]], ids: list[str], responses: list[Any]) -> None:
+    def _require_loras(self, keys: Array | None, content: Array | None) -> bytes:
+        """The key of the request's LoRA set, which can be activated now; see LoraSets.require."""
+        if self.lora_sets is None or keys is None:
+            return NO_LORAS
+        if (keys != keys[0]).any():
+            raise invalid("lora_key", "must be the same for all samples of a request")
+        key: bytes = keys[0].tobytes()
+        self.lora_sets.require(key, None if content is None else bytes(content.flat[0]))
+        return key
+
+    def _run_group(self, key: bytes, group: Sequence[tuple[int, Batch]], ids: list[str], responses: list[Any]) -> None:
         merged = {name: np.concatenate([batch[name] for _, batch in group]) for name in group[0][1]}
+        report = {"samples": len(next(iter(merged.values()))), "refit_seconds": 0.0}
+        if self.lora_sets:
+            report["refit_seconds"] = self.lora_sets.activate(key)
+            self._lora_key = key
         began = time.perf_counter()
         outputs = self.run(merged)
-        engine_seconds = time.perf_counter() - began
-        samples = len(next(iter(merged.values())))
-        self._answer(group, outputs, engine_seconds, samples, responses)
-        extra = {"model": self.name, "request_ids": ids, "samples": samples, "engine_seconds": round(engine_seconds, 4)}
-        logger.info("batch", extra=extra)
+        report["engine_seconds"] = time.perf_counter() - began
+        self._answer(group, outputs, report, responses)
+        rounded = {name: round(value, 6) for name, value in report.items()}
+        logger.info("batch", extra={"model": self.name, "request_ids": ids, **rounded})
 
     def _read(self, request: Any) -> Batch:
         tensors = ((spec.name, self._triton.get_input_tensor_by_name(request, spec.name)) for spec in self.spec.inputs)
@@ -117,16 +143,16 @@ class StageModel(ABC):
         self,
         group: Sequence[tuple[int, Batch]],
         outputs: Batch,
-        engine_seconds: float,
-        samples: int,
+        report: Mapping[str, float],
         responses: list[Any],
     ) -> None:
         start = 0
         for index, batch in group:
             count = len(next(iter(batch.values())))
             part = {name: array[start : start + count] for name, array in outputs.items()}
-            part["engine_seconds"] = np.full((count, 1), engine_seconds, np.float32)
-            part["batch_samples"] = np.full((count, 1), samples, np.int32)
+            part["engine_seconds"] = np.full((count, 1), report["engine_seconds"], np.float32)
+            part["batch_samples"] = np.full((count, 1), report["samples"], np.int32)
+            part["refit_seconds"] = np.full((count, 1), report["refit_seconds"], np.float32)
             tensors = [self._triton.Tensor(name, np.ascontiguousarray(array)) for name, array in part.items()]
             responses[index] = self._triton.InferenceResponse(tensors)
             start += count
@@ -146,10 +172,15 @@ def engine_settings() -> EngineSettings:
     return EngineSettings(threads, Path(cache_dir))
 
 
-def _same_shapes(batches: Sequence[tuple[int, Batch]]) -> list[list[tuple[int, Batch]]]:
-    """Groups what one engine call can take: equal shapes beyond the batch dimension."""
-    groups: dict[tuple[object, ...], list[tuple[int, Batch]]] = {}
-    for index, batch in batches:
+def lora_cache_bytes() -> int:
+    """From TRIPTYCH_LORA_CACHE_BYTES: merged weights that one model may hold beyond those it runs with."""
+    return int(os.environ.get("TRIPTYCH_LORA_CACHE_BYTES") or 4 * 1024**3)
+
+
+def _groups(batches: Sequence[tuple[int, bytes, Batch]], current: bytes) -> list[tuple[bytes, list[tuple[int, Batch]]]]:
+    """Gathers what one engine call can take: one LoRA set, equal shapes beyond the batch; the engine's set first."""
+    groups: dict[tuple[bytes, object], list[tuple[int, Batch]]] = {}
+    for index, key, batch in batches:
         shapes = tuple((name, array.shape[1:]) for name, array in sorted(batch.items()))
-        groups.setdefault(shapes, []).append((index, batch))
-    return list(groups.values())
+        groups.setdefault((key, shapes), []).append((index, batch))
+    return sorted(((key, group) for (key, _), group in groups.items()), key=lambda item: item[0] != current)

@@ -1,0 +1,83 @@
+"""Builds one engine: the graph parsed, the weights that stay open marked, a timing cache kept for the next build."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from triptych.engine.folders import lock
+from triptych.engine.tensorrt.api import activations_by_shape, tensorrt, trt_logger
+from triptych.engine.tensorrt.plan import RefitPlan
+from triptych.engine.tensorrt.profiles import Dims, Profile
+from triptych.errors import TriptychError
+
+
+def build_engine(
+    graph: Path,
+    dims: Mapping[str, Dims],
+    profiles: Sequence[Profile],
+    plan: RefitPlan,
+    targets: Sequence[str],
+    timing_cache: Path,
+) -> Any:
+    """The serialized engine, an IHostMemory, of a graph file whose weights lie beside it; the current GPU is used."""
+    trt = tensorrt()
+    builder = trt.Builder(trt_logger())
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = _parse(network, graph)
+    config = builder.create_builder_config()
+    config.clear_flag(trt.BuilderFlag.TF32)  # on by default, and fp32 would have a 10-bit mantissa
+    activations_by_shape(config)
+    _open_weights(network, config, plan, targets)
+    for profile in profiles:
+        _add_profile(builder, config, dims, profile)
+    with lock(timing_cache.with_suffix(".lock")):
+        # An unknown or foreign cache is an empty one; `ignore_mismatch` stays off, for timings of another GPU mislead.
+        timings = config.create_timing_cache(timing_cache.read_bytes() if timing_cache.is_file() else b"")
+        if not config.set_timing_cache(timings, False):
+            timings = config.create_timing_cache(b"")
+            config.set_timing_cache(timings, False)
+        serialized = builder.build_serialized_network(network, config)
+        if serialized is None:
+            raise TriptychError("TensorRT could not build an engine; its log says why")
+        _replace(timing_cache, config.get_timing_cache().serialize())
+    del parser
+    return serialized
+
+
+def _parse(network: Any, graph: Path) -> Any:
+    """Returns the parser, which owns the weights and so must outlive the build."""
+    parser = tensorrt().OnnxParser(network, trt_logger())
+    if not parser.parse_from_file(str(graph)):
+        problems = "; ".join(str(parser.get_error(index)) for index in range(min(3, parser.num_errors)))
+        raise TriptychError(f"TensorRT cannot read the graph: {problems}")
+    return parser
+
+
+def _open_weights(network: Any, config: Any, plan: RefitPlan, targets: Sequence[str]) -> None:
+    """The parser has named the weights as the graph's initializers are, which are the checkpoint's own names."""
+    trt = tensorrt()
+    if plan is RefitPlan.PER_ARCHITECTURE:
+        config.set_flag(trt.BuilderFlag.REFIT)
+        return
+    if not targets:
+        return
+    config.set_flag(trt.BuilderFlag.REFIT_INDIVIDUAL)
+    closed = [name for name in targets if not network.mark_weights_refittable(name)]
+    if closed:
+        raise TriptychError(f"TensorRT knows {len(closed)} of {len(targets)} weights by no name, such as {closed[:3]}")
+
+
+def _add_profile(builder: Any, config: Any, dims: Mapping[str, Dims], profile: Profile) -> None:
+    shapes = builder.create_optimization_profile()
+    for name, dim in dims.items():
+        shapes.set_shape(name, profile.shape(dim, "least"), profile.shape(dim, "best"), profile.shape(dim, "most"))
+    if config.add_optimization_profile(shapes) < 0:
+        raise TriptychError(f"TensorRT refused the profile {profile}")
+
+
+def _replace(path: Path, content: Any) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(memoryview(content))
+    partial.replace(path)

@@ -1,0 +1,80 @@
+"""A component's graph as TensorRT is to see it: in one precision, with its profiles and its exchangeable weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import onnx
+
+from triptych.checkpoint import Component
+from triptych.contract import LORA_MODELS
+from triptych.engine.artifacts import ensure_graph
+from triptych.engine.exchange import free_weights
+from triptych.engine.port import Array, EngineSettings
+from triptych.engine.tensorrt.floats import PRECISIONS
+from triptych.engine.tensorrt.precision import to_precision
+from triptych.engine.tensorrt.probe import probe_inputs
+from triptych.engine.tensorrt.profiles import Dims, Profile, input_dims, profiles_of
+from triptych.engine.weights import check_parameters
+from triptych.errors import invalid
+
+
+@dataclass(frozen=True)
+class TypedGraph:
+    """`model` holds no weights; `parameters` are their names and shapes, `targets` those that a LoRA can change.
+
+    `content` is all that shapes an engine but for its sizes and weights.
+    """
+
+    component: Component
+    precision: str
+    model: onnx.ModelProto
+    content: bytes
+    dims: Mapping[str, Dims]
+    profiles: Sequence[Profile]
+    parameters: Mapping[str, tuple[int, ...]]
+    targets: Sequence[str]
+
+    @classmethod
+    def of(cls, component: Component, settings: EngineSettings) -> TypedGraph:
+        """From the architecture's graph; CheckpointInvalidError if the component's weights do not fit it."""
+        if settings.precision not in PRECISIONS:
+            raise invalid("precision", f"{settings.precision!r} is not one of {', '.join(PRECISIONS)}")
+        model = onnx.load_model(ensure_graph(component.architecture, settings.cache_dir), load_external_data=False)
+        external = onnx.TensorProto.EXTERNAL
+        shapes = {t.name: tuple(t.dims) for t in model.graph.initializer if t.data_location == external}
+        check_parameters(component, shapes)
+        to_precision(model, settings.precision, bool(component.architecture.config.get("upcast_attention")))
+        targets = exchangeable(component, model)
+        return cls(
+            component,
+            settings.precision,
+            model,
+            model.SerializeToString(deterministic=True) + "\n".join(targets).encode(),
+            input_dims(model.graph),
+            profiles_of(component),
+            shapes,
+            targets,
+        )
+
+    def samples(self) -> list[dict[str, Array]]:
+        """Small random inputs, one for each profile."""
+        return [probe_inputs(self.dims, profile, "least", self._vocabulary) for profile in self.profiles]
+
+    def best_sample(self) -> dict[str, Array]:
+        """Random inputs of the size that the engine is tuned for."""
+        return probe_inputs(self.dims, self.profiles[0], "best", self._vocabulary)
+
+    @property
+    def _vocabulary(self) -> int:
+        return int(self.component.architecture.config.get("vocab_size", 1))
+
+
+def exchangeable(component: Component, model: onnx.ModelProto) -> list[str]:
+    """The weights that a LoRA can change, as the onnxruntime engine has them; none where no LoRA changes the model."""
+    if component.architecture.model not in LORA_MODELS:
+        return []
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return free_weights(copy)

@@ -1,0 +1,12 @@
+"""Reads LoRA files, finds their places in a checkpoint and merges them into its weights; imports no torch.
+
+lora = LoraFile.open(Path("watercolour.safetensors"))
+targets = match_lora(lora, checkpoint.components).targets["unet"]
+merged = merge(base, [(targets[0], 0.8)], {})
+"""
+
+from triptych.lora.file import LoraFile, LoraModule
+from triptych.lora.matching import Match, Target, find_targets, match_lora
+from triptych.lora.merging import merge
+
+__all__ = ["LoraFile", "LoraModule", "Match", "Target", "find_targets", "match_lora", "merge"]

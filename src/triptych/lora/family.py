@@ -1,0 +1,28 @@
+"""Guesses which family of models a LoRA was made for, to say in an error what its modules give away."""
+
+from __future__ import annotations
+
+from triptych.lora.file import LoraFile
+
+# Cross-attention's keys are made from the text encoder's hidden states, whose width is the family's.
+_WIDTHS = {768: "Stable Diffusion 1.x", 1024: "Stable Diffusion 2.x", 2048: "SDXL"}
+_SECOND_ENCODER = ("lora_te2_", "text_encoder_2.")
+_TRANSFORMERS = ("double_blocks", "single_blocks", "single_transformer_blocks", "joint_blocks")
+
+
+def likely_family(lora: LoraFile) -> str:
+    """A few words to end a sentence with, or none: " (SDXL, by the look of it)"."""
+    family = _family(lora)
+    return f" ({family}, by the look of it)" if family else ""
+
+
+def _family(lora: LoraFile) -> str | None:
+    keys = [module.key for module in lora.modules]
+    for module in lora.modules:
+        if "attn2" in module.key and module.key.endswith(("to_k", "to_v")):
+            return _WIDTHS.get(module.down.shape[1])
+    if any(key.startswith("transformer.") or any(part in key for part in _TRANSFORMERS) for key in keys):
+        return "a diffusion transformer such as Flux or Stable Diffusion 3"
+    if any(key.startswith(_SECOND_ENCODER) for key in keys):
+        return "SDXL"
+    return None

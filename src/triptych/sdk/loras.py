@@ -1,0 +1,83 @@
+"""LoRAs on the wire: what the server keeps, the upload of a file, and the `loras` of a request.
+
+for part in upload("ink", "ink.safetensors"): ...   # AddLoraRequest messages
+lora_use(("ink", 0.8))                              # a LoraUse message
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from triptych.errors import invalid
+from triptych.sdk.plain import plain
+from triptych.v1.generation_pb2 import LoraUse
+from triptych.v1.loras_pb2 import AddLoraRequest
+
+CHUNK_BYTES = 1 << 20
+
+LoraChoice: TypeAlias = str | tuple[str, float] | tuple[str, float, float]
+"""A name; (name, weight); or (name, UNet's weight, text encoder's weight)."""
+
+
+@dataclass(frozen=True)
+class Lora:
+    """A LoRA that the server keeps."""
+
+    name: str
+    digest: str
+    """SHA-256 of the file, in hexadecimal."""
+    size_bytes: int
+    format: str
+    """The file's layout: "kohya", "diffusers" or "peft"."""
+    modules: int
+    """Matrices that it changes."""
+    rank: int
+    """The largest among them."""
+
+
+def decode_lora(message: Any) -> Lora:
+    """From a triptych.v1.Lora."""
+    return plain(Lora, message)
+
+
+def upload(name: str, path: str | os.PathLike[str]) -> Iterator[AddLoraRequest]:
+    """The messages that bring a file, the name first; InvalidArgumentError at once if it cannot be read."""
+    parts = _parts(name, Path(path).expanduser())
+    try:
+        first = next(parts)  # opens the file
+    except OSError as error:
+        raise invalid("path", f"{path} cannot be read: {error.strerror or error}") from error
+    return chain([first], parts)
+
+
+def lora_use(choice: LoraChoice) -> LoraUse:
+    """One of a request's `loras` as its message; InvalidArgumentError if it has another form."""
+    try:
+        name, *weights = (choice,) if isinstance(choice, str) else choice
+        if len(weights) <= 2 and None not in weights:
+            return LoraUse(name=name, **dict(zip(("weight", "text_encoder_weight"), weights, strict=False)))
+    except (TypeError, ValueError) as error:
+        raise invalid("loras", f"{_EXPECTED}, not {choice!r}") from error
+    raise invalid("loras", f"{_EXPECTED}, not {choice!r}")
+
+
+def lora_uses(choices: Sequence[LoraChoice]) -> list[LoraUse]:
+    """All of a request's, in order."""
+    if isinstance(choices, str) or not isinstance(choices, Sequence):
+        raise invalid("loras", f"{_EXPECTED}, not {choices!r}")
+    return [lora_use(choice) for choice in choices]
+
+
+_EXPECTED = "must be a list of names, (name, weight) or (name, UNet's weight, text encoder's weight)"
+
+
+def _parts(name: str, path: Path) -> Iterator[AddLoraRequest]:
+    with path.open("rb") as stream:
+        yield AddLoraRequest(name=name)
+        while chunk := stream.read(CHUNK_BYTES):
+            yield AddLoraRequest(chunk=chunk)

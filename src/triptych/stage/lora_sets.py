@@ -1,0 +1,132 @@
+"""The LoRA sets that a stage can put into its engine: merged beside the running engine, swapped in between two batches.
+
+Every merged weight is computed from the checkpoint's own in float32, never from another set's, and a swap touches what
+differs from what the engine has at that moment. So after any sequence of sets the base is the base, bit for bit.
+"""
+
+from __future__ import annotations
+
+import logging
+import mmap
+import time
+import weakref
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from triptych.checkpoint import Component
+from triptych.contract import NO_LORAS, LoraWeight, decode_lora_set, lora_key
+from triptych.engine import Engine
+from triptych.engine.weights import float32_weights
+from triptych.errors import NotFoundError, UnavailableError, invalid
+from triptych.lora import LoraFile, Target, find_targets, merge
+
+Array = npt.NDArray[np.float32]
+# A parameter and what is added to it, in order: (the file's digest, weight).
+_Recipe = tuple[str, tuple[tuple[str, float], ...]]
+
+# Longer than a small model's merge takes, and short beside a step: saves a second call.
+_PATIENCE_S = 0.005
+
+logger = logging.getLogger("triptych.stage")
+
+
+class LoraSets:
+    """Sets by their key; the least recently used are forgotten beyond `capacity_bytes`. For one thread's use."""
+
+    def __init__(self, engine: Engine, component: Component, capacity_bytes: int) -> None:
+        self._engine = engine
+        self._component = component
+        self._capacity_bytes = capacity_bytes
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="lora")
+        self._sets: OrderedDict[bytes, Future[dict[str, Array]]] = OrderedDict()
+        # Merged weights that some set still has: sets that agree about a parameter share its array.
+        self._merged: weakref.WeakValueDictionary[_Recipe, Array] = weakref.WeakValueDictionary()
+        # What the engine has where it differs from the checkpoint; None where a failed swap left that unknown.
+        self._current: dict[str, Array | None] = {}
+
+    def require(self, key: bytes, content: bytes | None) -> None:
+        """Returns if the set can be activated now.
+
+        NotFoundError if it is unknown and `content`, its JSON, was not brought along; UnavailableError while it is
+        being prepared; LoraInvalidError if it cannot be.
+        """
+        if key == NO_LORAS:
+            return
+        if key not in self._sets:
+            if content is None:
+                raise NotFoundError(f"lora set {key.hex()} is not held here; send loras again")
+            self._sets[key] = self._worker.submit(self._prepare, _checked_set(key, content))
+            wait([self._sets[key]], _PATIENCE_S)
+        self._sets.move_to_end(key)
+        if not self._sets[key].done():
+            raise UnavailableError(f"lora set {key.hex()} is being prepared")
+        if error := self._sets[key].exception():
+            del self._sets[key]
+            raise error
+        self._forget(key)
+
+    def activate(self, key: bytes) -> float:
+        """Has the engine run with this set, required before; returns the seconds that the swap took."""
+        began = time.perf_counter()
+        wanted = {} if key == NO_LORAS else self._sets[key].result()
+        changes: dict[str, Array | None] = {name: None for name in self._current.keys() - wanted.keys()}
+        changes |= {name: array for name, array in wanted.items() if self._current.get(name) is not array}
+        if not changes:
+            return 0.0
+        touched = self._current.keys() | wanted.keys()
+        self._current = dict.fromkeys(touched)
+        self._engine.refit(changes)
+        self._current = dict(wanted)
+        return time.perf_counter() - began
+
+    def close(self) -> None:
+        """Prepares nothing any more."""
+        self._worker.shutdown(wait=False, cancel_futures=True)
+
+    def _prepare(self, lora_set: Sequence[LoraWeight]) -> dict[str, Array]:
+        began = time.perf_counter()
+        contributions: dict[str, list[tuple[LoraWeight, Target]]] = {}
+        for lora in lora_set:
+            file = LoraFile.open(Path(lora.path))
+            for target in find_targets(file, self._component.architecture.model, self._component):
+                contributions.setdefault(target.parameter, []).append((lora, target))
+        maps: dict[Path, mmap.mmap] = {}
+        weights = {}
+        for name, base in float32_weights(self._component, contributions):
+            recipe = (name, tuple((lora.digest, lora.weight) for lora, _ in contributions[name]))
+            array = self._merged.get(recipe)
+            if array is None:
+                array = merge(base, [(target, lora.weight) for lora, target in contributions[name]], maps)
+                array.flags.writeable = False
+                self._merged[recipe] = array
+            weights[name] = array
+        extra = {"loras": len(lora_set), "weights": len(weights), "seconds": round(time.perf_counter() - began, 4)}
+        logger.info("lora set prepared", extra=extra)
+        return weights
+
+    def _forget(self, kept: bytes) -> None:
+        """Drops sets, the least recently used first, until the rest fits."""
+        for key in list(self._sets):
+            if key == kept or self._size_bytes() <= self._capacity_bytes:
+                return
+            if self._sets[key].done():
+                del self._sets[key]
+
+    def _size_bytes(self) -> int:
+        done = [future.result() for future in self._sets.values() if future.done() and not future.exception()]
+        return sum({id(array): array.nbytes for weights in done for array in weights.values()}.values())
+
+
+def _checked_set(key: bytes, content: bytes) -> Sequence[LoraWeight]:
+    try:
+        lora_set = decode_lora_set(content)
+    except ValueError as error:
+        raise invalid("loras", str(error)) from error
+    if lora_key(lora_set) != key:
+        raise invalid("lora_key", "is not the key of the loras that came with it")
+    return lora_set

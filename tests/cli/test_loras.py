@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Triptych
+from tests.sdk.fake_server import FakeServer
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "ink.safetensors"
+    path.write_bytes(b"x" * 2_500_000)
+    return str(path)
+
+
+def test_a_lora_comes_and_goes(triptych: Triptych, file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for argv, said in (
+        (["loras"], "no LoRAs; add one: triptych loras add NAME FILE"),
+        (["loras", "add", "ink", file], "ink: added, 192 modules of rank 16"),
+        (["loras", "remove", "ink"], "ink: removed"),
+        (["loras", "list"], "no LoRAs; add one: triptych loras add NAME FILE"),
+    ):
+        assert triptych(*argv) == 0
+        assert capsys.readouterr().out == f"{said}\n"
+
+
+def test_table_and_json(triptych: Triptych, server: FakeServer, file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    triptych("loras", "add", "ink (a longer name)", file)
+    capsys.readouterr()
+    assert triptych("loras", "list") == 0
+    head, row = capsys.readouterr().out.splitlines()
+    digest = server.loras["ink (a longer name)"].digest
+    assert head.split() == ["NAME", "FORMAT", "RANK", "MODULES", "SIZE", "DIGEST"]
+    assert row.split()[-6:] == ["kohya", "16", "192", "2.5", "MB", digest[:12]]
+    assert head.index("FORMAT") == row.index("kohya")
+    assert triptych("loras", "list", "--json") == 0
+    (lora,) = json.loads(capsys.readouterr().out)
+    assert (lora["name"], lora["digest"], lora["size_bytes"]) == ("ink (a longer name)", digest, 2_500_000)
+
+
+def test_exit_codes(triptych: Triptych, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert triptych("loras", "remove", "nothing") == 3
+    assert triptych("loras", "add", "ink", str(tmp_path / "nothing")) == 2
+    assert "cannot be read" in capsys.readouterr().err

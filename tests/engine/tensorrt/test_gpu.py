@@ -1,0 +1,110 @@
+"""On a GPU with TensorRT: tiny checkpoints built, compared with torch, and refitted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.conftest import CACHE
+from tests.engine.test_torch_engine import inputs_of
+from triptych.checkpoint import Checkpoint
+from triptych.contract import ENCODER, UNET, VAE_DECODER
+from triptych.engine import Engine, EngineSettings, load_engine
+from triptych.engine.port import Array
+from triptych.engine.tensorrt.plan import OVERRIDE, RefitPlan
+from triptych.engine.tensorrt.probe import TOLERANCES, relative_error
+from triptych.engine.weights import float32_weights
+from triptych.errors import InvalidArgumentError
+
+pytestmark = [pytest.mark.tensorrt, pytest.mark.timeout(1200)]
+MODELS = (ENCODER.name, UNET.name, VAE_DECODER.name)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def gpu() -> None:
+    pytest.importorskip("tensorrt", exc_type=ImportError)
+    if not torch.cuda.is_available():
+        pytest.skip("no NVIDIA GPU")
+
+
+def only(outputs: dict[str, Array]) -> Any:
+    (output,) = outputs.values()
+    return output
+
+
+def engines(
+    checkpoints: dict[str, Path], cache: Path, model: str, precision: str, family: str = "sd1"
+) -> tuple[Engine, Engine]:
+    component = Checkpoint.open(checkpoints[family]).components[model]
+    settings = EngineSettings(2, cache, "cuda:0", precision)
+    return load_engine("tensorrt", component, settings), load_engine("torch", component, EngineSettings(2, CACHE))
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cache")
+    (folder / "graphs").symlink_to(CACHE / "graphs", target_is_directory=True)
+    return folder
+
+
+@pytest.mark.parametrize("family", ["sd1", "sd2"])
+@pytest.mark.parametrize("precision", list(TOLERANCES))
+@pytest.mark.parametrize("model", MODELS)
+def test_outputs_are_torchs(checkpoints: dict[str, Path], cache: Path, model: str, precision: str, family: str) -> None:
+    engine, reference = engines(checkpoints, cache, model, precision, family)
+    expected = only(reference.infer(inputs_of(model)))
+    runs = [only(engine.infer(inputs_of(model))) for _ in range(8)]  # from the fourth on, a CUDA graph
+    assert all(np.array_equal(runs[0], run) for run in runs)
+    assert relative_error(runs[0], expected) < TOLERANCES[precision]
+
+
+def test_batches_larger_than_the_profile(checkpoints: dict[str, Path], cache: Path) -> None:
+    engine, reference = engines(checkpoints, cache, UNET.name, "fp32")
+    inputs = {name: np.concatenate([array] * 5) for name, array in inputs_of(UNET.name).items()}
+    assert relative_error(only(engine.infer(inputs)), only(reference.infer(inputs))) < TOLERANCES["fp32"]
+    with pytest.raises(InvalidArgumentError, match="was not built for"):
+        engine.infer({**inputs, "latents": np.zeros((10, 4, 17, 8), np.float32)})
+
+
+@pytest.mark.parametrize("plan", list(RefitPlan))
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("model", [ENCODER.name, UNET.name])
+def test_fifty_refits_leave_no_trace(
+    checkpoints: dict[str, Path],
+    cache: Path,
+    model: str,
+    precision: str,
+    plan: RefitPlan,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(OVERRIDE, plan.value)
+    engine, reference = engines(checkpoints, cache, model, precision)
+    untouched = only(engine.infer(inputs_of(model)))
+    component = Checkpoint.open(checkpoints["sd1"]).components[model]
+    names = sorted(reference._parameters)  # type: ignore[attr-defined]
+    random = np.random.default_rng(1)
+    for step in range(50):
+        chosen = random.choice(names, 4, replace=False).tolist()
+        weights: dict[str, Any] = {}
+        for name, array in float32_weights(component, chosen):
+            noise = random.standard_normal(array.shape, dtype=np.float32) * np.float32(0.05)
+            weights[name] = array + noise if random.random() < 0.7 else None
+        for one in (engine, reference):
+            one.refit(weights)
+        if step % 10 == 9:
+            actual, expected = (only(one.infer(inputs_of(model))) for one in (engine, reference))
+            assert relative_error(actual, expected) < 2 * TOLERANCES[precision]
+    assert not np.array_equal(only(engine.infer(inputs_of(model))), untouched)
+    engine.refit(dict.fromkeys(names))
+    assert np.array_equal(only(engine.infer(inputs_of(model))), untouched)
+
+
+def test_the_debug_probe_passes(checkpoints: dict[str, Path], cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIPTYCH_ENGINE_DEBUG", "1")
+    engine, _ = engines(checkpoints, cache, UNET.name, "fp16")
+    engine.refit({"conv_in.weight": np.full((16, 4, 3, 3), 0.02, np.float32)})
+    engine.refit({"conv_in.weight": None})

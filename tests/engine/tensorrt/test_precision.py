@@ -1,0 +1,128 @@
+"""Graphs typed in half precision: sound, near the float32 ones, and wide where diffusers is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+import pytest
+import torch
+from onnx import numpy_helper, shape_inference
+
+from tests.conftest import CACHE
+from tests.engine.test_torch_engine import inputs_of
+from triptych.checkpoint import Checkpoint, Component
+from triptych.contract import ENCODER, UNET, VAE_DECODER
+from triptych.engine import EngineSettings, load_engine
+from triptych.engine.tensorrt.external import write_model
+from triptych.engine.tensorrt.floats import BFLOAT16, FLOAT, FLOAT16, encode
+from triptych.engine.tensorrt.typed import TypedGraph
+
+MODELS = (ENCODER.name, UNET.name, VAE_DECODER.name)
+
+
+def typed(checkpoints: dict[str, Path], model: str, precision: str, family: str = "sd1") -> TypedGraph:
+    component = Checkpoint.open(checkpoints[family]).components[model]
+    return TypedGraph.of(component, EngineSettings(2, CACHE, precision=precision))
+
+
+def run(path: Path, model: str) -> npt.NDArray[np.float32]:
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (output,) = session.run(None, inputs_of(model))
+    assert output.dtype == np.float32
+    return output.astype(np.float32)
+
+
+def expected(component: Component, model: str) -> npt.NDArray[np.float32]:
+    (output,) = load_engine("onnxruntime", component, EngineSettings(2, CACHE)).infer(inputs_of(model)).values()
+    return output.astype(np.float32)
+
+
+@pytest.mark.parametrize("family", ["sd1", "sd2"])
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-5), ("fp16", 5e-3)])
+def test_the_typed_graph_gives_the_same_pictures(
+    checkpoints: dict[str, Path], tmp_path: Path, model: str, precision: str, tolerance: float, family: str
+) -> None:
+    graph = typed(checkpoints, model, precision, family)
+    reference = expected(graph.component, model)
+    difference = run(write_model(graph.model, graph.component, tmp_path), model) - reference
+    assert np.linalg.norm(difference) < tolerance * np.linalg.norm(reference)
+
+
+@pytest.mark.parametrize("family", ["sd1", "sd2"])
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(("precision", "narrow"), [("fp16", FLOAT16), ("bf16", BFLOAT16)])
+def test_every_type_is_sound(
+    checkpoints: dict[str, Path], model: str, precision: str, narrow: int, family: str
+) -> None:
+    graph = typed(checkpoints, model, precision, family)
+    # Convolutions take bfloat16 from operator set 22 on; TensorRT takes it at any.
+    del graph.model.opset_import[:]
+    graph.model.opset_import.append(onnx.helper.make_opsetid("", 22))
+    inferred = shape_inference.infer_shapes(graph.model, check_type=True, strict_mode=True).graph
+    types = {value.name: value.type.tensor_type.elem_type for value in (*inferred.value_info, *inferred.output)}
+    types |= {tensor.name: tensor.data_type for tensor in inferred.initializer}
+    types |= {value.name: value.type.tensor_type.elem_type for value in inferred.input}
+    for node in inferred.node:
+        wanted = {
+            "Conv": narrow,
+            "Gemm": narrow,
+            "InstanceNormalization": FLOAT,
+            "LayerNormalization": FLOAT,
+            "Softmax": FLOAT,
+            "Sin": FLOAT,
+            "Cos": FLOAT,
+        }.get(node.op_type)
+        if wanted:
+            assert {types[name] for name in (*node.input, *node.output)} == {wanted}, node.name
+    assert {types[name] for name in graph.targets} <= {narrow}
+    assert all(types[value.name] in (FLOAT, onnx.TensorProto.INT64) for value in (*inferred.input, *inferred.output))
+
+
+def test_upcast_attention_widens_the_scores(checkpoints: dict[str, Path]) -> None:
+    for family, wide in (("sd1", False), ("sd2", True)):
+        graph = typed(checkpoints, UNET.name, "fp16", family).model.graph
+        softmaxes = {node.input[0] for node in graph.node if node.op_type == "Softmax"}
+        straight = {name for node in graph.node if node.op_type == "MatMul" for name in node.output}
+        assert bool(softmaxes & straight) == wide
+
+
+def test_masks_stay_finite_and_infinities_infinite(checkpoints: dict[str, Path]) -> None:
+    graph = typed(checkpoints, ENCODER.name, "fp16").model.graph
+    halves = [numpy_helper.to_array(t) for t in graph.initializer if t.data_type == FLOAT16 and t.data_location == 0]
+    assert any((array == -65504).any() for array in halves)
+    assert all(np.isfinite(array).all() for array in halves)
+
+
+def test_every_weight_is_written_in_its_type(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    graph = typed(checkpoints, UNET.name, "fp16")
+    path = write_model(graph.model, graph.component, tmp_path)
+    tensors = {t.name: numpy_helper.to_array(t) for t in onnx.load_model(path).graph.initializer}
+    assert set(graph.parameters) <= tensors.keys()
+    assert {tensors[name].dtype for name in graph.targets} == {np.dtype(np.float16)}
+    assert tensors["conv_norm_out.weight"].dtype == np.float32
+
+
+def test_the_exchangeable_weights_are_those_of_the_layers(checkpoints: dict[str, Path]) -> None:
+    from triptych.engine.modules import build_module
+    from triptych.engine.torch_engine import layer_weights
+
+    for model in (ENCODER.name, UNET.name):
+        graph = typed(checkpoints, model, "fp16")
+        assert sorted(graph.targets) == sorted(layer_weights(build_module(graph.component.architecture)))
+    assert not typed(checkpoints, VAE_DECODER.name, "fp16").targets
+
+
+@pytest.mark.parametrize(("data_type", "dtype"), [(FLOAT16, torch.float16), (BFLOAT16, torch.bfloat16)])
+def test_rounding_is_torchs(data_type: int, dtype: torch.dtype) -> None:
+    bits = np.random.default_rng(0).integers(0, 1 << 32, 100_000, dtype=np.uint32)
+    array = np.concatenate([bits.view(np.float32), np.array([0, -0.0, 1, np.inf, -np.inf, 65519, 65520], np.float32)])
+    array = array[~np.isnan(array)]
+    rounded = torch.from_numpy(array).to(dtype).view(torch.int16).numpy()
+    assert np.array_equal(encode(array, data_type).view(np.int16), rounded)
+    nan = encode(np.array([np.nan], np.float32), data_type).view(np.int16)
+    assert torch.from_numpy(nan).view(dtype).isnan().all()

@@ -1,0 +1,185 @@
+"""Files that are broken, hostile or something else: a LoraInvalidError names the file and what is wrong."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from tests.checkpoint.test_safetensors import mutated
+from tests.lora import making
+from tests.lora.conftest import Components
+from triptych.checkpoint.safetensors import map_tensor
+from triptych.errors import LoraInvalidError
+from triptych.lora import LoraFile, match_lora, merge
+
+KEY = "lora_unet_mid_block_attentions_0_proj_in"
+SOUND = {f"{KEY}.lora_down.weight": torch.zeros(2, 32, 1, 1), f"{KEY}.lora_up.weight": torch.zeros(32, 2, 1, 1)}
+
+
+def refusal(path: Path, tensors: making.Tensors) -> str:
+    making.save(path, tensors)
+    with pytest.raises(LoraInvalidError) as caught:
+        LoraFile.open(path)
+    assert caught.value.metadata["file"] == str(path) and caught.value.message.startswith(str(path))
+    return caught.value.message
+
+
+def changed(**parts: torch.Tensor) -> making.Tensors:
+    """The sound module with other parts."""
+    names = {part: f"{KEY}.alpha" if part == "alpha" else f"{KEY}.lora_{part}.weight" for part in parts}
+    return SOUND | {names[part]: tensor for part, tensor in parts.items()}
+
+
+BROKEN = {
+    "ranks differ": (changed(down=torch.zeros(3, 32)), "different rank"),
+    "three dimensions": (changed(down=torch.zeros(2, 32, 1)), "neither"),
+    "a vector": (changed(up=torch.zeros(32)), "neither"),
+    "rank 0": (changed(down=torch.zeros(0, 32), up=torch.zeros(32, 0)), "neither"),
+    "integers": (changed(down=torch.zeros(2, 32, dtype=torch.int8)), "I8"),
+    "double precision": (changed(up=torch.zeros(32, 2, dtype=torch.float64)), "F64"),
+    "up with a kernel": (changed(up=torch.zeros(32, 2, 3, 3)), "larger than 1x1"),
+    "mid of another rank": (changed(mid=torch.zeros(2, 3, 3, 3)), "mid"),
+    "mid besides a kernel": (changed(mid=torch.zeros(2, 2, 3, 3), down=torch.zeros(2, 32, 3, 3)), "mid"),
+    "two alphas in one": (changed(alpha=torch.zeros(2)), "alpha"),
+    "alpha true": (changed(alpha=torch.tensor(True)), "alpha"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_module_that_does_not_fit_itself(tmp_path: Path, case: str) -> None:
+    tensors, text = BROKEN[case]
+    message = refusal(tmp_path / "x.safetensors", tensors)
+    assert KEY in message and text in message
+
+
+@pytest.mark.parametrize("part", ["down", "up"])
+def test_half_a_module(tmp_path: Path, part: str) -> None:
+    tensors = {name: tensor for name, tensor in SOUND.items() if f"lora_{part}" not in name}
+    assert f"{KEY}: its {part} is missing" in refusal(tmp_path / "x.safetensors", tensors)
+
+
+def test_two_adapters_in_one_file(tmp_path: Path) -> None:
+    tensors = {f"unet.conv_in.lora_{half}.{name}.weight": torch.zeros(2, 2) for half in "AB" for name in ("one", "two")}
+    assert "there twice" in refusal(tmp_path / "x.safetensors", tensors)
+
+
+OTHERS = {
+    "LoHa": ["x.hada_w1_a", "x.hada_w1_b", "x.alpha"],
+    "LoKr": ["x.lokr_w1", "x.lokr_w2", "x.alpha"],
+    "(IA)^3": ["x.weight", "x.on_input"],
+    "OFT": ["x.oft_blocks", "x.alpha"],
+    "a difference of full weights": ["x.diff", "y.diff"],
+    "a whole model's weights": ["conv_in.weight", "conv_in.bias"],
+    "register it as a checkpoint": ["model.diffusion_model.out.2.weight"],
+    "a textual inversion": ["<cat>"],
+    "(an embedding of new words)": ["clip_g", "clip_l"],
+    "no LoRA modules": ["a", "b", "c", "d"],
+    "no tensors": [],
+    "a DoRA": [*SOUND, f"{KEY}.dora_scale"],
+    "extract a plain LoRA": ["unet.x.lora_A.weight", "unet.x.lora_B.weight", "unet.x.lora_magnitude_vector"],
+}
+
+
+@pytest.mark.parametrize("text", OTHERS)
+def test_what_is_no_plain_lora(tmp_path: Path, text: str) -> None:
+    assert text in refusal(tmp_path / "x.safetensors", {name: torch.zeros(2, 2) for name in OTHERS[text]})
+
+
+def test_modules_of_another_kind_are_left_over(tmp_path: Path, opened: dict[str, Components]) -> None:
+    foreign = {
+        "lora_unet_y.hada_w1_a": torch.zeros(2),
+        "lora_unet_y.alpha": torch.ones(()),
+        "bundle_emb.cat": torch.ones(2),
+    }
+    gone = {f"lora_unet_gone.lora_{part}.weight": torch.zeros(2, 2) for part in ("down", "up")}
+    path = making.save(tmp_path / "x.safetensors", SOUND | foreign | gone)
+    match = match_lora(LoraFile.open(path), opened["sd1"])
+    assert [target.parameter for target in match.targets["unet"]] == ["mid_block.attentions.0.proj_in.weight"]
+    assert match.left_over == tuple(sorted([*foreign, "lora_unet_gone"]))
+
+
+def test_pickled_files_are_not_opened(tmp_path: Path) -> None:
+    for name in ("a.pt", "a.bin", "a.CKPT", "a.pth"):
+        with pytest.raises(LoraInvalidError, match="pickled"):
+            LoraFile.open(tmp_path / name)
+
+
+def test_headers_that_are_broken(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    for content in (b"", b"\xff" * 8 + b"{}", (2).to_bytes(8, "little") + b"[]"):
+        path.write_bytes(content)
+        with pytest.raises(LoraInvalidError) as caught:
+            LoraFile.open(path)
+        assert caught.value.metadata["file"] == str(path)
+    with pytest.raises(LoraInvalidError, match="No such file"):
+        LoraFile.open(tmp_path / "absent.safetensors")
+    with pytest.raises(LoraInvalidError):
+        LoraFile.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("down", "up"),
+    [
+        (torch.zeros(2, 33), torch.zeros(32, 2)),
+        (torch.zeros(2, 32), torch.zeros(31, 2)),
+        (torch.zeros(2, 32, 3, 3), torch.zeros(32, 2, 1, 1)),
+        (torch.zeros(2, 8, 2, 2), torch.zeros(32, 2, 1, 1)),
+    ],
+)
+def test_a_module_that_does_not_fit_the_parameter(
+    tmp_path: Path, opened: dict[str, Components], down: torch.Tensor, up: torch.Tensor
+) -> None:
+    read = LoraFile.open(making.save(tmp_path / "x.safetensors", changed(down=down, up=up)))
+    with pytest.raises(LoraInvalidError) as caught:
+        match_lora(read, opened["sd1"])
+    for part in (KEY, str(tuple(down.shape)), str(tuple(up.shape)), "(32, 32, 1, 1)"):
+        assert part in caught.value.message
+
+
+def test_a_lora_for_sdxl_says_so(tmp_path: Path, opened: dict[str, Components]) -> None:
+    name = "down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k"
+    shapes = {"down": (2, 2048), "up": (16, 2)}
+    wide = {f"lora_unet_{name}.lora_{part}.weight": torch.zeros(shape) for part, shape in shapes.items()}
+    with pytest.raises(LoraInvalidError, match=r"do not fit .* another model \(SDXL, by the look of it\)"):
+        match_lora(LoraFile.open(making.save(tmp_path / "a.safetensors", wide)), opened["sd1"])
+    second = {f"lora_te2_text_model_x.lora_{part}.weight": torch.zeros(2, 2) for part in shapes}
+    with pytest.raises(LoraInvalidError, match=r"none of its 1 modules .*lora_te2_text_model_x.*weight.*SDXL"):
+        match_lora(LoraFile.open(making.save(tmp_path / "b.safetensors", second)), opened["sd1"])
+    flux = {f"transformer.single_transformer_blocks.0.x.lora_{half}.weight": torch.zeros(2, 2) for half in "AB"}
+    with pytest.raises(LoraInvalidError, match="Flux"):
+        match_lora(LoraFile.open(making.save(tmp_path / "c.safetensors", flux)), opened["sd1"])
+
+
+def test_long_names_and_many_tensors(tmp_path: Path, opened: dict[str, Components]) -> None:
+    """Names are read in time that grows with their length, and messages stay short."""
+    empty = torch.zeros(1, 1)
+    for name in (".lora_A" * 100_000, "_lora" * 100_000, "a" * 500_000, ".alpha" * 100_000, "\n.lora_A.weight"):
+        assert len(refusal(tmp_path / "x.safetensors", {name: empty})) < 1000
+    many = {f"lora_unet_{i}.lora_{part}.weight": empty.clone() for i in range(10_000) for part in ("down", "up")}
+    with pytest.raises(LoraInvalidError) as caught:
+        match_lora(LoraFile.open(making.save(tmp_path / "x.safetensors", many)), opened["sd1"])
+    assert len(caught.value.message) < 1000
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_mutations_merge_or_are_refused(tmp_path: Path, opened: dict[str, Components], seed: int) -> None:
+    chance = random.Random(seed)
+    components = opened["sd1"]
+    lora = making.random_lora(components, only=making.attention_only)
+    written = [making.kohya(lora), making.diffusers(lora), making.old_diffusers(lora), making.peft(lora)][seed]
+    sound = safetensors.torch.save(written, {"lora_adapter_metadata": '{"unet.lora_alpha": 1}'})
+    path = tmp_path / "x.safetensors"
+    for _ in range(60):
+        path.write_bytes(mutated(sound, chance))
+        try:
+            match = match_lora(LoraFile.open(path), components)
+            for model, targets in match.targets.items():
+                for target in targets:
+                    base = map_tensor(components[model].weights[target.parameter], {}).astype("f4")
+                    assert merge(base, [(target, 1.0)], {}).shape == base.shape
+        except LoraInvalidError as error:
+            assert error.metadata["file"] == str(path)

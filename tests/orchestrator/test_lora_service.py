@@ -1,0 +1,101 @@
+"""The LoRA service behind a real gRPC server, errors mapped, with the SDK's client and with raw messages."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import pytest
+
+from tests.e2e.serving import wait_for
+from tests.orchestrator.lora_files import RANK, any_lora
+from triptych.errors import AlreadyExistsError, LoraInvalidError, NotFoundError, ResourceExhaustedError
+from triptych.sdk import AsyncClient
+from triptych.v1.loras_pb2 import AddLoraRequest
+from triptych.v1.loras_pb2_grpc import LoraServiceStub, add_LoraServiceServicer_to_server
+from triptych_orchestrator.interceptor import ErrorInterceptor
+from triptych_orchestrator.lora_service import LoraService
+from triptych_orchestrator.loras import LoraRegistry
+
+LIMIT_BYTES = 4 << 20
+
+
+@dataclass(frozen=True)
+class Serving:
+    folder: Path
+    address: str
+    client: AsyncClient
+
+    def files(self) -> list[str]:
+        return sorted(path.suffix for path in self.folder.iterdir())
+
+
+@pytest.fixture
+async def serving(tmp_path: Path) -> AsyncIterator[Serving]:
+    folder = tmp_path / "loras"
+    server = grpc.aio.server(interceptors=[ErrorInterceptor()])
+    add_LoraServiceServicer_to_server(LoraService(LoraRegistry(folder, LIMIT_BYTES)), server)
+    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    await server.start()
+    async with AsyncClient(address, timeout_s=20) as client:
+        yield Serving(folder, address, client)
+    await server.stop(None)
+
+
+async def test_a_lora_comes_and_goes(serving: Serving, tmp_path: Path) -> None:
+    ink, wash = any_lora(tmp_path), any_lora(tmp_path, "wash", seed=1)
+    added = await serving.client.add_lora("ink", ink)
+    assert (added.name, added.format, added.modules, added.rank) == ("ink", "kohya", 1, RANK)
+    assert await serving.client.add_lora("ink", ink) == added
+    with pytest.raises(AlreadyExistsError):
+        await serving.client.add_lora("ink", wash)
+    assert await serving.client.loras() == [added]
+    await serving.client.remove_lora("ink")
+    with pytest.raises(NotFoundError, match="there are: none"):
+        await serving.client.remove_lora("ink")
+    assert serving.files() == [".json"]
+
+
+async def test_refusals_reach_the_client_amid_the_upload(serving: Serving, tmp_path: Path) -> None:
+    large = tmp_path / "large.safetensors"
+    with large.open("wb") as stream:
+        stream.truncate(16 * LIMIT_BYTES)
+    with pytest.raises(ResourceExhaustedError, match="max_lora_bytes"):
+        await serving.client.add_lora("large", large)
+    large.write_bytes(b"something else")
+    with pytest.raises(LoraInvalidError, match=r"^large: "):
+        await serving.client.add_lora("large", large)
+    assert serving.files() == []
+
+
+async def test_an_upload_that_is_left_leaves_nothing(serving: Serving) -> None:
+    async with grpc.aio.insecure_channel(serving.address) as channel:
+        call = LoraServiceStub(channel).AddLora()
+        await call.write(AddLoraRequest(name="ink"))
+        await call.write(AddLoraRequest(chunk=b"half a file"))
+        await asyncio.to_thread(wait_for, lambda: serving.files() == [".part"], 10)
+        call.cancel()
+        await asyncio.to_thread(wait_for, lambda: not serving.files(), 10)
+
+
+@pytest.mark.parametrize(
+    ("messages", "field"),
+    [
+        ([], "name"),
+        ([AddLoraRequest()], "name"),
+        ([AddLoraRequest(chunk=b"x")], "name"),
+        ([AddLoraRequest(name="")], "name"),
+        ([AddLoraRequest(name="a/b")], "name"),
+        ([AddLoraRequest(name="a"), AddLoraRequest(name="b")], "chunk"),
+        ([AddLoraRequest(name="a"), AddLoraRequest()], "chunk"),
+    ],
+)
+async def test_messages_out_of_order(serving: Serving, messages: list[AddLoraRequest], field: str) -> None:
+    async with grpc.aio.insecure_channel(serving.address) as channel:
+        with pytest.raises(grpc.aio.AioRpcError, match=f"{field}: ") as caught:
+            await LoraServiceStub(channel).AddLora(iter(messages))
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert serving.files() == []

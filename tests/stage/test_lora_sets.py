@@ -1,0 +1,183 @@
+"""LoRA sets go into a running engine and out of it again, prepared beside it, and leave no trace."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import CACHE
+from tests.loras import save_lora
+from triptych.checkpoint import Checkpoint, Component
+from triptych.contract import NO_LORAS, LoraWeight, encode_lora_set, lora_key
+from triptych.engine import Engine, EngineSettings, load_engine
+from triptych.engine.port import Weights
+from triptych.errors import InvalidArgumentError, LoraInvalidError, NotFoundError, UnavailableError
+from triptych.stage.lora_sets import LoraSets
+
+SETTINGS = EngineSettings(threads=2, cache_dir=CACHE)
+INPUTS = {
+    "latents": np.random.default_rng(0).standard_normal((2, 4, 9, 7), np.float32),
+    "timestep": np.array([3.0, 900.0], np.float32),
+    "encoder_hidden_states": np.random.default_rng(1).standard_normal((2, 77, 32), np.float32),
+}
+
+
+class Recorder:
+    """Stands before an engine and notes what every refit named."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.refits: list[set[str]] = []
+        self.fail = False
+
+    def refit(self, weights: Weights) -> None:
+        self.refits.append(set(weights))
+        if self.fail:
+            half = dict(list(weights.items())[: len(weights) // 2])
+            self.engine.refit(half)
+            raise RuntimeError("no memory")
+        self.engine.refit(weights)
+
+
+@pytest.fixture(scope="module")
+def component(checkpoints: dict[str, Path]) -> Component:
+    return Checkpoint.open(checkpoints["sd1"]).components["unet"]
+
+
+@pytest.fixture(scope="module")
+def files(checkpoints: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> list[LoraWeight]:
+    """Four LoRAs: of everything, of attention alone, of convolutions alone, of everything again."""
+    folder = tmp_path_factory.mktemp("loras")
+    made = []
+    for seed, only in enumerate(("", "attn", "conv", "")):
+        path = save_lora(folder / f"{seed}.safetensors", checkpoints["sd1"], seed, only=only)
+        made.append(LoraWeight(hashlib.sha256(path.read_bytes()).hexdigest(), str(path), 1.0))
+    return made
+
+
+@pytest.fixture(params=["onnxruntime", "torch"])
+def engine(request: pytest.FixtureRequest, component: Component) -> Engine:
+    return load_engine(request.param, component, SETTINGS)
+
+
+def noise_pred(engine: Engine) -> np.ndarray:
+    return engine.infer(INPUTS)["noise_pred"].copy()
+
+
+def swap(sets: LoraSets, *loras: LoraWeight) -> bytes:
+    """Activates a set, however long it takes to prepare."""
+    key = lora_key(loras)
+    until = time.monotonic() + 60
+    while True:
+        try:
+            sets.require(key, encode_lora_set(loras))
+        except UnavailableError:
+            assert time.monotonic() < until
+            time.sleep(0.002)
+        else:
+            sets.activate(key)
+            return key
+
+
+def at(lora: LoraWeight, weight: float) -> LoraWeight:
+    return LoraWeight(lora.digest, lora.path, weight)
+
+
+def test_fifty_random_swaps_leave_no_trace(engine: Engine, component: Component, files: list[LoraWeight]) -> None:
+    base = noise_pred(engine)
+    sets = LoraSets(engine, component, 1 << 30)
+    random = np.random.default_rng(7)
+    first: dict[bytes, np.ndarray] = {}
+    for _ in range(50):
+        chosen = random.permutation(4)[: random.integers(0, 5)]
+        key = swap(sets, *(at(files[i], float(random.choice([-0.5, 0.5, 1.0]))) for i in chosen))
+        output = noise_pred(engine)
+        # A set gives the same bits whatever was there before it.
+        assert np.array_equal(first.setdefault(key, output), output)
+        assert np.array_equal(output, base) == (key == NO_LORAS)
+    swap(sets)
+    assert np.array_equal(noise_pred(engine), base)
+
+
+def test_only_what_differs_is_refitted(component: Component, files: list[LoraWeight]) -> None:
+    recorder = Recorder(load_engine("onnxruntime", component, SETTINGS))
+    sets = LoraSets(recorder, component, 1 << 30)  # type: ignore[arg-type]
+    attention, convolution = files[1], files[2]
+    swap(sets, attention)
+    attentions = recorder.refits[0]
+    assert attentions and all("attn" in name for name in attentions)
+    swap(sets, attention, convolution)
+    assert recorder.refits[1] and all("conv" in name for name in recorder.refits[1])
+    swap(sets, convolution)
+    assert recorder.refits[2] == attentions
+    swap(sets, convolution)
+    assert len(recorder.refits) == 3
+    swap(sets, at(convolution, 0.5))
+    assert recorder.refits[3] == recorder.refits[1]
+    swap(sets)
+    assert recorder.refits[4] == recorder.refits[1]
+
+
+def test_a_swap_that_fails_is_made_good_by_the_next(component: Component, files: list[LoraWeight]) -> None:
+    engine = load_engine("onnxruntime", component, SETTINGS)
+    base = noise_pred(engine)
+    recorder = Recorder(engine)
+    sets = LoraSets(recorder, component, 1 << 30)  # type: ignore[arg-type]
+    swap(sets, files[0])
+    wanted = noise_pred(engine)
+    for target, loras in ((wanted, files[:1]), (base, [])):
+        recorder.fail = True
+        with pytest.raises(RuntimeError):
+            swap(sets, files[1])
+        recorder.fail = False
+        swap(sets, *loras)
+        assert np.array_equal(noise_pred(engine), target)
+
+
+def test_the_least_recently_used_are_forgotten(component: Component, files: list[LoraWeight]) -> None:
+    sets = LoraSets(load_engine("onnxruntime", component, SETTINGS), component, capacity_bytes=1)
+    first = swap(sets, files[0])
+    swap(sets, files[1])
+    with pytest.raises(NotFoundError, match="send loras again"):
+        sets.require(first, None)
+    swap(sets, files[0])
+    sets.require(first, None)
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (lambda key, lora: None, NotFoundError),
+        (lambda key, lora: b"[{]", InvalidArgumentError),
+        (lambda key, lora: b'[{"digest": "a"}]', InvalidArgumentError),
+        (lambda key, lora: encode_lora_set([at(lora, 0.3)]), InvalidArgumentError),
+    ],
+)
+def test_what_came_with_a_key_is_checked(
+    component: Component,
+    files: list[LoraWeight],
+    content: Callable[[bytes, LoraWeight], bytes | None],
+    error: type[Exception],
+) -> None:
+    sets = LoraSets(load_engine("onnxruntime", component, SETTINGS), component, 1 << 30)
+    key = lora_key(files[:1])
+    with pytest.raises(error):
+        sets.require(key, content(key, files[0]))
+    swap(sets, files[0])
+
+
+def test_a_file_that_is_gone_is_named_and_tried_again(
+    component: Component, files: list[LoraWeight], tmp_path: Path
+) -> None:
+    sets = LoraSets(load_engine("onnxruntime", component, SETTINGS), component, 1 << 30)
+    path = tmp_path / "later.safetensors"
+    lora = LoraWeight(files[0].digest, str(path), 1.0)
+    with pytest.raises(LoraInvalidError, match=str(path)):
+        swap(sets, lora)
+    path.write_bytes(Path(files[0].path).read_bytes())
+    swap(sets, lora)
