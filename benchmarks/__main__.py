@@ -1,42 +1,70 @@
-"""`python -m benchmarks whole-request|split-cost|memory`: measures, prints a table, exits 1 if a target is missed."""
+"""`python -m benchmarks NAME`: measures, prints a table, exits 1 if a target is missed."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import memory, split_cost, whole_request
+from benchmarks import (
+    concurrency,
+    guidance_split,
+    lora_step,
+    lora_swap,
+    memory,
+    refittable,
+    reload,
+    split_cost,
+    whole_request,
+)
+from benchmarks.checkpoints import SIZES
 from benchmarks.machine import describe
 from benchmarks.setting import Setting
+
+
+@dataclass(frozen=True)
+class _Benchmark:
+    """What runs, and the defaults of its arguments."""
+
+    run: Callable[[Setting], bool]
+    rounds: int
+    steps: int
+    size: int = 256
+    unet: str = "sd15"
+
+
+BENCHMARKS = {
+    "whole-request": _Benchmark(whole_request.run, 3, 10),
+    "split-cost": _Benchmark(split_cost.run, 5, 20, 512, "tiny"),
+    "memory": _Benchmark(memory.run, 1, 2, 512),
+    "lora-step": _Benchmark(lora_step.run, 15, 1),
+    "refittable": _Benchmark(refittable.run, 15, 1),
+    "lora-swap": _Benchmark(lora_swap.run, 5, 1),
+    "guidance-split": _Benchmark(guidance_split.run, 3, 20),
+    "concurrency": _Benchmark(concurrency.run, 3, 4),
+    "reload": _Benchmark(reload.run, 30, 1),
+}
 
 
 def main() -> int:
     """Runs the benchmark that the command line names."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, rounds, steps, size in (
-        ("whole-request", 3, 10, 256),
-        ("split-cost", 5, 20, 512),
-        ("memory", 1, 2, 512),
-    ):
-        command = commands.add_parser(name, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    for name, benchmark in BENCHMARKS.items():
+        about = (sys.modules[benchmark.run.__module__].__doc__ or "").partition("\n")[0]
+        command = commands.add_parser(
+            name, help=about, description=about, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        )
         command.add_argument("--folder", type=Path, default=Path("~/.cache/triptych/benchmarks"), help="of checkpoints")
-        command.add_argument("--rounds", type=int, default=rounds, help="requests measured")
-        command.add_argument("--steps", type=int, default=steps, help="scheduler steps of each")
-        command.add_argument("--size", type=int, default=size, help="edge of the picture, pixels")
-        if name == "split-cost":
-            command.add_argument("--unet", choices=("tiny", "sd15"), default="tiny", help="which size of UNet")
+        command.add_argument("--rounds", type=int, default=benchmark.rounds, help="how often each side is measured")
+        command.add_argument("--steps", type=int, default=benchmark.steps, help="steps of each measurement")
+        command.add_argument("--size", type=int, default=benchmark.size, help="edge of the picture, pixels")
+        command.add_argument("--unet", choices=sorted(SIZES), default=benchmark.unet, help="which size of checkpoint")
     arguments = parser.parse_args()
-    print(describe())
-    setting = Setting.of(arguments)
-    if arguments.command == "whole-request":
-        met = whole_request.run(setting)
-    elif arguments.command == "memory":
-        met = memory.run(setting)
-    else:
-        met = split_cost.run(setting, arguments.unet)
-    return 0 if met else 1
+    print(describe(), flush=True)
+    return 0 if BENCHMARKS[arguments.command].run(Setting.of(arguments)) else 1
 
 
 if __name__ == "__main__":

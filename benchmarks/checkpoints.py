@@ -1,6 +1,6 @@
 """Random checkpoints in diffusers format, made where they are wanted: speed and memory do not depend on training.
 
-sd15 = ensure_checkpoint(folder / "sd15", SD15)
+sd15 = ensure_checkpoint(folder / "sd15", SIZES["sd15"])
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ TINY = Size(
     vae={"block_out_channels": (8, 8, 16, 16), "layers_per_block": 1, "norm_num_groups": 4},
     text={"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4},
 )
+SIZES = {"sd15": SD15, "tiny": TINY}
 
 
 def ensure_checkpoint(folder: Path, size: Size) -> Path:

@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from triptych.embedded import Stack
+from triptych.embedded.process import group_members
+
 
 @dataclass(frozen=True)
 class Memory:
@@ -45,6 +48,15 @@ def read_memory(pid: int) -> Memory:
 def total_memory(pids: Iterable[int]) -> Memory:
     """Several processes together; their peaks need not have come at the same time."""
     return sum((read_memory(pid) for pid in pids), Memory())
+
+
+def memory_by_process(stack: Stack) -> dict[str, Memory]:
+    """Each leads a process group: a Triton server and its Python stubs, or the orchestrator."""
+    return {
+        process.name: total_memory(group_members(process.pid))
+        for process in stack.processes()
+        if process.pid is not None
+    }
 
 
 def _megabytes(text: str, name: str) -> float:

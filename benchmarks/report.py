@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from statistics import median
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -15,6 +16,17 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
             *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)),
         ]
         print("  ".join(cells).rstrip())
+
+
+def print_seconds(seconds: Mapping[str, Sequence[float]], digits: int = 3) -> None:
+    """A row for each side: its median, least and greatest."""
+    print_table(
+        ("seconds", "median", "least", "greatest"),
+        [
+            (name, *(f"{value:.{digits}f}" for value in (median(values), min(values), max(values))))
+            for name, values in seconds.items()
+        ],
+    )
 
 
 def print_judgement(what: str, value: float, target: float, unit: str = "") -> bool:

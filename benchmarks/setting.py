@@ -8,34 +8,46 @@ from pathlib import Path
 from typing import Any
 
 import triptych
-from benchmarks.checkpoints import Size, ensure_checkpoint
+from benchmarks.checkpoints import SIZES, ensure_checkpoint
 from triptych.embedded import LocalStack
 
 
 @dataclass(frozen=True)
 class Setting:
-    """The command line's values; `size` is the picture's edge in pixels."""
+    """The command line's values; `size` is the picture's edge in pixels, `models` a name of SIZES."""
 
     folder: Path
     rounds: int
     steps: int
     size: int
+    models: str
 
     @classmethod
     def of(cls, arguments: argparse.Namespace) -> Setting:
         """From parsed arguments."""
         folder = arguments.folder.expanduser().absolute()
         folder.mkdir(parents=True, exist_ok=True)
-        return cls(folder, arguments.rounds, arguments.steps, arguments.size)
+        return cls(folder, arguments.rounds, arguments.steps, arguments.size, arguments.unet)
 
-    def checkpoint(self, name: str, size: Size) -> Path:
-        """A checkpoint of that size, made if it is not there."""
-        return ensure_checkpoint(self.folder / name, size)
+    @property
+    def cache_dir(self) -> Path:
+        """Where graphs are kept."""
+        return self.folder / "cache"
 
-    def stack(self, checkpoint: Path) -> LocalStack:
+    def checkpoint(self) -> Path:
+        """The checkpoint, made if it is not there."""
+        return ensure_checkpoint(self.folder / self.models, SIZES[self.models])
+
+    def stack(self, checkpoint: Path, placement: Path | None = None) -> LocalStack:
         """Triptych as a user starts it, serving one checkpoint under the name "bench"."""
-        return triptych.local({"bench": checkpoint}, cache_dir=self.folder / "cache", startup_timeout_s=1200.0)
+        return triptych.local(
+            {"bench": checkpoint}, cache_dir=self.cache_dir, placement=placement, startup_timeout_s=1200.0
+        )
 
     def parameters(self) -> dict[str, Any]:
         """What both sides are asked for, prompt aside."""
         return {"num_inference_steps": self.steps, "width": self.size, "height": self.size, "seed": 7}
+
+    def describe(self) -> str:
+        """What the figures are of, for a table's title."""
+        return f"{self.models} checkpoint, {self.size}x{self.size}"

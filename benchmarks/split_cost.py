@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from statistics import median, quantiles
 
-from benchmarks.checkpoints import SD15, TINY
 from benchmarks.report import print_judgement, print_table
 from benchmarks.setting import Setting
 from triptych.sdk import Step
@@ -16,10 +15,9 @@ from triptych.sdk import Step
 TARGET_MILLISECONDS = 5.0
 
 
-def run(setting: Setting, name: str = "tiny") -> bool:
+def run(setting: Setting) -> bool:
     """Prints the table; whether the target is met."""
-    checkpoint = setting.checkpoint(*{"tiny": ("tiny", TINY), "sd15": ("sd15", SD15)}[name])
-    with setting.stack(checkpoint) as client:
+    with setting.stack(setting.checkpoint()) as client:
         list(client.stream("warm-up", **setting.parameters()))
         steps = [
             event
@@ -31,7 +29,7 @@ def run(setting: Setting, name: str = "tiny") -> bool:
     wall = [1000 * step.step_seconds for step in steps]
     engine = [1000 * step.engine_seconds for step in steps]
     rest = [1000 * (step.step_seconds - step.engine_seconds) for step in steps]
-    print(f"cost of the split, {name} UNet, {setting.size}x{setting.size}, guidance: 2 samples; {len(steps)} steps")
+    print(f"cost of the split, {setting.describe()}, guidance: 2 samples; {len(steps)} steps")
     print_table(
         ("milliseconds", "median", "p90"),
         [_row("step", wall), _row("in the engine", engine), _row("the difference", rest)],

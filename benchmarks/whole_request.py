@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from statistics import median
 
-from benchmarks.checkpoints import SD15
 from benchmarks.diffusers_worker import DiffusersWorker
 from benchmarks.machine import cores
 from benchmarks.report import print_judgement, print_table
@@ -17,7 +16,7 @@ TARGET_RATIO = 0.80
 
 def run(setting: Setting) -> bool:
     """Prints the table; whether the target is met."""
-    checkpoint = setting.checkpoint("sd15", SD15)
+    checkpoint = setting.checkpoint()
     triptych_seconds, diffusers_seconds = [], []
     with setting.stack(checkpoint) as client, DiffusersWorker(checkpoint, cores()) as diffusers:
         _triptych(client, setting, "warm-up")
@@ -28,7 +27,7 @@ def run(setting: Setting) -> bool:
             triptych_seconds.append(_triptych(client, setting, prompt))
             diffusers_seconds.append(diffusers.generate(prompt=prompt, **setting.parameters()))
             print(f"round {index + 1}: {triptych_seconds[-1]:.2f} s, {diffusers_seconds[-1]:.2f} s", flush=True)
-    print(f"whole request, SD1.5-size checkpoint, {setting.size}x{setting.size}, {setting.steps} steps, guidance 7.5")
+    print(f"whole request, {setting.describe()}, {setting.steps} steps, guidance 7.5")
     print_table(
         ("seconds", "median", "rounds"),
         [_row("triptych", triptych_seconds), _row("diffusers, eager", diffusers_seconds)],

@@ -54,7 +54,10 @@ def parse(arguments: list[str] | None = None) -> Settings:
         "--lora-dir", type=Path, metavar="PATH",
         help="where LoRA files are kept, for the stages to read; default: loras in --state-dir",
     )  # fmt: skip
-    parser.add_argument("--engine", choices=ENGINES, default=DEFAULT_ENGINE, help="default %(default)s")
+    parser.add_argument(
+        "--engine", choices=ENGINES, default=DEFAULT_ENGINE,
+        help="where neither a checkpoint's registration nor TRIPTYCH_ENGINE of a stage names one; default %(default)s",
+    )  # fmt: skip
     parser.add_argument("--limit", action="append", default=[], metavar="NAME=VALUE", help="such as max_pixels=262144")
     parser.add_argument(
         "--recovery-timeout", type=_seconds, metavar="SECONDS", default=Settings.recovery_timeout_s,

@@ -1,90 +1,148 @@
-"""How many requests run at once, how many may wait, and which ids are running."""
+"""How many requests run at once, in which order others wait, and which ids are running."""
 
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
+import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from triptych.errors import AlreadyExistsError, CancelledError, NotFoundError, ResourceExhaustedError
+from triptych.errors import (
+    AlreadyExistsError,
+    CancelledError,
+    DeadlineExceededError,
+    NotFoundError,
+    ResourceExhaustedError,
+    TriptychError,
+)
 from triptych_orchestrator.metrics import RUNNING, WAIT_SECONDS, WAITING
 from triptych_orchestrator.settings import Limits
 
 Event = TypeVar("Event")
+_Turn = asyncio.Future[None]
+
+# How much of the estimated time of a request the latest one decides.
+_WEIGHT_OF_LATEST = 0.2
 
 
 class Admission:
-    """Requests wait in order of arrival; beyond the limit of waiting ones they are refused at once."""
+    """The highest priority goes first, then the order of arrival; beyond the limit of waiting ones all are refused."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._turns = asyncio.Semaphore(limits.max_concurrent_requests)
+        self._free = limits.max_concurrent_requests
+        self._queue: list[tuple[int, int, _Turn]] = []
+        self._arrivals = itertools.count()
         self._waiting = 0
-        self._cancels: dict[str, asyncio.Event] = {}
+        self._stops: dict[str, asyncio.Future[TriptychError]] = {}
+        self._typical_seconds = 0.0
 
-    async def stream(self, request_id: str, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
-        """Passes on a request's events, until `cancel` stops the request where it is.
+    async def stream(
+        self, request_id: str, events: AsyncGenerator[Event, None], deadline_s: float = math.inf
+    ) -> AsyncGenerator[Event, None]:
+        """Passes on a request's events, until `cancel`, or the loop's clock at `deadline_s`, stops it where it is.
 
         Every event is made in a task of its own: cancelling gRPC's task could hit it outside of our code, while it
         writes, and the client would never hear of it.
         """
-        if request_id in self._cancels:
+        if request_id in self._stops:
             raise AlreadyExistsError(f"request_id: {request_id!r} is running already", field="request_id")
-        cancelled = self._cancels[request_id] = asyncio.Event()
-        watch = asyncio.create_task(cancelled.wait())
+        loop = asyncio.get_running_loop()
+        stop = self._stops[request_id] = loop.create_future()
+        late = DeadlineExceededError(f"request {request_id}: its deadline passed before its pictures were done")
+        timer = loop.call_at(deadline_s, _stop, stop, late) if deadline_s < math.inf else None
         try:
             async with aclosing(events):
-                while (event := await _next(events, watch, request_id)) is not None:
+                while (event := await _next(events, stop)) is not None:
                     yield event
         finally:
-            watch.cancel()
-            del self._cancels[request_id]
+            if timer:
+                timer.cancel()
+            stop.cancel()
+            del self._stops[request_id]
 
     def cancel(self, request_id: str) -> None:
         """Stops a request; NotFoundError if none of that id is running."""
-        if request_id not in self._cancels:
+        if request_id not in self._stops:
             raise NotFoundError(f"request_id: no request {request_id!r} is running", field="request_id")
-        self._cancels[request_id].set()
+        _stop(self._stops[request_id], CancelledError(f"request {request_id} was cancelled"))
 
     def check_room(self) -> None:
-        """ResourceExhaustedError if a request could not even wait now."""
+        """ResourceExhaustedError, with a hint when to try again, if a request could not even wait now."""
         limits = self._limits
-        if self._turns.locked() and self._waiting >= limits.max_queued_requests:
+        if self._free <= 0 and self._waiting >= limits.max_queued_requests:
+            seconds = max(1, math.ceil(self._typical_seconds * (self._waiting + 1) / limits.max_concurrent_requests))
             raise ResourceExhaustedError(
-                f"{limits.max_concurrent_requests} requests are running and {self._waiting} waiting; try again later"
+                f"{limits.max_concurrent_requests} requests are running and {self._waiting} waiting; try again in "
+                f"{seconds} s",
+                retry_after_seconds=str(seconds),
             )
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[float]:
+    async def turn(self, priority: int = 0) -> AsyncIterator[float]:
         """Waits for a place; yields the seconds waited."""
         self.check_room()
         began = time.monotonic()
         self._waiting += 1
         WAITING.inc()
         try:
-            await self._turns.acquire()
+            await self._take(priority)
         finally:
             self._waiting -= 1
             WAITING.dec()
-        waited_s = time.monotonic() - began
-        WAIT_SECONDS.observe(waited_s)
+        started = time.monotonic()
+        WAIT_SECONDS.observe(started - began)
         RUNNING.inc()
         try:
-            yield waited_s
+            yield started - began
         finally:
             RUNNING.dec()
-            self._turns.release()
+            self._give_back()
+            self._note(time.monotonic() - started)
+
+    async def _take(self, priority: int) -> None:
+        if self._free > 0:
+            self._free -= 1
+            return
+        turn: _Turn = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._queue, (-priority, next(self._arrivals), turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # the place was given in the same moment
+                self._give_back()
+            raise
+
+    def _give_back(self) -> None:
+        while self._queue:
+            turn = heapq.heappop(self._queue)[2]
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
+
+    def _note(self, seconds: float) -> None:
+        before = self._typical_seconds or seconds
+        self._typical_seconds = before + _WEIGHT_OF_LATEST * (seconds - before)
 
 
-async def _next(events: AsyncGenerator[Event, None], cancelled: asyncio.Task[bool], request_id: str) -> Event | None:
-    """The next event, None after the last; CancelledError once `cancelled` is done."""
-    if cancelled.done():  # while the last event was being read
-        raise CancelledError(f"request {request_id} was cancelled")
+def _stop(stop: asyncio.Future[TriptychError], reason: TriptychError) -> None:
+    if not stop.done():
+        stop.set_result(reason)
+
+
+async def _next(events: AsyncGenerator[Event, None], stop: asyncio.Future[TriptychError]) -> Event | None:
+    """The next event, None after the last; what `stop` holds is raised once it is done."""
+    if stop.done():  # while the last event was being read
+        raise stop.result()
     step = asyncio.create_task(_step(events))
+    first: set[asyncio.Future[Any]] = {step, stop}
     try:
-        await asyncio.wait({step, cancelled}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
     finally:
         if not step.done():
             step.cancel()
@@ -92,7 +150,7 @@ async def _next(events: AsyncGenerator[Event, None], cancelled: asyncio.Task[boo
             if not step.cancelled():
                 step.exception()  # seen: the request is over, whatever it failed of meanwhile
     if step.cancelled():
-        raise CancelledError(f"request {request_id} was cancelled")
+        raise stop.result()
     return step.result()
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from triptych.checkpoint import Checkpoint
 from triptych.contract import ENCODER, MODELS, model_name
-from triptych.contract.engines import check_engine_name
+from triptych.contract.engines import DEFAULT_ENGINE, join_engines, parse_engines
 from triptych.errors import (
     AlreadyExistsError,
     CheckpointInvalidError,
@@ -50,11 +50,17 @@ class State(Enum):
 
 @dataclass(eq=False)
 class Entry:
-    """One checkpoint; `checkpoint` and `tokenizer` are None only where a kept one turned out broken at start."""
+    """One checkpoint with its engines; `checkpoint` and `tokenizer` are None only where a kept one is broken.
+
+    `engine` is what it was registered with, see `parse_engines`: "" leaves the choice to each replica, and to
+    `default_engine` where a replica makes none. `lock` and `name` it has in common with its twin: the same checkpoint
+    with other engines, whose models can be loaded beside its own.
+    """
 
     name: str
     path: Path
     engine: str
+    default_engine: str = DEFAULT_ENGINE
     checkpoint: Checkpoint | None = None
     tokenizer: Tokenizer | None = None
     scheduler: str = ""
@@ -64,6 +70,11 @@ class Entry:
     loads: int = 0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     unused: asyncio.Event = field(default_factory=asyncio.Event)
+    is_twin: bool = False
+
+    def twin(self, engine: str) -> Entry:
+        """The same checkpoint, nothing of it open or loaded, with other engines."""
+        return Entry(self.name, self.path, engine, self.default_engine, lock=self.lock, is_twin=not self.is_twin)
 
     def open(self) -> None:
         """Reads and checks the directory whole: components, weights' headers, tokenizer, scheduler."""
@@ -88,8 +99,14 @@ class Entry:
 
     def models(self) -> dict[str, PlacedModel]:
         """What the stages should hold for this checkpoint, by the contract's model names."""
-        parameters = {"checkpoint": str(self.path), "engine": self.engine}
-        return {spec.name: PlacedModel(model_name(self.name, spec), spec, parameters) for spec in MODELS.values()}
+        engines = parse_engines(self.engine)
+        # No checkpoint can have a name with "~" in it.
+        name = f"{self.name}~" if self.is_twin else self.name
+        common = {"checkpoint": str(self.path), "default_engine": self.default_engine}
+        return {
+            spec.name: PlacedModel(model_name(name, spec), spec, common | {"engine": engines[spec.stage]})
+            for spec in MODELS.values()
+        }
 
 
 class Catalog:
@@ -118,82 +135,120 @@ class Catalog:
             raise NotFoundError(f"checkpoint: {name!r} is not registered; there are: {names}", field="checkpoint")
         return self._entries[name]
 
-    async def register(self, name: str, path: Path, engine: str = "") -> Entry:
-        """Checks a directory and takes it under a name; the same again is no error."""
+    async def register(self, name: str, path: Path, engine: str | None = None) -> Entry:
+        """Checks a directory and takes it under a name; the same again is no error, and with other engines a switch.
+
+        A switch of a loaded checkpoint loads it with the new engines first; requests go on with the old ones until
+        then, and those that have begun until their end. Where the new ones cannot be loaded, all stays as it is.
+        `engine` None: as an earlier run of this server had it, or else open.
+        """
         if not _NAME.fullmatch(name):
             raise invalid("name", f"{name!r} must be 1 to 64 letters, digits, '.', '_' or '-', the first no sign")
         if not path.is_absolute():
             raise invalid("path", f"{str(path)!r} must be absolute, as seen by the orchestrator and the stages")
-        engine = check_engine_name(engine or self._default_engine)
-        entry = Entry(name, path, engine)
+        engine = join_engines(parse_engines(self._kept_engine(name, path) if engine is None else engine))
+        entry = Entry(name, path, engine, self._default_engine)
         if known := self._taken(entry):
-            return known
+            return await self._with_engine(known, engine)
         await asyncio.to_thread(entry.open)
         if known := self._taken(entry):
-            return known
+            return await self._with_engine(known, engine)
         self._entries[name] = entry
         self._save()
         logger.info("checkpoint registered", extra={"checkpoint": name, "path": str(path), "engine": engine})
         return entry
 
+    def _kept_engine(self, name: str, path: Path) -> str:
+        kept = self._kept.get(name, {})
+        return str(kept["engine"]) if kept.get("path") == str(path) else ""
+
     def _taken(self, entry: Entry) -> Entry | None:
-        """The same checkpoint where it is registered already; AlreadyExistsError where its name is another's."""
+        """The same directory where it is registered already; AlreadyExistsError where its name is another's."""
         known = self._entries.get(entry.name)
         if known is None or known.checkpoint is None:
             return None
-        if (known.path, known.engine) == (entry.path, entry.engine):
+        if known.path == entry.path:
             return known
-        raise AlreadyExistsError(
-            f"name: {entry.name!r} is {known.path} with {known.engine}; unregister it first", field="name"
-        )
+        raise AlreadyExistsError(f"name: {entry.name!r} is {known.path}; unregister it first", field="name")
+
+    async def _with_engine(self, known: Entry, engine: str) -> Entry:
+        """The checkpoint with these engines; a switch goes on when its caller leaves."""
+        if known.engine == engine and not known.lock.locked():  # else it may be just about to have others
+            return known
+        return await asyncio.shield(self._switch(known, engine))
+
+    async def _switch(self, known: Entry, engine: str) -> Entry:
+        async with self._locked(known) as old:
+            if old.engine == engine:
+                return old
+            new = old.twin(engine)
+            if old.state is State.LOADED:
+                await self._load(new)
+            else:
+                await asyncio.to_thread(new.open)
+            self._entries[new.name] = new
+            self._save()
+            logger.info("engine switched", extra={"checkpoint": new.name, "engine": engine or "the replicas' own"})
+            await self._unload(old)
+            return new
 
     async def unregister(self, name: str) -> None:
         """Unloads and forgets."""
         entry = self.get(name)
-        async with self._locked(entry):
-            await self._unload(entry)
-            del self._entries[entry.name]
+        async with self._locked(entry) as current:
+            await self._unload(current)
+            del self._entries[current.name]
             self._save()
 
     async def load(self, name: str) -> Entry:
         """Has every stage hold the checkpoint's models; at once if they do."""
-        entry = self.get(name)
-        await self._load_locked(entry)
-        return entry
+        return await self._load_locked(self.get(name))
 
     async def unload(self, name: str) -> Entry:
         """Waits for the requests that use the checkpoint, then frees it in every stage."""
-        entry = self.get(name)
-        async with self._locked(entry):
-            await self._unload(entry)
-        return entry
+        async with self._locked(self.get(name)) as current:
+            await self._unload(current)
+        return current
 
     @asynccontextmanager
-    async def use(self, entry: Entry) -> AsyncIterator[None]:
-        """Has the entry loaded, and keeps it from unloading meanwhile."""
-        while entry.state is not State.LOADED:
+    async def use(self, entry: Entry) -> AsyncIterator[Entry]:
+        """Has the entry loaded, or the twin that replaced it, and keeps that one from unloading meanwhile."""
+        while (entry := self._current(entry)).state is not State.LOADED:
             # Others may wait for the same load: it goes on when this request is cancelled.
             await asyncio.shield(self._load_locked(entry))
         entry.users += 1
         try:
-            yield
+            yield entry
         finally:
             entry.users -= 1
             if not entry.users:
                 entry.unused.set()
 
-    @asynccontextmanager
-    async def _locked(self, entry: Entry) -> AsyncIterator[None]:
-        """Keeps other loads and unloads of the entry out; NotFoundError if it was unregistered meanwhile."""
-        async with entry.lock:
-            if self._entries.get(entry.name) is not entry:
-                raise NotFoundError(f"checkpoint: {entry.name!r} was unregistered", field="checkpoint")
-            yield
+    def _current(self, entry: Entry) -> Entry:
+        """The entry, or the twin that replaced it."""
+        known = self._entries.get(entry.name)
+        return known if known and known.lock is entry.lock else entry
 
-    async def _load_locked(self, entry: Entry) -> None:
-        async with self._locked(entry):
-            if entry.state is not State.LOADED:
-                await self._load(entry)
+    @asynccontextmanager
+    async def _locked(self, entry: Entry) -> AsyncIterator[Entry]:
+        """Keeps other loads, unloads and switches out; yields the twin if that replaced the entry.
+
+        NotFoundError if it was unregistered meanwhile.
+        """
+        async with entry.lock:
+            current = self._current(entry)
+            if self._entries.get(entry.name) is not current:
+                raise NotFoundError(f"checkpoint: {entry.name!r} was unregistered", field="checkpoint")
+            yield current
+
+    async def _load_locked(self, entry: Entry) -> Entry:
+        async with self._locked(entry) as current:
+            if current.state is not State.LOADED:
+                await self._load(current)
+                # An orchestrator that died in a switch, or after one, has left the twin's models in the stages.
+                with contextlib.suppress(TriptychError):
+                    await self._withdraw(current.twin(current.engine))
+        return current
 
     async def _unload(self, entry: Entry) -> None:
         if entry.state is not State.LOADED:
@@ -240,7 +295,7 @@ class Catalog:
             kept = self._kept.pop(name)
             if name in self._entries:
                 continue
-            entry = Entry(name, Path(kept["path"]), kept["engine"])
+            entry = Entry(name, Path(kept["path"]), kept["engine"], self._default_engine)
             self._entries[name] = entry
             try:
                 await asyncio.to_thread(entry.open)

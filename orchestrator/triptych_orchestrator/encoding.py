@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from triptych.contract import ENCODER
 from triptych_orchestrator.catalog import Entry
-from triptych_orchestrator.denoiser import Conditioning, StageUse
+from triptych_orchestrator.conditioning import Conditioning
 from triptych_orchestrator.lora_sets import POLL_INTERVAL_S, LoraSet
 from triptych_orchestrator.replicas import PlacedModel, Replica, ReplicaPool
+from triptych_orchestrator.stage_use import StageUse
 from triptych_orchestrator.triton import LoraLostError, LoraPreparingError, Tensors
 
 _CACHE_ENTRIES = 256
@@ -41,7 +42,7 @@ class PromptEncoder:
             outputs, replica = await self._pool.run(
                 model, lambda at: self._infer(at, model, {"input_ids": ids}, lora_set, request_id)
             )
-            use.add(outputs, time.monotonic() - began, replica)
+            use.add(time.monotonic() - began, [(outputs, replica)])
             states = outputs["hidden_states"].astype(np.float32, copy=False)
             found |= {key: Conditioning.of(state.copy()) for key, state in zip(missing, states, strict=True)}
         for key in keys:

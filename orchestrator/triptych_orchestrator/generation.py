@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import closing
@@ -14,8 +15,9 @@ from triptych.checkpoint import Checkpoint
 from triptych.contract import UNET, VAE_DECODER
 from triptych.v1 import generation_pb2 as pb
 from triptych_orchestrator import metrics
+from triptych_orchestrator.batching import Ticket
 from triptych_orchestrator.catalog import Entry
-from triptych_orchestrator.denoiser import Denoiser, StageUse, StepGates
+from triptych_orchestrator.denoiser import Denoiser
 from triptych_orchestrator.encoding import PromptEncoder
 from triptych_orchestrator.guidance import is_guided
 from triptych_orchestrator.images import describe, encode_png
@@ -24,6 +26,8 @@ from triptych_orchestrator.lora_sets import LoraSet
 from triptych_orchestrator.noise import Generator, draw
 from triptych_orchestrator.replicas import ReplicaPool
 from triptych_orchestrator.schedulers import make_solver, stable_diffusion_config
+from triptych_orchestrator.seats import Batchers
+from triptych_orchestrator.stage_use import StageUse
 from triptych_orchestrator.validation import Job
 
 
@@ -33,11 +37,13 @@ class Painter:
     def __init__(self, pool: ReplicaPool, call_timeout_s: float) -> None:
         self._pool = pool
         self._timeout_s = call_timeout_s
-        self._gates = StepGates()
+        self.batchers = Batchers(call_timeout_s)
         self._encoder = PromptEncoder(pool, call_timeout_s)
 
-    async def paint(self, job: Job, entry: Entry, queue_seconds: float) -> AsyncGenerator[pb.GenerateResponse, None]:
-        """Yields one Step for each step and at last the Result."""
+    async def paint(
+        self, job: Job, entry: Entry, queue_seconds: float, deadline_s: float = math.inf
+    ) -> AsyncGenerator[pb.GenerateResponse, None]:
+        """Yields one Step for each step and at last the Result; `deadline_s` says how urgent its steps are."""
         began = time.monotonic()
         if entry.checkpoint is None or entry.tokenizer is None:
             raise RuntimeError(f"checkpoint {entry.name} is in use but not open")
@@ -53,13 +59,12 @@ class Painter:
         )
         denoiser = Denoiser(
             self._pool,
-            self._gates,
+            self.batchers,
             entry.models()[UNET.name],
             conditionings,
             LoraSet.of(job.loras.unet),
             job.guidance_scale,
-            job.request_id,
-            self._timeout_s,
+            Ticket(job.request_id, job.priority, deadline_s),
         )
         latents = np.empty(0, np.float32)
         with closing(denoiser):
@@ -89,6 +94,7 @@ class Painter:
                 step_seconds=time.monotonic() - last,
                 engine_seconds=denoiser.use.engine_seconds - engine_before,
                 batch_size=denoiser.use.batch_samples,
+                replicas=denoiser.use.last_replicas,
             )
             metrics.STEPS.labels(entry.name, job.scheduler).inc()
             if job.preview_every_steps and event.step % job.preview_every_steps == 0 and event.step < event.total:
@@ -109,7 +115,7 @@ class Painter:
             outputs, replica = await self._pool.run(
                 model, lambda at: at.infer(model, {"latents": row[None]}, job.request_id, self._timeout_s)
             )
-            use.add(outputs, time.monotonic() - began, replica)
+            use.add(time.monotonic() - began, [(outputs, replica)])
             image: npt.NDArray[np.uint8] = outputs["image"][0]
             return image
 
@@ -146,6 +152,7 @@ def _timings(uses: dict[str, StageUse], queue_seconds: float, total_seconds: flo
             engine_seconds=use.engine_seconds,
             refit_seconds=use.refit_seconds,
             replicas=use.replicas,
+            split_calls=use.split_calls,
         )
         for stage, use in uses.items()
     }

@@ -107,7 +107,7 @@ def _with(choice: LoraChoice, asked: AskedLora, lora: Lora, match: Match) -> Lor
         return (LoraWeight(lora.digest, str(lora.path), weight),) if used else ()
 
     unet, encoder = weights(UNET.name, asked.unet_weight), weights(ENCODER.name, asked.text_encoder_weight)
-    warnings = [*_left_over(lora, match)]
+    warnings = [*_left_over(lora, match), *_without_alpha(lora)]
     if not (unet or encoder) and any(asked[1:]):
         warnings.append(f"lora {asked.name!r} changes nothing: what it would change has the weight 0")
     return replace(
@@ -125,3 +125,9 @@ def _left_over(lora: Lora, match: Match) -> Iterator[str]:
         more = ", ..." if len(keys) > _SHOWN_KEYS else ""
         total = len(lora.file.modules) + len(lora.file.unknown)
         yield f"lora {lora.name!r}: {len(keys)} of its {total} keys fit nothing here: {shown}{more}"
+
+
+def _without_alpha(lora: Lora) -> Iterator[str]:
+    """PEFT keeps alpha in a second file, which may have been left behind."""
+    if lora.file.format == "peft" and all(module.alpha is None for module in lora.file.modules):
+        yield f"lora {lora.name!r} says nothing of its alpha; alpha = rank was taken"

@@ -13,6 +13,9 @@ from triptych_orchestrator.triton import Tensors
 # Beside a step that is short, and a merge takes longer.
 POLL_INTERVAL_S = 0.01
 
+LORA_CONTENT = "loras"
+"""The input that brings a set along."""
+
 
 @dataclass(frozen=True)
 class LoraSet:
@@ -35,4 +38,4 @@ class LoraSet:
             return keys
         content = np.full((samples, 1), b"", np.object_)
         content[0, 0] = encode_lora_set(self.loras)
-        return keys | {"loras": content}
+        return keys | {LORA_CONTENT: content}

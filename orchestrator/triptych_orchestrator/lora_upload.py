@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from io import BufferedWriter
 from pathlib import Path
 
-from triptych.errors import FailedPreconditionError, ResourceExhaustedError, invalid
+from triptych.errors import FailedPreconditionError, ResourceExhaustedError
+from triptych.wire.lora_files import lora_chunks
 
 PART_SUFFIX = ".part"
-CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,10 @@ async def received(folder: Path, chunks: AsyncIterator[bytes], max_bytes: int) -
 
 
 async def read_chunks(path: Path) -> AsyncGenerator[bytes, None]:
-    """A file's bytes in chunks; InvalidArgumentError if it cannot be read."""
-    try:
-        with await asyncio.to_thread(path.open, "rb") as stream:
-            while chunk := await asyncio.to_thread(stream.read, CHUNK_BYTES):
-                yield chunk
-    except OSError as error:
-        raise invalid("path", f"{path} cannot be read: {error.strerror or error}") from error
+    """A file's bytes in chunks, PEFT's configuration in them; InvalidArgumentError if it cannot be read."""
+    chunks = lora_chunks(path)
+    while chunk := await asyncio.to_thread(next, chunks, b""):
+        yield chunk
 
 
 async def _write(path: Path, chunks: AsyncIterator[bytes], max_bytes: int) -> Part:

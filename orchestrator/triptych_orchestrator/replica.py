@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import deque
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -18,6 +19,8 @@ from triptych_orchestrator.triton import ReplicaDownError, Tensors, TritonServer
 
 logger = logging.getLogger("triptych.replicas")
 Value = TypeVar("Value")
+
+_REMEMBERED_LORAS = 16
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,10 @@ class Load:
 
 
 class Replica:
-    """`held` is what the server is known to hold; `loops` counts the requests whose steps go here."""
+    """`held` is what the server is known to hold; `loops` counts the requests whose steps go here.
+
+    `lora_keys` are the sets that were lately used here, so likely to be merged already.
+    """
 
     def __init__(self, name: str, stage: str, server: TritonServer, load_timeout_s: float) -> None:
         self.name = name
@@ -45,6 +51,7 @@ class Replica:
         self.server = server
         self.loops = 0
         self.held: dict[str, Load] = {}
+        self.lora_keys: deque[bytes] = deque(maxlen=_REMEMBERED_LORAS)
         self._load_timeout_s = load_timeout_s
         # Held before the connection was lost: there still if only the network failed.
         self._uncertain: dict[str, Load] = {}
@@ -71,6 +78,7 @@ class Replica:
             self._down.set()
             self._uncertain |= self.held
             self.held = {}
+            self.lora_keys.clear()
 
     def uncertain(self) -> list[PlacedModel]:
         """What it held when it was lost."""
@@ -80,6 +88,11 @@ class Replica:
         """The model of that load is gone; a later load of it is not."""
         if load and self.held.get(load.model.name) is load:
             del self.held[load.model.name]
+
+    def remember_loras(self, key: bytes) -> None:
+        """A request with this LoRA set has its steps done here."""
+        if key not in self.lora_keys:
+            self.lora_keys.append(key)
 
     async def ensure(self, model: PlacedModel) -> Load:
         """Loads the model unless it is held; callers at the same time share one load."""

@@ -70,6 +70,10 @@ class ReplicaPool:
         """How many replicas of the stage are up."""
         return sum(replica.ready for replica in self._of(stage))
 
+    def holders(self, model: PlacedModel) -> list[Replica]:
+        """The replicas that are up and hold the model."""
+        return [replica for replica in self._of(model.spec.stage) if replica.ready and model.name in replica.held]
+
     async def wait_ready(self, stage: str, until_s: float | None = None) -> list[Replica]:
         """The replicas that are up; UnavailableError if none comes up in `recovery_timeout_s`, or until `until_s`."""
         timeout_s = self._settings.recovery_timeout_s

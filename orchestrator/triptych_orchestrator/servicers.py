@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -20,13 +20,15 @@ from triptych.v1 import checkpoints_pb2, checkpoints_pb2_grpc, generation_pb2, g
 from triptych.v1 import system_pb2_grpc as system_grpc
 from triptych_orchestrator import metrics
 from triptych_orchestrator.admission import Admission
+from triptych_orchestrator.batch_profile import BatchProfile
 from triptych_orchestrator.catalog import Catalog, Entry
 from triptych_orchestrator.generation import Painter
 from triptych_orchestrator.lora_choice import LoraChooser
 from triptych_orchestrator.replicas import ReplicaPool
 from triptych_orchestrator.schedulers import scheduler_names
+from triptych_orchestrator.seats import Batchers
 from triptych_orchestrator.settings import Limits
-from triptych_orchestrator.validation import Job, check, request_id_of
+from triptych_orchestrator.validation import Job, check, deadline_of, request_id_of
 
 logger = logging.getLogger("triptych.requests")
 
@@ -54,7 +56,9 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
             log_request_id.set(request_id)
             entry = self._catalog.get(request.checkpoint)
             checkpoint_label = entry.name
-            async with aclosing(self._admission.stream(request_id, self._events(request, request_id, entry))) as events:
+            deadline_s = asyncio.get_running_loop().time() + deadline_of(request, context.time_remaining())
+            produced = self._events(request, request_id, entry, deadline_s)
+            async with aclosing(self._admission.stream(request_id, produced, deadline_s)) as events:
                 async for event in events:
                     yield event
             outcome = "ok"
@@ -72,7 +76,7 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
             logger.info("request finished", extra=extra)
 
     async def _events(
-        self, request: generation_pb2.GenerateRequest, request_id: str, entry: Entry
+        self, request: generation_pb2.GenerateRequest, request_id: str, entry: Entry, deadline_s: float
     ) -> AsyncGenerator[generation_pb2.GenerateResponse, None]:
         if entry.checkpoint is None:
             problem = f"checkpoint {entry.name!r} is broken: {entry.error}; once it is whole again, load it"
@@ -82,9 +86,9 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
             self._admission.check_room()
             yield generation_pb2.GenerateResponse(queued=_queued(job, entry))
             async with (
-                self._admission.turn() as waited_s,
-                self._catalog.use(entry),
-                aclosing(self._painter.paint(replace(job, loras=loras), entry, waited_s)) as events,
+                self._admission.turn(job.priority) as waited_s,
+                self._catalog.use(entry) as used,
+                aclosing(self._painter.paint(replace(job, loras=loras), used, waited_s, deadline_s)) as events,
             ):
                 async for event in events:
                     yield event
@@ -139,8 +143,9 @@ class CheckpointService(checkpoints_pb2_grpc.CheckpointServiceServicer):  # type
 class SystemService(system_grpc.SystemServiceServicer):  # type: ignore[misc]
     """What this server is."""
 
-    def __init__(self, pool: ReplicaPool, limits: Limits) -> None:
+    def __init__(self, pool: ReplicaPool, batchers: Batchers, limits: Limits) -> None:
         self._pool = pool
+        self._batchers = batchers
         self._limits = limits
 
     async def GetServerInfo(  # noqa: N802
@@ -159,10 +164,25 @@ class SystemService(system_grpc.SystemServiceServicer):  # type: ignore[misc]
                     address=replica.server.address,
                     ready=replica.ready,
                     models=sorted(replica.held),
+                    batch_sizes=_batch_sizes(self._batchers.profiles(replica)),
                 )
                 for replica in self._pool.replicas
             ],
         )
+
+
+def _batch_sizes(profiles: Mapping[str, BatchProfile]) -> Iterator[system_pb2.BatchSize]:
+    for model, profile in sorted(profiles.items()):
+        for shape in profile.shapes():
+            for samples, seconds in sorted(profile.seconds_per_sample(shape).items()):
+                yield system_pb2.BatchSize(
+                    model=model,
+                    latent_height=shape[-2],
+                    latent_width=shape[-1],
+                    samples=samples,
+                    seconds_per_sample=seconds,
+                    max_samples=profile.cap(shape),
+                )
 
 
 def _queued(job: Job, entry: Entry) -> generation_pb2.Queued:
@@ -183,7 +203,7 @@ def _checkpoint(entry: Entry) -> checkpoints_pb2.Checkpoint:
         path=str(entry.path),
         state=f"CHECKPOINT_STATE_{entry.state.value}",
         error=entry.error,
-        engine=entry.engine,
+        engine=entry.engine or entry.default_engine,
     )
     if checkpoint := entry.checkpoint:
         message.family = checkpoint.family

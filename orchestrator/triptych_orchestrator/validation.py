@@ -21,6 +21,7 @@ _DEFAULT_STEPS = 50
 _DEFAULT_GUIDANCE_SCALE = 7.5
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _MAX_GUIDANCE_SCALE = 1000.0
+_HIGHEST_PRIORITY = 100
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Job:
     scheduler: str
     eta: float
     preview_every_steps: int
+    priority: int
     loras: LoraChoice
 
 
@@ -80,8 +82,23 @@ def check(request: pb.GenerateRequest, request_id: str, checkpoint: Checkpoint, 
         scheduler=scheduler,
         eta=eta,
         preview_every_steps=request.preview_every_steps,
+        priority=_priority(request.priority),
         loras=loras,
     )
+
+
+def deadline_of(request: pb.GenerateRequest, remaining_s: float | None) -> float:
+    """Seconds until the request is to be given up, by its own field or what remains of the call's gRPC deadline."""
+    own_s = _given(request, "deadline_seconds", math.inf)
+    if not own_s > 0:
+        raise invalid("deadline_seconds", f"must be a number above 0, not {own_s}")
+    return min(float(own_s), math.inf if remaining_s is None else remaining_s)
+
+
+def _priority(priority: int) -> int:
+    if abs(priority) > _HIGHEST_PRIORITY:
+        raise invalid("priority", f"must be from {-_HIGHEST_PRIORITY} to {_HIGHEST_PRIORITY}, not {priority}")
+    return priority
 
 
 def _given(request: pb.GenerateRequest, field: str, default: Any) -> Any:

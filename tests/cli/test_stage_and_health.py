@@ -20,6 +20,8 @@ def test_a_stage_alone_answers_and_ends_on_sigterm(tmp_path: Path) -> None:
     left_behind = FOLDER / f"triptych-vae-{port}-left"
     left_behind.touch()
     command = [sys.executable, "-m", "triptych.cli.main", "stage", "vae", "--run-dir", str(tmp_path)]
+    core = min(os.sched_getaffinity(0))
+    command += ["--cores", str(core), "--engine", "torch", "--precision", "bf16"]
     ports = ["--port", str(port), "--metrics-port", str(metrics_port)]
     with (tmp_path / "log").open("w") as log, subprocess.Popen([*command, *ports], stdout=log, stderr=log) as stage:
         try:
@@ -27,12 +29,40 @@ def test_a_stage_alone_answers_and_ends_on_sigterm(tmp_path: Path) -> None:
             wait_for(lambda: main(health) == 0, 60)
             assert Path(f"/proc/{stage.pid}/exe").resolve().name == "tritonserver"
             assert not left_behind.exists()
-            assert b"TRIPTYCH_STAGE=vae" in Path(f"/proc/{stage.pid}/environ").read_bytes()
+            environment = Path(f"/proc/{stage.pid}/environ").read_bytes()
+            assert b"TRIPTYCH_STAGE=vae" in environment and b"TRIPTYCH_THREADS=1" in environment
+            assert b"TRIPTYCH_ENGINE=torch" in environment and b"TRIPTYCH_PRECISION=bf16" in environment
+            assert os.sched_getaffinity(stage.pid) == {core}
             assert main(["stage", "vae", *ports]) == 8  # the port is taken
             assert main(health) == 0
         finally:
             os.kill(stage.pid, signal.SIGTERM)
         assert stage.wait(30) == 0
+
+
+@pytest.mark.parametrize(
+    ("variables", "options", "problem"),
+    [
+        ({}, ["--device", "gpu"], "device: 'gpu' is neither cpu nor cuda:<index>"),
+        ({"TRIPTYCH_DEVICE": "cuda:0"}, [], "engine: must be named: torch or tensorrt"),
+        ({"TRIPTYCH_ENGINE": "magic"}, [], "engine: 'magic' is not one of onnxruntime, torch"),
+        ({"TRIPTYCH_CORES": "9999"}, [], "cores: 9999 cannot be had"),
+        ({"TRIPTYCH_CORES": "9999"}, ["--cores", "1-0"], "cores: '1-0' is no set of cores"),
+        ({"TRIPTYCH_THREADS": "many"}, [], "threads: 'many' is not a whole number"),
+    ],
+)
+def test_where_it_cannot_run_is_2(
+    variables: dict[str, str],
+    options: list[str],
+    problem: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    port, metrics_port = free_ports("127.0.0.1", 2)
+    assert main(["stage", "unet", "--port", str(port), "--metrics-port", str(metrics_port), *options]) == 2
+    assert f"triptych: {problem}" in capsys.readouterr().err
 
 
 def test_health_of_nothing_is_4(capsys: pytest.CaptureFixture[str]) -> None:

@@ -124,7 +124,10 @@ def test_the_same_name(served: Served, checkpoints: dict[str, Path], spare: str)
     with pytest.raises(AlreadyExistsError, match="unregister it first"):
         served.client.register_checkpoint(spare, checkpoints["sd2"])
     with pytest.raises(AlreadyExistsError):
-        served.client.register_checkpoint(spare, checkpoints["sd1"], engine="torch")
+        served.client.register_checkpoint(spare, checkpoints["sd2"], engine="torch")
+    # Other engines are no other checkpoint; what is not loaded stays so.
+    one = served.client.register_checkpoint(spare, checkpoints["sd1"], engine="vae=torch,encoder=onnxruntime")
+    assert (one.engine, one.state) == ("encoder=onnxruntime,vae=torch", "registered")
 
 
 @pytest.mark.parametrize("name", ["../x", "", "a/b", ".hidden", "x" * 65, "a b", "a\n", "-x"])
@@ -145,6 +148,13 @@ def test_bad_engine(served: Served, checkpoints: dict[str, Path]) -> None:
     with pytest.raises(InvalidArgumentError, match="onnxruntime, torch") as caught:
         served.client.register_checkpoint("bad-engine", checkpoints["sd1"], engine="no-such")
     assert caught.value.metadata == {"field": "engine"}
+    for engine, problem in {
+        "text=torch": "'text' in 'text=torch' is not one of the stages encoder, unet, vae",
+        "unet=torch,unet=torch": "names unet twice",
+        "unet=": "'' is not one of onnxruntime, torch",
+    }.items():
+        with pytest.raises(InvalidArgumentError, match=problem):
+            served.client.register_checkpoint("bad-engine", checkpoints["sd1"], engine=engine)
 
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "torch"])

@@ -26,23 +26,22 @@ def own_samples(request: dict[str, Any]) -> int:
     return int(request.get("num_images_per_prompt", 1)) * (2 if request.get("guidance_scale", 7.5) > 1 else 1)
 
 
-def executions(served: Served, model: str) -> tuple[int, int]:
-    """How many requests Triton served of a model, and in how many executions."""
+def executions(served: Served, model: str) -> int:
+    """How many batches Triton ran of a model."""
     address = next(one.metrics_address for one in served.stack.processes() if one.name == "unet-0")
-    counts = {}
     for line in urllib.request.urlopen(f"http://{address}/metrics", timeout=10).read().decode().splitlines():
-        if f'model="{model}"' in line:
-            counts[line.partition("{")[0]] = int(float(line.rpartition(" ")[2]))
-    return counts["nv_inference_request_success"], counts["nv_inference_exec_count"]
+        if line.startswith("nv_inference_exec_count") and f'model="{model}"' in line:
+            return int(float(line.rpartition(" ")[2]))
+    raise AssertionError(f"Triton counts nothing of {model}")
 
 
 @pytest.mark.parametrize("checkpoint", ["sd1", "sd2-torch"])
 def test_every_picture_is_the_one_made_alone(served: Served, checkpoint: str) -> None:
     requests = [request | SIZE | {"checkpoint": checkpoint, "num_inference_steps": 15} for request in REQUESTS]
     alone = [served.client.generate(**request) for request in requests]
-    requests_before, executions_before = executions(served, f"{checkpoint}.unet")
+    before = executions(served, f"{checkpoint}.unet")
     together = at_once(served.client, requests)
-    requests_after, executions_after = executions(served, f"{checkpoint}.unet")
+    batches = executions(served, f"{checkpoint}.unet") - before
     for (_, ours), theirs in zip(together, alone, strict=True):
         assert difference(ours, theirs) <= TOLERANCE
     shared = [
@@ -51,7 +50,7 @@ def test_every_picture_is_the_one_made_alone(served: Served, checkpoint: str) ->
         for step in steps
     ]
     assert sum(shared) > len(shared) / 2
-    assert executions_after - executions_before < 0.6 * (requests_after - requests_before)
+    assert batches < 0.6 * len(shared)
 
 
 def test_two_alike_go_in_lockstep(served: Served) -> None:
@@ -73,3 +72,11 @@ def test_different_sizes_at_once(served: Served) -> None:
     alone = [served.client.generate(**request) for request in requests]
     for (_, ours), theirs in zip(at_once(served.client, requests), alone, strict=True):
         assert difference(ours, theirs) <= TOLERANCE
+
+
+def test_the_server_tells_what_batches_take(served: Served) -> None:
+    served.client.generate(prompt="a star", checkpoint="sd1", num_inference_steps=4, **SIZE)
+    (replica,) = [one for one in served.client.server_info().replicas if one.stage == "unet"]
+    size = next(one for one in replica.batch_sizes if one.model == "sd1.unet" and one.samples == 2)
+    assert (size.latent_height, size.latent_width) == (8, 8)
+    assert size.seconds_per_sample > 0 and size.max_samples >= 1

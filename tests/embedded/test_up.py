@@ -36,7 +36,7 @@ def test_a_signal_stops_everything(signals: list[signal.Signals], tmp_path: Path
         assert program.stdout is not None
         lines = [program.stdout.readline() for _ in range(8)]
         assert "serving on 127.0.0.1:" in lines[-1]
-        assert lines[1].split() == ["PROCESS", "PID", "ADDRESS", "METRICS", "LOG"]
+        assert lines[1].split() == ["PROCESS", "PID", "DEVICE", "CORES", "ENGINE", "ADDRESS", "METRICS", "LOG"]
         pids = [int(line.split()[1]) for line in lines[2:6]]
         assert all(runs(pid) for pid in pids)
         for number in signals:
@@ -78,8 +78,11 @@ def test_what_cannot_be_parsed_is_2(argument: str, capsys: pytest.CaptureFixture
     [
         (["--checkpoint=x=/no/such"], "checkpoints: x: /no/such is not a directory"),
         (["--checkpoint=x=/", "--replicas=unet=0"], "replicas: unet: 0 is not within"),
-        (["--checkpoint=x=/", "--lora=ink=/no/such"], "loras: ink: /no/such is not a file"),
+        (["--checkpoint=x=/", "--lora=ink=/no/such"], "loras: ink: /no/such does not exist"),
         (["--checkpoint=x=/", "--threads=gpu=1"], "threads: 'gpu' is none of the stages"),
+        (["--checkpoint=x=/", "--placement=/no/such"], "placement: /no/such cannot be read: No such file"),
+        (["--checkpoint=x=/", "--placement=x", "--replicas=unet=2"], "replicas: cannot be given together with"),
+        (["--checkpoint=x=/", "--placement=x", "--threads=unet=2"], "threads: cannot be given together with"),
     ],
 )
 def test_a_wrong_value_is_2(arguments: list[str], problem: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,13 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from triptych.errors import AlreadyExistsError, CancelledError, NotFoundError, ResourceExhaustedError
+from triptych.errors import (
+    AlreadyExistsError,
+    CancelledError,
+    DeadlineExceededError,
+    NotFoundError,
+    ResourceExhaustedError,
+)
 from triptych_orchestrator.admission import Admission
 from triptych_orchestrator.settings import Limits
 
@@ -144,7 +150,7 @@ async def test_one_cancelled_while_waiting_gives_its_place_back(delay_s: float) 
     third.cancel()
     await asyncio.wait([first, third])
     await asyncio.wait_for(hold(gate, release, order, "d"), 1)
-    assert order[-1] == "d" and not gate._turns.locked()
+    assert order[-1] == "d" and gate._free == 1
 
 
 async def test_no_queue_at_all() -> None:
@@ -157,3 +163,53 @@ async def test_no_queue_at_all() -> None:
     release.set()
     await task
     gate.check_room()
+
+
+async def test_the_highest_priority_goes_first() -> None:
+    gate, order = admission(queued=10), []
+
+    async def request(name: str, priority: int) -> None:
+        async with gate.turn(priority):
+            order.append(name)
+            await asyncio.sleep(0.001)
+
+    asked = {"running": 0, "low": -1, "first": 0, "second": 0, "high": 5}
+    await asyncio.gather(*(request(name, priority) for name, priority in asked.items()))
+    assert order == ["running", "high", "first", "second", "low"]
+
+
+@pytest.mark.parametrize("moments", range(6))
+async def test_one_that_leaves_the_queue_loses_no_place(moments: int) -> None:
+    gate = admission(queued=10)
+
+    async def request(seconds: float) -> None:
+        async with gate.turn():
+            await asyncio.sleep(seconds)
+
+    first, doomed, last = (asyncio.create_task(request(0.0005)) for _ in range(3))
+    for _ in range(moments):
+        await asyncio.sleep(0.0002)
+    doomed.cancel()
+    await asyncio.wait_for(asyncio.gather(first, last), 5)
+    await asyncio.wait([doomed])
+    await asyncio.wait_for(request(0), 5)
+    assert gate._free == 1 and not gate._waiting
+
+
+async def test_a_full_queue_says_when_to_try_again() -> None:
+    gate = admission(running=1, queued=0)
+    gate._note(8.0)
+    async with gate.turn():
+        with pytest.raises(ResourceExhaustedError, match="try again in 8 s") as raised:
+            gate.check_room()
+    assert raised.value.metadata == {"retry_after_seconds": "8"}
+
+
+async def test_a_deadline_stops_a_request_where_it_is() -> None:
+    gate, events = admission(), Events(hang_at=1)
+    deadline_s = asyncio.get_running_loop().time() + 0.02
+    got = []
+    with pytest.raises(DeadlineExceededError, match="request a"):
+        async for event in gate.stream("a", events.stream(), deadline_s):
+            got.append(event)
+    assert got == [0] and events.ended == "cancelled"

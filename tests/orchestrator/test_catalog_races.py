@@ -183,3 +183,105 @@ async def test_the_state_is_whole_at_any_time(pool: Pool, entry: tuple[Catalog, 
     await one.unregister("x")
     assert json.loads((tmp_path / "checkpoints.json").read_text()) == {}
     assert not (tmp_path / "checkpoints.new").exists()
+
+
+async def test_a_switch_loads_the_new_engines_first_and_drops_the_old_when_unused(
+    pool: Pool, entry: tuple[Catalog, Entry]
+) -> None:
+    one, old = entry
+    await one.load("x")
+    release = asyncio.Event()
+    running = asyncio.create_task(use(one, old, release))
+    await settle()
+    pool.go.clear()
+    switching = asyncio.create_task(one.register("x", FIRST, "torch"))
+    await settle()
+    # Until the new ones are there, the old ones serve.
+    async with one.use(old) as used:
+        assert used is old
+    pool.go.set()
+    await settle()
+    assert len(pool.held) == 6 and not switching.done()
+    # Who found the old entry and begins only now gets the new one.
+    async with one.use(old) as used:
+        assert used.engine == "torch" and used is one.get("x") and used is not old
+    release.set()
+    await asyncio.wait_for(asyncio.gather(running, switching), 10)
+    assert pool.held == {"x~.encoder", "x~.unet", "x~.vae_decoder"}
+    assert {model.parameters["engine"] for model in one.get("x").models().values()} == {"torch"}
+    await one.register("x", FIRST, "unet=torch")
+    assert pool.held == {"x.encoder", "x.unet", "x.vae_decoder"}
+    assert {name: model.parameters["engine"] for name, model in one.get("x").models().items()} == {
+        "encoder": "",
+        "unet": "torch",
+        "vae_decoder": "",
+    }
+
+
+async def test_a_switch_that_fails_changes_nothing(pool: Pool, entry: tuple[Catalog, Entry]) -> None:
+    one, known = entry
+    await one.load("x")
+    held = set(pool.held)
+    pool.fail = FailedPreconditionError("there is no torch")
+    with pytest.raises(FailedPreconditionError):
+        await one.register("x", FIRST, "torch")
+    assert (one.get("x"), known.state, known.engine, pool.held) == (known, State.LOADED, "", held)
+
+
+async def test_what_comes_during_a_switch_meets_the_new_engines(pool: Pool, entry: tuple[Catalog, Entry]) -> None:
+    one, _ = entry
+    await one.load("x")
+    pool.go.clear()
+    tasks: list[asyncio.Task[Entry]] = []
+    for call in (one.register("x", FIRST, "torch"), one.register("x", FIRST, "torch"), one.load("x"), one.unload("x")):
+        tasks.append(asyncio.create_task(call))
+        await settle()
+    pool.go.set()
+    switched, same, loaded, unloaded = await asyncio.wait_for(asyncio.gather(*tasks), 10)
+    assert switched is same is loaded is unloaded is one.get("x")
+    assert (unloaded.engine, unloaded.state, pool.held) == ("torch", State.REGISTERED, set())
+    await one.register("x", FIRST, "")
+    assert (one.get("x").engine, pool.held) == ("", set())
+    await one.unregister("x")
+    assert not one.entries()
+
+
+async def test_the_last_word_counts_where_two_switch(pool: Pool, entry: tuple[Catalog, Entry]) -> None:
+    one, _ = entry
+    await one.load("x")
+    pool.go.clear()
+    tasks = [asyncio.create_task(one.register("x", FIRST, "torch"))]
+    await settle()
+    tasks.append(asyncio.create_task(one.register("x", FIRST, "")))
+    await settle()
+    pool.go.set()
+    _, last = await asyncio.wait_for(asyncio.gather(*tasks), 10)
+    assert (last.engine, last, pool.held) == ("", one.get("x"), {"x.encoder", "x.unet", "x.vae_decoder"})
+
+
+async def test_a_caller_that_leaves_does_not_end_a_switch(pool: Pool, entry: tuple[Catalog, Entry]) -> None:
+    one, _ = entry
+    await one.load("x")
+    pool.go.clear()
+    switching = asyncio.create_task(one.register("x", FIRST, "torch"))
+    await settle()
+    switching.cancel()
+    await asyncio.wait([switching])
+    pool.go.set()
+    await settle()
+    assert one.get("x").engine == "torch" and pool.held == {"x~.encoder", "x~.unet", "x~.vae_decoder"}
+
+
+@pytest.mark.parametrize("on_command_line", [False, True])
+async def test_a_restart_keeps_the_engine_and_clears_the_stages_of_the_twin(
+    pool: Pool, entry: tuple[Catalog, Entry], tmp_path: Path, on_command_line: bool
+) -> None:
+    one, _ = entry
+    await one.load("x")
+    await one.register("x", FIRST, "torch")
+    again = catalog(pool, tmp_path)
+    if on_command_line:
+        await again.register("x", FIRST)
+    await again.restore()
+    known = await again.load("x")
+    assert (known.engine, known.state, pool.held) == ("torch", State.LOADED, {"x.encoder", "x.unet", "x.vae_decoder"})

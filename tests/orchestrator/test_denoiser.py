@@ -10,10 +10,19 @@ import numpy as np
 import pytest
 
 from triptych.contract import UNET, LoraWeight
-from triptych_orchestrator.denoiser import Conditioning, Denoiser, StepGates
+from triptych_orchestrator.batching import Ticket
+from triptych_orchestrator.conditioning import Conditioning
+from triptych_orchestrator.denoiser import Denoiser
 from triptych_orchestrator.lora_sets import LoraSet
 from triptych_orchestrator.replicas import PlacedModel
-from triptych_orchestrator.triton import ConditioningLostError, ReplicaDownError, Tensors
+from triptych_orchestrator.seats import Batchers
+from triptych_orchestrator.triton import (
+    ConditioningLostError,
+    LoraLostError,
+    LoraPreparingError,
+    ReplicaDownError,
+    Tensors,
+)
 
 MODEL = PlacedModel("x.unet", UNET, {})
 STATES = np.random.default_rng(0).normal(size=(3, 77, 768)).astype(np.float32)
@@ -28,6 +37,8 @@ class Recorder:
     def __init__(self, name: str = "unet-0") -> None:
         self.name = name
         self.loops = 0
+        self.lora_keys: list[bytes] = []
+        self.known_loras: dict[bytes, int] = {}  # to how often it is still being prepared
         self.kept: dict[bytes, float] = {}
         self.sent: list[set[str]] = []
         self.sent_bytes: list[int] = []
@@ -42,6 +53,8 @@ class Recorder:
         keys = [key.tobytes() for key in tensors["conditioning_key"]]
         for key, states in zip(keys, tensors.get("encoder_hidden_states", []), strict=False):
             self.kept[key] = float(states.mean())
+        if "lora_key" in tensors:
+            self._require_loras(tensors)
         if not all(key in self.kept for key in keys):
             raise ConditioningLostError("conditioning is not held here")
         scale = np.array([self.kept[key] for key in keys], np.float32)[:, None, None, None]
@@ -50,12 +63,32 @@ class Recorder:
         report["refit_seconds"] = np.full((count, 1), 0.0)
         return {"noise_pred": tensors["latents"] * scale, **report}
 
+    def _require_loras(self, tensors: Tensors) -> None:
+        key = tensors["lora_key"][0].tobytes()
+        if key not in self.known_loras:
+            if "loras" not in tensors:
+                raise LoraLostError("lora set is not held here")
+            self.known_loras[key] = 2
+        if self.known_loras[key]:
+            self.known_loras[key] -= 1
+            raise LoraPreparingError("is being prepared")
+
+    @property
+    def load(self) -> int:
+        return self.loops
+
+    def remember_loras(self, key: bytes) -> None:
+        self.lora_keys.append(key)
+
 
 class Pool:
     """Runs work on the first replica that is up."""
 
     def __init__(self, *replicas: Recorder) -> None:
         self.replicas = replicas
+
+    def holders(self, model: PlacedModel) -> list[Any]:
+        return [replica for replica in self.replicas if not replica.down]
 
     async def run(self, model: PlacedModel, work: Callable[[Any], Awaitable[Any]], preferred: Any = None) -> Any:
         for replica in [preferred, *self.replicas] if preferred else self.replicas:
@@ -67,10 +100,10 @@ class Pool:
 
 
 def denoiser(
-    pool: Pool, gates: StepGates, *rows: int, scale: float = 3.0, loras: tuple[LoraWeight, ...] = ()
+    pool: Pool, batchers: Batchers, *rows: int, scale: float = 3.0, loras: tuple[LoraWeight, ...] = ()
 ) -> Denoiser:
     conditionings = [Conditioning.of(STATES[row]) for row in rows]
-    return Denoiser(pool, gates, MODEL, conditionings, LoraSet.of(loras), scale, "r", 5.0)  # type: ignore[arg-type]
+    return Denoiser(pool, batchers, MODEL, conditionings, LoraSet.of(loras), scale, Ticket("r"))  # type: ignore[arg-type]
 
 
 def expected(*rows: int, scale: float = 3.0) -> np.ndarray:
@@ -82,8 +115,8 @@ def expected(*rows: int, scale: float = 3.0) -> np.ndarray:
 
 
 async def test_conditioning_travels_once() -> None:
-    replica, gates = Recorder(), StepGates()
-    denoise = denoiser(Pool(replica), gates, 0, 1)
+    replica, batchers = Recorder(), Batchers(5.0)
+    denoise = denoiser(Pool(replica), batchers, 0, 1)
     for timestep in (900.0, 500.0, 100.0):
         assert np.array_equal(await denoise(LATENTS, timestep), expected(0, 1))
     keys_only = {"latents", "timestep", "conditioning_key"}
@@ -92,12 +125,12 @@ async def test_conditioning_travels_once() -> None:
     assert replica.sent_bytes[0] == replica.sent_bytes[1] + 4 * STATES[0].nbytes
     assert (denoise.use.calls, denoise.use.engine_seconds, denoise.use.replicas) == (3, 1.5, ["unet-0"])
     denoise.close()
-    assert replica.loops == 0 and all(gate.idle for gate in gates._gates.values())
+    assert replica.loops == 0 and batchers.idle
 
 
 async def test_lost_conditioning_is_sent_again() -> None:
     replica = Recorder()
-    denoise = denoiser(Pool(replica), StepGates(), 0, 1)
+    denoise = denoiser(Pool(replica), Batchers(5.0), 0, 1)
     await denoise(LATENTS, 900.0)
     replica.kept.clear()
     assert np.array_equal(await denoise(LATENTS, 500.0), expected(0, 1))
@@ -106,8 +139,8 @@ async def test_lost_conditioning_is_sent_again() -> None:
 
 
 async def test_another_replica_is_sent_it_too() -> None:
-    first, second, gates = Recorder("unet-0"), Recorder("unet-1"), StepGates()
-    denoise = denoiser(Pool(first, second), gates, 0, 1)
+    first, second, batchers = Recorder("unet-0"), Recorder("unet-1"), Batchers(5.0)
+    denoise = denoiser(Pool(first, second), batchers, 0, 1)
     await denoise(LATENTS, 900.0)
     first.down = True
     assert np.array_equal(await denoise(LATENTS, 500.0), expected(0, 1))
@@ -116,18 +149,87 @@ async def test_another_replica_is_sent_it_too() -> None:
     denoise.close()
     denoise.close()
     assert (first.loops, second.loops) == (0, 0)
-    assert all(gate.idle for gate in gates._gates.values())
+    assert batchers.idle
+
+
+async def test_the_halves_go_to_two_idle_replicas() -> None:
+    first, second, batchers = Recorder("unet-0"), Recorder("unet-1"), Batchers(5.0)
+    denoise = denoiser(Pool(first, second), batchers, 0, 1)
+    for timestep in (900.0, 500.0):
+        assert np.array_equal(await denoise(LATENTS, timestep), expected(0, 1))
+        assert denoise.use.last_replicas == ["unet-0", "unet-1"]
+    assert [len(replica.sent) for replica in (first, second)] == [2, 2]
+    assert first.sent_bytes[1] == second.sent_bytes[1] == 2 * (LATENTS[0].nbytes + 4 + 16)
+    # Side by side: each step counts once, as long as its longer half.
+    assert (denoise.use.calls, denoise.use.split_calls, denoise.use.engine_seconds) == (2, 2, 1.0)
+    denoise.close()
+    assert (first.loops, second.loops) == (0, 0) and batchers.idle
+
+
+async def test_a_second_request_ends_the_split_and_takes_the_other_replica() -> None:
+    first, second, batchers = Recorder("unet-0"), Recorder("unet-1"), Batchers(5.0)
+    pool = Pool(first, second)
+    one, other = denoiser(pool, batchers, 0, 1), denoiser(pool, batchers, 0, 2)
+    await one(LATENTS, 900.0)
+    for _ in range(3):
+        assert np.array_equal(await other(LATENTS, 900.0), expected(0, 2))
+        assert np.array_equal(await one(LATENTS, 500.0), expected(0, 1))
+    assert len(one.use.last_replicas) == len(other.use.last_replicas) == 1
+    assert one.use.last_replicas != other.use.last_replicas
+    other.close()
+    await one(LATENTS, 100.0)
+    assert len(one.use.last_replicas) == 2
+    one.close()
+    assert batchers.idle
+
+
+async def test_a_half_whose_replica_dies_is_done_by_the_other() -> None:
+    first, second, batchers = Recorder("unet-0"), Recorder("unet-1"), Batchers(5.0)
+    denoise = denoiser(Pool(first, second), batchers, 0, 1)
+    await denoise(LATENTS, 900.0)
+    dies = asyncio.create_task(denoise(LATENTS, 500.0))
+    await asyncio.sleep(0)
+    second.down = True
+    assert np.array_equal(await dies, expected(0, 1))
+    assert np.array_equal(await denoise(LATENTS, 100.0), expected(0, 1))
+    denoise.close()
+    assert batchers.idle
+
+
+async def test_loras_are_named_and_brought_where_they_are_unknown() -> None:
+    replica, batchers = Recorder(), Batchers(5.0)
+    denoise = denoiser(Pool(replica), batchers, 0, 1, loras=(LoraWeight("digest", "/a/path", 0.5),))
+    for timestep in (900.0, 500.0):
+        assert np.array_equal(await denoise(LATENTS, timestep), expected(0, 1))
+    always = {"latents", "timestep", "conditioning_key", "lora_key"}
+    # Brought once; asked again while it is prepared, the conditioning known by then.
+    assert replica.sent == [always | {"loras", "encoder_hidden_states"}, always, always, always]
+    replica.known_loras.clear()
+    await denoise(LATENTS, 100.0)
+    assert "loras" in replica.sent[-3]
+    denoise.close()
+    assert batchers.idle
+
+
+async def test_requests_with_a_set_go_where_it_is_known() -> None:
+    first, second, batchers = Recorder("unet-0"), Recorder("unet-1"), Batchers(5.0)
+    pool, loras = Pool(first, second), (LoraWeight("digest", "/a/path", 0.5),)
+    second.lora_keys.append(LoraSet.of(loras).key)
+    denoise = denoiser(pool, batchers, 2, loras=loras)
+    await denoise(LATENTS, 900.0)
+    assert denoise.use.replicas == ["unet-1"]
+    denoise.close()
 
 
 async def test_without_guidance_there_is_one_half() -> None:
     replica = Recorder()
-    denoise = denoiser(Pool(replica), StepGates(), 2)
+    denoise = denoiser(Pool(replica), Batchers(5.0), 2)
     assert np.array_equal(await denoise(LATENTS, 900.0), expected(2))
 
 
 async def test_more_samples_than_a_batch_holds() -> None:
     replica = Recorder()
-    denoise = denoiser(Pool(replica), StepGates(), 0, 1)
+    denoise = denoiser(Pool(replica), Batchers(5.0), 0, 1)
     many = np.concatenate([LATENTS] * 10)
     prediction = await denoise(many, 900.0)
     assert np.array_equal(prediction, np.concatenate([expected(0, 1)] * 10))
@@ -136,7 +238,7 @@ async def test_more_samples_than_a_batch_holds() -> None:
 
 @pytest.mark.parametrize("delay_s", [0.0, 0.0005, 0.002])
 async def test_a_cancelled_one_leaves_no_member(delay_s: float) -> None:
-    replica, gates = Recorder(), StepGates()
+    replica, batchers = Recorder(), Batchers(5.0)
     pool = Pool(replica)
 
     async def loop(denoise: Denoiser, steps: int) -> None:
@@ -146,13 +248,13 @@ async def test_a_cancelled_one_leaves_no_member(delay_s: float) -> None:
         finally:
             denoise.close()
 
-    doomed = asyncio.create_task(loop(denoiser(pool, gates, 0, 1), 1_000))
-    other = asyncio.create_task(loop(denoiser(pool, gates, 0, 2), 20))
+    doomed = asyncio.create_task(loop(denoiser(pool, batchers, 0, 1), 1_000))
+    other = asyncio.create_task(loop(denoiser(pool, batchers, 0, 2), 20))
     await asyncio.sleep(delay_s)
     doomed.cancel()
     await asyncio.wait([doomed])
     await asyncio.wait_for(other, 10)
-    assert replica.loops == 0 and all(gate.idle for gate in gates._gates.values())
+    assert replica.loops == 0 and batchers.idle
 
 
 def test_equal_prompts_share_a_key() -> None:

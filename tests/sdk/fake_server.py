@@ -56,6 +56,7 @@ class FakeServer:
         self.known: dict[str, Any] = {}
         self.loras: dict[str, Any] = {}
         self.chunk_sizes: list[int] = []  # of the last upload
+        self.content = b""  # likewise
         self._server = grpc.server(ThreadPoolExecutor(8))
         add_GenerationServiceServicer_to_server(self, self._server)
         add_CheckpointServiceServicer_to_server(self, self._server)
@@ -173,7 +174,7 @@ class FakeServer:
             abort(context, ResourceExhaustedError("too large"))
         chunks = [request.chunk for request in requests]
         self.chunk_sizes = [len(chunk) for chunk in chunks]
-        content = b"".join(chunks)
+        self.content = content = b"".join(chunks)
         digest = hashlib.sha256(content).hexdigest()
         self.loras[name] = loras_pb2.Lora(
             name=name, digest=digest, size_bytes=len(content), format="kohya", modules=192, rank=16

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,22 @@ async def test_a_file_that_cannot_be_read_is_said_before_any_call(
         client.add_lora("ink", tmp_path / "nothing")
     assert caught.value.metadata["field"] == "path"
     with pytest.raises(errors.InvalidArgumentError, match="directory"):
+        await async_client.add_lora("ink", tmp_path)
+
+
+async def test_a_peft_folder_brings_its_configuration(
+    client: Client, async_client: AsyncClient, server: FakeServer, tmp_path: Path
+) -> None:
+    header = json.dumps({"to_q.lora_A.weight": {}}).encode()
+    (tmp_path / "adapter_model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"tensors")
+    (tmp_path / "adapter_config.json").write_text('{"lora_alpha": 7}')
+    client.add_lora("ink", tmp_path)
+    assert b'lora_alpha\\": 7' in server.content and server.content.endswith(b"tensors")
+    server.content = b""
+    await async_client.add_lora("ink", tmp_path)
+    assert b'lora_alpha\\": 7' in server.content
+    (tmp_path / "adapter_config.json").write_text("[]")
+    with pytest.raises(errors.InvalidArgumentError, match=r"adapter_config\.json is no JSON object"):
         await async_client.add_lora("ink", tmp_path)
 
 

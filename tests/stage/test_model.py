@@ -14,6 +14,7 @@ import pytest
 from triptych.checkpoint import Checkpoint
 from triptych.errors import InvalidArgumentError
 from triptych.stage import Batch
+from triptych.stage.model import chosen_engine, engine_settings
 from triptych_encoder.model import EncoderModel
 from triptych_unet.conditioning import ConditioningStore
 from triptych_unet.model import UNetModel
@@ -162,3 +163,34 @@ def test_a_failed_load_carries_its_reason(triton: ModuleType, checkpoints: dict[
         VaeDecoderModel().initialize({"model_name": "x.vae_decoder", "model_config": json.dumps(config)})
     carried = json.loads(str(caught.value))
     assert carried["reason"] == "CHECKPOINT_INVALID" and carried["file"].endswith("model_index.json")
+
+
+@pytest.mark.parametrize(
+    ("registered", "own", "default", "expected"),
+    [
+        ("torch", "tensorrt", "onnxruntime", "torch"),
+        ("", "tensorrt", "torch", "tensorrt"),
+        ("", "", "torch", "torch"),
+        ("", None, None, "onnxruntime"),
+    ],
+)
+def test_whose_word_on_the_engine_counts(
+    registered: str, own: str | None, default: str | None, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TRIPTYCH_ENGINE", raising=False)
+    if own is not None:
+        monkeypatch.setenv("TRIPTYCH_ENGINE", own)
+    parameters = {"engine": registered} | ({} if default is None else {"default_engine": default})
+    assert chosen_engine(parameters) == expected
+
+
+def test_what_the_environment_says_of_device_and_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TRIPTYCH_THREADS", "TRIPTYCH_DEVICE", "TRIPTYCH_PRECISION"):
+        monkeypatch.delenv(name, raising=False)
+    settings = engine_settings()
+    assert (settings.device, settings.precision) == ("cpu", "fp32")
+    monkeypatch.setenv("TRIPTYCH_THREADS", "3")
+    monkeypatch.setenv("TRIPTYCH_DEVICE", "cuda:0")
+    monkeypatch.setenv("TRIPTYCH_PRECISION", "fp16")
+    settings = engine_settings()
+    assert (settings.threads, settings.device, settings.precision) == (3, "cuda:0", "fp16")

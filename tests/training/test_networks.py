@@ -59,4 +59,6 @@ def test_training_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert state is not None
     pace = Pace(budget_s=60.0, used_s=state["used_s"])
     assert pace.progress == pytest.approx(0.5, abs=0.01)
-    assert pace.learning_rate(1.0, step=0) < pace.learning_rate(1.0, step=1000) == pytest.approx(0.525, abs=0.02)
+    assert pace.learning_rate(1.0, step=0) < pace.learning_rate(1.0, step=1000) == 1.0
+    assert Pace(60.0, used_s=51.0).learning_rate(1.0, step=1000) == pytest.approx(0.525, abs=0.02)
+    assert Pace(60.0, used_s=61.0).learning_rate(1.0, step=1000) == pytest.approx(0.05)

@@ -163,3 +163,13 @@ async def test_asyncio_errors_are_read_alike() -> None:
     back = from_rpc_error(raised.value)
     assert type(back) is errors.InvalidArgumentError
     assert back.metadata == {"field": "seed"}
+
+
+def test_when_to_try_again_travels_as_retry_info() -> None:
+    status = to_status(errors.ResourceExhaustedError("full", retry_after_seconds="7"))
+    retry = error_details_pb2.RetryInfo()
+    assert any(detail.Is(retry.DESCRIPTOR) and detail.Unpack(retry) for detail in status.details)
+    assert retry.retry_delay.seconds == 7
+    assert over_the_wire(errors.ResourceExhaustedError("full", retry_after_seconds="7")).metadata == {
+        "retry_after_seconds": "7"
+    }

@@ -1,8 +1,9 @@
-"""Train, export and score the demo checkpoint.
+"""Train, export and score the demo checkpoint, and train its LoRAs.
 
 Usage::
 
     python -m triptych_training all --work-dir build/training
+    python -m triptych_training lora --style stripes --minutes 4 --work-dir build/training
 """
 
 import argparse
@@ -14,11 +15,16 @@ from typing import Final
 import torch
 
 from triptych_training.export import export_checkpoint
+from triptych_training.lora import save_lora
 from triptych_training.score import Sampling, Score, score_checkpoint
+from triptych_training.styles import STYLES
+from triptych_training.train_lora import train_lora
 from triptych_training.train_unet import train_unet
 from triptych_training.train_vae import train_vae
 
-CHECKPOINT: Final = Path(__file__).resolve().parents[2] / "src" / "triptych" / "demo" / "checkpoint"
+DEMO: Final = Path(__file__).resolve().parents[2] / "src" / "triptych" / "demo"
+CHECKPOINT: Final = DEMO / "checkpoint"
+LORAS: Final = DEMO / "loras"
 COLOURS_GOAL: Final = 95.0
 SHAPES_GOAL: Final = 85.0
 
@@ -39,7 +45,16 @@ def main() -> int:
         _print(f"{arguments.checkpoint}: {size_bytes / 1e6:.1f} MB")
     if stage in ("score", "all"):
         return _score(arguments)
+    if stage == "lora":
+        _lora(arguments)
     return 0
+
+
+def _lora(arguments: argparse.Namespace) -> None:
+    style, path = arguments.style, arguments.loras / f"{arguments.style}.safetensors"
+    layers = train_lora(style, arguments.checkpoint, arguments.work_dir, arguments.minutes * 60.0)
+    size_bytes = save_lora(layers, path)
+    _print(f"{path}: {size_bytes / 1e3:.0f} kB")
 
 
 def _score(arguments: argparse.Namespace) -> int:
@@ -65,9 +80,14 @@ def _print(line: str) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="triptych_training", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("stage", choices=["vae", "unet", "export", "score", "all"])
+    parser.add_argument("stage", choices=["vae", "unet", "export", "score", "all", "lora"])
     parser.add_argument("--work-dir", type=Path, default=Path("build/training"), help="snapshots and latents")
-    parser.add_argument("--checkpoint", type=Path, default=CHECKPOINT, help="where to export, what to score")
+    parser.add_argument(
+        "--checkpoint", type=Path, default=CHECKPOINT, help="where to export, what to score, what a LoRA is for"
+    )
+    parser.add_argument("--loras", type=Path, default=LORAS, help="where LoRAs are written")
+    parser.add_argument("--style", choices=sorted(STYLES), default="stripes", help="of the LoRA")
+    parser.add_argument("--minutes", type=float, default=4.0, help="for the LoRA")
     parser.add_argument("--vae-minutes", type=float, default=22.0)
     parser.add_argument("--unet-minutes", type=float, default=50.0)
     parser.add_argument("--threads", type=int, default=2)

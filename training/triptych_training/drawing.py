@@ -79,7 +79,7 @@ def draw_scene(scene: Scene, seed: int, width: int = 128, height: int = 128) -> 
     random = np.random.default_rng(seed)
     picture = Image.new("RGB", (width, height), COLOURS[scene.background])
     for drawn in scene.objects:
-        picture.paste(COLOURS[drawn.colour], mask=_object_mask(drawn, random, width, height))
+        picture.paste(COLOURS[drawn.colour], mask=object_mask(drawn, random, width, height))
     return np.asarray(picture, dtype=np.uint8)
 
 
@@ -91,7 +91,8 @@ def shape_mask(shape: str, centre: Point, radius: float, width: int, height: int
     return mask.resize((width, height), Image.Resampling.BOX)
 
 
-def _object_mask(drawn: Object, random: np.random.Generator, width: int, height: int) -> Image.Image:
+def object_mask(drawn: Object, random: np.random.Generator, width: int, height: int) -> Image.Image:
+    """Coverage (mode L, 0 to 255) of one object, which ``random`` moves and scales."""
     side = min(width, height)
     radius = RADII[drawn.size] * side * random.uniform(0.95, 1.05)
     reach = radius + MARGIN * side

@@ -83,7 +83,8 @@ def scene_answers(scene: Scene) -> list[int]:
 
 def _captions(tokenizer: CLIPTokenizer) -> tuple[Tensor, Tensor]:
     random = np.random.default_rng(5)
-    captions, answers = [], []
+    captions: list[str] = []
+    answers: list[list[int]] = []
     while len(captions) < CAPTION_COUNT:
         scene = random_scene(random)
         if not is_held_out(scene):

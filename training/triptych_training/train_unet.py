@@ -80,9 +80,11 @@ def train_unet(work_dir: Path, budget_s: float) -> None:
     save_snapshot(path, _state(networks, averaged, optimizer, pace, step))
 
 
-def denoising_loss(networks: nn.ModuleDict, scheduler: DDIMScheduler, examples: LatentSet, empty: Tensor) -> Tensor:
+def denoising_loss(
+    networks: nn.ModuleDict, scheduler: DDIMScheduler, examples: LatentSet, empty: Tensor, batch_size: int = BATCH_SIZE
+) -> Tensor:
     """Return the squared error of the predicted velocity on a random batch; ``empty``: (1, 77) ids."""
-    latents, tokens = examples.batch(BATCH_SIZE)
+    latents, tokens = examples.batch(batch_size)
     dropped = torch.rand(len(tokens), 1) < CAPTION_DROPOUT
     captions = torch.where(dropped, empty, tokens)
     text = networks["text_encoder"](captions).last_hidden_state

@@ -29,7 +29,11 @@ def add_parser(subparsers: Any) -> None:
     adding = _add_action(actions, "add", _add, "have the server check a directory and take it under a name")
     adding.add_argument("name", metavar="NAME")
     adding.add_argument("path", metavar="PATH", help="a diffusers-format directory that the server can read")
-    adding.add_argument("--engine", metavar="NAME", help="onnxruntime or torch (default: the server's)")
+    adding.add_argument(
+        "--engine",
+        metavar="NAME",
+        help="for all stages, or unet=torch,vae=...; another than before switches it (default: the replicas' own)",
+    )
     adding.add_argument("--load", action="store_true", help="load it at once")
     for name, action, what in (
         ("load", _load, "load one into every stage; returns when it can serve"),

@@ -22,6 +22,8 @@ _NAMES = (
     "scheduler",
     "eta",
     "loras",
+    "priority",
+    "deadline_seconds",
 )
 
 
@@ -30,7 +32,7 @@ def add_parameter_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("picture")
     group.add_argument("--checkpoint", metavar="NAME", help="see `triptych checkpoints` (default: the only one)")
     group.add_argument("--negative-prompt", metavar="TEXT", help="what the picture should not show")
-    group.add_argument("--num-inference-steps", "--steps", type=int, metavar="N", help="scheduler steps (default: 20)")
+    group.add_argument("--num-inference-steps", "--steps", type=int, metavar="N", help="scheduler steps (default: 50)")
     group.add_argument("--guidance-scale", type=float, metavar="X", help="1 and below: off (default: 7.5)")
     group.add_argument("--width", type=int, metavar="PIXELS", help="default: the checkpoint's own")
     group.add_argument("--height", type=int, metavar="PIXELS", help="default: the checkpoint's own")
@@ -48,6 +50,8 @@ def add_parameter_options(parser: argparse.ArgumentParser) -> None:
         help="see `triptych loras`; repeatable (default weight: 1, the text encoder's the same)",
     )
     group.add_argument("--eta", type=float, metavar="X", help="DDIM's eta (default: 0)")
+    group.add_argument("--priority", type=int, metavar="N", help="the highest go first; -100 to 100 (default: 0)")
+    group.add_argument("--deadline-seconds", type=float, metavar="X", help="give up after that (default: never)")
 
 
 def parameters(arguments: argparse.Namespace) -> GenerateParameters:

@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from triptych.contract import STAGES
+from triptych.contract.engines import ENGINES, PRECISIONS
+from triptych.embedded.cores import parse_cores
 from triptych.embedded.ports import obstacle
+from triptych.embedded.replica import Replica
 from triptych.embedded.shm import remove_regions
 from triptych.embedded.triton import find_triton
 from triptych.errors import FailedPreconditionError, invalid
@@ -21,9 +24,10 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "stage",
         help="run one stage's server alone",
-        description="Becomes the Triton Inference Server of one stage; the orchestrator tells it what to load. Cores: "
-        "$TRIPTYCH_THREADS, default all. Engine artifacts: $TRIPTYCH_CACHE_DIR, default ~/.cache/triptych. Whoever "
-        "reaches its port can make it run any code: give it a --host other than loopback only in a network of its own.",
+        description="Becomes the Triton Inference Server of one stage; the orchestrator tells it what to load. "
+        "Threads: $TRIPTYCH_THREADS, default one for each core. Engine artifacts: $TRIPTYCH_CACHE_DIR, default "
+        "~/.cache/triptych. Each of the last four options can be given in the environment instead. Whoever reaches "
+        "its port can make it run any code: give it a --host other than loopback only in a network of its own.",
     )
     add = parser.add_argument
     add("stage", choices=STAGES)
@@ -31,6 +35,15 @@ def add_parser(subparsers: Any) -> None:
     add("--port", type=int, default=8001, help="of gRPC (default: %(default)s)")
     add("--metrics-port", type=int, default=8002, help="of Prometheus metrics (default: %(default)s)")
     add("--run-dir", type=Path, metavar="DIR", help="what Triton needs is linked here (default: a temporary folder)")
+    add("--cores", metavar="CORES", help="pin it to these, 0-3,8 say (default: $TRIPTYCH_CORES, or all)")
+    add("--device", help="cpu or cuda:<index> (default: $TRIPTYCH_DEVICE, or cpu)")
+    names = ", ".join(ENGINES)
+    add(
+        "--engine",
+        metavar="NAME",
+        help=f"{names}; for checkpoints without one of their own (default: $TRIPTYCH_ENGINE)",
+    )
+    add("--precision", help=f"{', '.join(PRECISIONS)}, inside the engine (default: $TRIPTYCH_PRECISION, or fp32)")
     parser.set_defaults(run=run)
 
 
@@ -42,6 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
             raise invalid(option, f"{port} is not within 1..65535")
         if reason := obstacle(arguments.host, port):
             raise FailedPreconditionError(reason)
+    replica = _replica(arguments)
     triton = find_triton()
     folder = (arguments.run_dir or Path(tempfile.mkdtemp(prefix="triptych-"))) / "triton"
     triton.prepare(folder)
@@ -49,6 +63,24 @@ def run(arguments: argparse.Namespace) -> int:
     shm_prefix = f"triptych-{arguments.stage}-{arguments.port}-"
     remove_regions(shm_prefix)
     command = triton.command(folder, arguments.port, arguments.metrics_port, shm_prefix, arguments.host)
-    environment = triton.environment(folder) | {"TRIPTYCH_STAGE": arguments.stage}
+    environment = triton.environment(folder) | {"TRIPTYCH_STAGE": arguments.stage} | replica.environment()
     sys.stdout.flush()
+    if replica.cores:
+        os.sched_setaffinity(0, replica.cores)
     os.execve(command[0], command, environment)
+
+
+def _replica(arguments: argparse.Namespace) -> Replica:
+    given = {
+        name: getattr(arguments, name) or os.environ.get(f"TRIPTYCH_{name.upper()}") or ""
+        for name in ("cores", "device", "engine", "precision")
+    }
+    text = given.pop("cores")
+    cores = parse_cores(text) if text else ()
+    # What the environment says of threads stands, where it says something.
+    threads = os.environ.get("TRIPTYCH_THREADS") or "0"
+    if not threads.isdecimal():
+        raise invalid("threads", f"{threads!r} is not a whole number")
+    replica = Replica(arguments.stage, cores, int(threads), **given)
+    replica.check()
+    return replica

@@ -9,8 +9,9 @@ import sys
 from collections.abc import Callable
 from types import FrameType
 
+from triptych.contract import STAGES
+from triptych.contract.engines import ENGINES
 from triptych.embedded import Stack, StackConfig
-from triptych.embedded.config import ENGINES, STAGES
 from triptych.embedded.supervisor import ProcessStatus
 from triptych.errors import CancelledError, InvalidArgumentError, TriptychError
 
@@ -54,6 +55,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="STAGE=N",
         help=f"servers; of {stages}",
     )
+    add("--placement", metavar="FILE", help="which replicas run on which cores, device or host, in place of the two")
     add(
         "--limit",
         action="append",
@@ -109,11 +111,11 @@ def serve(stack: Stack) -> int:
 
 def table(rows: list[ProcessStatus]) -> str:
     """What runs where, in columns."""
-    header = ("PROCESS", "PID", "ADDRESS", "METRICS", "LOG")
+    header = ("PROCESS", "PID", "DEVICE", "CORES", "ENGINE", "ADDRESS", "METRICS", "LOG")
     cells = [header]
     for row in rows:
-        metrics = f"http://{row.metrics_address}/metrics"
-        cells.append((row.name, str(row.pid or "-"), row.address, metrics, row.log_path))
+        metrics = f"http://{row.metrics_address}/metrics" if row.metrics_address else "-"
+        cells.append((row.name, str(row.pid or "-"), *row.place, row.address, metrics, row.log_path or "-"))
     widths = [max(len(line[column]) for line in cells) for column in range(len(header))]
     return "\n".join("  ".join(f"{c:<{w}}" for c, w in zip(line, widths, strict=True)).rstrip() for line in cells)
 
@@ -133,6 +135,7 @@ def _config(args: argparse.Namespace) -> StackConfig:
         cache_dir=args.cache_dir,
         replicas=dict(args.replicas),
         threads=dict(args.threads),
+        placement=args.placement,
         limits=dict(args.limit),
         loras=dict(args.lora),
         lora_dir=args.lora_dir,

@@ -33,8 +33,7 @@ class ModelSpec:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     max_batch_size: int
-    # The batcher holds a step back this long for others of its size: the orchestrator hands in the steps that may
-    # share a batch within a fraction of a millisecond of each other.
+    # One orchestrator merges its steps itself; Triton's batcher merges what several of them send at the same time.
     max_queue_delay_microseconds: int
 
     def input(self, name: str) -> TensorSpec:
@@ -83,7 +82,7 @@ UNET = ModelSpec(
     ),
     outputs=(TensorSpec("noise_pred", "FP32", ("out_channels", "latent_height", "latent_width")), *REPORT),
     max_batch_size=16,
-    max_queue_delay_microseconds=500,
+    max_queue_delay_microseconds=0,
 )
 
 # `image` is ready for a PNG: RGB, height x width x 3, rounded from [-1, 1] as diffusers' VaeImageProcessor does.

@@ -1,4 +1,4 @@
-"""The demo checkpoint that comes with the package: small enough to make a picture in seconds on a CPU."""
+"""The demo checkpoint and its LoRAs, which come with the package: a picture takes seconds on a CPU."""
 
 from __future__ import annotations
 
@@ -15,3 +15,9 @@ def checkpoint_path() -> Path:
             f"the demo checkpoint is missing: {path} has no model_index.json; name a checkpoint of your own"
         )
     return path
+
+
+def lora_paths() -> dict[str, Path]:
+    """The demo checkpoint's LoRAs that come with the package, by name: each paints its scenes in another style."""
+    folder = Path(__file__).parent / "loras"
+    return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}

@@ -59,6 +59,7 @@ def local(
     cache_dir: str | Path | None = None,
     replicas: Mapping[str, int] | None = None,
     threads: Mapping[str, int] | None = None,
+    placement: str | Path | None = None,
     limits: Mapping[str, int | float | str] | None = None,
     loras: Mapping[str, str | Path] | None = None,
     lora_dir: str | Path | None = None,
@@ -67,7 +68,8 @@ def local(
     """A context manager: starts Triton and the orchestrator, gives a Client, stops everything it started.
 
     `checkpoints` maps names to diffusers-format directories; without it, the demo checkpoint is served as
-    "demo". `loras` maps names to safetensors files. StackConfig says what the rest means.
+    "demo". `loras` maps names to safetensors files; `placement` is a file (see triptych.embedded.placement).
+    StackConfig says what the rest means.
     """
     if checkpoints is None:
         from triptych.demo import checkpoint_path
@@ -83,6 +85,7 @@ def local(
             cache_dir=cache_dir,
             replicas=replicas or {},
             threads=threads or {},
+            placement=placement,
             limits=limits or {},
             loras=loras or {},
             lora_dir=lora_dir,

@@ -6,14 +6,16 @@ import os
 import signal
 import sys
 import uuid
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from triptych.embedded.config import STAGES, StackConfig
+from triptych.embedded.config import StackConfig
 from triptych.embedded.ports import free_ports, join, reachable
 from triptych.embedded.probe import ORCHESTRATOR_HEALTHY, TRITON_READY
 from triptych.embedded.process import ProcessSpec
+from triptych.embedded.replica import Replica
 from triptych.embedded.triton import EXIT_TIMEOUT_S, Triton, find_triton
 
 LOOPBACK = "127.0.0.1"
@@ -26,6 +28,7 @@ class Plan:
 
     stages: list[ProcessSpec]
     orchestrator: ProcessSpec
+    elsewhere: dict[str, Replica]  # those that somebody else runs, by name
 
 
 class Commands:
@@ -54,19 +57,24 @@ class Commands:
 
 def make_plan(config: StackConfig, commands: Commands, run_dir: Path) -> Plan:
     """Chooses ports and writes down every process; nothing starts yet."""
-    names = [(stage, f"{stage}-{n}") for stage in STAGES for n in range(config.replicas.get(stage, 1))]
+    replicas = _named(config.stage_replicas())
+    ours = {name: replica for name, replica in replicas.items() if not replica.address}
     # One draw for all, so that no port is chosen twice; on the wildcard address it is free on loopback too.
-    ports = iter(free_ports(LOOPBACK, 2 * len(names) + 1))
-    stages = [_stage_spec(config, commands, run_dir, stage, name, next(ports), next(ports)) for stage, name in names]
+    ports = iter(free_ports(LOOPBACK, 2 * len(ours) + 1))
+    stages = {
+        name: _stage_spec(config, commands, run_dir, replica, name, next(ports), next(ports))
+        for name, replica in ours.items()
+    }
+    addresses = [(f"--{replica.stage}", replica.address or stages[name].address) for name, replica in replicas.items()]
     metrics = join(LOOPBACK, next(ports))
-    port = config.port or _free_except(config.host, [*stages], metrics)
+    port = config.port or _free_except(config.host, [*stages.values()], metrics)
     env = {**os.environ, "TRIPTYCH_STAGE": "orchestrator", "TRIPTYCH_CACHE_DIR": str(config.cache_path)}
     orchestrator = ProcessSpec(
         name="orchestrator",
         command=(
             *commands.orchestrator(),
             *("--listen", join(config.host, port), "--metrics", metrics),
-            *(part for (stage, _), spec in zip(names, stages, strict=True) for part in (f"--{stage}", spec.address)),
+            *(part for address in addresses for part in address),
             *("--state-dir", str(run_dir / "state"), "--engine", config.engine),
             *(p for name, path in config.checkpoint_paths().items() for p in ("--checkpoint", f"{name}={path}")),
             *("--lora-dir", str(config.lora_folder(run_dir))),
@@ -80,23 +88,31 @@ def make_plan(config: StackConfig, commands: Commands, run_dir: Path) -> Plan:
         ready_method=ORCHESTRATOR_HEALTHY,
         stop_grace_s=DRAIN_S + 5,
     )
-    return Plan(stages, orchestrator)
+    return Plan([*stages.values()], orchestrator, {n: replica for n, replica in replicas.items() if replica.address})
+
+
+def _named(replicas: Sequence[Replica]) -> dict[str, Replica]:
+    """By the names that the orchestrator gives them too: those of a stage are counted from 0."""
+    count: Counter[str] = Counter()
+    named: dict[str, Replica] = {}
+    for replica in replicas:
+        named[f"{replica.stage}-{count[replica.stage]}"] = replica
+        count[replica.stage] += 1
+    return named
 
 
 def _stage_spec(
     config: StackConfig,
     commands: Commands,
     run_dir: Path,
-    stage: str,
+    replica: Replica,
     name: str,
     port: int,
     metrics_port: int,
 ) -> ProcessSpec:
     shm_prefix = f"triptych-{uuid.uuid4().hex[:12]}-{name}-"
     command, env = commands.stage(run_dir / "triton", port, metrics_port, shm_prefix)
-    ours = {"TRIPTYCH_STAGE": stage, "TRIPTYCH_CACHE_DIR": str(config.cache_path)}
-    if stage in config.threads:
-        ours["TRIPTYCH_THREADS"] = str(config.threads[stage])
+    ours = {"TRIPTYCH_STAGE": replica.stage, "TRIPTYCH_CACHE_DIR": str(config.cache_path), **replica.environment()}
     return ProcessSpec(
         name=name,
         command=command,
@@ -109,6 +125,8 @@ def _stage_spec(
         # Triton removes its shared memory on SIGTERM, and could not on SIGKILL.
         death_signal=signal.SIGTERM,
         shm_prefix=shm_prefix,
+        cores=replica.cores,
+        place=replica.place(config.engine),
     )
 
 

@@ -8,14 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from triptych.contract import STAGES
+from triptych.contract.engines import ENGINES
+from triptych.embedded.placement import MOST_REPLICAS, read_placement
+from triptych.embedded.replica import MOST_THREADS, Replica
 from triptych.errors import invalid
 
-STAGES = ("encoder", "unet", "vae")
-ENGINES = ("onnxruntime", "torch", "tensorrt")
 CHECKPOINT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 LORA_NAME = re.compile(r"[\w()-][\w .()-]{0,127}")
 LIMIT_NAME = re.compile(r"[a-z][a-z0-9_]*")
-MOST_REPLICAS = 64
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class StackConfig:
     cache_dir: str | Path | None = None  # engine artifacts; None: TRIPTYCH_CACHE_DIR or ~/.cache/triptych
     replicas: Mapping[str, int] = field(default_factory=dict)  # stage -> how many servers, default 1
     threads: Mapping[str, int] = field(default_factory=dict)  # stage -> cores, default: the engine's choice
+    placement: str | Path | None = None  # a file that says it replica by replica, in place of the two before
     limits: Mapping[str, int | float | str] = field(default_factory=dict)  # the orchestrator's
     loras: Mapping[str, str | Path] = field(default_factory=dict)  # name -> safetensors file
     lora_dir: str | Path | None = None  # where LoRAs are kept; None: in run_dir
@@ -53,6 +55,15 @@ class StackConfig:
         """Where the orchestrator keeps LoRA files, and the stages read them."""
         return Path(self.lora_dir).expanduser().absolute() if self.lora_dir else run_dir / "state" / "loras"
 
+    def stage_replicas(self) -> tuple[Replica, ...]:
+        """Every server of the stages, stage by stage; InvalidArgumentError about the placement file."""
+        if self.placement is not None:
+            return read_placement(Path(self.placement).expanduser().absolute())
+        threads = {stage: self.threads.get(stage, 0) for stage in STAGES}
+        return tuple(
+            Replica(stage, threads=threads[stage]) for stage in STAGES for _ in range(self.replicas.get(stage, 1))
+        )
+
     def validate(self) -> None:
         """InvalidArgumentError about the first field that is wrong."""
         for name, path in self.checkpoint_paths().items():
@@ -63,8 +74,8 @@ class StackConfig:
         for name, path in self.lora_paths().items():
             if not LORA_NAME.fullmatch(name):
                 raise invalid("loras", f"the name {name!r} does not match {LORA_NAME.pattern}")
-            if not path.is_file():
-                raise invalid("loras", f"{name}: {path} is not a file")
+            if not path.exists():
+                raise invalid("loras", f"{name}: {path} does not exist")
         if self.engine not in ENGINES:
             raise invalid("engine", f"{self.engine!r} is none of {', '.join(ENGINES)}")
         if not self.host:
@@ -74,7 +85,11 @@ class StackConfig:
         if not self.startup_timeout_s > 0:
             raise invalid("startup_timeout_s", f"{self.startup_timeout_s} is not above 0")
         _check_stages("replicas", self.replicas, MOST_REPLICAS)
-        _check_stages("threads", self.threads, 4_096)
+        _check_stages("threads", self.threads, MOST_THREADS)
+        for other in ("replicas", "threads"):
+            if self.placement is not None and getattr(self, other):
+                raise invalid(other, f"cannot be given together with placement: say it in {self.placement}")
+        self.stage_replicas()
         for name in self.limits:
             if not LIMIT_NAME.fullmatch(name):
                 raise invalid("limits", f"the name {name!r} does not match {LIMIT_NAME.pattern}")

@@ -34,6 +34,8 @@ class ProcessSpec:
     stop_grace_s: float = 15.0  # from SIGTERM to SIGKILL
     death_signal: int = signal.SIGKILL  # sent by the kernel when the supervisor dies
     shm_prefix: str = ""  # of the /dev/shm regions that it owns
+    cores: tuple[int, ...] = ()  # it is pinned to these; empty: to none
+    place: tuple[str, str, str] = ("cpu", "all", "-")  # for people to read: device, cores, engine
 
 
 class Process:
@@ -51,7 +53,8 @@ class Process:
 
     def start(self) -> None:
         """Runs the command; its stdout and stderr are appended to the log file."""
-        tie = (sys.executable, "-I", "-S", str(SHIM), str(os.getpid()), str(int(self.spec.death_signal)))
+        cores = ",".join(map(str, self.spec.cores))
+        tie = (sys.executable, "-I", "-S", str(SHIM), str(os.getpid()), str(int(self.spec.death_signal)), cores)
         with self.spec.log_path.open("ab") as log:
             self._popen = subprocess.Popen(
                 (*tie, *self.spec.command),

@@ -37,6 +37,7 @@ class Stack:
         self.failure: BaseException | None = None  # why it stopped, if nobody asked it to
         self.run_dir: Path | None = None  # of logs and state, once started
         self._commands = commands or Commands()
+        self._elsewhere: list[ProcessStatus] = []
         # Plain attributes: `request_stop` may run in a signal handler, where taking a lock can deadlock.
         self._stop_requests = 0
         self._ready = threading.Event()
@@ -92,8 +93,9 @@ class Stack:
         return True
 
     def processes(self) -> list[ProcessStatus]:
-        """What runs where, stages first; empty once stopped."""
-        return self._supervisor.statuses()
+        """What runs where: stages, the orchestrator, then those that somebody else runs; empty once stopped."""
+        ours = self._supervisor.statuses()
+        return [*ours, *self._elsewhere] if ours else []
 
     def __enter__(self) -> Stack:
         self.start()
@@ -138,6 +140,10 @@ class Stack:
         deadline_s = time.monotonic() + self.config.startup_timeout_s
         for attempt in range(1, PORT_ATTEMPTS + 1):
             plan = make_plan(self.config, self._commands, run_dir)
+            self._elsewhere = [
+                ProcessStatus(name, None, replica.address, "", "", 0, replica.place(self.config.engine))
+                for name, replica in plan.elsewhere.items()
+            ]
             try:
                 self._supervisor.start(plan.stages, deadline_s)
                 self._supervisor.start([plan.orchestrator], deadline_s)

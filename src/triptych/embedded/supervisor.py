@@ -30,11 +30,12 @@ class ProcessStatus:
     """One row of what runs where."""
 
     name: str
-    pid: int | None  # None while it waits for its restart
+    pid: int | None  # None while it waits for its restart, and where it is not ours
     address: str
     metrics_address: str
     log_path: str
     restarts: int
+    place: tuple[str, str, str]  # device, cores, engine
 
 
 @dataclass
@@ -47,7 +48,9 @@ class _Supervised:
     def status(self) -> ProcessStatus:
         spec = self.process.spec
         log_path = str(spec.log_path)
-        return ProcessStatus(spec.name, self.process.pid, spec.address, spec.metrics_address, log_path, self.restarts)
+        return ProcessStatus(
+            spec.name, self.process.pid, spec.address, spec.metrics_address, log_path, self.restarts, spec.place
+        )
 
 
 class Supervisor:

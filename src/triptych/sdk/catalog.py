@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from triptych.sdk.plain import plain
@@ -47,6 +47,19 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class BatchSize:
+    """What UNet batches of one size were seen to take on a replica; `samples` is rounded up to a power of two."""
+
+    model: str
+    latent_height: int
+    latent_width: int
+    samples: int
+    seconds_per_sample: float
+    max_samples: int
+    """As large as batches of this model and size may grow, for larger ones took more per sample."""
+
+
+@dataclass(frozen=True)
 class Replica:
     """One Triton Inference Server of one stage ("encoder", "unet" or "vae")."""
 
@@ -55,6 +68,7 @@ class Replica:
     address: str
     ready: bool
     models: list[str]
+    batch_sizes: list[BatchSize] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -75,7 +89,10 @@ def decode_checkpoint(message: Any) -> Checkpoint:
 
 def decode_server_info(message: Any) -> ServerInfo:
     """From a triptych.v1.ServerInfo."""
-    replicas = [plain(Replica, replica) for replica in message.replicas]
+    replicas = [
+        plain(Replica, replica, batch_sizes=[plain(BatchSize, size) for size in replica.batch_sizes])
+        for replica in message.replicas
+    ]
     return plain(ServerInfo, message, limits=plain(Limits, message.limits), replicas=replicas)
 
 

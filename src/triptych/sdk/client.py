@@ -101,7 +101,9 @@ class Client:
         Args:
             name: what `generate(checkpoint=...)` will call it.
             path: a directory that the server and its stages can read.
-            engine: "torch" or "onnxruntime"; None for the server's default.
+            engine: "onnxruntime", "torch" or "tensorrt", or one for each stage, "unet=torch,vae=onnxruntime"; what is
+                left open is decided by each stage's replica, or else by the server. Another engine for a name that is
+                known already switches it: a loaded checkpoint goes on serving, and both need memory meanwhile.
             load: load it at once as well.
             timeout_s: seconds, for this call.
         """
@@ -128,7 +130,7 @@ class Client:
 
         Args:
             name: what `generate(loras=...)` and `<lora:name:weight>` in a prompt will call it.
-            path: a safetensors file on this machine.
+            path: a safetensors file on this machine, or a folder as PEFT or diffusers saves a LoRA.
             timeout_s: seconds, for this call.
 
         Raises:

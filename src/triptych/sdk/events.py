@@ -40,6 +40,8 @@ class Step:
     engine_seconds: float
     batch_size: int
     """How many samples shared the UNet batch, this request's own included."""
+    replicas: list[str] = field(default_factory=list)
+    """The UNet replicas that did it: two where the halves of guidance went to two at once."""
     preview: Image.Image | None = field(default=None, repr=False)
     """The current estimate of the first image, where `preview_every_steps` asked for it."""
 
@@ -54,6 +56,8 @@ class StageTiming:
     replicas: list[str]
     refit_seconds: float
     """Bringing the request's LoRA weights into the engines, between steps."""
+    split_calls: int = 0
+    """Of the calls, those whose guidance halves went to two replicas at once."""
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,13 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from typing import Any, TypeAlias
 
 from triptych.errors import invalid
 from triptych.sdk.plain import plain
 from triptych.v1.generation_pb2 import LoraUse
 from triptych.v1.loras_pb2 import AddLoraRequest
-
-CHUNK_BYTES = 1 << 20
+from triptych.wire.lora_files import lora_chunks
 
 LoraChoice: TypeAlias = str | tuple[str, float] | tuple[str, float, float]
 """A name; (name, weight); or (name, UNet's weight, text encoder's weight)."""
@@ -47,12 +45,9 @@ def decode_lora(message: Any) -> Lora:
 
 def upload(name: str, path: str | os.PathLike[str]) -> Iterator[AddLoraRequest]:
     """The messages that bring a file, the name first; InvalidArgumentError at once if it cannot be read."""
-    parts = _parts(name, Path(path).expanduser())
-    try:
-        first = next(parts)  # opens the file
-    except OSError as error:
-        raise invalid("path", f"{path} cannot be read: {error.strerror or error}") from error
-    return chain([first], parts)
+    chunks = lora_chunks(path)
+    first = next(chunks, b"")  # opens the file
+    return chain([AddLoraRequest(name=name)], (AddLoraRequest(chunk=chunk) for chunk in chain([first], chunks)))
 
 
 def lora_use(choice: LoraChoice) -> LoraUse:
@@ -74,10 +69,3 @@ def lora_uses(choices: Sequence[LoraChoice]) -> list[LoraUse]:
 
 
 _EXPECTED = "must be a list of names, (name, weight) or (name, UNet's weight, text encoder's weight)"
-
-
-def _parts(name: str, path: Path) -> Iterator[AddLoraRequest]:
-    with path.open("rb") as stream:
-        yield AddLoraRequest(name=name)
-        while chunk := stream.read(CHUNK_BYTES):
-            yield AddLoraRequest(chunk=chunk)

@@ -19,6 +19,7 @@ from triptych.v1.generation_pb2 import GenerateRequest
 
 _EXPECTED = {
     FieldDescriptor.TYPE_STRING: "a string",
+    FieldDescriptor.TYPE_INT32: "an integer from -2147483648 to 2147483647",
     FieldDescriptor.TYPE_UINT32: "an integer from 0 to 4294967295",
     FieldDescriptor.TYPE_UINT64: "an integer from 0 to 18446744073709551615",
     FieldDescriptor.TYPE_FLOAT: "a number",
@@ -33,7 +34,7 @@ class GenerateParameters(TypedDict, total=False):
     """A name from `checkpoints()`; may be left out where the server has exactly one."""
     negative_prompt: str | None
     num_inference_steps: int | None
-    """Default 20."""
+    """Default 50, as in diffusers."""
     guidance_scale: float | None
     """Default 7.5; at 1 and below guidance is off."""
     width: int | None
@@ -53,6 +54,10 @@ class GenerateParameters(TypedDict, total=False):
     loras: Sequence[LoraChoice] | None
     """Each a name from `loras()`, (name, weight), or (name, UNet's weight, text encoder's weight); the first weight is
     1 unless given, the second is as the first. They add up, with those of `<lora:name:weight>` in the prompt."""
+    priority: int | None
+    """Of requests that wait, the highest go first; -100 to 100, default 0."""
+    deadline_seconds: float | None
+    """The server gives the request up when it is not done by then; default: never."""
     request_id: str | None
     """The caller's id, for `cancel` and the server's log; made by the server when left out."""
 

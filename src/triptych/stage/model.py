@@ -19,6 +19,7 @@ import numpy as np
 
 from triptych.checkpoint import Checkpoint, Component
 from triptych.contract import LORA_MODELS, NO_LORAS, ModelSpec
+from triptych.contract.engines import DEFAULT_ENGINE
 from triptych.engine import Engine, EngineSettings, load_engine
 from triptych.engine.port import Array
 from triptych.errors import TriptychError, invalid
@@ -51,16 +52,15 @@ class StageModel(ABC):
         parameters = {k: v["string_value"] for k, v in json.loads(args["model_config"])["parameters"].items()}
         began = time.perf_counter()
         try:
-            self.open(Path(parameters["checkpoint"]), parameters["engine"], engine_settings())
+            engine = chosen_engine(parameters)
+            self.open(Path(parameters["checkpoint"]), engine, engine_settings())
         except TriptychError as error:
             # Triton passes on the text of an exception and nothing else of it.
             raise triton.TritonModelException(
                 json.dumps({"reason": error.reason, "message": error.message} | error.metadata)
             ) from error
         seconds = time.perf_counter() - began
-        logger.info(
-            "model loaded", extra={"model": self.name, "engine": parameters["engine"], "seconds": round(seconds, 3)}
-        )
+        logger.info("model loaded", extra={"model": self.name, "engine": engine, "seconds": round(seconds, 3)})
 
     def open(self, path: Path, engine: str, settings: EngineSettings) -> None:
         """Loads this stage's part of a checkpoint and runs it once, so that readiness means warm."""
@@ -85,7 +85,7 @@ class StageModel(ABC):
             except TriptychError as error:
                 responses[index] = self._error(error)
         for key, group in _groups(ready, self._lora_key):
-            ids = [requests[index].request_id() for index, _ in group]
+            ids = [name for index, _ in group for name in requests[index].request_id().split(",")]
             try:
                 self._run_group(key, group, ids, responses)
             except Exception as error:  # an engine's own, of any class; the other groups are not to blame
@@ -165,11 +165,26 @@ class StageModel(ABC):
 _TRITON_CODES = {"NOT_FOUND": "NOT_FOUND", "INVALID_ARGUMENT": "INVALID_ARG", "UNAVAILABLE": "UNAVAILABLE"}
 
 
+def chosen_engine(parameters: Mapping[str, str]) -> str:
+    """The engine of the checkpoint's registration, or else this replica's own, or else the orchestrator's default.
+
+    The replica's own is TRIPTYCH_ENGINE; a load's parameters are `engine`, "" where the registration left it open,
+    and `default_engine`.
+    """
+    own = os.environ.get("TRIPTYCH_ENGINE")
+    return parameters["engine"] or own or parameters.get("default_engine") or DEFAULT_ENGINE
+
+
 def engine_settings() -> EngineSettings:
-    """From TRIPTYCH_THREADS (default: all cores this process may use) and TRIPTYCH_CACHE_DIR."""
+    """What this replica's environment says, whichever engine it gets.
+
+    TRIPTYCH_THREADS (default: all cores this process may use), TRIPTYCH_CACHE_DIR, TRIPTYCH_DEVICE (default: cpu),
+    TRIPTYCH_PRECISION (default: fp32).
+    """
     threads = int(os.environ.get("TRIPTYCH_THREADS") or len(os.sched_getaffinity(0)))
     cache_dir = os.environ.get("TRIPTYCH_CACHE_DIR") or Path.home() / ".cache" / "triptych"
-    return EngineSettings(threads, Path(cache_dir))
+    device = os.environ.get("TRIPTYCH_DEVICE") or "cpu"
+    return EngineSettings(threads, Path(cache_dir), device, os.environ.get("TRIPTYCH_PRECISION") or "fp32")
 
 
 def lora_cache_bytes() -> int:

@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class GenerateRequest(_message.Message):
-    __slots__ = ("request_id", "checkpoint", "prompt", "negative_prompt", "num_inference_steps", "guidance_scale", "width", "height", "num_images_per_prompt", "seeds", "scheduler", "eta", "preview_every_steps", "loras")
+    __slots__ = ("request_id", "checkpoint", "prompt", "negative_prompt", "num_inference_steps", "guidance_scale", "width", "height", "num_images_per_prompt", "seeds", "scheduler", "eta", "preview_every_steps", "loras", "priority", "deadline_seconds")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     PROMPT_FIELD_NUMBER: _ClassVar[int]
@@ -22,6 +22,8 @@ class GenerateRequest(_message.Message):
     ETA_FIELD_NUMBER: _ClassVar[int]
     PREVIEW_EVERY_STEPS_FIELD_NUMBER: _ClassVar[int]
     LORAS_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     checkpoint: str
     prompt: str
@@ -36,7 +38,9 @@ class GenerateRequest(_message.Message):
     eta: float
     preview_every_steps: int
     loras: _containers.RepeatedCompositeFieldContainer[LoraUse]
-    def __init__(self, request_id: _Optional[str] = ..., checkpoint: _Optional[str] = ..., prompt: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., num_inference_steps: _Optional[int] = ..., guidance_scale: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., num_images_per_prompt: _Optional[int] = ..., seeds: _Optional[_Iterable[int]] = ..., scheduler: _Optional[str] = ..., eta: _Optional[float] = ..., preview_every_steps: _Optional[int] = ..., loras: _Optional[_Iterable[_Union[LoraUse, _Mapping]]] = ...) -> None: ...
+    priority: int
+    deadline_seconds: float
+    def __init__(self, request_id: _Optional[str] = ..., checkpoint: _Optional[str] = ..., prompt: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., num_inference_steps: _Optional[int] = ..., guidance_scale: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., num_images_per_prompt: _Optional[int] = ..., seeds: _Optional[_Iterable[int]] = ..., scheduler: _Optional[str] = ..., eta: _Optional[float] = ..., preview_every_steps: _Optional[int] = ..., loras: _Optional[_Iterable[_Union[LoraUse, _Mapping]]] = ..., priority: _Optional[int] = ..., deadline_seconds: _Optional[float] = ...) -> None: ...
 
 class LoraUse(_message.Message):
     __slots__ = ("name", "weight", "text_encoder_weight")
@@ -77,7 +81,7 @@ class Queued(_message.Message):
     def __init__(self, request_id: _Optional[str] = ..., checkpoint: _Optional[str] = ..., scheduler: _Optional[str] = ..., num_inference_steps: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., seeds: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Step(_message.Message):
-    __slots__ = ("step", "total", "timestep", "step_seconds", "engine_seconds", "batch_size", "preview_png")
+    __slots__ = ("step", "total", "timestep", "step_seconds", "engine_seconds", "batch_size", "preview_png", "replicas")
     STEP_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
     TIMESTEP_FIELD_NUMBER: _ClassVar[int]
@@ -85,6 +89,7 @@ class Step(_message.Message):
     ENGINE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
     PREVIEW_PNG_FIELD_NUMBER: _ClassVar[int]
+    REPLICAS_FIELD_NUMBER: _ClassVar[int]
     step: int
     total: int
     timestep: float
@@ -92,7 +97,8 @@ class Step(_message.Message):
     engine_seconds: float
     batch_size: int
     preview_png: bytes
-    def __init__(self, step: _Optional[int] = ..., total: _Optional[int] = ..., timestep: _Optional[float] = ..., step_seconds: _Optional[float] = ..., engine_seconds: _Optional[float] = ..., batch_size: _Optional[int] = ..., preview_png: _Optional[bytes] = ...) -> None: ...
+    replicas: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, step: _Optional[int] = ..., total: _Optional[int] = ..., timestep: _Optional[float] = ..., step_seconds: _Optional[float] = ..., engine_seconds: _Optional[float] = ..., batch_size: _Optional[int] = ..., preview_png: _Optional[bytes] = ..., replicas: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Result(_message.Message):
     __slots__ = ("request_id", "images", "timings", "warnings")
@@ -133,18 +139,20 @@ class Timings(_message.Message):
     def __init__(self, total_seconds: _Optional[float] = ..., queue_seconds: _Optional[float] = ..., encoder: _Optional[_Union[StageTiming, _Mapping]] = ..., unet: _Optional[_Union[StageTiming, _Mapping]] = ..., vae: _Optional[_Union[StageTiming, _Mapping]] = ...) -> None: ...
 
 class StageTiming(_message.Message):
-    __slots__ = ("calls", "wall_seconds", "engine_seconds", "replicas", "refit_seconds")
+    __slots__ = ("calls", "wall_seconds", "engine_seconds", "replicas", "refit_seconds", "split_calls")
     CALLS_FIELD_NUMBER: _ClassVar[int]
     WALL_SECONDS_FIELD_NUMBER: _ClassVar[int]
     ENGINE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     REPLICAS_FIELD_NUMBER: _ClassVar[int]
     REFIT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    SPLIT_CALLS_FIELD_NUMBER: _ClassVar[int]
     calls: int
     wall_seconds: float
     engine_seconds: float
     replicas: _containers.RepeatedScalarFieldContainer[str]
     refit_seconds: float
-    def __init__(self, calls: _Optional[int] = ..., wall_seconds: _Optional[float] = ..., engine_seconds: _Optional[float] = ..., replicas: _Optional[_Iterable[str]] = ..., refit_seconds: _Optional[float] = ...) -> None: ...
+    split_calls: int
+    def __init__(self, calls: _Optional[int] = ..., wall_seconds: _Optional[float] = ..., engine_seconds: _Optional[float] = ..., replicas: _Optional[_Iterable[str]] = ..., refit_seconds: _Optional[float] = ..., split_calls: _Optional[int] = ...) -> None: ...
 
 class CancelRequest(_message.Message):
     __slots__ = ("request_id",)

@@ -49,15 +49,33 @@ class Limits(_message.Message):
     def __init__(self, max_width: _Optional[int] = ..., max_height: _Optional[int] = ..., max_pixels: _Optional[int] = ..., max_num_inference_steps: _Optional[int] = ..., max_num_images_per_prompt: _Optional[int] = ..., max_prompt_characters: _Optional[int] = ..., max_concurrent_requests: _Optional[int] = ..., max_queued_requests: _Optional[int] = ..., max_loras: _Optional[int] = ..., max_lora_bytes: _Optional[int] = ...) -> None: ...
 
 class Replica(_message.Message):
-    __slots__ = ("name", "stage", "address", "ready", "models")
+    __slots__ = ("name", "stage", "address", "ready", "models", "batch_sizes")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STAGE_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     READY_FIELD_NUMBER: _ClassVar[int]
     MODELS_FIELD_NUMBER: _ClassVar[int]
+    BATCH_SIZES_FIELD_NUMBER: _ClassVar[int]
     name: str
     stage: str
     address: str
     ready: bool
     models: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., stage: _Optional[str] = ..., address: _Optional[str] = ..., ready: bool = ..., models: _Optional[_Iterable[str]] = ...) -> None: ...
+    batch_sizes: _containers.RepeatedCompositeFieldContainer[BatchSize]
+    def __init__(self, name: _Optional[str] = ..., stage: _Optional[str] = ..., address: _Optional[str] = ..., ready: bool = ..., models: _Optional[_Iterable[str]] = ..., batch_sizes: _Optional[_Iterable[_Union[BatchSize, _Mapping]]] = ...) -> None: ...
+
+class BatchSize(_message.Message):
+    __slots__ = ("model", "latent_height", "latent_width", "samples", "seconds_per_sample", "max_samples")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    LATENT_HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    LATENT_WIDTH_FIELD_NUMBER: _ClassVar[int]
+    SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_PER_SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    MAX_SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    latent_height: int
+    latent_width: int
+    samples: int
+    seconds_per_sample: float
+    max_samples: int
+    def __init__(self, model: _Optional[str] = ..., latent_height: _Optional[int] = ..., latent_width: _Optional[int] = ..., samples: _Optional[int] = ..., seconds_per_sample: _Optional[float] = ..., max_samples: _Optional[int] = ...) -> None: ...

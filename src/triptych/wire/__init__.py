@@ -1,1 +1,1 @@
-"""What crosses a wire: errors as gRPC statuses, and the calls to the stages."""
+"""What crosses a wire: errors as gRPC statuses, and a LoRA's file with all that belongs to it."""

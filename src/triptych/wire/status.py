@@ -22,7 +22,9 @@ BY_CODE: dict[str, type[TriptychError]] = {cls.grpc_status: cls for cls in BY_RE
 
 
 def to_status(error: TriptychError) -> status_pb2.Status:
-    """The google.rpc.Status of `error`: code, message, one ErrorInfo; a BadRequest if it names a field."""
+    """The google.rpc.Status of `error`: code, message, one ErrorInfo; a BadRequest if it names a field,
+    a RetryInfo if it says when to try again.
+    """
     message = _clip(error.message, MESSAGE_LIMIT_BYTES)
     metadata = {key: _clip(str(value), METADATA_LIMIT_BYTES) for key, value in error.metadata.items()}
     status = status_pb2.Status(code=grpc.StatusCode[error.grpc_status].value[0], message=message)
@@ -32,6 +34,10 @@ def to_status(error: TriptychError) -> status_pb2.Status:
         bad_request = error_details_pb2.BadRequest()
         bad_request.field_violations.add(field=metadata["field"], description=message)
         status.details.add().Pack(bad_request)
+    if "retry_after_seconds" in metadata:
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.FromSeconds(int(metadata["retry_after_seconds"]))
+        status.details.add().Pack(retry)
     return status
 
 

@@ -1,0 +1,30 @@
+"""Sides of a comparison taking turns in one run, so that a machine that gets slower gets slower for all of them.
+
+seconds = take_turns({"with": measure_one, "without": measure_other}, rounds=5)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+# Is told the round, counted from 0; gives seconds.
+Side = Callable[[int], float]
+
+
+def take_turns(sides: Mapping[str, Side], rounds: int) -> dict[str, list[float]]:
+    """Every side once a round, in every other round from the last to the first; prints each round's seconds."""
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    for index in range(rounds):
+        for name in list(sides)[:: -1 if index % 2 else 1]:
+            seconds[name].append(sides[name](index))
+        told = ", ".join(f"{name} {values[-1]:.3f} s" for name, values in seconds.items())
+        print(f"round {index + 1}: {told}", flush=True)
+    return seconds
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds that it took."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began

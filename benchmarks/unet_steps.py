@@ -1,0 +1,50 @@
+"""Single UNet steps, straight at the engine: two samples, as classifier-free guidance makes them.
+
+unet = UnetSteps.of(setting); engine = load_engine("onnxruntime", unet.component, unet.settings)
+seconds = unet.seconds(engine)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.machine import cores
+from benchmarks.setting import Setting
+from benchmarks.turns import timed
+from triptych.checkpoint import Checkpoint, Component
+from triptych.contract import UNET
+from triptych.engine import Engine, EngineSettings
+from triptych.engine.port import Array
+
+
+@dataclass(frozen=True)
+class UnetSteps:
+    """A checkpoint's UNet and a step's inputs; `steps` are taken in a row each time."""
+
+    component: Component
+    settings: EngineSettings
+    inputs: Mapping[str, Array]
+    steps: int
+
+    @classmethod
+    def of(cls, setting: Setting) -> UnetSteps:
+        """On all cores, with the graphs kept in the benchmarks' folder."""
+        checkpoint = Checkpoint.open(setting.checkpoint())
+        component = checkpoint.components[UNET.name]
+        edge = setting.size // checkpoint.vae_scale_factor
+        noise = np.random.default_rng(0)
+        inputs = {
+            "latents": noise.standard_normal((2, checkpoint.latent_channels, edge, edge), np.float32),
+            "timestep": np.full(2, 500.0, np.float32),
+            "encoder_hidden_states": noise.standard_normal(
+                (2, checkpoint.tokens, component.architecture.config["cross_attention_dim"]), np.float32
+            ),
+        }
+        return cls(component, EngineSettings(cores(), setting.cache_dir), inputs, setting.steps)
+
+    def seconds(self, engine: Engine) -> float:
+        """Of one step, the mean of those taken."""
+        return sum(timed(lambda: engine.infer(self.inputs)) for _ in range(self.steps)) / self.steps

@@ -1,0 +1,96 @@
+"""One request's place at one UNet replica: what was sent there already, and the batcher its steps go through."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from triptych.contract import UNET
+from triptych_orchestrator.batch_profile import BatchProfile
+from triptych_orchestrator.batching import Group, StepBatcher, Ticket
+from triptych_orchestrator.conditioning import Conditioning
+from triptych_orchestrator.lora_sets import POLL_INTERVAL_S, LoraSet
+from triptych_orchestrator.replicas import PlacedModel, Replica
+from triptych_orchestrator.triton import ConditioningLostError, LoraLostError, LoraPreparingError, Tensors
+
+# One sample of a step: which conditioning, and the latents [C, h, w].
+Sample = tuple[Conditioning, npt.NDArray[np.float32]]
+
+
+class Batchers:
+    """The batchers of all (replica, model) in use."""
+
+    def __init__(self, call_timeout_s: float) -> None:
+        self.timeout_s = call_timeout_s
+        self._batchers: dict[tuple[Replica, str], StepBatcher] = {}
+
+    def of(self, replica: Replica, model: PlacedModel) -> StepBatcher:
+        """The one of that replica and model; it remembers what batches of which size took."""
+
+        async def call(tensors: Tensors, request_ids: str) -> Tensors:
+            return await replica.infer(model, tensors, request_ids, self.timeout_s)
+
+        return self._batchers.setdefault((replica, model.name), StepBatcher(call, UNET.max_batch_size))
+
+    def profiles(self, replica: Replica) -> dict[str, BatchProfile]:
+        """What batches took on a replica, by model."""
+        return {name: batcher.profile for (at, name), batcher in self._batchers.items() if at is replica}
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is in its loop."""
+        return all(batcher.idle for batcher in self._batchers.values())
+
+
+class Seat:
+    """Taken until `leave`; the replica counts it as one loop."""
+
+    def __init__(self, replica: Replica, batcher: StepBatcher, group: Group, timeout_s: float) -> None:
+        self.replica = replica
+        self._batcher = batcher
+        self._group = group
+        self._timeout_s = timeout_s
+        self._sent: set[bytes] = set()
+        self._loras_sent = False
+        batcher.join(group)
+        replica.loops += 1
+
+    def leave(self) -> None:
+        """No more steps will come here."""
+        self._batcher.leave(self._group)
+        self.replica.loops -= 1
+
+    async def infer(self, samples: Sequence[Sample], timestep: float, lora_set: LoraSet, ticket: Ticket) -> Tensors:
+        """One step, bringing along what the replica does not know; waits while it prepares the LoRAs."""
+        step: Tensors = {
+            "latents": np.stack([latents for _, latents in samples]),
+            "timestep": np.full((len(samples), 1), timestep, np.float32),
+            "conditioning_key": np.stack([conditioning.key for conditioning, _ in samples]),
+        }
+        keys = {conditioning.key.tobytes() for conditioning, _ in samples}
+        until_s = time.monotonic() + self._timeout_s
+        while True:
+            brought = lora_set.tensors(len(samples), whole=not self._loras_sent)
+            if not keys <= self._sent:
+                brought["encoder_hidden_states"] = np.stack([conditioning.states for conditioning, _ in samples])
+            outputs: Tensors | None = None
+            try:
+                outputs = await self._batcher.run(self._group, step | brought, ticket)
+            except ConditioningLostError:
+                self._sent.clear()
+                continue
+            except LoraLostError:
+                self._loras_sent = False
+                continue
+            except LoraPreparingError:
+                if time.monotonic() > until_s:
+                    raise
+            self._sent |= keys
+            self._loras_sent = True
+            if outputs is not None:
+                return outputs
+            await asyncio.sleep(POLL_INTERVAL_S)

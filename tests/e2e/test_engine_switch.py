@@ -1,0 +1,98 @@
+"""The engines of a checkpoint are exchanged while it serves; no request fails or hears of it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Served
+from tests.e2e.serving import SIZE, difference, wait_for
+from triptych.errors import TriptychError
+from triptych.sdk.events import Result
+
+NAME = "switching"
+REQUEST: dict[str, Any] = {"prompt": "a star", "scheduler": "ddim", "num_inference_steps": 3, "seed": 1, **SIZE}
+
+
+def held(served: Served) -> list[str]:
+    models = [model for replica in served.client.server_info().replicas for model in replica.models]
+    return sorted(model for model in models if model.startswith(NAME))
+
+
+def loads(served: Served) -> list[tuple[str, str]]:
+    """Model and engine of every load of this checkpoint, in order, as the stages logged them."""
+    found = []
+    for row in served.stack.processes()[:3]:
+        for line in Path(row.log_path).read_text().splitlines():
+            record = json.loads(line) if line.startswith("{") else {}
+            if record.get("message") == "model loaded" and record["model"].startswith(NAME):
+                found.append((record["model"], record["engine"]))
+    return found
+
+
+@pytest.fixture
+def switching(served: Served, checkpoints: dict[str, Path]) -> Iterator[Path]:
+    """A loaded checkpoint, unregistered at the end."""
+    served.client.register_checkpoint(NAME, checkpoints["sd1"], engine="onnxruntime", load=True)
+    yield checkpoints["sd1"]
+    served.client.unregister_checkpoint(NAME)
+    assert not held(served)
+
+
+def test_there_and_back_while_requests_come(served: Served, switching: Path) -> None:
+    client = served.client
+    expected = client.generate(**REQUEST, checkpoint=NAME)
+    pictures: list[Result] = []
+    failures: list[Exception] = []
+    over = threading.Event()
+
+    def keep_asking() -> None:
+        while not over.is_set():
+            try:
+                pictures.append(client.generate(**REQUEST, checkpoint=NAME))
+            except Exception as error:
+                failures.append(error)
+
+    threads = [threading.Thread(target=keep_asking) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for engine, models in (
+            ("torch", [f"{NAME}~.encoder", f"{NAME}~.unet", f"{NAME}~.vae_decoder"]),
+            ("onnxruntime", [f"{NAME}.encoder", f"{NAME}.unet", f"{NAME}.vae_decoder"]),
+            ("unet=torch", [f"{NAME}~.encoder", f"{NAME}~.unet", f"{NAME}~.vae_decoder"]),
+        ):
+            one = client.register_checkpoint(NAME, switching, engine=engine)
+            assert (one.engine, one.state) == (engine, "loaded")
+            assert held(served) == models
+            seen = len(pictures)
+            wait_for(lambda seen=seen: len(pictures) > seen + 4 or failures)
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join(60)
+    assert not failures
+    assert len(pictures) > 12
+    assert max(difference(picture, expected) for picture in pictures) <= 1
+    assert loads(served) == [
+        *[(f"{NAME}.encoder", "onnxruntime"), (f"{NAME}~.encoder", "torch")],
+        *[(f"{NAME}.encoder", "onnxruntime"), (f"{NAME}~.encoder", "onnxruntime")],
+        *[(f"{NAME}.unet", "onnxruntime"), (f"{NAME}~.unet", "torch")] * 2,
+        *[(f"{NAME}.vae_decoder", "onnxruntime"), (f"{NAME}~.vae_decoder", "torch")],
+        *[(f"{NAME}.vae_decoder", "onnxruntime"), (f"{NAME}~.vae_decoder", "onnxruntime")],
+    ]
+
+
+def test_an_engine_that_cannot_be_had_changes_nothing(served: Served, switching: Path) -> None:
+    client = served.client
+    before = held(served)
+    with pytest.raises(TriptychError):
+        client.register_checkpoint(NAME, switching, engine="tensorrt")
+    assert held(served) == before
+    assert [(one.engine, one.state) for one in client.checkpoints() if one.name == NAME] == [("onnxruntime", "loaded")]
+    client.generate(**REQUEST, checkpoint=NAME)

@@ -1,0 +1,45 @@
+"""How large batches may grow follows from what batches took."""
+
+from __future__ import annotations
+
+from triptych_orchestrator.batch_profile import BatchProfile
+
+SHAPE = (4, 64, 64)
+
+
+def profile(seconds: dict[int, float], times: int = 4) -> BatchProfile:
+    made = BatchProfile(16)
+    for size, each in seconds.items():
+        for _ in range(times):
+            made.observe(SHAPE, size, each * size)
+    return made
+
+
+def test_nothing_known_means_the_limit() -> None:
+    assert BatchProfile(16).cap(SHAPE) == 16
+    assert profile({2: 1.0}).cap((4, 8, 8)) == 16
+
+
+def test_it_grows_while_a_sample_costs_no_more() -> None:
+    assert profile({2: 1.0, 4: 0.6, 8: 0.5, 16: 0.52}).cap(SHAPE) == 16
+    assert profile({2: 1.0, 4: 1.02}).cap(SHAPE) == 16
+
+
+def test_it_stays_below_what_costs_more() -> None:
+    assert profile({2: 1.0, 4: 0.6, 8: 0.9, 16: 0.9}).cap(SHAPE) == 4
+    assert profile({1: 0.5, 2: 1.0}).cap(SHAPE) == 1
+
+
+def test_sizes_between_count_as_the_next_power_of_two() -> None:
+    assert profile({2: 1.0, 3: 2.0}).cap(SHAPE) == 2
+    assert set(profile({2: 1.0, 3: 2.0, 5: 1.0}).seconds_per_sample(SHAPE)) == {2, 4, 8}
+
+
+def test_the_first_batch_of_a_size_and_few_slow_ones_say_nothing() -> None:
+    assert profile({2: 1.0}, times=1).seconds_per_sample(SHAPE) == {}
+    made = profile({2: 1.0})
+    for seconds in (100.0, 9.0, 9.0):
+        made.observe(SHAPE, 4, seconds)
+    assert made.cap(SHAPE) == 16
+    made.observe(SHAPE, 4, 9.0)
+    assert made.cap(SHAPE) == 2
