@@ -31,7 +31,8 @@ def main() -> int:
     """One picture for each set of LoRAs; 1 if the last is not the first again."""
     with triptych.local(loras=lora_paths()) as client:
         pictures = [
-            client.generate(PROMPT, seed=SEED, num_inference_steps=30, loras=list(loras)).images[0] for loras in ROW
+            client.generate(PROMPT, seed=SEED, num_inference_steps=30, guidance_scale=5.0, loras=list(loras)).images[0]
+            for loras in ROW
         ]
     width, height = pictures[0].size
     sheet = Image.new("RGB", (width * len(pictures) + GAP * (len(pictures) - 1), height), "white")

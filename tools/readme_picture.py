@@ -25,7 +25,10 @@ SEED = 7
 def main() -> int:
     """One picture for each prompt, all with the same seed."""
     with triptych.local() as client:
-        pictures = [client.generate(prompt, seed=SEED, num_inference_steps=30).images[0] for prompt in PROMPTS]
+        pictures = [
+            client.generate(prompt, seed=SEED, num_inference_steps=30, guidance_scale=5.0).images[0]
+            for prompt in PROMPTS
+        ]
     width, height = pictures[0].size
     sheet = Image.new("RGB", (width * len(pictures) + 8 * (len(pictures) - 1), height), "white")
     for index, picture in enumerate(pictures):

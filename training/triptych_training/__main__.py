@@ -89,11 +89,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--style", choices=sorted(STYLES), default="stripes", help="of the LoRA")
     parser.add_argument("--minutes", type=float, default=4.0, help="for the LoRA")
     parser.add_argument("--vae-minutes", type=float, default=22.0)
-    parser.add_argument("--unet-minutes", type=float, default=50.0)
+    parser.add_argument("--unet-minutes", type=float, default=95.0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--count", type=int, default=200, help="held-out prompts to score")
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--guidance-scale", type=float, default=7.5)
+    parser.add_argument("--guidance-scale", type=float, default=5.0)
     return parser
 
 
