@@ -12,7 +12,8 @@ from triptych.contract import STAGES
 from triptych.contract.engines import ENGINES
 from triptych.embedded.placement import MOST_REPLICAS, read_placement
 from triptych.embedded.replica import MOST_THREADS, Replica
-from triptych.errors import invalid
+from triptych.errors import InvalidArgumentError, invalid
+from triptych.wire.lora_files import lora_file
 
 CHECKPOINT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 LORA_NAME = re.compile(r"[\w()-][\w .()-]{0,127}")
@@ -74,8 +75,7 @@ class StackConfig:
         for name, path in self.lora_paths().items():
             if not LORA_NAME.fullmatch(name):
                 raise invalid("loras", f"the name {name!r} does not match {LORA_NAME.pattern}")
-            if not path.exists():
-                raise invalid("loras", f"{name}: {path} does not exist")
+            _check_lora(name, path)
         if self.engine not in ENGINES:
             raise invalid("engine", f"{self.engine!r} is none of {', '.join(ENGINES)}")
         if not self.host:
@@ -97,6 +97,15 @@ class StackConfig:
 
 def _absolute(paths: Mapping[str, str | Path]) -> dict[str, Path]:
     return {name: Path(path).expanduser().absolute() for name, path in paths.items()}
+
+
+def _check_lora(name: str, path: Path) -> None:
+    try:
+        file = lora_file(path)
+    except InvalidArgumentError as error:
+        raise invalid("loras", f"{name}: {error.message}") from error
+    if not file.is_file():
+        raise invalid("loras", f"{name}: {path} does not exist")
 
 
 def _check_stages(field_name: str, values: Mapping[str, int], most: int) -> None:

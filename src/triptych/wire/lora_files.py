@@ -38,7 +38,7 @@ def lora_chunks(path: str | os.PathLike[str]) -> Iterator[bytes]:
     Raises:
         InvalidArgumentError: the file cannot be read, or the configuration beside it is no JSON object.
     """
-    file = _file(Path(path).expanduser())
+    file = lora_file(Path(path).expanduser())
     try:
         with file.open("rb") as stream:
             yield from _start(file, stream)
@@ -48,7 +48,8 @@ def lora_chunks(path: str | os.PathLike[str]) -> Iterator[bytes]:
         raise _unreadable(file, error) from error
 
 
-def _file(path: Path) -> Path:
+def lora_file(path: Path) -> Path:
+    """The file itself, or the one that a directory stands for; InvalidArgumentError if the directory has none."""
     if not path.is_dir():
         return path
     found = next((path / name for name in _FILE_NAMES if (path / name).is_file()), None)
