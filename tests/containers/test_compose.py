@@ -187,4 +187,5 @@ def test_the_end_is_orderly(containers: Containers) -> None:
     ids = [containers.id(service) for service in SERVICES]
     containers.run("stop")
     codes = output(["docker", "inspect", "-f", "{{.State.ExitCode}}", *ids]).split()
-    assert codes == ["0"] * len(SERVICES)
+    for container, service, code in zip(ids, SERVICES, codes, strict=True):
+        assert code == "0", f"{service}: {output(['docker', 'logs', '--tail', '25', container])}"
