@@ -10,9 +10,8 @@ from benchmarks.report import print_judgement, print_seconds
 from benchmarks.setting import Setting
 from benchmarks.turns import Side, take_turns
 from benchmarks.unet_steps import UnetSteps
-from triptych.contract import NO_LORAS
 from triptych.engine import load_engine
-from triptych.stage.lora_sets import LoraSets
+from triptych.stage.lora_sets import BASE, LoraSets
 
 TARGET_RATIO = 1.03
 _CAPACITY_BYTES = 4 * 1024**3
@@ -30,7 +29,7 @@ def run(setting: Setting) -> bool:
         return unet.seconds(engine)
 
     sides: dict[str, Side] = {
-        "without": lambda _round: step_after(lambda: lora_sets.activate(NO_LORAS)),
+        "without": lambda _round: step_after(lambda: lora_sets.activate(BASE)),
         "with a set": lambda _round: step_after(lambda: lora.bring(lora_sets)),
     }
     for side in sides.values():

@@ -14,9 +14,8 @@ from benchmarks.report import print_judgement, print_seconds, print_table
 from benchmarks.setting import Setting
 from benchmarks.turns import take_turns, timed
 from benchmarks.unet_steps import UnetSteps
-from triptych.contract import NO_LORAS
 from triptych.engine import Engine, load_engine
-from triptych.stage.lora_sets import LoraSets
+from triptych.stage.lora_sets import BASE, LoraSets
 
 TARGET_NEW_SET_STEPS = 1.0
 TARGET_BASE_STEPS = 0.2
@@ -81,7 +80,7 @@ class _Alternation:
         for lora in self._loras:
             self.swap_seconds.append(timed(partial(lora.bring, self._lora_sets)))
             total += self.swap_seconds[-1] + self._unet.seconds(self._engine)
-        self.base_seconds.append(timed(lambda: self._lora_sets.activate(NO_LORAS)))
+        self.base_seconds.append(timed(lambda: self._lora_sets.activate(BASE)))
         return total / len(self._loras)
 
     def close(self) -> None:

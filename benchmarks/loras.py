@@ -44,12 +44,12 @@ class BenchLora:
         """Waits until the set is merged, and has the engine run with it."""
         while True:
             try:
-                lora_sets.require(self.key, self.content)
+                merged = lora_sets.require(self.key, self.content)
             except UnavailableError:
                 time.sleep(_POLL_S)
             else:
                 break
-        lora_sets.activate(self.key)
+        lora_sets.activate(merged)
 
 
 def pair(folder: Path, models: str, component: Component) -> tuple[BenchLora, BenchLora]:

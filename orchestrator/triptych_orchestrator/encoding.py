@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import OrderedDict
 
@@ -12,10 +11,10 @@ import numpy.typing as npt
 from triptych.contract import ENCODER
 from triptych_orchestrator.catalog import Entry
 from triptych_orchestrator.conditioning import Conditioning
-from triptych_orchestrator.lora_sets import POLL_INTERVAL_S, LoraSet
+from triptych_orchestrator.lora_sets import LoraSet
 from triptych_orchestrator.replicas import PlacedModel, Replica, ReplicaPool
 from triptych_orchestrator.stage_use import StageUse
-from triptych_orchestrator.triton import LoraLostError, LoraPreparingError, Tensors
+from triptych_orchestrator.triton import Tensors
 
 _CACHE_ENTRIES = 256
 
@@ -55,16 +54,9 @@ class PromptEncoder:
     async def _infer(
         self, replica: Replica, model: PlacedModel, ids: Tensors, lora_set: LoraSet, request_id: str
     ) -> Tensors:
-        """One call, bringing the LoRA set along where the replica does not know it, waiting while it prepares it."""
-        whole, until_s = False, time.monotonic() + self._timeout_s
-        while True:
-            tensors = ids | lora_set.tensors(len(ids["input_ids"]), whole=whole)
-            try:
-                return await replica.infer(model, tensors, request_id, self._timeout_s)
-            except LoraLostError:
-                whole = True
-            except LoraPreparingError:
-                if time.monotonic() > until_s:
-                    raise
-                whole = False
-                await asyncio.sleep(POLL_INTERVAL_S)
+        """One call; the LoRA set is brought only where the replica does not know it."""
+
+        async def send(loras: Tensors) -> Tensors:
+            return await replica.infer(model, ids | loras, request_id, self._timeout_s)
+
+        return await lora_set.infer(send, len(ids["input_ids"]), known=True, timeout_s=self._timeout_s)

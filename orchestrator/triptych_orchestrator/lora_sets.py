@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from triptych.contract import NO_LORAS, LoraWeight, encode_lora_set, lora_key
-from triptych_orchestrator.triton import Tensors
+from triptych_orchestrator.triton import LoraLostError, LoraPreparingError, Tensors
 
 # Beside a step that is short, and a merge takes longer.
-POLL_INTERVAL_S = 0.01
+_POLL_INTERVAL_S = 0.01
 
 LORA_CONTENT = "loras"
 """The input that brings a set along."""
@@ -39,3 +41,22 @@ class LoraSet:
         content = np.full((samples, 1), b"", np.object_)
         content[0, 0] = encode_lora_set(self.loras)
         return keys | {LORA_CONTENT: content}
+
+    async def infer(
+        self, send: Callable[[Tensors], Awaitable[Tensors]], samples: int, *, known: bool, timeout_s: float
+    ) -> Tensors:
+        """The answer to `send`, which is given this set's inputs: again where the stage does not know the set.
+
+        Asks again while the stage prepares it, for at most `timeout_s`; without `known` the set is brought at once.
+        """
+        until_s = time.monotonic() + timeout_s
+        while True:
+            try:
+                return await send(self.tensors(samples, whole=not known))
+            except LoraLostError:
+                known = False
+            except LoraPreparingError:
+                if time.monotonic() > until_s:
+                    raise
+                known = True
+                await asyncio.sleep(_POLL_INTERVAL_S)

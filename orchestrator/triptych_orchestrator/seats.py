@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,9 +11,9 @@ from triptych.contract import UNET
 from triptych_orchestrator.batch_profile import BatchProfile
 from triptych_orchestrator.batching import Group, StepBatcher, Ticket
 from triptych_orchestrator.conditioning import Conditioning
-from triptych_orchestrator.lora_sets import POLL_INTERVAL_S, LoraSet
+from triptych_orchestrator.lora_sets import LoraSet
 from triptych_orchestrator.replicas import PlacedModel, Replica
-from triptych_orchestrator.triton import ConditioningLostError, LoraLostError, LoraPreparingError, Tensors
+from triptych_orchestrator.triton import ConditioningLostError, LoraPreparingError, Tensors
 
 # One sample of a step: which conditioning, and the latents [C, h, w].
 Sample = tuple[Conditioning, npt.NDArray[np.float32]]
@@ -71,26 +69,27 @@ class Seat:
             "timestep": np.full((len(samples), 1), timestep, np.float32),
             "conditioning_key": np.stack([conditioning.key for conditioning, _ in samples]),
         }
+
+        async def send(loras: Tensors) -> Tensors:
+            return await self._send(samples, step | loras, ticket)
+
+        outputs = await lora_set.infer(send, len(samples), known=self._loras_sent, timeout_s=self._timeout_s)
+        self._loras_sent = True
+        return outputs
+
+    async def _send(self, samples: Sequence[Sample], step: Tensors, ticket: Ticket) -> Tensors:
         keys = {conditioning.key.tobytes() for conditioning, _ in samples}
-        until_s = time.monotonic() + self._timeout_s
         while True:
-            brought = lora_set.tensors(len(samples), whole=not self._loras_sent)
+            brought: Tensors = {}
             if not keys <= self._sent:
                 brought["encoder_hidden_states"] = np.stack([conditioning.states for conditioning, _ in samples])
-            outputs: Tensors | None = None
             try:
                 outputs = await self._batcher.run(self._group, step | brought, ticket)
             except ConditioningLostError:
                 self._sent.clear()
                 continue
-            except LoraLostError:
-                self._loras_sent = False
-                continue
-            except LoraPreparingError:
-                if time.monotonic() > until_s:
-                    raise
+            except LoraPreparingError:  # what came along is kept all the same
+                self._sent |= keys
+                raise
             self._sent |= keys
-            self._loras_sent = True
-            if outputs is not None:
-                return outputs
-            await asyncio.sleep(POLL_INTERVAL_S)
+            return outputs

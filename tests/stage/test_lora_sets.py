@@ -75,12 +75,12 @@ def swap(sets: LoraSets, *loras: LoraWeight) -> bytes:
     until = time.monotonic() + 60
     while True:
         try:
-            sets.require(key, encode_lora_set(loras))
+            merged = sets.require(key, encode_lora_set(loras))
         except UnavailableError:
             assert time.monotonic() < until
             time.sleep(0.002)
         else:
-            sets.activate(key)
+            sets.activate(merged)
             return key
 
 
@@ -147,6 +147,22 @@ def test_the_least_recently_used_are_forgotten(component: Component, files: list
         sets.require(first, None)
     swap(sets, files[0])
     sets.require(first, None)
+
+
+def test_a_set_that_was_forgotten_meanwhile_can_still_be_activated(
+    component: Component, files: list[LoraWeight]
+) -> None:
+    """Two requests of one batch want a set each, and there is room for one."""
+    engine = load_engine("onnxruntime", component, SETTINGS)
+    sets = LoraSets(engine, component, capacity_bytes=1)
+    swap(sets, files[0])
+    wanted = noise_pred(engine)
+    first = sets.require(lora_key(files[:1]), None)
+    swap(sets, files[1])
+    with pytest.raises(NotFoundError):
+        sets.require(first.key, None)
+    sets.activate(first)
+    assert np.array_equal(noise_pred(engine), wanted)
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from triptych.cli.connection import add_connection_options, connect
+from triptych.cli.actions import add_action, columns, run_action
+from triptych.cli.connection import add_connection_options
 from triptych.sdk import Checkpoint, Client
-
-Action = Callable[[Client, argparse.Namespace], None]
 
 
 def add_parser(subparsers: Any) -> None:
@@ -22,11 +20,11 @@ def add_parser(subparsers: Any) -> None:
         description="The checkpoints of a running server. Without an action: list.",
     )
     add_connection_options(parser)
-    parser.set_defaults(run=run, action=_list, json=False)
+    parser.set_defaults(run=run_action, action=_list, json=False)
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
-    listing = _add_action(actions, "list", _list, "show all of them")
+    listing = add_action(actions, "list", _list, "show all of them")
     listing.add_argument("--json", action="store_true", help="a JSON array instead of a table")
-    adding = _add_action(actions, "add", _add, "have the server check a directory and take it under a name")
+    adding = add_action(actions, "add", _add, "have the server check a directory and take it under a name")
     adding.add_argument("name", metavar="NAME")
     adding.add_argument("path", metavar="PATH", help="a diffusers-format directory that the server can read")
     adding.add_argument(
@@ -40,26 +38,17 @@ def add_parser(subparsers: Any) -> None:
         ("unload", _unload, "free the memory of one in every stage, after its running requests"),
         ("remove", _remove, "unload one and forget it; its directory stays"),
     ):
-        _add_action(actions, name, action, what).add_argument("name", metavar="NAME")
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Runs the chosen action."""
-    action: Action = arguments.action
-    with connect(Client, arguments) as client:
-        action(client, arguments)
-    return 0
+        add_action(actions, name, action, what).add_argument("name", metavar="NAME")
 
 
 def table(checkpoints: list[Checkpoint]) -> str:
     """The checkpoints as columns, a failed one's reason below its row."""
     head = ("NAME", "STATE", "ENGINE", "FAMILY", "SCHEDULER", "SIZE", "WEIGHTS", "PATH")
-    rows = [head, *map(_row, checkpoints)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row, checkpoint in zip(rows, [None, *checkpoints], strict=True):
-        lines.append("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-        if checkpoint is not None and checkpoint.error:
+    first, *rest = columns([head, *map(_row, checkpoints)])
+    lines = [first]
+    for line, checkpoint in zip(rest, checkpoints, strict=True):
+        lines.append(line)
+        if checkpoint.error:
             lines.append(f"  {checkpoint.error}")
     return "\n".join(lines)
 
@@ -75,13 +64,6 @@ def _row(checkpoint: Checkpoint) -> tuple[str, ...]:
         f"{checkpoint.weights_bytes / 1e6:,.0f} MB",
         checkpoint.path,
     )
-
-
-def _add_action(actions: Any, name: str, action: Action, what: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = actions.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
-    add_connection_options(parser, inherited=True)
-    parser.set_defaults(action=action)
-    return parser
 
 
 def _list(client: Client, arguments: argparse.Namespace) -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from triptych.cli.connection import add_connection_options, connect
+from triptych.cli.actions import add_action, columns, run_action
+from triptych.cli.connection import add_connection_options
 from triptych.sdk import Client, Lora
-
-Action = Callable[[Client, argparse.Namespace], None]
 
 
 def add_parser(subparsers: Any) -> None:
@@ -22,42 +20,26 @@ def add_parser(subparsers: Any) -> None:
         description="The LoRAs of a running server. Without an action: list.",
     )
     add_connection_options(parser)
-    parser.set_defaults(run=run, action=_list, json=False)
+    parser.set_defaults(run=run_action, action=_list, json=False)
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
-    listing = _add_action(actions, "list", _list, "show all of them")
+    listing = add_action(actions, "list", _list, "show all of them")
     listing.add_argument("--json", action="store_true", help="a JSON array instead of a table")
-    adding = _add_action(actions, "add", _add, "send a file to the server, which checks and keeps it")
+    adding = add_action(actions, "add", _add, "send a file to the server, which checks and keeps it")
     adding.add_argument("name", metavar="NAME", help="what --lora and <lora:NAME:0.8> in a prompt call it")
     adding.add_argument("file", metavar="FILE", help="a safetensors file on this machine")
-    removing = _add_action(actions, "remove", _remove, "have the server forget one; requests that use it go on")
+    removing = add_action(actions, "remove", _remove, "have the server forget one; requests that use it go on")
     removing.add_argument("name", metavar="NAME")
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Runs the chosen action."""
-    action: Action = arguments.action
-    with connect(Client, arguments) as client:
-        action(client, arguments)
-    return 0
 
 
 def table(loras: list[Lora]) -> str:
     """The LoRAs as columns."""
     rows = [("NAME", "FORMAT", "RANK", "MODULES", "SIZE", "DIGEST"), *map(_row, loras)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(f"{c:<{w}}" for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(columns(rows))
 
 
 def _row(lora: Lora) -> tuple[str, ...]:
     size = f"{lora.size_bytes / 1e6:,.1f} MB"
     return (lora.name, lora.format, str(lora.rank), str(lora.modules), size, lora.digest[:12])
-
-
-def _add_action(actions: Any, name: str, action: Action, what: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = actions.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
-    add_connection_options(parser, inherited=True)
-    parser.set_defaults(action=action)
-    return parser
 
 
 def _list(client: Client, arguments: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from types import FrameType
 
+from triptych.cli.actions import columns
 from triptych.contract import STAGES
 from triptych.contract.engines import ENGINES
 from triptych.embedded import Stack, StackConfig
@@ -116,8 +117,7 @@ def table(rows: list[ProcessStatus]) -> str:
     for row in rows:
         metrics = f"http://{row.metrics_address}/metrics" if row.metrics_address else "-"
         cells.append((row.name, str(row.pid or "-"), *row.place, row.address, metrics, row.log_path or "-"))
-    widths = [max(len(line[column]) for line in cells) for column in range(len(header))]
-    return "\n".join("  ".join(f"{c:<{w}}" for c, w in zip(line, widths, strict=True)).rstrip() for line in cells)
+    return "\n".join(columns(cells))
 
 
 def _config(args: argparse.Namespace) -> StackConfig:

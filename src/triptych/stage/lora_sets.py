@@ -11,8 +11,9 @@ import mmap
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,17 @@ _PATIENCE_S = 0.005
 logger = logging.getLogger("triptych.stage")
 
 
+@dataclass(frozen=True, eq=False)
+class MergedSet:
+    """A set that can be activated, whatever is forgotten meanwhile: parameters where they differ from the base."""
+
+    key: bytes
+    weights: Mapping[str, Array]
+
+
+BASE = MergedSet(NO_LORAS, {})
+
+
 class LoraSets:
     """Sets by their key; the least recently used are forgotten beyond `capacity_bytes`. For one thread's use."""
 
@@ -43,24 +55,25 @@ class LoraSets:
         self._component = component
         self._capacity_bytes = capacity_bytes
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="lora")
-        self._sets: OrderedDict[bytes, Future[dict[str, Array]]] = OrderedDict()
+        self._sets: OrderedDict[bytes, Future[MergedSet]] = OrderedDict()
         # Merged weights that some set still has: sets that agree about a parameter share its array.
         self._merged: weakref.WeakValueDictionary[_Recipe, Array] = weakref.WeakValueDictionary()
         # What the engine has where it differs from the checkpoint; None where a failed swap left that unknown.
         self._current: dict[str, Array | None] = {}
+        self.active_key = NO_LORAS
 
-    def require(self, key: bytes, content: bytes | None) -> None:
-        """Returns if the set can be activated now.
+    def require(self, key: bytes, content: bytes | None) -> MergedSet:
+        """The set, if it can be activated now.
 
         NotFoundError if it is unknown and `content`, its JSON, was not brought along; UnavailableError while it is
         being prepared; LoraInvalidError if it cannot be.
         """
         if key == NO_LORAS:
-            return
+            return BASE
         if key not in self._sets:
             if content is None:
                 raise NotFoundError(f"lora set {key.hex()} is not held here; send loras again")
-            self._sets[key] = self._worker.submit(self._prepare, _checked_set(key, content))
+            self._sets[key] = self._worker.submit(self._prepare, key, _checked_set(key, content))
             wait([self._sets[key]], _PATIENCE_S)
         self._sets.move_to_end(key)
         if not self._sets[key].done():
@@ -69,13 +82,15 @@ class LoraSets:
             del self._sets[key]
             raise error
         self._forget(key)
+        return self._sets[key].result()
 
-    def activate(self, key: bytes) -> float:
-        """Has the engine run with this set, required before; returns the seconds that the swap took."""
+    def activate(self, merged: MergedSet) -> float:
+        """Has the engine run with this set; returns the seconds that the swap took."""
         began = time.perf_counter()
-        wanted = {} if key == NO_LORAS else self._sets[key].result()
+        wanted = merged.weights
         changes: dict[str, Array | None] = {name: None for name in self._current.keys() - wanted.keys()}
         changes |= {name: array for name, array in wanted.items() if self._current.get(name) is not array}
+        self.active_key = merged.key
         if not changes:
             return 0.0
         touched = self._current.keys() | wanted.keys()
@@ -88,7 +103,7 @@ class LoraSets:
         """Prepares nothing any more."""
         self._worker.shutdown(wait=False, cancel_futures=True)
 
-    def _prepare(self, lora_set: Sequence[LoraWeight]) -> dict[str, Array]:
+    def _prepare(self, key: bytes, lora_set: Sequence[LoraWeight]) -> MergedSet:
         began = time.perf_counter()
         contributions: dict[str, list[tuple[LoraWeight, Target]]] = {}
         for lora in lora_set:
@@ -107,7 +122,7 @@ class LoraSets:
             weights[name] = array
         extra = {"loras": len(lora_set), "weights": len(weights), "seconds": round(time.perf_counter() - began, 4)}
         logger.info("lora set prepared", extra=extra)
-        return weights
+        return MergedSet(key, weights)
 
     def _forget(self, kept: bytes) -> None:
         """Drops sets, the least recently used first, until the rest fits."""
@@ -119,7 +134,7 @@ class LoraSets:
 
     def _size_bytes(self) -> int:
         done = [future.result() for future in self._sets.values() if future.done() and not future.exception()]
-        return sum({id(array): array.nbytes for weights in done for array in weights.values()}.values())
+        return sum({id(array): array.nbytes for merged in done for array in merged.weights.values()}.values())
 
 
 def _checked_set(key: bytes, content: bytes) -> Sequence[LoraWeight]:

@@ -24,7 +24,7 @@ from triptych.engine import Engine, EngineSettings, load_engine
 from triptych.engine.port import Array
 from triptych.errors import TriptychError, invalid
 from triptych.logs import setup_logging
-from triptych.stage.lora_sets import LoraSets
+from triptych.stage.lora_sets import BASE, LoraSets, MergedSet
 
 logger = logging.getLogger("triptych.stage")
 
@@ -39,8 +39,6 @@ class StageModel(ABC):
     engine: Engine
     component: Component
     lora_sets: LoraSets | None = None
-    # The set that the engine ran with last.
-    _lora_key: bytes = NO_LORAS
 
     def initialize(self, args: Mapping[str, str]) -> None:
         """Triton calls this at load; `parameters` of the model's configuration name the checkpoint and the engine."""
@@ -74,7 +72,7 @@ class StageModel(ABC):
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Triton calls this with the requests of one dynamic batch; one response for each, in order."""
         responses: list[Any] = [None] * len(requests)
-        ready: list[tuple[int, bytes, Batch]] = []
+        ready: list[tuple[int, MergedSet, Batch]] = []
         for index, request in enumerate(requests):
             try:
                 batch = self._read(request)
@@ -84,10 +82,10 @@ class StageModel(ABC):
                 ready.append((index, self._require_loras(*loras), prepared))
             except TriptychError as error:
                 responses[index] = self._error(error)
-        for key, group in _groups(ready, self._lora_key):
+        for merged_set, group in _groups(ready, self.lora_sets.active_key if self.lora_sets else NO_LORAS):
             ids = [name for index, _ in group for name in requests[index].request_id().split(",")]
             try:
-                self._run_group(key, group, ids, responses)
+                self._run_group(merged_set, group, ids, responses)
             except Exception as error:  # an engine's own, of any class; the other groups are not to blame
                 logger.exception("batch failed", extra={"model": self.name, "request_ids": ids})
                 for index, _ in group:
@@ -112,22 +110,21 @@ class StageModel(ABC):
     def run(self, batch: Batch) -> Batch:
         """The merged batch through the engine, as the contract's outputs."""
 
-    def _require_loras(self, keys: Array | None, content: Array | None) -> bytes:
-        """The key of the request's LoRA set, which can be activated now; see LoraSets.require."""
+    def _require_loras(self, keys: Array | None, content: Array | None) -> MergedSet:
+        """The request's LoRA set; see LoraSets.require."""
         if self.lora_sets is None or keys is None:
-            return NO_LORAS
+            return BASE
         if (keys != keys[0]).any():
             raise invalid("lora_key", "must be the same for all samples of a request")
-        key: bytes = keys[0].tobytes()
-        self.lora_sets.require(key, None if content is None else bytes(content.flat[0]))
-        return key
+        return self.lora_sets.require(keys[0].tobytes(), None if content is None else bytes(content.flat[0]))
 
-    def _run_group(self, key: bytes, group: Sequence[tuple[int, Batch]], ids: list[str], responses: list[Any]) -> None:
+    def _run_group(
+        self, merged_set: MergedSet, group: Sequence[tuple[int, Batch]], ids: list[str], responses: list[Any]
+    ) -> None:
         merged = {name: np.concatenate([batch[name] for _, batch in group]) for name in group[0][1]}
         report = {"samples": len(next(iter(merged.values()))), "refit_seconds": 0.0}
         if self.lora_sets:
-            report["refit_seconds"] = self.lora_sets.activate(key)
-            self._lora_key = key
+            report["refit_seconds"] = self.lora_sets.activate(merged_set)
         began = time.perf_counter()
         outputs = self.run(merged)
         report["engine_seconds"] = time.perf_counter() - began
@@ -192,10 +189,12 @@ def lora_cache_bytes() -> int:
     return int(os.environ.get("TRIPTYCH_LORA_CACHE_BYTES") or 4 * 1024**3)
 
 
-def _groups(batches: Sequence[tuple[int, bytes, Batch]], current: bytes) -> list[tuple[bytes, list[tuple[int, Batch]]]]:
-    """Gathers what one engine call can take: one LoRA set, equal shapes beyond the batch; the engine's set first."""
-    groups: dict[tuple[bytes, object], list[tuple[int, Batch]]] = {}
-    for index, key, batch in batches:
+def _groups(
+    batches: Sequence[tuple[int, MergedSet, Batch]], active_key: bytes
+) -> list[tuple[MergedSet, list[tuple[int, Batch]]]]:
+    """Gathers what one engine call can take: one LoRA set, equal shapes beyond the batch; the active set first."""
+    groups: dict[tuple[bytes, object], tuple[MergedSet, list[tuple[int, Batch]]]] = {}
+    for index, merged_set, batch in batches:
         shapes = tuple((name, array.shape[1:]) for name, array in sorted(batch.items()))
-        groups.setdefault((key, shapes), []).append((index, batch))
-    return sorted(((key, group) for (key, _), group in groups.items()), key=lambda item: item[0] != current)
+        groups.setdefault((merged_set.key, shapes), (merged_set, []))[1].append((index, batch))
+    return sorted(groups.values(), key=lambda group: group[0].key != active_key)
