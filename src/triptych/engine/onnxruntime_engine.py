@@ -73,8 +73,10 @@ def session_options(threads: int, *, constant_weights: bool) -> onnxruntime.Sess
     options.inter_op_num_threads = 1
     # A plan of allocations is kept for every shape that comes, and pictures come in many.
     options.enable_mem_pattern = False
-    # Stages share the machine's cores: a pool that spins between steps would take them from the next stage.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Threads that spin from one operator to the next make a step about 5% faster, but stages share the machine's cores:
+    # between steps they must not.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1")
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     return options
 
 
