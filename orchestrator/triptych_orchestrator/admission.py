@@ -8,7 +8,7 @@ import itertools
 import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from triptych.errors import (
@@ -46,8 +46,8 @@ class Admission:
     ) -> AsyncGenerator[Event, None]:
         """Passes on a request's events, until `cancel`, or the loop's clock at `deadline_s`, stops it where it is.
 
-        Every event is made in a task of its own: cancelling gRPC's task could hit it outside of our code, while it
-        writes, and the client would never hear of it.
+        Each event is made while the client is sent the one before, and in a task of its own: cancelling gRPC's task
+        could hit it outside of our code, while it writes, and the client would never hear of it.
         """
         if request_id in self._stops:
             raise AlreadyExistsError(f"request_id: {request_id!r} is running already", field="request_id")
@@ -55,11 +55,14 @@ class Admission:
         stop = self._stops[request_id] = loop.create_future()
         late = DeadlineExceededError(f"request {request_id}: its deadline passed before its pictures were done")
         timer = loop.call_at(deadline_s, _stop, stop, late) if deadline_s < math.inf else None
+        making = asyncio.create_task(_next(events))
         try:
-            async with aclosing(events):
-                while (event := await _next(events, stop)) is not None:
-                    yield event
+            while (event := await _outcome(making, stop)) is not None:
+                making = asyncio.create_task(_next(events))
+                yield event
         finally:
+            await _abandon(making)
+            await events.aclose()
             if timer:
                 timer.cancel()
             stop.cancel()
@@ -135,27 +138,30 @@ def _stop(stop: asyncio.Future[TriptychError], reason: TriptychError) -> None:
         stop.set_result(reason)
 
 
-async def _next(events: AsyncGenerator[Event, None], stop: asyncio.Future[TriptychError]) -> Event | None:
-    """The next event, None after the last; what `stop` holds is raised once it is done."""
-    if stop.done():  # while the last event was being read
-        raise stop.result()
-    step = asyncio.create_task(_step(events))
-    first: set[asyncio.Future[Any]] = {step, stop}
-    try:
-        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        if not step.done():
-            step.cancel()
-            await asyncio.wait({step})
-            if not step.cancelled():
-                step.exception()  # seen: the request is over, whatever it failed of meanwhile
-    if step.cancelled():
-        raise stop.result()
-    return step.result()
-
-
-async def _step(events: AsyncGenerator[Event, None]) -> Event | None:
+async def _next(events: AsyncGenerator[Event, None]) -> Event | None:
+    """None after the last."""
     try:
         return await anext(events)
     except StopAsyncIteration:
         return None
+
+
+async def _outcome(making: asyncio.Task[Event | None], stop: asyncio.Future[TriptychError]) -> Event | None:
+    """What the task makes; what `stop` holds is raised once it is done."""
+    if stop.done():  # while the last event was being read
+        raise stop.result()
+    first: set[asyncio.Future[Any]] = {making, stop}
+    await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+    await _abandon(making)
+    if making.cancelled():
+        raise stop.result()
+    return making.result()
+
+
+async def _abandon(making: asyncio.Task[Any]) -> None:
+    """Stops the task unless it has ended."""
+    if not making.done():
+        making.cancel()
+        await asyncio.wait({making})
+    if not making.cancelled():
+        making.exception()  # seen: the request is over, whatever it failed of meanwhile

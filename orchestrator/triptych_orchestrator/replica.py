@@ -57,13 +57,13 @@ class Replica:
         self._uncertain: dict[str, Load] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._calls: set[asyncio.Task[Any]] = set()
-        self._down = asyncio.Event()
-        self._down.set()
+        # Done once the server is lost; none while it is down.
+        self._loss: asyncio.Future[None] | None = None
 
     @property
     def ready(self) -> bool:
         """Whether it is up, as far as is known."""
-        return not self._down.is_set()
+        return self._loss is not None
 
     @property
     def load(self) -> int:
@@ -73,9 +73,11 @@ class Replica:
     def mark(self, *, ready: bool) -> None:
         """Notes that it came up or went down; calls under way to one that is down end with ReplicaDownError."""
         if ready:
-            self._down.clear()
+            self._loss = self._loss or asyncio.get_running_loop().create_future()
         else:
-            self._down.set()
+            if self._loss:
+                self._loss.set_result(None)
+            self._loss = None
             self._uncertain |= self.held
             self.held = {}
             self.lora_keys.clear()
@@ -132,13 +134,14 @@ class Replica:
         A caller that is cancelled leaves the call to finish: Triton would compute it all the same, and cancelling
         has crashed some of its versions.
         """
-        call, down = asyncio.create_task(work), asyncio.create_task(self._down.wait())
+        if self._loss is None:
+            work.close()
+            raise ReplicaDownError(f"{self.server.address}: is down")
+        call = asyncio.create_task(work)
         self._calls.add(call)
         call.add_done_callback(self._ended)
-        try:
-            await asyncio.wait({call, down}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            down.cancel()
+        first: set[asyncio.Future[Any]] = {call, self._loss}
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         if not call.done():
             raise ReplicaDownError(f"{self.server.address}: went down during a call")
         return call.result()
