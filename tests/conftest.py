@@ -47,7 +47,8 @@ def served(checkpoints: dict[str, Path], tmp_path_factory: pytest.TempPathFactor
         run_dir=tmp_path_factory.mktemp("run"),
         cache_dir=CACHE,
         startup_timeout_s=900,
-        limits={"max_pixels": 256 * 256},
+        # Batch sizes are not learned: what else the machine does would decide how requests share.
+        limits={"max_pixels": 256 * 256, "max_batch_samples": 16},
     )
     with Stack(config) as stack, triptych.Client(stack.address) as client:
         for name in ("sd1", "sd2"):

@@ -7,7 +7,7 @@ makes everyone wait. Measured by others on an H200: 2.77 times the throughput at
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 
 Shape = tuple[int, ...]
@@ -18,28 +18,41 @@ _TOLERANCE = 1.05
 _REMEMBERED = 8
 # One slow batch is chance.
 _CONVINCING = 3
+# A size found too large is tried once more after so many batches: the machine may have been busy when it was measured.
+_TRIED_AGAIN_AFTER = 64
 
 
 class BatchProfile:
-    """Seconds per sample by latent shape and batch size, sizes rounded up to powers of two."""
+    """Seconds per sample by latent shape and batch size, sizes rounded up to powers of two.
 
-    def __init__(self, max_samples: int) -> None:
+    A profile that does not learn reports what it saw and leaves the limit as it is.
+    """
+
+    def __init__(self, max_samples: int, *, learns: bool = True) -> None:
         self._max_samples = max_samples
+        self._learns = learns
         self._seconds: dict[Shape, dict[int, deque[float]]] = {}
+        self._batches: Counter[Shape] = Counter()
+        self._last_batch: dict[tuple[Shape, int], int] = {}
 
     def observe(self, shape: Shape, samples: int, engine_seconds: float) -> None:
         """A batch of `samples` took so long inside the engine; the first of a size warms up and does not count."""
         sizes = self._seconds.setdefault(shape, {})
         size = 1 << (samples - 1).bit_length()
+        self._batches[shape] += 1
+        self._last_batch[shape, size] = self._batches[shape]
         if size in sizes:
             sizes[size].append(engine_seconds / samples)
         else:
             sizes[size] = deque(maxlen=_REMEMBERED)
 
     def cap(self, shape: Shape) -> int:
-        """The largest size, up to the limit, that is not known to cost 5% more per sample than a smaller one."""
+        """The largest size, up to the limit, that is not known to cost 5% more per sample than a smaller one.
+
+        What is known wears off, so that a size is tried again now and then.
+        """
         best = self.seconds_per_sample(shape)
-        if not best:
+        if not best or not self._learns:
             return self._max_samples
         quickest = min(best, key=lambda size: best[size])
         too_large = [
@@ -54,7 +67,8 @@ class BatchProfile:
         return {size: min(seconds) for size, seconds in self._seconds.get(shape, {}).items() if seconds}
 
     def _is_known(self, shape: Shape, size: int) -> bool:
-        return len(self._seconds[shape][size]) >= _CONVINCING
+        age_batches = self._batches[shape] - self._last_batch[shape, size]
+        return len(self._seconds[shape][size]) >= _CONVINCING and age_batches < _TRIED_AGAIN_AFTER
 
     def shapes(self) -> list[Shape]:
         """Those that batches came in."""

@@ -1,11 +1,12 @@
 """Merges the steps of concurrent requests into one call of a UNet replica.
 
-batcher = StepBatcher(call, max_samples=16)
+batcher = StepBatcher(call, BatchProfile(max_samples=16))
 batcher.join(group); outputs = await batcher.run(group, tensors, Ticket("request-7")); batcher.leave(group)
 
 Loops that run side by side drift apart: while one's step runs, the other's waits, and they alternate for ever. So a
-wave starts when every member's step is there, or `linger_s` after the first; a request alone never waits. The next
-group's wave is sent while one runs, so that the engine does not wait for the network.
+wave starts when every member's step is there, or when `linger_s` have passed since the last of them came and since the
+group's last wave ended, whose members are on their way back; a request alone never waits. The next group's wave is
+sent while one runs, so that the engine does not wait for the network.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from triptych_orchestrator.triton import Tensors
 # Sends one batch; the second argument names the requests in it, for the stage's log.
 Call = Callable[[Tensors, str], Awaitable[Tensors]]
 
-_LINGER_S = 0.003
+_LINGER_S = 0.005
 _CALLS_AT_ONCE = 2
 # Exchanging weights may cost this share of an engine's time, and a set that waits for its turn waits no longer.
 _REFIT_SHARE = 0.05
@@ -64,11 +65,12 @@ class _Step:
 
 @dataclass(eq=False)
 class _Members:
-    """One group's state: how many loops are in it, the steps that wait, whether a wave is under way."""
+    """One group's state: how many loops are in it, the steps that wait, whether a wave is under way, the last's end."""
 
     count: int = 0
     waiting: list[_Step] = field(default_factory=list)
     running: bool = False
+    ended_s: float = 0.0
 
     @property
     def complete(self) -> bool:
@@ -83,7 +85,7 @@ class _Members:
 class StepBatcher:
     """All steps of one model on one replica."""
 
-    def __init__(self, call: Call, max_samples: int, linger_s: float = _LINGER_S) -> None:
+    def __init__(self, call: Call, profile: BatchProfile, linger_s: float = _LINGER_S) -> None:
         self._call = call
         self._linger_s = linger_s
         self._groups: dict[Group, _Members] = {}
@@ -91,7 +93,7 @@ class StepBatcher:
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = _Turn()
-        self.profile = BatchProfile(max_samples)
+        self.profile = profile
 
     @property
     def idle(self) -> bool:
@@ -143,7 +145,7 @@ class StepBatcher:
     def _due_s(self, group: Group) -> float:
         """When the group's wave may start at the latest: when it is complete and its LoRA set's turn has come."""
         members = self._groups[group]
-        due_s = 0.0 if members.complete else members.waiting[0].arrived_s + self._linger_s
+        due_s = 0.0 if members.complete else max(members.waiting[-1].arrived_s, members.ended_s) + self._linger_s
         others = any(m.count and g.lora_key == self._turn.lora_key for g, m in self._groups.items())
         return max(due_s, self._turn.ends_s) if others and group.lora_key != self._turn.lora_key else due_s
 
@@ -162,7 +164,8 @@ class StepBatcher:
             batches = _batches(wave, self.profile.cap(group.shape))
             await asyncio.gather(*(self._send_batch(group, batch) for batch in batches))
         finally:
-            self._groups[group].running = False
+            members = self._groups[group]
+            members.running, members.ended_s = False, time.monotonic()
             self._running -= 1
             self._tidy(group)
             self._consider()

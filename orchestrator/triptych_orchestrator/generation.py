@@ -34,10 +34,10 @@ from triptych_orchestrator.validation import Job
 class Painter:
     """Runs jobs on the stages; one for the whole server."""
 
-    def __init__(self, pool: ReplicaPool, call_timeout_s: float) -> None:
+    def __init__(self, pool: ReplicaPool, call_timeout_s: float, max_batch_samples: int = 0) -> None:
         self._pool = pool
         self._timeout_s = call_timeout_s
-        self.batchers = Batchers(call_timeout_s)
+        self.batchers = Batchers(call_timeout_s, max_batch_samples)
         self._encoder = PromptEncoder(pool, call_timeout_s)
 
     async def paint(

@@ -20,10 +20,11 @@ Sample = tuple[Conditioning, npt.NDArray[np.float32]]
 
 
 class Batchers:
-    """The batchers of all (replica, model) in use."""
+    """The batchers of all (replica, model) in use; `max_samples` of 0 has each learn how large batches should be."""
 
-    def __init__(self, call_timeout_s: float) -> None:
+    def __init__(self, call_timeout_s: float, max_samples: int = 0) -> None:
         self.timeout_s = call_timeout_s
+        self._max_samples = max_samples
         self._batchers: dict[tuple[Replica, str], StepBatcher] = {}
 
     def of(self, replica: Replica, model: PlacedModel) -> StepBatcher:
@@ -32,7 +33,10 @@ class Batchers:
         async def call(tensors: Tensors, request_ids: str) -> Tensors:
             return await replica.infer(model, tensors, request_ids, self.timeout_s)
 
-        return self._batchers.setdefault((replica, model.name), StepBatcher(call, UNET.max_batch_size))
+        if (replica, model.name) not in self._batchers:
+            profile = BatchProfile(self._max_samples or UNET.max_batch_size, learns=not self._max_samples)
+            self._batchers[replica, model.name] = StepBatcher(call, profile)
+        return self._batchers[replica, model.name]
 
     def profiles(self, replica: Replica) -> dict[str, BatchProfile]:
         """What batches took on a replica, by model."""

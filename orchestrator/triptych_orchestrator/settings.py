@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
+from triptych.contract import UNET
 from triptych.errors import invalid
 
-_MAY_BE_0 = {"max_queued_requests", "max_loras"}
+_MAY_BE_0 = {"max_queued_requests", "max_loras", "max_batch_samples"}
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Limits:
     # With the tags of the prompt.
     max_loras: int = 32
     max_lora_bytes: int = 2 << 30
+    # In one UNet batch. 0: for every size as many as is found to be worth it.
+    max_batch_samples: int = 0
 
     def with_changes(self, changes: Sequence[str]) -> Limits:
         """Applies `name=value` texts; an unknown name or a value below 1 is an InvalidArgumentError."""
@@ -38,6 +41,8 @@ class Limits:
             if not value.isdecimal() or (int(value) < 1 and name not in _MAY_BE_0):
                 raise invalid("limit", f"{name} must be a whole number of at least 1, not {value!r}")
             parsed[name] = int(value)
+        if parsed.get("max_batch_samples", 0) > UNET.max_batch_size:
+            raise invalid("limit", f"max_batch_samples must be at most {UNET.max_batch_size}, or 0 to have it learned")
         return replace(self, **parsed)
 
 

@@ -58,7 +58,10 @@ def test_two_alike_go_in_lockstep(served: Served) -> None:
         SIZE | {"prompt": prompt, "checkpoint": "sd1", "scheduler": "ddim", "num_inference_steps": 40, "seed": 9}
         for prompt in ("a red circle", "a blue circle")
     ]
-    for steps, _ in at_once(served.client, requests):
+    before = executions(served, "sd1.unet")
+    ended = at_once(served.client, requests)
+    assert executions(served, "sd1.unet") - before < 55  # of 80 steps
+    for steps, _ in ended:
         assert sum(step.batch_size == 4 for step in steps) > 25
 
 

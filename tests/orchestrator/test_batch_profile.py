@@ -43,3 +43,27 @@ def test_the_first_batch_of_a_size_and_few_slow_ones_say_nothing() -> None:
     assert made.cap(SHAPE) == 16
     made.observe(SHAPE, 4, 9.0)
     assert made.cap(SHAPE) == 2
+
+
+def test_a_size_found_too_large_is_tried_again_now_and_then() -> None:
+    made = profile({2: 1.0, 4: 1.5})
+    for _ in range(63):
+        assert made.cap(SHAPE) == 2
+        made.observe(SHAPE, 2, 2.0)
+    made.observe(SHAPE, 2, 2.0)
+    assert made.cap(SHAPE) == 16
+    made.observe(SHAPE, 4, 1.5 * 4)  # still slow: that much for one batch in 64
+    assert made.cap(SHAPE) == 2
+    for _ in range(64):
+        made.observe(SHAPE, 2, 2.0)
+    made.observe(SHAPE, 4, 0.6 * 4)  # only the machine was busy
+    assert made.cap(SHAPE) == 16
+
+
+def test_one_that_does_not_learn_keeps_the_limit_and_still_reports() -> None:
+    made = BatchProfile(8, learns=False)
+    for size, each in {2: 1.0, 4: 3.0}.items():
+        for _ in range(9):
+            made.observe(SHAPE, size, each * size)
+    assert made.cap(SHAPE) == 8
+    assert made.seconds_per_sample(SHAPE) == {2: 1.0, 4: 3.0}

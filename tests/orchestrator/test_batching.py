@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from triptych_orchestrator.batch_profile import BatchProfile
 from triptych_orchestrator.batching import Group, StepBatcher, Ticket
 from triptych_orchestrator.triton import Tensors
 
@@ -51,7 +52,13 @@ def step(value: float, samples: int = 2, group: Group = SMALL, **brought: Any) -
 
 
 async def loop(
-    batcher: StepBatcher, name: str, steps: int, group: Group = SMALL, samples: int = 2, priority: int = 0
+    batcher: StepBatcher,
+    name: str,
+    steps: int,
+    group: Group = SMALL,
+    samples: int = 2,
+    priority: int = 0,
+    pause_s: float = 0.0,
 ) -> None:
     """One request's loop, which checks that every answer is its own."""
     batcher.join(group)
@@ -61,6 +68,7 @@ async def loop(
             outputs = await batcher.run(group, step(value, samples, group), Ticket(name, priority))
             assert outputs["noise_pred"].shape == (samples, *group.shape)
             assert (outputs["noise_pred"] == 2 * value).all()
+            await asyncio.sleep(pause_s)
     finally:
         batcher.leave(group)
 
@@ -71,14 +79,14 @@ async def at_once(*loops: Any) -> None:
 
 async def test_one_alone_never_waits() -> None:
     engine = Engine()
-    batcher = StepBatcher(engine.call, 16, linger_s=FOREVER_S)
+    batcher = StepBatcher(engine.call, BatchProfile(16), linger_s=FOREVER_S)
     await at_once(loop(batcher, "a", 50))
     assert engine.batches == [("a", 2)] * 50 and batcher.idle
 
 
 async def test_loops_alike_share_every_batch() -> None:
     engine = Engine()
-    batcher = StepBatcher(engine.call, 16, linger_s=FOREVER_S)
+    batcher = StepBatcher(engine.call, BatchProfile(16), linger_s=FOREVER_S)
     await at_once(*(loop(batcher, name, 20) for name in "abc"))
     # The first comes before it can know of the others, and is done one step before them.
     assert engine.batches[0] == ("a", 2) and engine.batches[-1] == ("b,c", 4)
@@ -86,9 +94,22 @@ async def test_loops_alike_share_every_batch() -> None:
     assert batcher.idle
 
 
+async def test_loops_that_start_apart_come_together() -> None:
+    """The second comes while the first's step runs; between two steps a loop has something to do."""
+    engine = Engine(0.01)
+    batcher = StepBatcher(engine.call, BatchProfile(16), linger_s=0.2)
+
+    async def begin(name: str, after_s: float) -> None:
+        await asyncio.sleep(after_s)
+        await loop(batcher, name, 20, pause_s=0.002)
+
+    await at_once(begin("a", 0.0), begin("b", 0.005), begin("c", 0.015))
+    assert sum(samples == 6 for _, samples in engine.batches) >= 17
+
+
 async def test_loops_of_different_lengths_and_sizes_end() -> None:
     engine = Engine()
-    batcher = StepBatcher(engine.call, 16, linger_s=FOREVER_S)
+    batcher = StepBatcher(engine.call, BatchProfile(16), linger_s=FOREVER_S)
     loops = [loop(batcher, f"{n}", 5 * n, group, 1 + n % 3) for n in range(1, 6) for group in (SMALL, LARGE)]
     await at_once(*loops)
     assert batcher.idle
@@ -96,7 +117,7 @@ async def test_loops_of_different_lengths_and_sizes_end() -> None:
 
 async def test_no_batch_is_larger_than_allowed() -> None:
     engine = Engine()
-    batcher = StepBatcher(engine.call, 4, linger_s=FOREVER_S)
+    batcher = StepBatcher(engine.call, BatchProfile(4), linger_s=FOREVER_S)
     await at_once(
         *(loop(batcher, f"{n}", 10, samples=1 + n % 2) for n in range(7)), loop(batcher, "large", 3, samples=9)
     )
@@ -105,7 +126,7 @@ async def test_no_batch_is_larger_than_allowed() -> None:
 
 
 async def test_a_member_that_tarries_holds_nobody_up_for_long() -> None:
-    batcher = StepBatcher(Engine().call, 16, linger_s=0.01)
+    batcher = StepBatcher(Engine().call, BatchProfile(16), linger_s=0.01)
     batcher.join(SMALL)  # and sends nothing
     await at_once(loop(batcher, "a", 5))
     batcher.leave(SMALL)
@@ -114,7 +135,7 @@ async def test_a_member_that_tarries_holds_nobody_up_for_long() -> None:
 
 async def test_what_steps_bring_keeps_them_apart() -> None:
     engine = Engine()
-    batcher = StepBatcher(engine.call, 16, linger_s=FOREVER_S)
+    batcher = StepBatcher(engine.call, BatchProfile(16), linger_s=FOREVER_S)
     for _ in range(4):
         batcher.join(SMALL)
     states = {"encoder_hidden_states": np.ones((2, 3, 5), np.float32)}
@@ -134,7 +155,7 @@ async def test_what_steps_bring_keeps_them_apart() -> None:
 async def test_two_groups_keep_the_engine_busy() -> None:
     """The next group's batch is on its way while one runs, and never a third."""
     engine = Engine()
-    batcher = StepBatcher(engine.call, 16)
+    batcher = StepBatcher(engine.call, BatchProfile(16))
     most = 0
 
     async def watch() -> None:
@@ -152,7 +173,7 @@ async def test_two_groups_keep_the_engine_busy() -> None:
 
 async def test_the_urgent_go_first() -> None:
     engine = Engine(0.005)
-    batcher = StepBatcher(engine.call, 16)
+    batcher = StepBatcher(engine.call, BatchProfile(16))
     groups = [Group((4, size, size), bytes(16)) for size in range(8, 13)]
     for group in groups:
         batcher.join(group)
@@ -165,7 +186,7 @@ async def test_the_urgent_go_first() -> None:
 @pytest.mark.parametrize(("refit_seconds", "exchanges"), [(0.0, 20), (0.002, 8)])
 async def test_costly_exchanges_are_made_less_often(refit_seconds: float, exchanges: int) -> None:
     engine = Engine(0.004, refit_seconds)
-    batcher = StepBatcher(engine.call, 16)
+    batcher = StepBatcher(engine.call, BatchProfile(16))
     sets = [Group((4, 8, 8), bytes([key]) * 16) for key in (1, 2)]
     await at_once(*(loop(batcher, f"{n}", 20, group) for n, group in enumerate(sets)))
     order = [ids for ids, _ in engine.batches]
@@ -177,7 +198,7 @@ async def test_costly_exchanges_are_made_less_often(refit_seconds: float, exchan
 async def test_a_failure_is_everybodys_in_the_batch_and_over_after_it() -> None:
     engine = Engine()
     engine.failure = ZeroDivisionError()
-    batcher = StepBatcher(engine.call, 16, linger_s=FOREVER_S)
+    batcher = StepBatcher(engine.call, BatchProfile(16), linger_s=FOREVER_S)
     batcher.join(SMALL)
     batcher.join(SMALL)
     steps = [asyncio.create_task(batcher.run(SMALL, step(1), Ticket(name))) for name in "ab"]
@@ -193,7 +214,7 @@ async def test_a_failure_is_everybodys_in_the_batch_and_over_after_it() -> None:
 @pytest.mark.parametrize("moments", range(1, 12))
 async def test_a_cancelled_step_leaves_nothing_behind(moments: int) -> None:
     """Cancelled at every point of its way: before its wave, as the wave starts, inside of it."""
-    batcher = StepBatcher(Engine().call, 16, linger_s=0.005)
+    batcher = StepBatcher(Engine().call, BatchProfile(16), linger_s=0.005)
     doomed = asyncio.create_task(loop(batcher, "doomed", 1_000))
     other = asyncio.create_task(loop(batcher, "other", 30))
     for _ in range(moments):

@@ -44,6 +44,7 @@ class Limits:
     max_queued_requests: int
     max_loras: int
     max_lora_bytes: int
+    max_batch_samples: int
 
 
 @dataclass(frozen=True)
