@@ -17,6 +17,7 @@ from benchmarks import (
     refittable,
     reload,
     split_cost,
+    switch,
     whole_request,
 )
 from benchmarks.checkpoints import SIZES
@@ -44,6 +45,7 @@ BENCHMARKS = {
     "lora-swap": _Benchmark(lora_swap.run, 5, 1),
     "guidance-split": _Benchmark(guidance_split.run, 3, 20),
     "concurrency": _Benchmark(concurrency.run, 3, 4),
+    "switch": _Benchmark(switch.run, 5, 2),
     "reload": _Benchmark(reload.run, 30, 1),
 }
 
