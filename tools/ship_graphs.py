@@ -11,8 +11,8 @@ import tempfile
 from pathlib import Path
 
 from triptych.demo import checkpoint_path
-from triptych.engine.artifacts import SHIPPED
-from triptych.engine.build import build_checkpoint
+from triptych.engine.artifacts import SHIPPED, ensure_graph
+from triptych.engine.build import open_models
 
 
 def _say(message: str) -> None:
@@ -23,8 +23,8 @@ def main() -> int:
     """Replaces what is shipped."""
     shutil.rmtree(SHIPPED, ignore_errors=True)
     with tempfile.TemporaryDirectory() as cache:
-        graphs = build_checkpoint(checkpoint_path(), Path(cache), _say)
-        for graph in graphs:
+        for component in open_models(checkpoint_path()):
+            graph = ensure_graph(component.architecture, Path(cache), _say)
             target = SHIPPED / graph.parent.name
             shutil.copytree(graph.parent, target)
             (target / "architecture.json").chmod(0o644)

@@ -19,6 +19,8 @@ COMMANDS = {
     "loras": "remove",
     "loras add": "FILE",
     "build": "--cache-dir",
+    "cache": "prune",
+    "cache prune": "--unused-for",
     "demo": "--seed",
     "version": "--server",
 }

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from triptych._version import __version__
-from triptych.cli import build, checkpoints, demo, exit_codes, generate, health, loras, stage, up, version
+from triptych.cli import build, cache, checkpoints, demo, exit_codes, generate, health, loras, stage, up, version
 from triptych.errors import TriptychError
 
 DESCRIPTION = """\
@@ -36,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"triptych {__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (up, generate, checkpoints, loras, build, demo, stage, health, version):
+    for command in (up, generate, checkpoints, loras, build, cache, demo, stage, health, version):
         command.add_parser(subparsers)
     return parser
 

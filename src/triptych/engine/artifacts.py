@@ -18,12 +18,13 @@ from pathlib import Path
 
 import triptych
 from triptych.checkpoint import Architecture
-from triptych.engine.folders import lock, publishing
+from triptych.engine.folders import MANIFEST_FILE, lock, mark_used, publishing, read_manifest
 from triptych.errors import ArtifactMissingError, TriptychError
 
 # Part of every key: raise it when the exporter gives another graph for the same architecture.
 EXPORT_REVISION = 1
 SHIPPED = Path(triptych.__file__).parent / "demo" / "artifacts"
+GRAPHS, GRAPH_FILE, REQUEST_FILE = "graphs", "graph.onnx", "architecture.json"
 
 logger = logging.getLogger("triptych.engine")
 
@@ -38,18 +39,38 @@ def artifact_key(architecture: Architecture) -> str:
 
 def find_graph(architecture: Architecture, cache_dir: Path) -> Path | None:
     """The graph's path where a sound one is shipped or cached."""
-    for root in (SHIPPED, cache_dir / "graphs"):
+    for root in (SHIPPED, cache_dir / GRAPHS):
         folder = root / artifact_key(architecture)
-        if _is_sound(folder):
-            return folder / "graph.onnx"
+        if is_sound(folder):
+            return folder / GRAPH_FILE
     return None
 
 
 def ensure_graph(architecture: Architecture, cache_dir: Path, progress: Progress = lambda _message: None) -> Path:
     """The graph's path, exported first if need be; ArtifactMissingError if that needs torch and there is none."""
-    if path := find_graph(architecture, cache_dir):
-        return path
-    root = cache_dir / "graphs"
+    path = find_graph(architecture, cache_dir) or _export_once(architecture, cache_dir, progress)
+    if not is_shipped(path):
+        mark_used(path.parent)
+    return path
+
+
+def is_shipped(graph: Path) -> bool:
+    """Whether the graph came with the package, so that no cache holds it."""
+    return SHIPPED in graph.parents
+
+
+def is_sound(folder: Path) -> bool:
+    """Whether the folder's graph is what its manifest says."""
+    try:
+        with (folder / GRAPH_FILE).open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return False
+    return bool(read_manifest(folder).get("sha256") == digest)
+
+
+def _export_once(architecture: Architecture, cache_dir: Path, progress: Progress) -> Path:
+    root = cache_dir / GRAPHS
     root.mkdir(parents=True, exist_ok=True)
     key = artifact_key(architecture)
     with lock(root / f"{key}.lock"):
@@ -70,30 +91,21 @@ def ensure_graph(architecture: Architecture, cache_dir: Path, progress: Progress
 
 def _build(architecture: Architecture, root: Path, key: str) -> Path:
     with publishing(root, key) as building:
-        request = building / "architecture.json"
+        request = building / REQUEST_FILE
         request.write_text(architecture.canonical())
-        command = [_python(), "-m", "triptych.engine.exporter", str(request), str(building / "graph.onnx")]
+        command = [_python(), "-m", "triptych.engine.exporter", str(request), str(building / GRAPH_FILE)]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         if run.returncode != 0:
             logger.error("export failed", extra={"artifact": key, "stderr": run.stderr[-10_000:]})
             reason = run.stderr.strip().rpartition("\n")[2][-500:]
             raise TriptychError(f"exporting {architecture.class_name} failed: {reason}")
-        graph = (building / "graph.onnx").read_bytes()
+        graph = (building / GRAPH_FILE).read_bytes()
         manifest = {"revision": EXPORT_REVISION, "sha256": hashlib.sha256(graph).hexdigest()}
-        (building / "manifest.json").write_text(json.dumps(manifest))
-    return root / key / "graph.onnx"
+        (building / MANIFEST_FILE).write_text(json.dumps(manifest))
+    return root / key / GRAPH_FILE
 
 
 def _python() -> str:
     """The environment's interpreter; inside Triton's embedded one `sys.executable` may be anything."""
     return str(Path(sys.prefix) / "bin" / "python3")
-
-
-def _is_sound(folder: Path) -> bool:
-    try:
-        manifest = json.loads((folder / "manifest.json").read_bytes())
-        digest = hashlib.sha256((folder / "graph.onnx").read_bytes()).hexdigest()
-        return bool(manifest["sha256"] == digest)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False

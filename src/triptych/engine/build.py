@@ -1,14 +1,80 @@
-"""Makes all artifacts of a checkpoint ahead of time, which is what `triptych build` does."""
+"""Makes the artifacts of checkpoints ahead of time, which is what `triptych build` does.
+
+for component in Checkpoint.open(path).components.values():
+    print(build_artifact(component, "onnxruntime", settings).path)
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
+from time import perf_counter
 
-from triptych.checkpoint import Checkpoint
-from triptych.engine.artifacts import Progress, ensure_graph
+from triptych.checkpoint import Checkpoint, Component
+from triptych.engine.artifacts import Progress, ensure_graph, is_shipped
+from triptych.engine.port import EngineSettings
+from triptych.errors import TriptychError
 
 
-def build_checkpoint(path: Path, cache_dir: Path, progress: Progress) -> list[Path]:
-    """The graphs of every model of the checkpoint, exported where the cache lacks them."""
-    checkpoint = Checkpoint.open(path)
-    return [ensure_graph(part.architecture, cache_dir, progress) for part in checkpoint.components.values()]
+class Origin(StrEnum):
+    """How an artifact came to be where it is."""
+
+    BUILT = "built"
+    CACHED = "cached"
+    SHIPPED = "shipped"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What an engine loads for one model; `seconds` is what making it took, or waiting for another who made it."""
+
+    key: str
+    path: Path
+    size_bytes: int
+    seconds: float
+    origin: Origin
+
+
+def open_models(path: Path) -> Sequence[Component]:
+    """A checkpoint's models, checked whole; CheckpointInvalidError names what is wrong."""
+    return list(Checkpoint.open(path).components.values())
+
+
+def check_buildable(engine: str, settings: EngineSettings) -> None:
+    """FailedPreconditionError, or ModuleNotFoundError, where this machine lacks what building for the engine needs."""
+    if engine == "tensorrt":
+        from triptych.engine.tensorrt.making import cuda_device
+
+        cuda_device(settings)
+
+
+def build_artifact(
+    component: Component, engine: str, settings: EngineSettings, progress: Progress = lambda _message: None
+) -> Artifact:
+    """What the engine needs for the model, made where the cache lacks it; `progress` is told when that begins."""
+    start = perf_counter()
+    made = []
+
+    def making(message: str) -> None:
+        made.append(message)
+        progress(message)
+
+    if engine == "tensorrt":
+        ensure_graph(component.architecture, settings.cache_dir, progress)
+        path = _tensorrt_engine(component, settings, making)
+    else:
+        path = ensure_graph(component.architecture, settings.cache_dir, making)
+    origin = Origin.BUILT if made else Origin.SHIPPED if is_shipped(path) else Origin.CACHED
+    return Artifact(path.parent.name, path, path.stat().st_size, perf_counter() - start, origin)
+
+
+def _tensorrt_engine(component: Component, settings: EngineSettings, progress: Progress) -> Path:
+    from triptych.engine.tensorrt.cache import PLAN_FILE
+    from triptych.engine.tensorrt.making import Making
+
+    try:
+        return Making(component, settings, progress).ensure() / PLAN_FILE
+    except RuntimeError as error:  # CUDA's, by way of torch: out of memory, say
+        raise TriptychError(f"building a TensorRT engine failed: {error}") from error

@@ -1,29 +1,64 @@
-"""Folders of a cache that are complete or absent, whoever makes them and dies.
+"""Folders of a cache that are complete or absent, whoever makes or removes them and dies.
 
-Makers of one folder wait for each other on a file lock, which the kernel drops with its holder; a folder appears by
-one rename:
+Makers and removers of one folder wait for each other on a file lock, which the kernel drops with its holder; a folder
+appears by one rename, and goes by one:
 
     with lock(root / f"{key}.lock"):
         with publishing(root, key) as building:
             (building / "graph.onnx").write_bytes(graph)
+
+Lock files are never removed: whoever waits for one that is gone would hold a lock that nobody else sees.
 """
 
 from __future__ import annotations
 
 import fcntl
+import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+MANIFEST_FILE = "manifest.json"
+_MOST_MANIFEST_BYTES = 1_000_000
 
 
 @contextmanager
 def lock(path: Path) -> Iterator[None]:
     """Holds an exclusive lock on the file, which is made if need be."""
-    with path.open("w") as stream:
+    stream = _open_lock(path)
+    try:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(stream)
+
+
+@contextmanager
+def lock_if_free(path: Path) -> Iterator[bool]:
+    """Like `lock`, but waits for nobody: False where another holds it."""
+    stream = _open_lock(path)
+    try:
+        yield _locks(stream, fcntl.LOCK_EX)
+    finally:
+        os.close(stream)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether somebody holds the lock at this moment, as far as can be told without writing anything."""
+    try:
+        stream = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return not _locks(stream, fcntl.LOCK_SH)
+    except OSError:  # a file system without locks
+        return False
+    finally:
+        os.close(stream)
 
 
 @contextmanager
@@ -37,3 +72,41 @@ def publishing(root: Path, key: str) -> Iterator[Path]:
         building.mkdir()
         yield building
         building.rename(root / key)
+
+
+def discard(root: Path, key: str) -> None:
+    """Removes `root / key`, which leaves its place whole and at once; hold the key's lock."""
+    scratch = Path(tempfile.mkdtemp(prefix=f"{key}.building-", dir=root))
+    try:
+        (root / key).rename(scratch / key)
+    finally:
+        shutil.rmtree(scratch)
+
+
+def mark_used(folder: Path) -> None:
+    """Notes in the manifest's time that the folder's artifact was taken; a cache that is read-only notes nothing."""
+    with suppress(OSError):
+        os.utime(folder / MANIFEST_FILE, follow_symlinks=False)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What the folder's manifest says; empty where it is missing, damaged or absurdly large."""
+    try:
+        with (folder / MANIFEST_FILE).open("rb") as stream:
+            manifest = json.loads(stream.read(_MOST_MANIFEST_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return manifest if isinstance(manifest, dict) else {}
+
+
+def _open_lock(path: Path) -> int:
+    """Open for writing, which network file systems want of an exclusive lock; never through a link."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+
+
+def _locks(stream: int, operation: int) -> bool:
+    try:
+        fcntl.flock(stream, operation | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
