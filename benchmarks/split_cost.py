@@ -12,7 +12,7 @@ from benchmarks.report import print_judgement, print_table
 from benchmarks.setting import Setting
 from triptych.sdk import Step
 
-TARGET_MILLISECONDS = 5.0
+TARGET_MILLISECONDS = 4.0
 
 
 def run(setting: Setting) -> bool:

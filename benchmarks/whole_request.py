@@ -11,7 +11,7 @@ from benchmarks.report import print_judgement, print_table
 from benchmarks.setting import Setting
 from triptych.sdk import Client
 
-TARGET_RATIO = 0.80
+TARGET_RATIO = 0.72
 
 
 def run(setting: Setting) -> bool:

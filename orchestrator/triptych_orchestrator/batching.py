@@ -65,11 +65,11 @@ class _Step:
 
 @dataclass(eq=False)
 class _Members:
-    """One group's state: how many loops are in it, the steps that wait, whether a wave is under way, the last's end."""
+    """One group's state: its loops, the steps that wait, batches of a wave under way, and when the last wave ended."""
 
     count: int = 0
     waiting: list[_Step] = field(default_factory=list)
-    running: bool = False
+    batches: int = 0
     ended_s: float = 0.0
 
     @property
@@ -140,7 +140,7 @@ class StepBatcher:
         return min(ready, key=lambda group: self._groups[group].urgency(), default=None)
 
     def _candidates(self) -> list[Group]:
-        return [group for group, members in self._groups.items() if members.waiting and not members.running]
+        return [group for group, members in self._groups.items() if members.waiting and not members.batches]
 
     def _due_s(self, group: Group) -> float:
         """When the group's wave may start at the latest: when it is complete and its LoRA set's turn has come."""
@@ -152,25 +152,28 @@ class StepBatcher:
     def _start(self, group: Group, now: float) -> None:
         members = self._groups[group]
         wave, members.waiting = members.waiting, []
-        members.running = True
         self._running += 1
         self._turn.take(group.lora_key, now)
-        task = asyncio.create_task(self._send(group, wave))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        batches = _batches(wave, self.profile.cap(group.shape))
+        members.batches = len(batches)
+        for batch in batches:
+            task = asyncio.create_task(self._send(group, batch))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
-    async def _send(self, group: Group, wave: list[_Step]) -> None:
+    async def _send(self, group: Group, batch: Sequence[_Step]) -> None:
+        members = self._groups[group]
         try:
-            batches = _batches(wave, self.profile.cap(group.shape))
-            await asyncio.gather(*(self._send_batch(group, batch) for batch in batches))
+            await self._answer(group, batch)
         finally:
-            members = self._groups[group]
-            members.running, members.ended_s = False, time.monotonic()
-            self._running -= 1
-            self._tidy(group)
-            self._consider()
+            members.batches -= 1
+            if not members.batches:
+                members.ended_s = time.monotonic()
+                self._running -= 1
+                self._tidy(group)
+                self._consider()
 
-    async def _send_batch(self, group: Group, batch: Sequence[_Step]) -> None:
+    async def _answer(self, group: Group, batch: Sequence[_Step]) -> None:
         ids = ",".join(dict.fromkeys(step.ticket.request_id for step in batch))
         try:
             outputs = await self._call(_merged(batch), ids)
@@ -192,7 +195,7 @@ class StepBatcher:
 
     def _tidy(self, group: Group) -> None:
         members = self._groups[group]
-        if not (members.count or members.waiting or members.running):
+        if not (members.count or members.waiting or members.batches):
             del self._groups[group]
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import contextvars
 import json
 import logging
 import os
+import queue
 import sys
 import time
+from logging.handlers import QueueHandler, QueueListener
 
 # Set for the duration of a request; every line logged meanwhile carries it.
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
@@ -35,8 +38,25 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
-def setup_logging(service: str) -> None:
-    """Sends this process's logs to stderr as JSON; the level is TRIPTYCH_LOG_LEVEL, default INFO."""
-    handler = logging.StreamHandler(sys.stderr)
+class _HandOver(QueueHandler):
+    """To a thread of the same process, so records go as they are."""
+
+    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        """Leaves formatting to the thread."""
+        return record
+
+
+def setup_logging(service: str, *, in_thread: bool = False) -> None:
+    """Sends this process's logs to stderr as JSON; the level is TRIPTYCH_LOG_LEVEL, default INFO.
+
+    With `in_thread` lines are made and written beside whoever logs; they do not know `request_id`.
+    """
+    handler: logging.Handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(service))
+    if in_thread:
+        records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
+        listener = QueueListener(records, handler)
+        listener.start()
+        atexit.register(listener.stop)
+        handler = _HandOver(records)
     logging.basicConfig(level=os.environ.get("TRIPTYCH_LOG_LEVEL", "INFO").upper(), handlers=[handler], force=True)

@@ -213,3 +213,31 @@ async def test_a_deadline_stops_a_request_where_it_is() -> None:
         async for event in gate.stream("a", events.stream(), deadline_s):
             got.append(event)
     assert got == [0] and events.ended == "cancelled"
+
+
+async def test_events_are_made_ahead_of_a_slow_reader_but_not_far() -> None:
+    made: list[int] = []
+
+    async def events() -> AsyncGenerator[int, None]:
+        for number in range(9):
+            made.append(number)
+            yield number
+
+    stream = admission().stream("a", events())
+    assert await anext(stream) == 0
+    await asyncio.sleep(0.05)
+    assert made == [0, 1, 2]
+    assert [event async for event in stream] == list(range(1, 9))
+
+
+async def test_what_was_made_before_a_failure_arrives_before_it() -> None:
+    async def events() -> AsyncGenerator[int, None]:
+        yield 1
+        yield 2
+        raise ZeroDivisionError
+
+    got = []
+    with pytest.raises(ZeroDivisionError):
+        async for event in admission().stream("a", events()):
+            got.append(event)
+    assert got == [1, 2]

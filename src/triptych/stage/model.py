@@ -44,7 +44,8 @@ class StageModel(ABC):
         """Triton calls this at load; `parameters` of the model's configuration name the checkpoint and the engine."""
         import triton_python_backend_utils as triton
 
-        setup_logging(os.environ.get("TRIPTYCH_STAGE", self.spec.stage))
+        # A line takes a third of a millisecond after an engine's run, and an answer must not wait for it.
+        setup_logging(os.environ.get("TRIPTYCH_STAGE", self.spec.stage), in_thread=True)
         self._triton: Any = triton
         self.name = args["model_name"]
         parameters = {k: v["string_value"] for k, v in json.loads(args["model_config"])["parameters"].items()}
