@@ -60,8 +60,9 @@ class Admission:
         made: asyncio.Queue[Event] = asyncio.Queue(maxsize=1)
         making = asyncio.create_task(_make(events, made))
         try:
-            async for event in _made(made, making, stop):
-                yield event
+            async with aclosing(_made(made, making, stop)) as ready:
+                async for event in ready:
+                    yield event
         finally:
             await _abandon(making)
             if timer:
@@ -147,7 +148,7 @@ async def _make(events: AsyncGenerator[Event, None], made: asyncio.Queue[Event])
 
 async def _made(
     made: asyncio.Queue[Event], making: asyncio.Task[None], stop: asyncio.Future[TriptychError]
-) -> AsyncIterator[Event]:
+) -> AsyncGenerator[Event, None]:
     """All events, then what the task raised; what `stop` holds is raised as soon as it is done."""
     while not (making.done() and made.empty()):
         getting = asyncio.create_task(made.get())
