@@ -55,7 +55,7 @@ def _constant_engine(unet: UnetSteps) -> Engine:
             tensor.external_data.add(key="location", value=info.path.name)
             tensor.external_data.add(key="offset", value=str(info.offset_bytes))
             tensor.external_data.add(key="length", value=str(info.size_bytes))
-    options = session_options(unet.settings.threads, constant_weights=True)
+    options = session_options(unet.settings.threads, constant_weights=True, spin=True)
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
     session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
     return OnnxRuntimeEngine(session, {})

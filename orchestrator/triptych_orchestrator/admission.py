@@ -64,11 +64,13 @@ class Admission:
                 async for event in ready:
                     yield event
         finally:
-            await _abandon(making)
-            if timer:
-                timer.cancel()
-            stop.cancel()
-            del self._stops[request_id]
+            try:
+                await _abandon(making)
+            finally:  # even if gRPC cancels us just then
+                if timer:
+                    timer.cancel()
+                stop.cancel()
+                del self._stops[request_id]
 
     def cancel(self, request_id: str) -> None:
         """Stops a request; NotFoundError if none of that id is running."""

@@ -18,8 +18,8 @@ _TOLERANCE = 1.05
 _REMEMBERED = 8
 # One slow batch is chance.
 _CONVINCING = 3
-# A size found too large is tried once more after so many batches: the machine may have been busy when it was measured.
-_TRIED_AGAIN_AFTER = 64
+# What was seen more batches ago says little: the machine may have been busier, or less busy, than it is now.
+_OLD_AFTER = 256
 
 
 class BatchProfile:
@@ -49,26 +49,31 @@ class BatchProfile:
     def cap(self, shape: Shape) -> int:
         """The largest size, up to the limit, that is not known to cost 5% more per sample than a smaller one.
 
-        What is known wears off, so that a size is tried again now and then.
+        What is known grows old: the least size found too large is then tried again, and a small size that does not
+        come any more is not what others are measured by.
         """
         best = self.seconds_per_sample(shape)
-        if not best or not self._learns:
+        recent = [size for size in best if self._is_recent(shape, size)]
+        if not recent or not self._learns:
             return self._max_samples
-        quickest = min(best, key=lambda size: best[size])
-        too_large = [
+        quickest = min(recent, key=lambda size: best[size])
+        slow = sorted(
             size
             for size, seconds in best.items()
-            if size > quickest and seconds > _TOLERANCE * best[quickest] and self._is_known(shape, size)
-        ]
-        return min((size // 2 for size in too_large), default=self._max_samples)
+            if size > quickest
+            and seconds > _TOLERANCE * best[quickest]
+            and len(self._seconds[shape][size]) >= _CONVINCING
+        )
+        if slow and not self._is_recent(shape, slow[0]):
+            del slow[0]
+        return slow[0] // 2 if slow else self._max_samples
 
     def seconds_per_sample(self, shape: Shape) -> Mapping[int, float]:
         """By batch size, for the sizes that were measured."""
         return {size: min(seconds) for size, seconds in self._seconds.get(shape, {}).items() if seconds}
 
-    def _is_known(self, shape: Shape, size: int) -> bool:
-        age_batches = self._batches[shape] - self._last_batch[shape, size]
-        return len(self._seconds[shape][size]) >= _CONVINCING and age_batches < _TRIED_AGAIN_AFTER
+    def _is_recent(self, shape: Shape, size: int) -> bool:
+        return self._batches[shape] - self._last_batch[shape, size] < _OLD_AFTER
 
     def shapes(self) -> list[Shape]:
         """Those that batches came in."""

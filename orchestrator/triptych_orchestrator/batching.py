@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from triptych.errors import UnavailableError
 from triptych_orchestrator.batch_profile import BatchProfile
 from triptych_orchestrator.lora_sets import LORA_CONTENT
 from triptych_orchestrator.triton import Tensors
@@ -165,6 +166,11 @@ class StepBatcher:
         members = self._groups[group]
         try:
             await self._answer(group, batch)
+        except asyncio.CancelledError:
+            _fail(batch, UnavailableError("the server is stopping"))
+            raise
+        except Exception as error:  # every step's own: its request decides what to do about it
+            _fail(batch, error)
         finally:
             members.batches -= 1
             if not members.batches:
@@ -175,13 +181,7 @@ class StepBatcher:
 
     async def _answer(self, group: Group, batch: Sequence[_Step]) -> None:
         ids = ",".join(dict.fromkeys(step.ticket.request_id for step in batch))
-        try:
-            outputs = await self._call(_merged(batch), ids)
-        except Exception as error:  # every step's own: its request decides what to do about it
-            for step in batch:
-                if not step.answer.done():
-                    step.answer.set_exception(error)
-            return
+        outputs = await self._call(_merged(batch), ids)
         engine_seconds, samples, refit_seconds = (
             outputs[name].flat[0].item() for name in ("engine_seconds", "batch_samples", "refit_seconds")
         )
@@ -220,6 +220,12 @@ class _Turn:
         """An exchange took so long; 0 means that there was none."""
         if refit_seconds:
             self._refit_s = refit_seconds
+
+
+def _fail(batch: Sequence[_Step], error: Exception) -> None:
+    for step in batch:
+        if not step.answer.done():
+            step.answer.set_exception(error)
 
 
 def _batches(wave: Sequence[_Step], cap: int) -> list[list[_Step]]:

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from triptych.contract import UNET
 from triptych_orchestrator.batching import Group, Ticket
 from triptych_orchestrator.conditioning import Conditioning
 from triptych_orchestrator.guidance import combine
@@ -71,9 +70,10 @@ class Denoiser:
 
     async def _predict(self, samples: Sequence[Sample], timestep: float, replica: Replica | None) -> Array:
         predictions = []
-        for start in range(0, len(samples), UNET.max_batch_size):
+        most = self._batchers.max_samples
+        for start in range(0, len(samples), most):
             began = time.monotonic()
-            answer = await self._infer(samples[start : start + UNET.max_batch_size], timestep, replica)
+            answer = await self._infer(samples[start : start + most], timestep, replica)
             self.use.add(time.monotonic() - began, [answer])
             self._home = replica = answer[1]
             predictions.append(answer[0]["noise_pred"].astype(np.float32, copy=False))
@@ -85,8 +85,9 @@ class Denoiser:
     ) -> tuple[Array, Array]:
         """The two halves, [B, C, h, w] each, side by side."""
         parts: list[list[Array]] = [[], []]
-        for start in range(0, len(latents), UNET.max_batch_size):
-            rows = latents[start : start + UNET.max_batch_size]
+        most = self._batchers.max_samples
+        for start in range(0, len(latents), most):
+            rows = latents[start : start + most]
             began = time.monotonic()
             answers = await _together(
                 self._infer([(conditioning, row) for row in rows], timestep, replica)

@@ -24,7 +24,8 @@ class Batchers:
 
     def __init__(self, call_timeout_s: float, max_samples: int = 0) -> None:
         self.timeout_s = call_timeout_s
-        self._max_samples = max_samples
+        self._learns = not max_samples
+        self.max_samples = max_samples or UNET.max_batch_size
         self._batchers: dict[tuple[Replica, str], StepBatcher] = {}
 
     def of(self, replica: Replica, model: PlacedModel) -> StepBatcher:
@@ -34,7 +35,7 @@ class Batchers:
             return await replica.infer(model, tensors, request_ids, self.timeout_s)
 
         if (replica, model.name) not in self._batchers:
-            profile = BatchProfile(self._max_samples or UNET.max_batch_size, learns=not self._max_samples)
+            profile = BatchProfile(self.max_samples, learns=self._learns)
             self._batchers[replica, model.name] = StepBatcher(call, profile)
         return self._batchers[replica, model.name]
 

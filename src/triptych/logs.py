@@ -33,16 +33,22 @@ class JsonFormatter(logging.Formatter):
         if identity := request_id.get():
             line["request_id"] = identity
         line |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+        if exception := record.exc_text or (record.exc_info and self.formatException(record.exc_info)):
+            line["exception"] = exception
         return json.dumps(line, default=str)
 
 
 class _HandOver(QueueHandler):
-    """To a thread of the same process, so records go as they are."""
+    """To a thread of the same process, so records go as they are, but for tracebacks.
+
+    The thread keeps a record until the next one comes, and a traceback holds all that its frames hold.
+    """
 
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
         """Leaves formatting to the thread."""
+        if record.exc_info:
+            record.exc_text = logging.Formatter().formatException(record.exc_info)
+            record.exc_info = None
         return record
 
 

@@ -117,6 +117,7 @@ def test_prune_of_damage_alone(cache: Path, capsys: pytest.CaptureFixture[str]) 
     [
         ([], "prune: say what is to go: --unused-for, --max-size, --damaged or --all"),
         (["--dry-run"], "prune: say what is to go: --unused-for, --max-size, --damaged or --all"),
+        (["--damaged", "--all"], "--damaged: removes nothing else, so it stands alone"),
         (["--unused-for", "30"], "--unused-for: '30' is no duration: "),
         (["--unused-for", "", "--all"], "--unused-for: '' is no duration: "),
         (["--max-size", "20"], "--max-size: '20' is no size: "),

@@ -241,3 +241,20 @@ async def test_what_was_made_before_a_failure_arrives_before_it() -> None:
         async for event in admission().stream("a", events()):
             got.append(event)
     assert got == [1, 2]
+
+
+@pytest.mark.parametrize("moments", range(6))
+async def test_nothing_stays_behind_when_two_ends_meet(moments: int) -> None:
+    """It is stopped, and then its caller leaves as well, which is what gRPC's own deadline does."""
+    gate = admission()
+    task = asyncio.create_task(collect(gate.stream("a", Events(hang_at=1).stream())))
+    await asyncio.sleep(0.01)
+    gate.cancel("a")
+    for _ in range(moments):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait({task})
+    assert task.cancelled() or isinstance(task.exception(), CancelledError)
+    with pytest.raises(NotFoundError):
+        gate.cancel("a")
+    assert await collect(gate.stream("a", Events().stream())) == [0, 1, 2]

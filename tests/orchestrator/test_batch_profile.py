@@ -45,18 +45,28 @@ def test_the_first_batch_of_a_size_and_few_slow_ones_say_nothing() -> None:
     assert made.cap(SHAPE) == 2
 
 
-def test_a_size_found_too_large_is_tried_again_now_and_then() -> None:
-    made = profile({2: 1.0, 4: 1.5})
-    for _ in range(63):
-        assert made.cap(SHAPE) == 2
-        made.observe(SHAPE, 2, 2.0)
-    made.observe(SHAPE, 2, 2.0)
-    assert made.cap(SHAPE) == 16
-    made.observe(SHAPE, 4, 1.5 * 4)  # still slow: that much for one batch in 64
+def observe(made: BatchProfile, samples: int, each: float, times: int = 1) -> None:
+    for _ in range(times):
+        made.observe(SHAPE, samples, each * samples)
+
+
+def test_the_least_size_found_too_large_is_tried_again_when_that_is_long_ago() -> None:
+    made = profile({2: 1.0, 4: 1.5, 8: 1.5})
+    observe(made, 2, 2.0, 251)
     assert made.cap(SHAPE) == 2
-    for _ in range(64):
-        made.observe(SHAPE, 2, 2.0)
-    made.observe(SHAPE, 4, 0.6 * 4)  # only the machine was busy
+    observe(made, 2, 2.0)
+    assert made.cap(SHAPE) == 4  # 8 is as old, but one size at a time
+    observe(made, 4, 3.0)  # still slow: that much for one batch of many
+    assert made.cap(SHAPE) == 2
+    observe(made, 2, 2.0, 255)
+    observe(made, 4, 0.6)  # only the machine was busy, so 8 is the next
+    assert made.cap(SHAPE) == 16
+
+
+def test_a_size_that_does_not_come_any_more_is_no_measure() -> None:
+    made = profile({1: 0.5, 2: 1.0})
+    assert made.cap(SHAPE) == 1
+    observe(made, 2, 1.0, 256)  # each sent alone, for it is too large
     assert made.cap(SHAPE) == 16
 
 

@@ -224,3 +224,13 @@ async def test_a_cancelled_step_leaves_nothing_behind(moments: int) -> None:
     await asyncio.wait_for(other, 10)
     await asyncio.sleep(0.01)  # the batch that the doomed one left is let finish
     assert doomed.cancelled() and batcher.idle and not batcher._running and not batcher._groups
+
+
+async def test_an_answer_without_what_it_should_have_fails_every_step() -> None:
+    async def call(tensors: Tensors, ids: str) -> Tensors:
+        return {"noise_pred": tensors["latents"]}
+
+    batcher = StepBatcher(call, BatchProfile(16))
+    with pytest.raises(KeyError):
+        await at_once(loop(batcher, "a", 1))
+    assert batcher.idle

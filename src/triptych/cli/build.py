@@ -60,8 +60,7 @@ def _build(paths: list[Path], arguments: argparse.Namespace, device: str, precis
     from triptych.engine import EngineSettings
     from triptych.engine.build import check_buildable
 
-    threads = int(os.environ.get("TRIPTYCH_THREADS") or len(os.sched_getaffinity(0)))
-    settings = EngineSettings(threads, cache_folder(arguments), device, precision)
+    settings = EngineSettings(_threads(), cache_folder(arguments), device, precision)
     check_buildable(arguments.engine, settings)
     report = BuildReport(as_json=arguments.json, quiet=arguments.quiet)
     _build_all(paths, arguments.engine, settings, report)
@@ -82,9 +81,11 @@ def _build_all(paths: list[Path], engine: str, settings: EngineSettings, report:
     for path, component in models:
         progress = report.begin(path, component.architecture.model)
         try:
-            report.done(build_artifact(component, engine, settings, progress))
-        except (TriptychError, OSError) as error:
+            artifact = build_artifact(component, engine, settings, progress)
+        except Exception as error:  # of whichever package: the others are built all the same
             report.failed(path, error, component.architecture.model)
+        else:
+            report.done(artifact)
 
 
 def _runtime(arguments: argparse.Namespace) -> tuple[str, str]:
@@ -95,12 +96,22 @@ def _runtime(arguments: argparse.Namespace) -> tuple[str, str]:
     return device, arguments.precision or os.environ.get("TRIPTYCH_PRECISION") or "fp32"
 
 
+def _threads() -> int:
+    text = os.environ.get("TRIPTYCH_THREADS") or str(len(os.sched_getaffinity(0)))
+    if not text.isdecimal() or int(text) < 1:
+        raise invalid("TRIPTYCH_THREADS", f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
 def _listed(file: Path) -> list[Path]:
     """The paths in a file; relative ones are, like those on the command line, relative to the current directory."""
     try:
-        lines = [line.strip() for line in file.read_text("utf-8").splitlines()]
+        lines = [line.strip() for line in file.read_text("utf-8-sig").splitlines()]
     except UnicodeDecodeError as error:
         raise invalid("--from", f"{file} is no UTF-8 text") from error
     except OSError as error:
         raise invalid("--from", f"{file}: {error.strerror or error}") from error
-    return [Path(line).expanduser() for line in lines if line and not line.startswith("#")]
+    try:
+        return [Path(line).expanduser() for line in lines if line and not line.startswith("#")]
+    except RuntimeError as error:  # of an unknown user
+        raise invalid("--from", f"{file}: {error}") from error

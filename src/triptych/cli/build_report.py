@@ -43,9 +43,9 @@ class BuildReport:
         else:
             print(artifact.path, flush=True)
 
-    def failed(self, path: Path, error: TriptychError | OSError, model: str = "") -> None:
+    def failed(self, path: Path, error: Exception, model: str = "") -> None:
         """Reports a checkpoint that cannot be opened, or a model that cannot be built, on one line; quiet or not."""
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split()) or type(error).__name__
         place = [] if reason.startswith((f"{path}:", f"{path}/")) else [str(path)]
         say("triptych: " + ": ".join([*place, *filter(None, [model]), reason]))
         code = exit_codes.exit_code(error) if isinstance(error, TriptychError) else exit_codes.FAILED

@@ -102,11 +102,14 @@ def _criteria(arguments: argparse.Namespace) -> Criteria:
     duration, size = arguments.unused_for, arguments.max_size
     if duration is None and size is None and not arguments.damaged and not arguments.all:
         raise invalid("prune", "say what is to go: --unused-for, --max-size, --damaged or --all")
-    return Criteria(
+    criteria = Criteria(
         None if duration is None else parse_duration("--unused-for", duration),
         None if size is None else parse_size("--max-size", size),
         arguments.all,
     )
+    if arguments.damaged and criteria != Criteria():
+        raise invalid("--damaged", "removes nothing else, so it stands alone")
+    return criteria
 
 
 def _report(outcome: Outcome, dry_run: bool) -> None:

@@ -28,7 +28,8 @@ _TIMINGS = re.compile(r"(?P<key>timing-[0-9a-f]{24})\.(?:cache|(?P<unfinished>pa
 # Of a manifest, what says which machines can use an engine, and how it was built.
 BUILT_FOR = ("gpu", "compute_capability", "tensorrt", "precision", "plan")
 _LONGEST_VALUE = 64
-_YEAR_9999_S = 253_402_300_799.0
+# A day before the last one, for time zones.
+_YEAR_9999_S = 253_402_214_400.0
 
 
 class Kind(StrEnum):

@@ -122,7 +122,9 @@ class StageModel(ABC):
     def _run_group(
         self, merged_set: MergedSet, group: Sequence[tuple[int, Batch]], ids: list[str], responses: list[Any]
     ) -> None:
-        merged = {name: np.concatenate([batch[name] for _, batch in group]) for name in group[0][1]}
+        merged = group[0][1]
+        if len(group) > 1:
+            merged = {name: np.concatenate([batch[name] for _, batch in group]) for name in merged}
         report = {"samples": len(next(iter(merged.values()))), "refit_seconds": 0.0}
         if self.lora_sets:
             report["refit_seconds"] = self.lora_sets.activate(merged_set)
