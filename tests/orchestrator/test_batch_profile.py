@@ -52,13 +52,13 @@ def observe(made: BatchProfile, samples: int, each: float, times: int = 1) -> No
 
 def test_the_least_size_found_too_large_is_tried_again_when_that_is_long_ago() -> None:
     made = profile({2: 1.0, 4: 1.5, 8: 1.5})
-    observe(made, 2, 2.0, 251)
+    observe(made, 2, 1.0, 251)
     assert made.cap(SHAPE) == 2
-    observe(made, 2, 2.0)
+    observe(made, 2, 1.0)
     assert made.cap(SHAPE) == 4  # 8 is as old, but one size at a time
     observe(made, 4, 3.0)  # still slow: that much for one batch of many
     assert made.cap(SHAPE) == 2
-    observe(made, 2, 2.0, 255)
+    observe(made, 2, 1.0, 255)
     observe(made, 4, 0.6)  # only the machine was busy, so 8 is the next
     assert made.cap(SHAPE) == 16
 
