@@ -6,12 +6,10 @@ and VAE may use all cores on both sides.
 
 from __future__ import annotations
 
-from statistics import median
-
 from benchmarks.placements import two_cores, unet_on_each
 from benchmarks.report import print_judgement, print_seconds
 from benchmarks.setting import Setting
-from benchmarks.turns import take_turns, timed
+from benchmarks.turns import ratio_by_round, take_turns, timed
 from triptych.sdk import Client, Result
 
 TARGET_RATIO = 0.58
@@ -42,5 +40,5 @@ def run(setting: Setting) -> bool:
     print(f"whole request, {setting.describe()}, {setting.steps} steps, guidance 7.5, UNet replicas of one core each")
     print_seconds(seconds)
     print(f"steps whose halves went to two replicas: {split} of {setting.rounds * setting.steps}")
-    ratio = median(seconds["two replicas"]) / median(seconds["one replica"])
-    return print_judgement("ratio of the medians", ratio, TARGET_RATIO)
+    ratio = ratio_by_round(seconds["two replicas"], seconds["one replica"])
+    return print_judgement("median of the rounds' ratios", ratio, TARGET_RATIO)

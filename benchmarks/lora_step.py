@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from statistics import median
 
 from benchmarks.loras import RANK, layers, pair
 from benchmarks.report import print_judgement, print_seconds
 from benchmarks.setting import Setting
-from benchmarks.turns import Side, take_turns
+from benchmarks.turns import Side, ratio_by_round, take_turns
 from benchmarks.unet_steps import UnetSteps
 from triptych.engine import load_engine
 from triptych.stage.lora_sets import BASE, LoraSets
@@ -39,5 +38,5 @@ def run(setting: Setting) -> bool:
     count = len(layers(unet.component))
     print(f"one step of two samples, {setting.describe()}; LoRA of rank {RANK} in {count} matrices")
     print_seconds(seconds)
-    ratio = median(seconds["with a set"]) / median(seconds["without"])
-    return print_judgement("ratio of the medians", ratio, TARGET_RATIO)
+    ratio = ratio_by_round(seconds["with a set"], seconds["without"])
+    return print_judgement("median of the rounds' ratios", ratio, TARGET_RATIO)

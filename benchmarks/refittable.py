@@ -6,14 +6,12 @@ them; nothing could be exchanged in it.
 
 from __future__ import annotations
 
-from statistics import median
-
 import onnx
 import onnxruntime
 
 from benchmarks.report import print_judgement, print_seconds
 from benchmarks.setting import Setting
-from benchmarks.turns import Side, take_turns
+from benchmarks.turns import Side, ratio_by_round, take_turns
 from benchmarks.unet_steps import UnetSteps
 from triptych.engine import Engine, load_engine
 from triptych.engine.artifacts import ensure_graph
@@ -37,8 +35,8 @@ def run(setting: Setting) -> bool:
     seconds = take_turns(sides, setting.rounds)
     print(f"one step of two samples, {setting.describe()}")
     print_seconds(seconds)
-    ratio = median(seconds["weights as inputs"]) / median(seconds["constant weights"])
-    return print_judgement("ratio of the medians", ratio, TARGET_RATIO)
+    ratio = ratio_by_round(seconds["weights as inputs"], seconds["constant weights"])
+    return print_judgement("median of the rounds' ratios", ratio, TARGET_RATIO)
 
 
 def _constant_engine(unet: UnetSteps) -> Engine:

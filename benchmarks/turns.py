@@ -6,7 +6,8 @@ seconds = take_turns({"with": measure_one, "without": measure_other}, rounds=5)
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from statistics import median
 
 # Is told the round, counted from 0; gives seconds.
 Side = Callable[[int], float]
@@ -21,6 +22,14 @@ def take_turns(sides: Mapping[str, Side], rounds: int) -> dict[str, list[float]]
         told = ", ".join(f"{name} {values[-1]:.3f} s" for name, values in seconds.items())
         print(f"round {index + 1}: {told}", flush=True)
     return seconds
+
+
+def ratio_by_round(ones: Sequence[float], others: Sequence[float]) -> float:
+    """The median over the rounds of one side's seconds to the other's.
+
+    The two of a round had much the same machine, which over the whole run drifts further than sides differ.
+    """
+    return median(one / other for one, other in zip(ones, others, strict=True))
 
 
 def timed(work: Callable[[], object]) -> float:

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from triptych.contract import REPORT, Report
 from triptych.errors import UnavailableError
 from triptych_orchestrator.batch_profile import BatchProfile
 from triptych_orchestrator.lora_sets import LORA_CONTENT
@@ -182,11 +183,9 @@ class StepBatcher:
     async def _answer(self, group: Group, batch: Sequence[_Step]) -> None:
         ids = ",".join(dict.fromkeys(step.ticket.request_id for step in batch))
         outputs = await self._call(_merged(batch), ids)
-        engine_seconds, samples, refit_seconds = (
-            outputs[name].flat[0].item() for name in ("engine_seconds", "batch_samples", "refit_seconds")
-        )
-        self.profile.observe(group.shape, int(samples), engine_seconds)
-        self._turn.observe(refit_seconds)
+        report = Report(*outputs[REPORT.name][0].tolist())
+        self.profile.observe(group.shape, int(report.batch_samples), report.engine_seconds)
+        self._turn.observe(report.refit_seconds)
         starts = itertools.accumulate((step.samples for step in batch), initial=0)
         for step, start in zip(batch, starts, strict=False):
             if not step.answer.done():

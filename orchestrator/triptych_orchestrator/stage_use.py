@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from triptych.contract import REPORT
+from triptych.contract import REPORT, Report
 from triptych_orchestrator import metrics
 from triptych_orchestrator.replicas import Replica
 from triptych_orchestrator.triton import Tensors
@@ -28,19 +28,18 @@ class StageUse:
 
     def add(self, wall_seconds: float, answers: Sequence[tuple[Tensors, Replica]]) -> None:
         """Counts one call by what its answers report."""
-        reports = [[outputs[tensor.name].flat[0].item() for tensor in REPORT] for outputs, _ in answers]
-        for (engine_seconds, samples, refit_seconds), (_, replica) in zip(reports, answers, strict=True):
+        reports = [Report(*outputs[REPORT.name][0].tolist()) for outputs, _ in answers]
+        for report, (_, replica) in zip(reports, answers, strict=True):
             metrics.STAGE_SECONDS.labels(replica.stage).observe(wall_seconds)
-            metrics.ENGINE_SECONDS.labels(replica.stage).observe(engine_seconds)
-            metrics.BATCH_SAMPLES.labels(replica.stage).observe(samples)
-            if refit_seconds:
-                metrics.REFIT_SECONDS.labels(replica.stage).observe(refit_seconds)
-        engine, samples, refit = (max(column) for column in zip(*reports, strict=True))
+            metrics.ENGINE_SECONDS.labels(replica.stage).observe(report.engine_seconds)
+            metrics.BATCH_SAMPLES.labels(replica.stage).observe(report.batch_samples)
+            if report.refit_seconds:
+                metrics.REFIT_SECONDS.labels(replica.stage).observe(report.refit_seconds)
         self.calls += 1
         self.split_calls += len(answers) > 1
         self.wall_seconds += wall_seconds
-        self.engine_seconds += engine
-        self.refit_seconds += refit
-        self.batch_samples = samples
+        self.engine_seconds += max(report.engine_seconds for report in reports)
+        self.refit_seconds += max(report.refit_seconds for report in reports)
+        self.batch_samples = int(max(report.batch_samples for report in reports))
         self.last_replicas = [replica.name for _, replica in answers]
         self.replicas = list(dict.fromkeys([*self.replicas, *self.last_replicas]))

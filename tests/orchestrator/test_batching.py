@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from triptych.contract import Report
 from triptych_orchestrator.batch_profile import BatchProfile
 from triptych_orchestrator.batching import Group, StepBatcher, Ticket
 from triptych_orchestrator.triton import Tensors
@@ -37,14 +38,8 @@ class Engine:
         self.running -= 1
         if self.failure:
             raise self.failure
-        report = {
-            "engine_seconds": self.seconds,
-            "batch_samples": float(count),
-            "refit_seconds": self.refit_seconds,
-        }
-        return {"noise_pred": tensors["latents"] * 2} | {
-            name: np.full((count, 1), value, np.float32) for name, value in report.items()
-        }
+        report = np.tile(np.array(Report(self.seconds, count, self.refit_seconds), np.float32), (count, 1))
+        return {"noise_pred": tensors["latents"] * 2, "report": report}
 
 
 def step(value: float, samples: int = 2, group: Group = SMALL, **brought: Any) -> Tensors:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from triptych.contract import UNET, LoraWeight
+from triptych.contract import UNET, LoraWeight, Report
 from triptych_orchestrator.batching import Ticket
 from triptych_orchestrator.conditioning import Conditioning
 from triptych_orchestrator.denoiser import Denoiser
@@ -59,9 +59,7 @@ class Recorder:
             raise ConditioningLostError("conditioning is not held here")
         scale = np.array([self.kept[key] for key in keys], np.float32)[:, None, None, None]
         count = len(keys)
-        report = {"engine_seconds": np.full((count, 1), 0.5), "batch_samples": np.full((count, 1), count)}
-        report["refit_seconds"] = np.full((count, 1), 0.0)
-        return {"noise_pred": tensors["latents"] * scale, **report}
+        return {"noise_pred": tensors["latents"] * scale, "report": np.tile(Report(0.5, count, 0.0), (count, 1))}
 
     def _require_loras(self, tensors: Tensors) -> None:
         key = tensors["lora_key"][0].tobytes()

@@ -110,7 +110,7 @@ def test_one_batch_many_requests(unet: UNetModel) -> None:
     assert [response.error for response in responses] == [None] * 3
     assert [len(response.outputs["noise_pred"]) for response in responses] == [1, 2, 3]
     assert [float(response.outputs["noise_pred"].max()) for response in responses] == [16.5, 22.5, 16.5]
-    assert all((response.outputs["batch_samples"] == 6).all() for response in responses)
+    assert all((response.outputs["report"][:, 1] == 6).all() for response in responses)
     assert len(unet.engine.batches) == 1  # type: ignore[attr-defined]
 
 

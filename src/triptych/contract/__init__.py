@@ -18,6 +18,7 @@ from triptych.contract.models import (
     UNET,
     VAE_DECODER,
     ModelSpec,
+    Report,
     TensorSpec,
     model_name,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "VAE_DECODER",
     "LoraWeight",
     "ModelSpec",
+    "Report",
     "TensorSpec",
     "decode_lora_set",
     "encode_lora_set",

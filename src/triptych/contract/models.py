@@ -7,6 +7,7 @@ Shapes are per sample; Triton puts the batch dimension before them and its dynam
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from triptych.contract.loras import LORA_KEY_BYTES
 
@@ -41,13 +42,18 @@ class ModelSpec:
         return {spec.name: spec for spec in self.inputs}[name]
 
 
-# What every answer says of itself: seconds inside the engine, samples that shared the batch, and seconds in which the
-# engine's weights were exchanged before it ran.
-REPORT = (
-    TensorSpec("engine_seconds", "FP32", (1,)),
-    TensorSpec("batch_samples", "INT32", (1,)),
-    TensorSpec("refit_seconds", "FP32", (1,)),
-)
+class Report(NamedTuple):
+    """What every answer says of the engine call that its samples were in."""
+
+    engine_seconds: float
+    batch_samples: float
+    """All samples that shared the call."""
+    refit_seconds: float
+    """In which the engine's weights were exchanged before."""
+
+
+# One tensor, for each more costs time in Triton's Python backend.
+REPORT = TensorSpec("report", "FP32", (len(Report._fields),))
 
 # Which LoRAs a sample wants in the weights, by the key of `contract.loras`; absent or zero: none. A stage that does not
 # know the key answers NOT_FOUND, and is sent the set, as JSON, along with the call. While it still prepares the set it
@@ -62,7 +68,7 @@ ENCODER = ModelSpec(
     stage="encoder",
     implementation="triptych_encoder.model.EncoderModel",
     inputs=(TensorSpec("input_ids", "INT64", ("tokens",)), *LORA_INPUTS),
-    outputs=(TensorSpec("hidden_states", "FP32", ("tokens", "hidden")), *REPORT),
+    outputs=(TensorSpec("hidden_states", "FP32", ("tokens", "hidden")), REPORT),
     max_batch_size=32,
     max_queue_delay_microseconds=0,
 )
@@ -80,7 +86,7 @@ UNET = ModelSpec(
         TensorSpec("encoder_hidden_states", "FP32", ("tokens", "hidden"), optional=True),
         *LORA_INPUTS,
     ),
-    outputs=(TensorSpec("noise_pred", "FP32", ("out_channels", "latent_height", "latent_width")), *REPORT),
+    outputs=(TensorSpec("noise_pred", "FP32", ("out_channels", "latent_height", "latent_width")), REPORT),
     max_batch_size=16,
     max_queue_delay_microseconds=0,
 )
@@ -91,7 +97,7 @@ VAE_DECODER = ModelSpec(
     stage="vae",
     implementation="triptych_vae.model.VaeDecoderModel",
     inputs=(TensorSpec("latents", "FP32", ("latent_channels", "latent_height", "latent_width")),),
-    outputs=(TensorSpec("image", "UINT8", ("height", "width", 3)), *REPORT),
+    outputs=(TensorSpec("image", "UINT8", ("height", "width", 3)), REPORT),
     max_batch_size=4,
     max_queue_delay_microseconds=0,
 )

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from triptych.checkpoint import Checkpoint, Component
-from triptych.contract import LORA_MODELS, NO_LORAS, ModelSpec
+from triptych.contract import LORA_MODELS, NO_LORAS, REPORT, ModelSpec, Report
 from triptych.contract.engines import DEFAULT_ENGINE
 from triptych.engine import Engine, EngineSettings, load_engine
 from triptych.engine.port import Array
@@ -125,14 +125,12 @@ class StageModel(ABC):
         merged = group[0][1]
         if len(group) > 1:
             merged = {name: np.concatenate([batch[name] for _, batch in group]) for name in merged}
-        report = {"samples": len(next(iter(merged.values()))), "refit_seconds": 0.0}
-        if self.lora_sets:
-            report["refit_seconds"] = self.lora_sets.activate(merged_set)
+        refit_seconds = self.lora_sets.activate(merged_set) if self.lora_sets else 0.0
         began = time.perf_counter()
         outputs = self.run(merged)
-        report["engine_seconds"] = time.perf_counter() - began
+        report = Report(time.perf_counter() - began, len(next(iter(merged.values()))), refit_seconds)
         self._answer(group, outputs, report, responses)
-        rounded = {name: round(value, 6) for name, value in report.items()}
+        rounded = {name: round(value, 6) for name, value in report._asdict().items()}
         logger.info("batch", extra={"model": self.name, "request_ids": ids, **rounded})
 
     def _read(self, request: Any) -> Batch:
@@ -143,16 +141,14 @@ class StageModel(ABC):
         self,
         group: Sequence[tuple[int, Batch]],
         outputs: Batch,
-        report: Mapping[str, float],
+        report: Report,
         responses: list[Any],
     ) -> None:
         start = 0
         for index, batch in group:
             count = len(next(iter(batch.values())))
             part = {name: array[start : start + count] for name, array in outputs.items()}
-            part["engine_seconds"] = np.full((count, 1), report["engine_seconds"], np.float32)
-            part["batch_samples"] = np.full((count, 1), report["samples"], np.int32)
-            part["refit_seconds"] = np.full((count, 1), report["refit_seconds"], np.float32)
+            part[REPORT.name] = np.tile(np.array(report, np.float32), (count, 1))
             tensors = [self._triton.Tensor(name, np.ascontiguousarray(array)) for name, array in part.items()]
             responses[index] = self._triton.InferenceResponse(tensors)
             start += count
