@@ -188,4 +188,7 @@ def test_the_end_is_orderly(containers: Containers) -> None:
     containers.run("stop")
     codes = output(["docker", "inspect", "-f", "{{.State.ExitCode}}", *ids]).split()
     for container, service, code in zip(ids, SERVICES, codes, strict=True):
-        assert code == "0", f"{service}: {output(['docker', 'logs', '--tail', '25', container])}"
+        logs = subprocess.run(
+            ["docker", "logs", "--tail", "25", container], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True
+        )
+        assert code == "0", f"{service}: {logs.stdout.decode()}"
