@@ -63,11 +63,10 @@ generate: $(VENV)/.dev ## Write what is derived: gRPC stubs, Triton's model repo
 score: $(VENV)/.dev ## Judge the demo checkpoint on held-out prompts
 	$(BIN)/python -m triptych_training score
 
-BENCHMARKS := whole-request split-cost memory lora-step refittable lora-swap guidance-split concurrency switch reload
-
 .PHONY: benchmark
 benchmark: $(VENV)/.dev ## All benchmarks, or BENCHMARKS="split-cost ..." (an hour for all, 12 GB of memory)
-	@missed=; for name in $(BENCHMARKS); do \
+	@names="$(BENCHMARKS)"; missed=; \
+	for name in $${names:-$$($(BIN)/python -c 'from benchmarks.__main__ import BENCHMARKS; print(*BENCHMARKS)')}; do \
 	  $(BIN)/python -m benchmarks $$name || missed="$$missed $$name"; \
 	done; test -z "$$missed" || { echo "missed:$$missed"; exit 1; }
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from triptych.contract import REPORT, Report
+from triptych.contract import Report
 from triptych.errors import UnavailableError
 from triptych_orchestrator.batch_profile import BatchProfile
 from triptych_orchestrator.lora_sets import LORA_CONTENT
@@ -30,7 +30,7 @@ from triptych_orchestrator.triton import Tensors
 Call = Callable[[Tensors, str], Awaitable[Tensors]]
 
 _LINGER_S = 0.005
-_CALLS_AT_ONCE = 2
+_WAVES_AT_ONCE = 2
 # Exchanging weights may cost this share of an engine's time, and a set that waits for its turn waits no longer.
 _REFIT_SHARE = 0.05
 _LONGEST_TURN_S = 2.0
@@ -131,10 +131,10 @@ class StepBatcher:
             self._timer.cancel()
             self._timer = None
         now = time.monotonic()
-        while self._running < _CALLS_AT_ONCE and (group := self._next(now)) is not None:
+        while self._running < _WAVES_AT_ONCE and (group := self._next(now)) is not None:
             self._start(group, now)
         due_s = min((self._due_s(group) for group in self._candidates()), default=math.inf)
-        if self._running < _CALLS_AT_ONCE and due_s < math.inf:
+        if self._running < _WAVES_AT_ONCE and due_s < math.inf:
             self._timer = asyncio.get_running_loop().call_later(max(0.0, due_s - now), self._consider)
 
     def _next(self, now: float) -> Group | None:
@@ -183,7 +183,7 @@ class StepBatcher:
     async def _answer(self, group: Group, batch: Sequence[_Step]) -> None:
         ids = ",".join(dict.fromkeys(step.ticket.request_id for step in batch))
         outputs = await self._call(_merged(batch), ids)
-        report = Report(*outputs[REPORT.name][0].tolist())
+        report = Report.of(outputs)
         self.profile.observe(group.shape, int(report.batch_samples), report.engine_seconds)
         self._turn.observe(report.refit_seconds)
         starts = itertools.accumulate((step.samples for step in batch), initial=0)

@@ -93,7 +93,7 @@ def _server(
 ) -> grpc.aio.Server:
     limits = settings.limits
     server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=_OPTIONS)
-    painter = Painter(pool, settings.call_timeout_s, settings.limits.max_batch_samples)
+    painter = Painter(pool, settings.call_timeout_s, limits.max_batch_samples)
     generation = GenerationService(catalog, LoraChooser(loras), painter, Admission(limits), limits)
     generation_pb2_grpc.add_GenerationServiceServicer_to_server(generation, server)
     checkpoints_pb2_grpc.add_CheckpointServiceServicer_to_server(CheckpointService(catalog), server)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from triptych.contract import REPORT, Report
+from triptych.contract import Report
 from triptych_orchestrator import metrics
 from triptych_orchestrator.replicas import Replica
 from triptych_orchestrator.triton import Tensors
@@ -28,7 +28,7 @@ class StageUse:
 
     def add(self, wall_seconds: float, answers: Sequence[tuple[Tensors, Replica]]) -> None:
         """Counts one call by what its answers report."""
-        reports = [Report(*outputs[REPORT.name][0].tolist()) for outputs, _ in answers]
+        reports = [Report.of(outputs) for outputs, _ in answers]
         for report, (_, replica) in zip(reports, answers, strict=True):
             metrics.STAGE_SECONDS.labels(replica.stage).observe(wall_seconds)
             metrics.ENGINE_SECONDS.labels(replica.stage).observe(report.engine_seconds)

@@ -60,6 +60,13 @@ class Workshop:
     def exports(self) -> int:
         return len(self.runs.read_text().splitlines()) if self.runs.exists() else 0
 
+    def wait_for_export(self) -> None:
+        """Until one has begun."""
+        deadline = time.monotonic() + 60
+        while not self.exports():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
 
 def ended(builder: subprocess.Popen[str]) -> Path:
     out, error = builder.communicate(timeout=60)
@@ -80,10 +87,7 @@ def test_two_processes_build_once(tmp_path: Path) -> None:
 def test_a_builder_killed_halfway_is_no_trap(tmp_path: Path, whole_group: bool) -> None:
     shop = Workshop(tmp_path, delay=3)
     first = shop.builder()
-    deadline = time.monotonic() + 60
-    while not shop.exports():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    shop.wait_for_export()
     if whole_group:
         os.killpg(first.pid, signal.SIGKILL)
     else:  # its exporter lives on for a while

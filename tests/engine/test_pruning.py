@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -112,10 +111,7 @@ def test_what_another_process_holds_stays(tmp_path: Path, damaged: bool) -> None
 def test_what_is_being_built_is_finished(tmp_path: Path) -> None:
     shop = Workshop(tmp_path, delay=1)
     builder = shop.builder()
-    deadline = time.monotonic() + 60
-    while not shop.exports():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    shop.wait_for_export()
     (outcome,) = kept(shop.cache)
     assert outcome.reason == "being built" and outcome.entry.key == artifact_key(ARCHITECTURE)
     assert ended(builder).read_bytes() == b"a graph" and shop.exports() == 1

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from triptych.cli import exit_codes
-from triptych.cli.actions import columns
+from triptych.cli.actions import add_action, columns
 from triptych.cli.cache_folder import add_cache_option, cache_folder
 from triptych.cli.units import parse_duration, parse_size, readable_age, readable_size
 from triptych.errors import FailedPreconditionError, invalid
@@ -35,9 +35,11 @@ def add_parser(subparsers: Any) -> None:
     add_cache_option(parser)
     parser.set_defaults(run=run, action=_list, json=False)
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
-    listing = _add_action(actions, "list", _list, "show all of them, their sizes and when they were last used")
+    listing = add_action(
+        actions, "list", _list, "show all of them, their sizes and when they were last used", add_cache_option
+    )
     listing.add_argument("--json", action="store_true", help="a JSON array instead of a table")
-    pruning = _add_action(actions, "prune", _prune, "remove some: damaged and unfinished ones always")
+    pruning = add_action(actions, "prune", _prune, "remove some: damaged and unfinished ones always", add_cache_option)
     add = pruning.add_argument
     add("--unused-for", metavar="DURATION", help="those that no engine has taken for longer: 30d, 12h, 2w")
     add("--max-size", metavar="SIZE", help="then the least recently used ones, until no more is left: 20GB, 512MiB")
@@ -57,15 +59,6 @@ def table(entries: list[Entry]) -> str:
     """The entries as columns, and their total."""
     total = f"total: {_count(len(entries))}, {readable_size(sum(entry.size_bytes for entry in entries))}"
     return "\n".join([*columns([HEAD, *map(_row, entries)]), total])
-
-
-def _add_action(
-    actions: Any, name: str, action: Callable[[argparse.Namespace], int], what: str
-) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = actions.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
-    add_cache_option(parser, inherited=True)
-    parser.set_defaults(action=action)
-    return parser
 
 
 def _list(arguments: argparse.Namespace) -> int:

@@ -6,8 +6,9 @@ Shapes are per sample; Triton puts the batch dimension before them and its dynam
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from triptych.contract.loras import LORA_KEY_BYTES
 
@@ -50,6 +51,11 @@ class Report(NamedTuple):
     """All samples that shared the call."""
     refit_seconds: float
     """In which the engine's weights were exchanged before."""
+
+    @classmethod
+    def of(cls, outputs: Mapping[str, Any]) -> Report:
+        """The report among a call's outputs, which is the same for each of its samples."""
+        return cls(*outputs[REPORT.name][0].tolist())
 
 
 # One tensor, for each more costs time in Triton's Python backend.
