@@ -24,8 +24,9 @@ _CHANNEL_OPTIONS = [
     ("grpc.enable_http_proxy", 0),
     # gRPC's own wait grows to two minutes, in which a stage that is back would count as down.
     ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.min_reconnect_backoff_ms", 1_000),
     ("grpc.max_reconnect_backoff_ms", 1_000),
+    # In spite of its name the time that one attempt may take: a busy server's first frame can be seconds late.
+    ("grpc.min_reconnect_backoff_ms", 10_000),
 ]
 
 

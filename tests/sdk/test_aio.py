@@ -41,16 +41,16 @@ async def test_leaving_the_stream_cancels_on_the_server(async_client: AsyncClien
         async for event in events:
             assert isinstance(event, Queued)
             break
-    assert await asyncio.to_thread(server.ended.wait, 5)
+    assert await asyncio.to_thread(server.ended.wait, 60)
 
 
 async def test_cancelling_the_task_cancels_on_the_server(async_client: AsyncClient, server: FakeServer) -> None:
     task = asyncio.create_task(async_client.generate("slow", request_id="mine"))
-    assert await asyncio.to_thread(server.started.wait, 5)
+    assert await asyncio.to_thread(server.started.wait, 60)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert await asyncio.to_thread(server.ended.wait, 5)
+    assert await asyncio.to_thread(server.ended.wait, 60)
 
 
 async def test_errors(async_client: AsyncClient, nowhere: str) -> None:
@@ -72,7 +72,7 @@ async def test_errors(async_client: AsyncClient, nowhere: str) -> None:
 
 async def test_cancel_by_id(async_client: AsyncClient, server: FakeServer) -> None:
     task = asyncio.create_task(async_client.generate("slow", request_id="mine"))
-    assert await asyncio.to_thread(server.started.wait, 5)
+    assert await asyncio.to_thread(server.started.wait, 60)
     await async_client.cancel("mine")
     with pytest.raises(errors.CancelledError, match="cancelled by request"):
         await task
@@ -81,7 +81,7 @@ async def test_cancel_by_id(async_client: AsyncClient, server: FakeServer) -> No
 async def test_closing_the_client_ends_its_calls(server: FakeServer) -> None:
     client = AsyncClient(server.address)
     task = asyncio.create_task(client.generate("slow", request_id="mine"))
-    assert await asyncio.to_thread(server.started.wait, 5)
+    assert await asyncio.to_thread(server.started.wait, 60)
     await client.close()
     with pytest.raises(errors.CancelledError):
         await task

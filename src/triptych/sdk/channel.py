@@ -22,8 +22,9 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.keepalive_timeout_ms", 20_000),
     # gRPC's own are 1 s and 120 s: too slow for a server that is just starting.
     ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.min_reconnect_backoff_ms", 1_000),
     ("grpc.max_reconnect_backoff_ms", 2_000),
+    # In spite of its name the time that one attempt may take: a busy server's first frame can be seconds late.
+    ("grpc.min_reconnect_backoff_ms", 20_000),
 )
 
 
