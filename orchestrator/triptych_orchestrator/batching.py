@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
-import time
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
@@ -115,7 +114,8 @@ class StepBatcher:
     async def run(self, group: Group, tensors: Tensors, ticket: Ticket) -> Tensors:
         """One step's share of a batch's outputs; what the call raises, every step of the batch raises."""
         members = self._groups[group]
-        step = _Step(tensors, ticket, time.monotonic(), asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        step = _Step(tensors, ticket, loop.time(), loop.create_future())
         members.waiting.append(step)
         self._consider()
         try:
@@ -130,12 +130,13 @@ class StepBatcher:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        now = time.monotonic()
+        loop = asyncio.get_running_loop()
+        now = loop.time()
         while self._running < _WAVES_AT_ONCE and (group := self._next(now)) is not None:
             self._start(group, now)
         due_s = min((self._due_s(group) for group in self._candidates()), default=math.inf)
         if self._running < _WAVES_AT_ONCE and due_s < math.inf:
-            self._timer = asyncio.get_running_loop().call_later(max(0.0, due_s - now), self._consider)
+            self._timer = loop.call_at(max(due_s, now), self._consider)
 
     def _next(self, now: float) -> Group | None:
         ready = [group for group in self._candidates() if self._due_s(group) <= now]
@@ -175,7 +176,7 @@ class StepBatcher:
         finally:
             members.batches -= 1
             if not members.batches:
-                members.ended_s = time.monotonic()
+                members.ended_s = asyncio.get_running_loop().time()
                 self._running -= 1
                 self._tidy(group)
                 self._consider()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -77,9 +76,9 @@ class ReplicaPool:
     async def wait_ready(self, stage: str, until_s: float | None = None) -> list[Replica]:
         """The replicas that are up; UnavailableError if none comes up in `recovery_timeout_s`, or until `until_s`."""
         timeout_s = self._settings.recovery_timeout_s
-        began = time.monotonic()
+        deadline_s = asyncio.get_running_loop().time() + timeout_s if until_s is None else until_s
         try:
-            async with asyncio.timeout(timeout_s if until_s is None else max(0.0, until_s - began)), self._changed:
+            async with asyncio.timeout_at(deadline_s), self._changed:
                 await self._changed.wait_for(lambda: self.count_ready(stage))
         except TimeoutError:
             addresses = ", ".join(replica.server.address for replica in self._of(stage))
@@ -108,7 +107,7 @@ class ReplicaPool:
             except ReplicaDownError as error:
                 problem = error.message
                 await self._mark(replica, ready=False)
-            until_s = until_s or time.monotonic() + self._settings.recovery_timeout_s
+            until_s = until_s or asyncio.get_running_loop().time() + self._settings.recovery_timeout_s
             logger.warning("stage call failed, trying again", extra={"replica": replica.name, "error": problem})
         raise UnavailableError(f"the {stage} stage failed {attempts} times: {problem}", stage=stage)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -48,6 +50,17 @@ def steps_and_result(client: triptych.Client, request: dict[str, Any]) -> tuple[
     events = list(client.stream(**request))
     assert isinstance(events[-1], Result)
     return [event for event in events if isinstance(event, Step)], events[-1]
+
+
+def value(metrics: str, name: str, **labels: str) -> float:
+    """The sum of a metric's samples that have these labels."""
+    text = urllib.request.urlopen(f"http://{metrics}/metrics", timeout=10).read().decode()
+    lines = [line for line in text.splitlines() if re.match(rf"{name}(\{{|\s)", line)]
+    return sum(
+        float(line.rpartition(" ")[2])
+        for line in lines
+        if all(f'{label}="{wanted}"' in line for label, wanted in labels.items())
+    )
 
 
 def free_port() -> int:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 
 import triptych
 from tests.conftest import Served
-from tests.e2e.serving import SIZE, Orchestrator, difference, free_port, orchestrator, wait_for
+from tests.e2e.serving import SIZE, Orchestrator, difference, free_port, orchestrator, value, wait_for
 from triptych.errors import FailedPreconditionError, ResourceExhaustedError, UnavailableError
 from triptych.sdk.events import Queued, Result, Step
 
@@ -148,7 +146,7 @@ def test_a_full_queue_refuses(served: Served, checkpoints: dict[str, Path], tmp_
         running.close()
         third.join(60)
         assert results[0].timings.queue_seconds > 0
-        assert value(one.metrics, "triptych_requests_running") == 0
+        wait_for(lambda: value(one.metrics, "triptych_requests_running") == 0)
         client.unregister_checkpoint("queue")
 
 
@@ -171,17 +169,6 @@ def test_a_stage_that_never_comes_up(served: Served, checkpoints: dict[str, Path
         assert {one.stage: one.ready for one in client.server_info().replicas} == {
             "encoder": True, "unet": False, "vae": True
         }  # fmt: skip
-
-
-def value(metrics: str, name: str, **labels: str) -> float:
-    """The sum of a metric's samples that have these labels."""
-    text = urllib.request.urlopen(f"http://{metrics}/metrics", timeout=10).read().decode()
-    lines = [line for line in text.splitlines() if re.match(rf"{name}(\{{|\s)", line)]
-    return sum(
-        float(line.rpartition(" ")[2])
-        for line in lines
-        if all(f'{label}="{wanted}"' in line for label, wanted in labels.items())
-    )
 
 
 def test_metrics_and_logs_tell_of_a_request(served: Served) -> None:

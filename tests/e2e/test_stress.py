@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
-import time
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,11 +14,11 @@ import pytest
 
 import triptych
 from tests.conftest import CACHE
-from tests.e2e.serving import difference
+from tests.e2e.serving import difference, value, wait_for
 from tests.loras import save_lora
 from triptych.embedded import Stack, StackConfig
 from triptych.errors import CancelledError, NotFoundError
-from triptych.sdk.events import Queued, Result
+from triptych.sdk.events import Event, Queued, Result, Step
 
 COUNT = 72
 CANCELLED = frozenset(range(5, COUNT, 9))
@@ -66,30 +65,36 @@ def request(index: int) -> dict[str, Any]:
     }
 
 
-def finish(client: triptych.Client, index: int) -> Result | None:
-    """The result, or None of one that was cancelled on its way."""
+def finish(client: triptych.Client, index: int, begun: threading.Semaphore) -> Result | None:
+    """The result, or None of one that was cancelled: while it waits, or after some steps."""
     events = client.stream(**request(index))
     queued = next(events)
     assert isinstance(queued, Queued)
     if index in CANCELLED:
-        time.sleep(random.Random(index).uniform(0, 2))
         try:
+            for event, _ in zip(events, range(index // 9), strict=False):
+                assert isinstance(event, Step | Result)
             client.cancel(queued.request_id)
             list(events)
         except (CancelledError, NotFoundError):  # cancelled, or done before
             return None
-    *_, result = events
-    assert isinstance(result, Result)
-    return result
+    following: list[Event] = []
+    for event in events:
+        following.append(event)
+        begun.release()
+    assert isinstance(following[-1], Result)
+    return following[-1]
 
 
 def test_every_picture_is_the_one_made_alone(stack: Stack) -> None:
     with triptych.Client(stack.address) as client:
         alone = {index: client.generate(**request(index)) for index in range(COUNT) if index not in CANCELLED}
         assert len({result.images[0].tobytes() for result in alone.values()}) == len(alone)
+        begun = threading.Semaphore(0)
         with ThreadPoolExecutor(COUNT) as pool:
-            pending = [pool.submit(finish, client, index) for index in range(COUNT)]
-            time.sleep(1.5)
+            pending = [pool.submit(finish, client, index, begun) for index in range(COUNT)]
+            for _ in range(COUNT // 2):  # so many events have come
+                begun.acquire()
             victim = next(process for process in stack.processes() if process.name == "unet-1")
             os.kill(victim.pid, signal.SIGKILL)
             together = [future.result(timeout=240) for future in pending]
@@ -100,4 +105,6 @@ def test_every_picture_is_the_one_made_alone(stack: Stack) -> None:
         # Nothing is left behind: the base is the base, and nobody waits.
         again = client.generate(**request(0))
         assert difference(again, alone[0]) <= TOLERANCE
-        assert client.server_info().replicas
+        metrics = stack.processes()[-1].metrics_address
+        for gauge in ("triptych_requests_running", "triptych_requests_waiting"):
+            wait_for(lambda gauge=gauge: value(metrics, gauge) == 0, what=gauge)

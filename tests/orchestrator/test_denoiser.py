@@ -24,6 +24,8 @@ from triptych_orchestrator.triton import (
     Tensors,
 )
 
+pytestmark = pytest.mark.fast_clock
+
 MODEL = PlacedModel("x.unet", UNET, {})
 STATES = np.random.default_rng(0).normal(size=(3, 77, 768)).astype(np.float32)
 LATENTS = np.random.default_rng(1).normal(size=(2, 4, 8, 8)).astype(np.float32)

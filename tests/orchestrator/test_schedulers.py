@@ -137,10 +137,21 @@ def check_run(name: str, config: dict[str, Any], steps: int, eta: float = 0.0, n
         assert ours.dtype == preview.dtype == np.float32
         others = result.prev_sample
         close(ours, others, rtol, largest)
-        if hasattr(result, "pred_original_sample"):
-            close(preview, result.pred_original_sample, rtol, largest)
+        close(preview, original(theirs, result, noise_pred, timestep, torch.from_numpy(latents)), rtol, largest)
     assert len(solver.timesteps) == len(theirs.timesteps)
     return solver
+
+
+def original(scheduler: Any, result: Any, noise_pred: Any, timestep: Any, latents: Any) -> Any:
+    """x_0 as the scheduler tells or keeps it, or by Ho et al. 2020 (arXiv:2006.11239), equation 15."""
+    if hasattr(result, "pred_original_sample"):
+        return result.pred_original_sample
+    if hasattr(scheduler, "model_outputs"):  # DPM-Solver++ predicts data
+        return scheduler.model_outputs[-1]
+    alpha = scheduler.alphas_cumprod[int(timestep)]
+    if scheduler.config.prediction_type == "v_prediction":
+        return alpha.sqrt() * latents - (1 - alpha).sqrt() * noise_pred
+    return (latents - (1 - alpha).sqrt() * noise_pred) / alpha.sqrt()
 
 
 def close(ours: NDArray[np.float32], theirs: torch.Tensor, rtol: float, largest: float = 1.0) -> None:
