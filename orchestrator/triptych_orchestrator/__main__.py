@@ -39,7 +39,7 @@ def parse(arguments: list[str] | None = None) -> Settings:
     parser.add_argument("--listen", metavar="HOST:PORT", default="127.0.0.1:50051", help="default %(default)s")
     parser.add_argument("--metrics", metavar="HOST:PORT", help="serve Prometheus metrics here; default: not at all")
     for stage in STAGES:
-        text = f"Triton gRPC address of a {stage} replica; repeatable"
+        text = f"Triton gRPC address of a {stage} replica, or any other gRPC target; repeatable"
         parser.add_argument(f"--{stage}", metavar="HOST:PORT", action="append", required=True, help=text)
     parser.add_argument("--state-dir", type=Path, required=True, help="where the list of checkpoints is kept")
     parser.add_argument(

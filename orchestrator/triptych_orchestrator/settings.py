@@ -48,7 +48,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Settings:
-    """Addresses are host:port; `stages` maps a stage to its replicas' Triton gRPC addresses."""
+    """Addresses are host:port; `stages` maps a stage to its replicas' Triton servers, each any gRPC target."""
 
     listen: str
     metrics: str | None

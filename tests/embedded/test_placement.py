@@ -93,6 +93,9 @@ def test_what_the_file_does_not_name_gets_one(file: Path) -> None:
         (entries("stage = 'unet'\nprecision = 'fp16'"), "precision: an engine on cpu computes in fp32, bf16"),
         (entries("stage = 'vae'\naddress = 'host'"), "address: 'host' is not HOST:PORT"),
         (entries("stage = 'vae'\naddress = 'host:65536'"), "address: 'host:65536' is not HOST:PORT"),
+        (entries("stage = 'vae'\naddress = 'http://host:8001'"), "nor a gRPC target such as dns:///HOST:PORT"),
+        (entries("stage = 'vae'\naddress = 'dns:///host'"), "address: 'dns:///host' is not HOST:PORT"),
+        (entries("stage = 'vae'\naddress = 'ipv4:10.0.0.7:8001,10.0.0.8'"), "is not HOST:PORT"),
         (
             entries(f"stage = 'vae'\naddress = 'host:8001'\ncores = '{CORES[0]}'"),
             "[[replica]] number 1: cores: cannot be said of a server with an address",
@@ -117,6 +120,22 @@ def test_a_file_that_is_no_text(file: Path) -> None:
     file.write_bytes(b"\xff")
     with pytest.raises(InvalidArgumentError, match="is no TOML"):
         read_placement(file)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "vae.example:8001",
+        "[fd00::7]:8001",
+        "dns:///vae:8001",
+        "ipv4:10.0.0.7:8001",
+        "ipv6:[fd00::7]:8001",
+        "unix:/run/vae",
+    ],
+)
+def test_an_address_is_any_grpc_target(file: Path, address: str) -> None:
+    file.write_text(entries(f"stage = 'vae'\naddress = '{address}'"))
+    assert read_placement(file)[-1] == Replica("vae", address=address)
 
 
 @pytest.mark.parametrize("other", ["replicas", "threads"])

@@ -33,6 +33,15 @@ async def async_client(server: FakeServer) -> AsyncIterator[AsyncClient]:
 
 
 @pytest.fixture
+def dead_proxy(nowhere: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every variable that gRPC looks for names a proxy that does not answer, and nothing is to go around it."""
+    for name in ("no_proxy", "no_grpc_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("grpc_proxy", "https_proxy", "http_proxy"):
+        monkeypatch.setenv(name, f"http://{nowhere}")
+
+
+@pytest.fixture
 def nowhere() -> Iterator[str]:
     """An address at which nobody listens, held so that nobody else can."""
     with socket.socket() as held:

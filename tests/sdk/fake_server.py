@@ -47,7 +47,8 @@ class FakeServer:
     "fail REASON" fails.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *also_at: str) -> None:
+        """Listens on a free port of loopback, and at each of `also_at`, in which {port} is that port."""
         self.requests: list[Any] = []
         self.running: dict[str, threading.Event] = {}
         self.started = threading.Event()  # a "slow" request is running
@@ -62,7 +63,10 @@ class FakeServer:
         add_CheckpointServiceServicer_to_server(self, self._server)
         add_LoraServiceServicer_to_server(self, self._server)
         add_SystemServiceServicer_to_server(self, self._server)
-        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self.port = self._server.add_insecure_port("127.0.0.1:0")
+        self.address = f"127.0.0.1:{self.port}"
+        for place in also_at:
+            self._server.add_insecure_port(place.format(port=self.port))
 
     def start(self) -> None:
         self._server.start()

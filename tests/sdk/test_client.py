@@ -114,14 +114,6 @@ def test_results_may_be_larger_than_grpcs_own_4_mib(client: Client) -> None:
     assert len(result.pngs[0]) > 5 * 2**20
 
 
-def test_loopback_goes_around_a_proxy(server: FakeServer, nowhere: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("no_proxy", "no_grpc_proxy", "grpc_proxy", "https_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("http_proxy", f"http://{nowhere}")
-    with Client(server.address) as client:
-        assert client.server_info().version == "9.9"
-
-
 def test_checkpoints(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert client.checkpoints() == []
     (tmp_path / "tiny").mkdir()

@@ -25,7 +25,7 @@ def add_connection_options(parser: argparse.ArgumentParser, *, inherited: bool =
         "--address",
         metavar="HOST:PORT",
         default=argparse.SUPPRESS if inherited else os.environ.get("TRIPTYCH_ADDRESS") or DEFAULT_ADDRESS,
-        help=f"default: $TRIPTYCH_ADDRESS, else {DEFAULT_ADDRESS}",
+        help=f"or any other gRPC target, unix:PATH say (default: $TRIPTYCH_ADDRESS, else {DEFAULT_ADDRESS})",
     )
     group.add_argument(
         "--tls-ca",

@@ -21,7 +21,10 @@ def add_parser(subparsers: Any) -> None:
     )
     default = os.environ.get("TRIPTYCH_ADDRESS") or DEFAULT_ADDRESS
     parser.add_argument(
-        "--address", metavar="HOST:PORT", default=default, help=f"default: $TRIPTYCH_ADDRESS, else {DEFAULT_ADDRESS}"
+        "--address",
+        metavar="HOST:PORT",
+        default=default,
+        help=f"or any other gRPC target (default: $TRIPTYCH_ADDRESS, else {DEFAULT_ADDRESS})",
     )
     parser.add_argument("--stage", action="store_true", help="the server is a stage's Triton, not the orchestrator")
     parser.set_defaults(run=run)

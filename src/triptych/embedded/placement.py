@@ -12,7 +12,8 @@
 
     [[replica]]
     stage = "vae"
-    address = "10.0.0.7:8001" # a Triton server that somebody else runs; checkpoints lie at the same paths there
+    address = "10.0.0.7:8001" # a Triton server that somebody else runs; checkpoints lie at the same paths there. Also
+                              # any other gRPC target: "dns:///vae.example:8001", "ipv6:[fd00::7]:8001"
 
 A stage that the file does not name gets one replica on all cores.
 """

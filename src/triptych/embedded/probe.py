@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import grpc
 
+from triptych.wire.target import proxy_options
+
 TRITON_READY = "/inference.GRPCInferenceService/ServerReady"
 TRITON_LIVE = "/inference.GRPCInferenceService/ServerLive"  # stays yes while a model loads
 ORCHESTRATOR_HEALTHY = "/grpc.health.v1.Health/Check"
 
 PROBE_TIMEOUT_S = 2.0
-# A server on this machine is asked directly, proxy or not, and without the back-off of an earlier refusal.
-OPTIONS = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
+# Without the back-off of an earlier refusal.
+OPTIONS = [("grpc.use_local_subchannel_pool", 1)]
 
 # KServe's ServerReadyResponse{ready = true}, its ServerLiveResponse and HealthCheckResponse{status = SERVING}:
 # field 1 is 1 in all.
@@ -20,7 +22,9 @@ YES = b"\x08\x01"
 
 def is_ready(address: str, method: str) -> bool:
     """Whether the server answers yes; False while it does not listen or answers anything else."""
-    with grpc.insecure_channel(address, options=OPTIONS) as channel:
+    # A stage is reached as by the orchestrator, and that as by any client.
+    proxy = proxy_options(address) if method == ORCHESTRATOR_HEALTHY else [("grpc.enable_http_proxy", 0)]
+    with grpc.insecure_channel(address, options=[*OPTIONS, *proxy]) as channel:
         call = channel.unary_unary(method)
         try:
             return bool(call(b"", timeout=PROBE_TIMEOUT_S) == YES)

@@ -14,9 +14,10 @@ from triptych.contract import STAGES
 from triptych.contract.engines import check_runtime
 from triptych.embedded.cores import format_cores
 from triptych.errors import invalid
+from triptych.wire.target import endpoints
 
 MOST_THREADS = 4_096
-_ADDRESS = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
+_HOST_AND_PORT = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Replica:
     device: str = ""  # "cpu" or "cuda:<index>", numbered as nvidia-smi does unless CUDA_VISIBLE_DEVICES is set
     engine: str = ""
     precision: str = ""
-    address: str = ""  # host:port of a Triton server that somebody else runs
+    address: str = ""  # of a Triton server that somebody else runs: host:port, or another gRPC target
 
     def check(self) -> None:
         """InvalidArgumentError about what is wrong or does not go together."""
@@ -43,9 +44,8 @@ class Replica:
         self.environment()
 
     def _check_address(self) -> None:
-        match = _ADDRESS.fullmatch(self.address)
-        if not match or not 1 <= int(match[1]) <= 65_535:
-            raise invalid("address", f"{self.address!r} is not HOST:PORT")
+        if not all(map(_is_host_and_port, endpoints(self.address))):
+            raise invalid("address", f"{self.address!r} is not HOST:PORT, nor a gRPC target such as dns:///HOST:PORT")
         given = [name for name in ("cores", "threads", "device", "engine", "precision") if getattr(self, name)]
         if given:
             problem = f"cannot be said of a server with an address: whoever runs {self.address} decides that"
@@ -76,6 +76,11 @@ class Replica:
         precision = self.precision or base.get("TRIPTYCH_PRECISION") or ""
         device = self.device or base.get("TRIPTYCH_DEVICE") or "cpu"
         return device, format_cores(self.cores) or "all", f"{engine} {precision}".rstrip()
+
+
+def _is_host_and_port(text: str) -> bool:
+    match = _HOST_AND_PORT.fullmatch(text)
+    return match is not None and 1 <= int(match[1]) <= 65_535
 
 
 def _only(index: int, base: Mapping[str, str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ import grpc
 
 from triptych.errors import FailedPreconditionError
 from triptych.wire.status import from_rpc_error
+from triptych.wire.target import proxy_options
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 RECEIVE_LIMIT_BYTES = 256 * 2**20
@@ -51,7 +52,7 @@ class Connection:
         self.timeout_s = timeout_s
         self._transport = transport
         self._credentials = credentials
-        self._options = [*OPTIONS, *_proxy_option(address), *options]
+        self._options = [*OPTIONS, *proxy_options(address), *options]
         self._channel: Any = None
         self.is_closed = False
         self._lock = threading.Lock()
@@ -92,10 +93,3 @@ class Connection:
         if self._credentials is None:
             return self._transport.insecure_channel(self.address, options=self._options)
         return self._transport.secure_channel(self.address, self._credentials, options=self._options)
-
-
-def _proxy_option(address: str) -> list[tuple[str, Any]]:
-    """Loopback without `http_proxy`, which gRPC would use unless `no_proxy` says otherwise."""
-    host = address.rpartition(":")[0].strip("[]")
-    is_loopback = host in ("localhost", "::1") or host.startswith("127.")
-    return [("grpc.enable_http_proxy", 0)] if is_loopback else []
