@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.cli.conftest import Triptych
-from tests.sdk.fake_server import FakeServer
+from tests.sdk.fake_server import FakeServer, png
 
 
 @pytest.fixture(autouse=True)
@@ -79,13 +79,39 @@ def test_prompts_from_stdin_into_a_directory(triptych: Triptych, monkeypatch: py
 
 
 @pytest.mark.parametrize("concurrency", ["1", "3"])
-def test_the_first_failure_ends_the_run(
+def test_a_prompt_that_fails_is_reported_and_the_others_are_made(
     triptych: Triptych, concurrency: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Path("prompts.txt").write_text("fine\nfail NOT_FOUND\nslow\nslow\n")
+    Path("prompts.txt").write_text("fine\nfail NOT_FOUND\nsilent\nfine too\n")
     assert triptych("generate", "--prompts-file", "prompts.txt", "--quiet", "--concurrency", concurrency) == 3
-    lines = capsys.readouterr().err.splitlines()
-    assert lines == ["triptych: failed at prompt 2: fail NOT_FOUND", "triptych: no luck: NOT_FOUND"]
+    assert files() == ["fine-11.png", "fine-too-11.png"]
+    *failures, total = capsys.readouterr().err.splitlines()
+    assert sorted(failures) == [
+        "triptych: prompt 2 (fail NOT_FOUND): no luck: NOT_FOUND",
+        "triptych: prompt 3 (silent): the server ended the stream without a result",
+    ]
+    assert total == "triptych: 2 of 4 prompts failed"
+
+
+def test_a_failure_as_json(triptych: Triptych, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("prompts.txt").write_text("fail NOT_FOUND\nfine\n")
+    assert triptych("generate", "--prompts-file", "prompts.txt", "--json") == 3
+    failed, made = map(json.loads, capsys.readouterr().out.splitlines())
+    told = {"reason": "NOT_FOUND", "message": "no luck: NOT_FOUND", "metadata": {"field": "prompt"}}
+    assert failed == {"prompt": "fail NOT_FOUND", "error": told}
+    assert made["prompt"] == "fine" and made["images"]
+
+
+def test_without_a_server_no_further_prompt_is_tried(
+    triptych: Triptych, server: FakeServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("prompts.txt").write_text("fine\nfail STAGE_UNAVAILABLE\nfine\nfine\n")
+    assert triptych("generate", "--prompts-file", "prompts.txt", "--quiet") == 4
+    assert len(server.requests) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "triptych: prompt 2 (fail STAGE_UNAVAILABLE): no luck: STAGE_UNAVAILABLE",
+        "triptych: 1 of 4 prompts failed",
+    ]
 
 
 def test_json(triptych: Triptych, capsys: pytest.CaptureFixture[str]) -> None:
@@ -126,6 +152,11 @@ def test_progress_bar_with_time_per_step(triptych: Triptych, monkeypatch: pytest
         ["x", "-o", "{colour}.png"],
         ["x", "-o", "{.png"],
         ["x", "-o", "{}.png"],
+        ["x", "-o", "out.tiff"],
+        ["x", "-o", "{index}.gif"],
+        ["x", "-o", "-", "--json"],
+        ["x", "-o", "-", "--num-images-per-prompt", "2"],
+        ["--prompts-file", "two.txt", "-o", "-"],
         ["x", "--seed", "seven"],
         ["x", "--width", "-8"],
         ["x", "--lora", "ink:much"],
@@ -137,14 +168,69 @@ def test_progress_bar_with_time_per_step(triptych: Triptych, monkeypatch: pytest
 )
 def test_invalid_arguments_are_2_and_send_nothing(triptych: Triptych, server: FakeServer, argv: list[str]) -> None:
     Path("empty.txt").write_text("\n# nothing\n")
+    Path("two.txt").write_text("one\ntwo\n")
     assert triptych("generate", *argv) == 2
     assert server.requests == []
 
 
-def test_a_file_that_cannot_be_written_is_1(triptych: Triptych, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("pattern", "problem"),
+    [
+        ("in-the-way/out.png", "Not a directory"),
+        ("in-the-way/deep/{prompt}.png", "Not a directory"),
+        ("/proc/out.png", "No such file or directory"),  # of a folder in which nobody can make a file
+        (f"{'x' * 300}.png", "File name too long"),
+        ("{prompt}.png --force", "Is a directory"),
+    ],
+)
+def test_what_cannot_be_written_is_noticed_before_anything_is_sent(
+    triptych: Triptych, server: FakeServer, pattern: str, problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     Path("in-the-way").write_text("")
-    assert triptych("generate", "x", "-o", "in-the-way/out.png", "--quiet") == 1
-    assert "in-the-way" in capsys.readouterr().err
+    Path("taken.png").mkdir()
+    assert triptych("generate", "taken", "--quiet", "-o", *pattern.split()) == 1
+    assert server.requests == []
+    err = capsys.readouterr().err
+    assert err.startswith("triptych: output: ") and err.endswith(f" cannot be written: {problem}\n")
+
+
+def test_looking_ahead_leaves_nothing_and_changes_nothing(triptych: Triptych) -> None:
+    Path("there.png").write_text("precious")
+    before = Path("there.png").stat()
+    assert triptych("generate", "fail NOT_FOUND", "-o", "new/deep/out.png") == 3
+    assert triptych("generate", "fail NOT_FOUND", "-o", "there.png", "--force") == 3
+    assert list(Path().iterdir()) == [Path("there.png")]
+    assert Path("there.png").stat().st_mtime_ns == before.st_mtime_ns
+    assert Path("there.png").read_text() == "precious"
+
+
+def test_the_ending_chooses_the_format(triptych: Triptych, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, kind in (("out.jpg", "JPEG"), ("out.WebP", "WEBP"), ("out", "PNG")):
+        assert triptych("generate", "x", "-o", name, "--quiet") == 0
+        assert capsys.readouterr().out == f"{name}\n"
+        with Image.open(name) as image:
+            assert image.format == kind
+
+
+def test_standard_output_takes_the_picture_itself(
+    triptych: Triptych, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    assert triptych("generate", "x", "-o", "-", "--seed", "7") == 0
+    out, err = capsysbinary.readouterr()
+    with Image.open(io.BytesIO(out)) as image:
+        assert (image.format, image.info["parameters"]) == ("PNG", "Seed: 7")
+    assert out == png(7, 16, 8)
+    assert err == b"seed 7: 2.5 s, 0.25 s/step\n"
+    assert list(Path().iterdir()) == []
+
+
+def test_a_terminal_is_not_sent_a_picture(
+    triptych: Triptych, server: FakeServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout", Terminal())
+    assert triptych("generate", "x", "-o", "-") == 2
+    assert "standard output is a terminal" in capsys.readouterr().err
+    assert server.requests == []
 
 
 def test_ctrl_c_cancels_on_the_server(server: FakeServer) -> None:

@@ -1,15 +1,17 @@
-"""What becomes of a finished request: PNG files, their paths or JSON on stdout, the rest on stderr."""
+"""What becomes of a request: its pictures in files, their paths or JSON on stdout, the rest on stderr."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from triptych.cli.outputs import DEFAULT_NAME, Outputs
+from triptych.cli.outputs import DEFAULT_NAME, STANDARD_OUTPUT, Outputs, open_outputs
 from triptych.cli.progress import Progress, say
+from triptych.errors import invalid
 
 
 def add_output_options(parser: argparse.ArgumentParser, default: str = DEFAULT_NAME) -> None:
@@ -20,12 +22,20 @@ def add_output_options(parser: argparse.ArgumentParser, default: str = DEFAULT_N
         "--output",
         metavar="PATTERN",
         default=default,
-        help="file name, may hold {index}, {seed}, {prompt}; or a directory (default: %(default)s). "
-        "A name that is taken gets a number: out-1.png",
+        help="file name that ends in .png, .jpg or .webp and may hold {index}, {seed}, {prompt}; or a directory; or - "
+        "for standard output (default: %(default)s). A name that is taken, by another picture of the run too, gets a "
+        "number: out-1.png",
     )
     group.add_argument("--force", action="store_true", help="overwrite files instead of numbering")
     group.add_argument("--json", action="store_true", help="one JSON object per prompt on stdout, no progress bar")
     group.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def outputs_of(arguments: argparse.Namespace, prompts: Sequence[str]) -> Outputs:
+    """Where the pictures go, as the output options say."""
+    if arguments.json and arguments.output == STANDARD_OUTPUT:
+        raise invalid("output", "standard output is where --json writes: name a file, or leave one of them out")
+    return open_outputs(arguments.output, prompts, arguments.num_images_per_prompt or 1, force=arguments.force)
 
 
 def deliver(
@@ -42,10 +52,11 @@ def deliver(
     """
     result = progress.result
     first = prompt_index * len(result.pngs)
-    paths = [
+    written = [
         outputs.write(png, index=first + offset, seed=seed, prompt=prompt)
         for offset, (png, seed) in enumerate(zip(result.pngs, result.seeds, strict=True))
     ]
+    paths = [path for path in written if path]
     for warning in result.warnings:
         say(f"triptych: warning: {warning}")
     if arguments.json:

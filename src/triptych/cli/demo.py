@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import triptych
-from triptych.cli.delivery import add_output_options, deliver
+from triptych.cli.delivery import add_output_options, deliver, outputs_of
 from triptych.cli.outputs import Outputs
 from triptych.cli.parameters import add_parameter_options, parameters
 from triptych.cli.progress import Progress, say
@@ -34,7 +34,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Starts, generates, stops."""
-    outputs = Outputs(arguments.output, force=arguments.force)
+    outputs = outputs_of(arguments, [arguments.prompt])
     say("starting encoder, unet and vae on Triton, and the orchestrator ...")
     started = time.monotonic()
     with triptych.local() as client:

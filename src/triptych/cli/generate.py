@@ -1,25 +1,27 @@
-"""`triptych generate`: prompts in, PNG files out, with a bar on stderr and paths (or JSON) on stdout."""
+"""`triptych generate`: prompts in, pictures out, with a bar on stderr and paths (or JSON) on stdout."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import aclosing
 from typing import Any
 
 from triptych.cli.connection import add_connection_options, connect
-from triptych.cli.delivery import add_output_options, deliver
+from triptych.cli.delivery import add_output_options, deliver, outputs_of
+from triptych.cli.failures import Failures
 from triptych.cli.outputs import Outputs
 from triptych.cli.parameters import add_parameter_options, parameters
-from triptych.cli.progress import Progress, say
+from triptych.cli.progress import Progress
 from triptych.cli.prompts import read_prompts
-from triptych.errors import TriptychError
-from triptych.sdk import AsyncClient
+from triptych.errors import TriptychError, UnavailableError
+from triptych.sdk import AsyncClient, Result
 
 EPILOG = """\
 examples:
   triptych generate "a red circle" --seed 7 -o out.png
+  triptych generate "a red circle" -o - | display
   triptych generate "a red circle" --num-images-per-prompt 4 -o "circle-{index}.png"
   triptych generate "a red circle <lora:ink:0.8>"       # as --lora ink:0.8; see `triptych loras`
   triptych generate --prompts-file prompts.txt -o pictures/ --concurrency 4
@@ -32,7 +34,9 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "generate",
         help="make pictures from prompts",
-        description="Makes pictures from prompts. Prints the path of each on stdout.",
+        description="Makes pictures from prompts. Prints the path of each on stdout. Of several prompts, those that "
+        "fail are reported on stderr and the others made; the exit code is the first failure's. When the server is "
+        "gone, no further one is asked for.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -47,42 +51,52 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Generates every prompt; stops at the first that fails."""
+    """Generates every prompt; one that fails is reported and the others are made. The exit code is the first's."""
     prompts = read_prompts(arguments.prompt, arguments.prompts_file)
-    outputs = Outputs(arguments.output, force=arguments.force)
-    asyncio.run(_generate_all(arguments, prompts, outputs))
-    return 0
+    outputs = outputs_of(arguments, prompts)
+    failures = Failures(arguments, len(prompts))
+    asyncio.run(_generate_all(arguments, prompts, outputs, failures))
+    return failures.finish()
 
 
-async def _generate_all(arguments: argparse.Namespace, prompts: list[str], outputs: Outputs) -> None:
-    jobs = enumerate(prompts)
-    failures: list[TriptychError | OSError] = []
+async def _generate_all(
+    arguments: argparse.Namespace, prompts: list[str], outputs: Outputs, failures: Failures
+) -> None:
+    jobs = (job for job in enumerate(prompts))
+    ends: list[OSError] = []
     async with connect(AsyncClient, arguments) as client:
         try:
             async with asyncio.TaskGroup() as group:
                 for slot in range(min(max(arguments.concurrency, 1), len(prompts))):
-                    group.create_task(_work(client, arguments, jobs, outputs, slot))
-        except* (TriptychError, OSError) as several:
-            failures.extend(several.exceptions)  # type: ignore[arg-type]
-    if failures:
-        raise failures[0]
+                    group.create_task(_work(client, arguments, jobs, outputs, failures, slot))
+        except* OSError as several:  # a full disk, say: no later picture would fit either
+            ends.extend(several.exceptions)  # type: ignore[arg-type]
+    if ends:
+        raise ends[0]
 
 
 async def _work(
     client: AsyncClient,
     arguments: argparse.Namespace,
-    jobs: Iterator[tuple[int, str]],
+    jobs: Generator[tuple[int, str], None, None],
     outputs: Outputs,
+    failures: Failures,
     slot: int,
 ) -> None:
     for index, prompt in jobs:
         with Progress(prompt, slot=slot, hidden=arguments.json or arguments.quiet) as progress:
             try:
-                async with aclosing(client.stream(prompt, **parameters(arguments))) as events:
-                    async for event in events:
-                        progress.show(event)
-            except TriptychError:
-                if arguments.prompts_file is not None:
-                    say(f"triptych: failed at prompt {index + 1}: {prompt}")
-                raise
+                await _follow(client, arguments, prompt, progress)
+            except TriptychError as error:
+                failures.add(index, prompt, error)
+                if isinstance(error, UnavailableError):
+                    jobs.close()  # every later one would fail alike
+                continue
         deliver(arguments, outputs, prompt, index, progress)
+
+
+async def _follow(client: AsyncClient, arguments: argparse.Namespace, prompt: str, progress: Progress) -> Result:
+    async with aclosing(client.stream(prompt, **parameters(arguments))) as events:
+        async for event in events:
+            progress.show(event)
+    return progress.result

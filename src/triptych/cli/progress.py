@@ -31,10 +31,8 @@ class Progress:
     """
 
     def __init__(self, title: str, *, slot: int = 0, hidden: bool = False) -> None:
-        if len(title) > _TITLE_LENGTH:
-            title = title[: _TITLE_LENGTH - 1] + "…"
         self._bar = tqdm(
-            desc=title,
+            desc=shortened(title),
             total=0,
             position=slot,
             leave=slot == 0,
@@ -82,6 +80,11 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.close()
+
+
+def shortened(prompt: str) -> str:
+    """The beginning of a prompt, in the place of the whole."""
+    return prompt if len(prompt) <= _TITLE_LENGTH else prompt[: _TITLE_LENGTH - 1] + "…"
 
 
 def say(text: str) -> None:
