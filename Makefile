@@ -70,6 +70,10 @@ benchmark: $(VENV)/.dev ## All benchmarks, or BENCHMARKS="split-cost ..." (an ho
 	  $(BIN)/python -m benchmarks $$name || missed="$$missed $$name"; \
 	done; test -z "$$missed" || { echo "missed:$$missed"; exit 1; }
 
+.PHONY: dist
+dist: $(VENV)/.dev ## Build the wheel and the source distribution: dist/
+	$(BIN)/python -m build --no-isolation
+
 .PHONY: clean
 clean: ## Remove the environment and caches
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache dist

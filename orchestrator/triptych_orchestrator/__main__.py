@@ -11,9 +11,9 @@ from pathlib import Path
 
 from triptych.contract import STAGES
 from triptych.contract.engines import DEFAULT_ENGINE, ENGINES
+from triptych.contract.installation import server_packages
 from triptych.errors import TriptychError
 from triptych.logs import setup_logging
-from triptych_orchestrator.server import serve
 from triptych_orchestrator.settings import Limits, Settings
 
 logger = logging.getLogger("triptych.server")
@@ -83,14 +83,18 @@ def parse(arguments: list[str] | None = None) -> Settings:
 
 
 def main() -> int:
-    """Exit code 1 if a checkpoint or LoRA of the command line cannot be served."""
+    """Exit code 1 if a checkpoint or LoRA of the command line cannot be served, 130 for Ctrl-C before it starts to."""
     settings = parse()
     setup_logging("orchestrator")
     try:
+        with server_packages("the orchestrator"):
+            from triptych_orchestrator.server import serve
         asyncio.run(serve(settings))
     except TriptychError as error:
         logger.error(error.message, extra={"reason": error.reason})
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

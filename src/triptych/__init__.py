@@ -9,13 +9,15 @@ The names below are imported on first use, so that `import triptych` costs milli
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from triptych import errors
 from triptych._version import __version__
 from triptych.errors import TriptychError
 
+TYPE_CHECKING = False  # as type checkers know it; importing it would take longer than all else here
 if TYPE_CHECKING:
+    from typing import Any
+
     from triptych.embedded import local
     from triptych.sdk.aio import AsyncClient
     from triptych.sdk.client import Client

@@ -6,7 +6,9 @@ interceptor and the clients' decoder both read this table.
 
 from __future__ import annotations
 
-from typing import ClassVar
+TYPE_CHECKING = False  # see triptych/__init__.py
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 ERROR_DOMAIN = "triptych"
 

@@ -234,7 +234,7 @@ def test_a_terminal_is_not_sent_a_picture(
 
 
 def test_ctrl_c_cancels_on_the_server(server: FakeServer) -> None:
-    command = [sys.executable, "-m", "triptych.cli.main", "generate", "slow", "--address", server.address]
+    command = [sys.executable, "-m", "triptych", "generate", "slow", "--address", server.address]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         while not server.started.wait(0.1):
             assert process.poll() is None, process.communicate()

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -91,8 +94,28 @@ def test_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     assert main(["version"]) == 130
 
 
+def test_ctrl_c_before_everything_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "grpc.py").write_text("import time; print('importing', flush=True); time.sleep(60)")
+    command = [sys.executable, "-m", "triptych", "version"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "importing\n"
+        program.send_signal(signal.SIGINT)
+        assert program.communicate(timeout=30) == ("", "triptych: interrupted\n")
+        assert program.returncode == 130
+
+
+def test_python_runs_the_package(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "triptych", "--version"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == f"triptych {__version__}\n"
+
+
 def test_a_reader_that_leaves_is_no_traceback() -> None:
-    command = f"{sys.executable} -m triptych.cli.main version | true; exit ${{PIPESTATUS[0]}}"
+    command = f"{sys.executable} -m triptych version | true; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False)
     assert "Traceback" not in done.stderr
 

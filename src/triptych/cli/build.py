@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from triptych.cli.build_report import BuildReport
 from triptych.cli.cache_folder import add_cache_option, cache_folder
 from triptych.contract.engines import PRECISIONS, check_runtime
-from triptych.errors import FailedPreconditionError, TriptychError, invalid
+from triptych.contract.installation import server_packages
+from triptych.errors import TriptychError, invalid
 
 if TYPE_CHECKING:
     from triptych.engine import EngineSettings
@@ -48,12 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise invalid("path", "name a checkpoint, or with --from a file that does")
     device, precision = _runtime(arguments)
     check_runtime(arguments.engine, device, precision)
-    try:
+    with server_packages("building", EXTRAS[arguments.engine]):
         return _build(paths, arguments, device, precision)
-    except ModuleNotFoundError as error:
-        raise FailedPreconditionError(
-            f"building needs the module {error.name!r}; install it: pip install 'triptych[{EXTRAS[arguments.engine]}]'"
-        ) from error
 
 
 def _build(paths: list[Path], arguments: argparse.Namespace, device: str, precision: str) -> int:

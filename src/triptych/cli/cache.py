@@ -6,8 +6,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,8 @@ from triptych.cli import exit_codes
 from triptych.cli.actions import add_action, columns
 from triptych.cli.cache_folder import add_cache_option, cache_folder
 from triptych.cli.units import parse_duration, parse_size, readable_age, readable_size
-from triptych.errors import FailedPreconditionError, invalid
+from triptych.contract.installation import server_packages
+from triptych.errors import invalid
 
 if TYPE_CHECKING:  # imported where they are used: a client without engines has no numpy
     from triptych.engine.inventory import Entry
@@ -51,7 +51,7 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Runs the chosen action."""
     action: Callable[[argparse.Namespace], int] = arguments.action
-    with _server_packages():
+    with server_packages("the cache"):
         return action(arguments)
 
 
@@ -158,13 +158,3 @@ def _as_json(entry: Entry) -> dict[str, Any]:
 
 def _count(number: int) -> str:
     return f"{number} {'entry' if number == 1 else 'entries'}"
-
-
-@contextmanager
-def _server_packages() -> Iterator[None]:
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise FailedPreconditionError(
-            f"the cache needs the module {error.name!r}; install it: pip install 'triptych[server]'"
-        ) from error

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from triptych.contract.installation import check_python
 from triptych.errors import FailedPreconditionError
 
 OVERRIDE = "TRIPTYCH_TRITONSERVER"  # an install's root, or its tritonserver binary
@@ -83,6 +84,7 @@ class Triton:
 
 def find_triton() -> Triton:
     """The Triton named by TRIPTYCH_TRITONSERVER, else the pip wheel's, else the one in /opt/tritonserver."""
+    check_python("the server")
     override = os.environ.get(OVERRIDE)
     triton = _install(Path(override)) if override else _wheel() or _install(INSTALL_ROOT)
     for path in (triton.binary, triton.stub, triton.python_backend / "libtriton_python.so"):
