@@ -6,9 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from tests.conftest import Served
+from tests.sdk.conftest import dead_proxy, nowhere
+
+__all__ = ["dead_proxy", "nowhere"]
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -33,12 +37,17 @@ def test_sdk(tmp_path: Path) -> None:
     assert size_of(tmp_path / "circle-0.png") == (128, 128)
 
 
-def test_raw_grpc(served: Served, tmp_path: Path) -> None:
-    output = run("raw_grpc.py", served.stack.address, "sd1", folder=tmp_path)
+@pytest.mark.usefixtures("dead_proxy")
+@pytest.mark.parametrize("checkpoint", [["sd1"], []], ids=["named", "one of several"])
+def test_raw_grpc(served: Served, checkpoint: list[str], tmp_path: Path) -> None:
+    output = run("raw_grpc.py", served.stack.address, *checkpoint, folder=tmp_path)
     assert "INVALID_ARGUMENT" in output
     assert "'field': 'width'" in output
     assert size_of(tmp_path / "square.png") == (64, 64)
 
 
-def test_one_stage(served: Served, tmp_path: Path) -> None:
-    assert "by key alone the same: True" in run("one_stage.py", served.stack.address, "sd1", folder=tmp_path)
+@pytest.mark.usefixtures("dead_proxy")
+@pytest.mark.parametrize("checkpoint", [["sd1"], []], ids=["named", "one of several"])
+def test_one_stage(served: Served, checkpoint: list[str], tmp_path: Path) -> None:
+    output = run("one_stage.py", served.stack.address, *checkpoint, folder=tmp_path)
+    assert "by key alone the same: True" in output

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import math
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 from triptych.contract import STAGES
@@ -58,7 +59,8 @@ def parse(arguments: list[str] | None = None) -> Settings:
         "--engine", choices=ENGINES, default=DEFAULT_ENGINE,
         help="where neither a checkpoint's registration nor TRIPTYCH_ENGINE of a stage names one; default %(default)s",
     )  # fmt: skip
-    parser.add_argument("--limit", action="append", default=[], metavar="NAME=VALUE", help="such as max_pixels=262144")
+    limits_help = f"such as max_pixels=262144; repeatable; of {', '.join(limit.name for limit in fields(Limits))}"
+    parser.add_argument("--limit", action="append", default=[], metavar="NAME=VALUE", help=limits_help)
     parser.add_argument(
         "--recovery-timeout", type=_seconds, metavar="SECONDS", default=Settings.recovery_timeout_s,
         help="how long a request waits for a stage that went away; default %(default)g",

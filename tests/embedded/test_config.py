@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,10 @@ import pytest
 
 import triptych
 from triptych.embedded import StackConfig
-from triptych.embedded.config import LORA_NAME
+from triptych.embedded.config import LIMIT_NAMES, LORA_NAME
 from triptych.errors import InvalidArgumentError
-from triptych_orchestrator import loras
+from triptych.v1 import system_pb2
+from triptych_orchestrator import loras, settings
 
 
 @pytest.mark.parametrize(
@@ -28,6 +30,7 @@ from triptych_orchestrator import loras
         ("replicas", {"decoder": 1}),
         ("threads", {"vae": -1}),
         ("limits", {"max-width": 1}),
+        ("limits", {"max_pixel": 1}),
         ("loras", {"../up": __file__}),
         ("loras", {".hidden": __file__}),
         ("loras", {"x" * 129: __file__}),
@@ -56,6 +59,11 @@ def test_the_module_is_the_function_and_checks_before_it_starts(tmp_path: Path) 
     assert triptych.local({"tiny": tmp_path}).stack.config.checkpoints == {"tiny": tmp_path}
     with pytest.raises(InvalidArgumentError, match=r"checkpoints: tiny: .* is not a directory"):
         triptych.local(checkpoints={"tiny": tmp_path / "missing"})
+
+
+def test_limits_are_those_that_the_orchestrator_takes_and_tells() -> None:
+    taken = tuple(limit.name for limit in fields(settings.Limits))
+    assert sorted(LIMIT_NAMES) == sorted(taken) == sorted(system_pb2.Limits.DESCRIPTOR.fields_by_name)
 
 
 def test_names_of_loras_are_those_that_the_orchestrator_takes() -> None:

@@ -5,11 +5,13 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from triptych.cli import up
+from triptych_orchestrator.settings import Limits
 
 from .conftest import runs, wait_for
 
@@ -21,6 +23,13 @@ from triptych.cli.up import serve
 from triptych.embedded import Stack, StackConfig
 sys.exit(serve(Stack(StackConfig({{}}, run_dir=sys.argv[1], cache_dir=sys.argv[1]), StandIns(*sys.argv[2:]))))
 """
+
+
+def test_help_names_every_limit(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse("--help")
+    shown = capsys.readouterr().out
+    assert all(limit.name in shown for limit in fields(Limits))
 
 
 def parse(*arguments: str) -> argparse.Namespace:
@@ -80,6 +89,10 @@ def test_what_cannot_be_parsed_is_2(argument: str, capsys: pytest.CaptureFixture
         (["--checkpoint=x=/", "--replicas=unet=0"], "replicas: unet: 0 is not within"),
         (["--checkpoint=x=/", "--lora=ink=/no/such"], "loras: ink: /no/such does not exist"),
         (["--checkpoint=x=/", "--threads=gpu=1"], "threads: 'gpu' is none of the stages"),
+        (
+            ["--checkpoint=x=/", "--limit=max_pixel=1"],
+            "limits: 'max_pixel' is none of max_width, max_height, max_pixels",
+        ),
         (["--checkpoint=x=/", "--placement=/no/such"], "placement: /no/such cannot be read: No such file"),
         (["--checkpoint=x=/", "--placement=x", "--replicas=unet=2"], "replicas: cannot be given together with"),
         (["--checkpoint=x=/", "--placement=x", "--threads=unet=2"], "threads: cannot be given together with"),

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from triptych.errors import InvalidArgumentError
-from triptych.sdk import GenerateParameters
+from triptych.sdk import Client, GenerateParameters
 from triptych.sdk.parameters import build_request
 from triptych.v1.generation_pb2 import GenerateRequest
 
@@ -30,6 +31,10 @@ def test_one_seed_per_image(seed: Any) -> None:
 def test_every_field_of_the_request_can_be_set() -> None:
     names = set(GenerateParameters.__annotations__) - {"seed"} | {"seeds", "prompt"}
     assert names == set(GenerateRequest.DESCRIPTOR.fields_by_name)
+
+
+def test_generate_names_every_parameter() -> None:
+    assert set(re.findall(r"`(\w+)`", str(Client.generate.__doc__))) == set(GenerateParameters.__annotations__)
 
 
 def test_loras_by_name_weight_and_two_weights() -> None:

@@ -13,6 +13,7 @@ from triptych.cli.actions import columns
 from triptych.contract import STAGES
 from triptych.contract.engines import ENGINES
 from triptych.embedded import Stack, StackConfig
+from triptych.embedded.config import LIMIT_NAMES
 from triptych.embedded.supervisor import ProcessStatus
 from triptych.errors import CancelledError, InvalidArgumentError, TriptychError
 
@@ -63,7 +64,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         type=_pair(str),
         default=[],
         metavar="NAME=VALUE",
-        help="the orchestrator's",
+        help=f"repeatable; of {', '.join(LIMIT_NAMES)}",
     )
     add(
         "--lora",

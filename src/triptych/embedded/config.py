@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from triptych.contract import STAGES
@@ -13,11 +13,13 @@ from triptych.contract.engines import ENGINES
 from triptych.embedded.placement import MOST_REPLICAS, read_placement
 from triptych.embedded.replica import MOST_THREADS, Replica
 from triptych.errors import InvalidArgumentError, invalid
+from triptych.sdk.catalog import Limits
 from triptych.wire.lora_files import lora_file
 
 CHECKPOINT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 LORA_NAME = re.compile(r"[\w()-][\w .()-]{0,127}")
-LIMIT_NAME = re.compile(r"[a-z][a-z0-9_]*")
+# As the server tells them of itself.
+LIMIT_NAMES = tuple(limit.name for limit in fields(Limits))
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,8 @@ class StackConfig:
                 raise invalid(other, f"cannot be given together with placement: say it in {self.placement}")
         self.stage_replicas()
         for name in self.limits:
-            if not LIMIT_NAME.fullmatch(name):
-                raise invalid("limits", f"the name {name!r} does not match {LIMIT_NAME.pattern}")
+            if name not in LIMIT_NAMES:
+                raise invalid("limits", f"{name!r} is none of {', '.join(LIMIT_NAMES)}")
 
 
 def _absolute(paths: Mapping[str, str | Path]) -> dict[str, Path]:

@@ -59,7 +59,7 @@ class Client:
             timeout_s: seconds, for this request.
             parameters: `checkpoint`, `negative_prompt`, `num_inference_steps`, `guidance_scale`, `width`,
                 `height`, `num_images_per_prompt`, `seed`, `scheduler`, `eta`, `preview_every_steps`,
-                `loras`, `request_id`; GenerateParameters says what each means.
+                `loras`, `priority`, `deadline_seconds`, `request_id`; GenerateParameters says what each means.
 
         Raises:
             InvalidArgumentError: the server refused a value; `metadata["field"]` names it.
