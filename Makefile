@@ -13,7 +13,7 @@ help: ## This list
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
-	  || { echo "Triptych needs Python 3.11; name it: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	  || { echo "Triptych's server and tests need Python 3.11; name it: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.server: pyproject.toml | $(BIN)/python

@@ -1,6 +1,6 @@
 """Prints what a package depends on, one requirement a line, for a layer that outlives changes of the source.
 
-pip install $(python dependencies.py pyproject.toml server,torch)
+python dependencies.py pyproject.toml server,torch >requirements.txt
 """
 
 from __future__ import annotations

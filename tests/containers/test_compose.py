@@ -17,7 +17,7 @@ import pytest
 
 import triptych
 from triptych.contract import STAGES
-from triptych.demo import checkpoint_path
+from triptych.demo import checkpoint_path, lora_paths
 from triptych.embedded.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
@@ -141,6 +141,15 @@ def test_loras_are_the_orchestrators_to_write_and_the_stages_to_read(containers:
     said = {service: containers.run("exec", "-T", service, "sh", "-c", touch) for service in SERVICES}
     assert said.pop("orchestrator") == ""
     assert all("Read-only file system" in each for each in said.values())
+
+
+def test_a_lora_sent_from_outside_draws(client: triptych.Client) -> None:
+    client.add_lora("stripes", lora_paths()["stripes"])
+    plain, striped, again = (
+        client.generate("a large blue star", seed=7, num_inference_steps=8, loras=loras).images[0].tobytes()
+        for loras in ([], ["stripes"], [])
+    )
+    assert plain == again != striped
 
 
 def test_the_orchestrator_alone_is_published_and_on_loopback(containers: Containers) -> None:
