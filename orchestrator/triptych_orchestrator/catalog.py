@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from typing import Any
 from triptych.checkpoint import Checkpoint
 from triptych.contract import ENCODER, MODELS, model_name
 from triptych.contract.engines import DEFAULT_ENGINE, join_engines, parse_engines
+from triptych.contract.names import CHECKPOINT_NAME, check_checkpoint_name
 from triptych.errors import (
     AlreadyExistsError,
     CheckpointInvalidError,
@@ -35,7 +35,6 @@ logger = logging.getLogger("triptych.catalog")
 
 _TYPICAL_STEPS = 20
 _KEPT = {"path", "engine", "loaded"}
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class State(Enum):
@@ -142,8 +141,7 @@ class Catalog:
         then, and those that have begun until their end. Where the new ones cannot be loaded, all stays as it is.
         `engine` None: as an earlier run of this server had it, or else open.
         """
-        if not _NAME.fullmatch(name):
-            raise invalid("name", f"{name!r} must be 1 to 64 letters, digits, '.', '_' or '-', the first no sign")
+        check_checkpoint_name("name", name)
         if not path.is_absolute():
             raise invalid("path", f"{str(path)!r} must be absolute, as seen by the orchestrator and the stages")
         engine = join_engines(parse_engines(self._kept_engine(name, path) if engine is None else engine))
@@ -308,7 +306,7 @@ class Catalog:
     def _read(self) -> dict[str, dict[str, Any]]:
         try:
             kept: dict[str, dict[str, Any]] = json.loads(self._file.read_text()) if self._file.exists() else {}
-            if all(_NAME.fullmatch(name) and entry.keys() >= _KEPT for name, entry in kept.items()):
+            if all(CHECKPOINT_NAME.fullmatch(name) and entry.keys() >= _KEPT for name, entry in kept.items()):
                 return kept
             problem = f"entries must have {', '.join(sorted(_KEPT))}"
         except (OSError, ValueError, AttributeError) as error:

@@ -17,20 +17,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from triptych.contract.names import LORA_NAME, check_lora_name
 from triptych.errors import (
     AlreadyExistsError,
     FailedPreconditionError,
     LoraInvalidError,
     NotFoundError,
-    invalid,
 )
 from triptych.lora import LoraFile
 from triptych_orchestrator.lora_upload import PART_SUFFIX, Part, read_chunks, received
 
 logger = logging.getLogger("triptych.loras")
 
-# What A1111 takes for a name is the stem of a file's name; without the signs that a prompt's tag is made of.
-LORA_NAME = re.compile(r"[\w()-][\w .()-]{0,127}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SUFFIX = ".safetensors"
 
@@ -80,9 +78,7 @@ class LoraRegistry:
             ResourceExhaustedError: it is larger than `max_lora_bytes`.
             InvalidArgumentError: the name is none, or `source` cannot be read.
         """
-        if not LORA_NAME.fullmatch(name):
-            problem = "must be 1 to 128 letters, digits, spaces, '.', '_', '-', '(' or ')', not led by a dot or a space"
-            raise invalid("name", f"{name!r} {problem}")
+        check_lora_name("name", name)
         chunks = read_chunks(source) if isinstance(source, Path) else source
         async with contextlib.aclosing(chunks), received(self._folder, chunks, self._max_lora_bytes) as part:
             await asyncio.to_thread(_check, part.path, name)

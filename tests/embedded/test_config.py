@@ -8,10 +8,10 @@ import pytest
 
 import triptych
 from triptych.embedded import StackConfig
-from triptych.embedded.config import LIMIT_NAMES, LORA_NAME
+from triptych.embedded.config import LIMIT_NAMES
 from triptych.errors import InvalidArgumentError
 from triptych.v1 import system_pb2
-from triptych_orchestrator import loras, settings
+from triptych_orchestrator import settings
 
 
 @pytest.mark.parametrize(
@@ -64,10 +64,6 @@ def test_the_module_is_the_function_and_checks_before_it_starts(tmp_path: Path) 
 def test_limits_are_those_that_the_orchestrator_takes_and_tells() -> None:
     taken = tuple(limit.name for limit in fields(settings.Limits))
     assert sorted(LIMIT_NAMES) == sorted(taken) == sorted(system_pb2.Limits.DESCRIPTOR.fields_by_name)
-
-
-def test_names_of_loras_are_those_that_the_orchestrator_takes() -> None:
-    assert LORA_NAME == loras.LORA_NAME
 
 
 def test_loras_are_kept_with_the_state_unless_said_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from triptych.contract import STAGES
 from triptych.contract.engines import ENGINES
+from triptych.contract.names import check_checkpoint_name, check_lora_name
 from triptych.embedded.placement import MOST_REPLICAS, read_placement
 from triptych.embedded.replica import MOST_THREADS, Replica
 from triptych.errors import InvalidArgumentError, invalid
 from triptych.sdk.catalog import Limits
 from triptych.wire.lora_files import lora_file
 
-CHECKPOINT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-LORA_NAME = re.compile(r"[\w()-][\w .()-]{0,127}")
 # As the server tells them of itself.
 LIMIT_NAMES = tuple(limit.name for limit in fields(Limits))
 
@@ -70,13 +68,11 @@ class StackConfig:
     def validate(self) -> None:
         """InvalidArgumentError about the first field that is wrong."""
         for name, path in self.checkpoint_paths().items():
-            if not CHECKPOINT_NAME.fullmatch(name):
-                raise invalid("checkpoints", f"the name {name!r} does not match {CHECKPOINT_NAME.pattern}")
+            check_checkpoint_name("checkpoints", name)
             if not path.is_dir():
                 raise invalid("checkpoints", f"{name}: {path} is not a directory")
         for name, path in self.lora_paths().items():
-            if not LORA_NAME.fullmatch(name):
-                raise invalid("loras", f"the name {name!r} does not match {LORA_NAME.pattern}")
+            check_lora_name("loras", name)
             _check_lora(name, path)
         if self.engine not in ENGINES:
             raise invalid("engine", f"{self.engine!r} is none of {', '.join(ENGINES)}")
