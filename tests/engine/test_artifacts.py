@@ -17,6 +17,7 @@ import pytest
 from triptych.checkpoint import Architecture
 from triptych.engine import artifacts
 from triptych.engine.artifacts import artifact_key, ensure_graph, find_graph
+from triptych.errors import FailedPreconditionError
 
 ARCHITECTURE = Architecture.of("vae_decoder", "AutoencoderKL", {"block_out_channels": [8], "norm_num_groups": 4})
 KEY = artifact_key(ARCHITECTURE)
@@ -81,6 +82,13 @@ def test_two_processes_build_once(tmp_path: Path) -> None:
     assert paths == {shop.cache / "graphs" / KEY / "graph.onnx"} and shop.exports() == 1
     assert paths.pop().read_bytes() == b"a graph"
     assert find_graph(ARCHITECTURE, shop.cache)
+
+
+def test_a_cache_that_cannot_be_written_names_the_option(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    problem = r"^cache_dir: .*/file/x/graphs cannot be written: Not a directory; .* --cache-dir or TRIPTYCH_CACHE_DIR$"
+    with pytest.raises(FailedPreconditionError, match=problem):
+        ensure_graph(ARCHITECTURE, tmp_path / "file" / "x")
 
 
 @pytest.mark.parametrize("whole_group", [True, False])

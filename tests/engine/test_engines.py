@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -125,6 +128,14 @@ def test_the_graph_holds_no_weights(checkpoints: dict[str, Path]) -> None:
     names = {t.name for t in graph.graph.initializer if t.data_location == onnx.TensorProto.EXTERNAL}
     assert names == set(component.weights)
     assert path.stat().st_size < 0.2 * sum(info.size_bytes for info in component.weights.values())
+
+
+def test_onnxruntime_leaves_nothing_in_the_home_and_the_temporary_folder(tmp_path: Path) -> None:
+    environment = os.environ | dict.fromkeys(("HOME", "TMPDIR", "XDG_CACHE_HOME"), str(tmp_path))
+    environment.pop("ORT_DISABLE_TELEMETRY", None)  # set in this process when it imported the engines
+    command = [sys.executable, "-c", "import triptych.engine.onnxruntime_engine"]
+    subprocess.run(command, env=environment, check=True, timeout=60)
+    assert not [*tmp_path.iterdir()]
 
 
 def test_torch_is_told_how_many_threads(checkpoints: dict[str, Path]) -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+
 from triptych.checkpoint import Component
 from triptych.contract.engines import check_engine_name
 from triptych.engine.port import Engine, EngineSettings
 from triptych.errors import FailedPreconditionError
 
 __all__ = ["Engine", "EngineSettings", "load_engine"]
+
+# Read by ONNX Runtime when it is imported; told so only later, it has left a device's id in the home folder by then,
+# and a session's in the temporary one.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 
 def load_engine(name: str, component: Component, settings: EngineSettings) -> Engine:

@@ -71,7 +71,6 @@ def is_sound(folder: Path) -> bool:
 
 def _export_once(architecture: Architecture, cache_dir: Path, progress: Progress) -> Path:
     root = cache_dir / GRAPHS
-    root.mkdir(parents=True, exist_ok=True)
     key = artifact_key(architecture)
     with lock(root / f"{key}.lock"):
         if path := find_graph(architecture, cache_dir):

@@ -22,14 +22,25 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from triptych.errors import FailedPreconditionError
+
 MANIFEST_FILE = "manifest.json"
 _MOST_MANIFEST_BYTES = 1_000_000
 
 
 @contextmanager
 def lock(path: Path) -> Iterator[None]:
-    """Holds an exclusive lock on the file, which is made if need be."""
-    stream = _open_lock(path)
+    """Holds an exclusive lock on the file, which is made if need be, as is its folder.
+
+    FailedPreconditionError where nothing can be made there.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stream = _open_lock(path)
+    except OSError as error:
+        problem = f"cache_dir: {path.parent} cannot be written: {error.strerror}"
+        remedy = "name a folder that can be with --cache-dir or TRIPTYCH_CACHE_DIR"
+        raise FailedPreconditionError(f"{problem}; {remedy}", field="cache_dir") from error
     try:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield

@@ -59,7 +59,6 @@ def measured_steps(root: Path, subject: str) -> dict[RefitPlan, float]:
 
 
 def _make_once(root: Path, build: Build, make: Callable[[Path], Mapping[str, Any]]) -> None:
-    root.mkdir(parents=True, exist_ok=True)
     key = build.key()
     with lock(root / f"{key}.lock"):
         if is_sound(root / key):
