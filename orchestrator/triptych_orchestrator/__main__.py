@@ -48,6 +48,10 @@ def parse(arguments: list[str] | None = None) -> Settings:
         help="a diffusers-format directory to load at start; repeatable",
     )  # fmt: skip
     parser.add_argument(
+        "--transient-checkpoint", type=_named_path, action="append", default=[], metavar="NAME=PATH",
+        help="likewise, but for this run alone: it is not kept, and yields to a kept one of that name; repeatable",
+    )  # fmt: skip
+    parser.add_argument(
         "--lora", type=_named_path, action="append", default=[], metavar="NAME=PATH",
         help="a LoRA's safetensors file to take at start, in place of another of that name; repeatable",
     )  # fmt: skip
@@ -76,6 +80,7 @@ def parse(arguments: list[str] | None = None) -> Settings:
         stages={stage: tuple(getattr(given, stage)) for stage in STAGES},
         state_dir=given.state_dir,
         checkpoints=dict(given.checkpoint),
+        transient_checkpoints=dict(given.transient_checkpoint),
         loras=dict(given.lora),
         lora_dir=given.lora_dir,
         engine=given.engine,

@@ -17,6 +17,7 @@ from triptych.checkpoint import Checkpoint
 from triptych.contract import ENCODER, MODELS, model_name
 from triptych.contract.engines import DEFAULT_ENGINE, join_engines, parse_engines
 from triptych.contract.names import CHECKPOINT_NAME, check_checkpoint_name
+from triptych.contract.state import CHECKPOINTS_FILE
 from triptych.errors import (
     AlreadyExistsError,
     CheckpointInvalidError,
@@ -70,6 +71,7 @@ class Entry:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     unused: asyncio.Event = field(default_factory=asyncio.Event)
     is_twin: bool = False
+    is_transient: bool = False  # the next run shall not know it
 
     def twin(self, engine: str) -> Entry:
         """The same checkpoint, nothing of it open or loaded, with other engines."""
@@ -114,7 +116,7 @@ class Catalog:
     def __init__(self, settings: Settings, pool: ReplicaPool) -> None:
         self._pool = pool
         self._default_engine = settings.engine
-        self._file = settings.state_dir / "checkpoints.json"
+        self._file = settings.state_dir / CHECKPOINTS_FILE
         self._entries: dict[str, Entry] = {}
         # What an earlier run knew and `restore` has not come to yet; saving keeps it.
         self._kept = self._read()
@@ -134,18 +136,19 @@ class Catalog:
             raise NotFoundError(f"checkpoint: {name!r} is not registered; there are: {names}", field="checkpoint")
         return self._entries[name]
 
-    async def register(self, name: str, path: Path, engine: str | None = None) -> Entry:
+    async def register(self, name: str, path: Path, engine: str | None = None, *, is_transient: bool = False) -> Entry:
         """Checks a directory and takes it under a name; the same again is no error, and with other engines a switch.
 
         A switch of a loaded checkpoint loads it with the new engines first; requests go on with the old ones until
         then, and those that have begun until their end. Where the new ones cannot be loaded, all stays as it is.
-        `engine` None: as an earlier run of this server had it, or else open.
+        `engine` None: as an earlier run of this server had it, or else open. A transient one is not kept for the next
+        run, unless it is registered once more.
         """
         check_checkpoint_name("name", name)
         if not path.is_absolute():
             raise invalid("path", f"{str(path)!r} must be absolute, as seen by the orchestrator and the stages")
         engine = join_engines(parse_engines(self._kept_engine(name, path) if engine is None else engine))
-        entry = Entry(name, path, engine, self._default_engine)
+        entry = Entry(name, path, engine, self._default_engine, is_transient=is_transient)
         if known := self._taken(entry):
             return await self._with_engine(known, engine)
         await asyncio.to_thread(entry.open)
@@ -170,7 +173,10 @@ class Catalog:
         raise AlreadyExistsError(f"name: {entry.name!r} is {known.path}; unregister it first", field="name")
 
     async def _with_engine(self, known: Entry, engine: str) -> Entry:
-        """The checkpoint with these engines; a switch goes on when its caller leaves."""
+        """The checkpoint with these engines, kept from now on; a switch goes on when its caller leaves."""
+        if known.is_transient:
+            known.is_transient = False
+            self._save()
         if known.engine == engine and not known.lock.locked():  # else it may be just about to have others
             return known
         return await asyncio.shield(self._switch(known, engine))
@@ -317,6 +323,7 @@ class Catalog:
         kept = self._kept | {
             entry.name: {"path": str(entry.path), "engine": entry.engine, "loaded": entry.state is State.LOADED}
             for entry in self._entries.values()
+            if not entry.is_transient
         }
         self._file.parent.mkdir(parents=True, exist_ok=True)
         scratch = self._file.with_suffix(".new")

@@ -84,7 +84,10 @@ async def _prepare(settings: Settings, catalog: Catalog, loras: LoraRegistry) ->
     for name, path in settings.checkpoints.items():
         await catalog.register(name, path.absolute())
     await catalog.restore()
-    for name in settings.checkpoints:
+    kept = {entry.name for entry in catalog.entries()}
+    for name in settings.transient_checkpoints.keys() - kept:
+        await catalog.register(name, settings.transient_checkpoints[name].absolute(), is_transient=True)
+    for name in (*settings.checkpoints, *settings.transient_checkpoints):
         await catalog.load(name)
 
 

@@ -93,6 +93,29 @@ def test_state_outlives_a_restart(served: Served, checkpoints: dict[str, Path], 
         assert one.stop() == 0
 
 
+def test_a_transient_checkpoint_is_not_kept(served: Served, checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    transient = ("--transient-checkpoint", f"passing={checkpoints['sd1']}")
+    with orchestrator(served, tmp_path, *transient) as one:
+        with triptych.Client(one.address) as client:
+            assert client.generate(**REQUEST).images  # a request without a name means it
+            client.register_checkpoint("kept", checkpoints["sd2"])
+        assert not keeps(tmp_path, "passing") and keeps(tmp_path, "kept")
+        one.process.kill()
+        one.process.wait()
+    # What was served before a crash is served after it.
+    with orchestrator(served, tmp_path, *transient) as one:
+        with triptych.Client(one.address) as client:
+            assert {known.name: known.state for known in client.checkpoints()} == {
+                "kept": "registered", "passing": "loaded"
+            }  # fmt: skip
+        assert one.stop() == 0
+    with orchestrator(served, tmp_path) as one:
+        with triptych.Client(one.address) as client:
+            assert [known.name for known in client.checkpoints()] == ["kept"]
+            client.unregister_checkpoint("kept")
+        assert one.stop() == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
@@ -119,6 +142,10 @@ def test_what_else_ends_the_start(served: Served, tmp_path: Path) -> None:
     for option in ("--limit=max_pixels=0", "--limit=nope=1", "--recovery-timeout=nan", "--recovery-timeout=0"):
         run = subprocess.run([*command, option], capture_output=True, text=True, timeout=60, check=False)
         assert run.returncode == 2, run.stderr
+
+
+def keeps(folder: Path, name: str) -> bool:
+    return name in json.loads((folder / "state" / "checkpoints.json").read_text())
 
 
 def test_a_full_queue_refuses(served: Served, checkpoints: dict[str, Path], tmp_path: Path) -> None:

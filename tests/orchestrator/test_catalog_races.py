@@ -185,6 +185,19 @@ async def test_the_state_is_whole_at_any_time(pool: Pool, entry: tuple[Catalog, 
     assert not (tmp_path / "checkpoints.new").exists()
 
 
+@pytest.mark.parametrize("engine", ["", "torch"])
+async def test_a_transient_checkpoint_is_kept_once_it_is_registered_again(
+    pool: Pool, tmp_path: Path, engine: str
+) -> None:
+    one = catalog(pool, tmp_path)
+    await one.register("x", FIRST, is_transient=True)
+    await one.load("x")
+    assert json.loads((tmp_path / "checkpoints.json").read_text()) == {}
+    await one.register("x", FIRST, engine)
+    kept = {"path": str(FIRST), "engine": engine, "loaded": True}
+    assert json.loads((tmp_path / "checkpoints.json").read_text()) == {"x": kept}
+
+
 async def test_a_switch_loads_the_new_engines_first_and_drops_the_old_when_unused(
     pool: Pool, entry: tuple[Catalog, Entry]
 ) -> None:
