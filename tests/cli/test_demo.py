@@ -1,7 +1,10 @@
-"""The command that starts a stack of its own, with the stack replaced."""
+"""The command that starts a stack of its own: with the stack replaced, and as it is."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,3 +33,17 @@ def test_demo(
     assert "ready after" in err and "seed 7: 2.5 s" in err
     assert server.requests[0].prompt == "a large blue star on a yellow background"
     assert (tmp_path / "triptych-demo.png").exists()
+
+
+def test_the_demo_needs_no_home_and_leaves_its_picture_alone(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    work, scratch = tmp_path / "work", tmp_path / "scratch"
+    work.mkdir()
+    scratch.mkdir()
+    environment = {**os.environ, "HOME": str(tmp_path / "file" / "home"), "TMPDIR": str(scratch)}
+    environment.pop("TRIPTYCH_CACHE_DIR", None)
+    command = [sys.executable, "-m", "triptych.cli.main", "demo", "--num-inference-steps", "1", "-o", "demo.png"]
+    done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in work.iterdir()] == ["demo.png"]
+    assert [path.name for path in scratch.iterdir()] == []

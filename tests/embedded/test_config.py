@@ -24,6 +24,12 @@ from triptych_orchestrator import settings
         ("engine", "magic"),
         ("host", ""),
         ("port", 65_536),
+        ("metrics_port", -1),
+        ("metrics_port", 65_533),
+        ("run_dir", ""),
+        ("run_dir", "~no-such-user/run"),
+        ("cache_dir", "~no-such-user/cache"),
+        ("lora_dir", "~no-such-user/loras"),
         ("startup_timeout_s", 0.0),
         ("startup_timeout_s", float("nan")),
         ("replicas", {"unet": 0}),
@@ -73,3 +79,13 @@ def test_loras_are_kept_with_the_state_unless_said_otherwise(tmp_path: Path, mon
     assert config.lora_paths() == {"ink (2)": tmp_path / "ink.safetensors"}
     assert config.lora_folder(Path("/run")) == tmp_path / "kept"
     assert StackConfig({}).lora_folder(Path("/run")) == Path("/run/state/loras")
+
+
+def test_metrics_ports_follow_each_other_and_leave_the_apis_alone(tmp_path: Path) -> None:
+    assert not StackConfig({}, port=50051).metrics_ports()
+    assert StackConfig({}, metrics_port=50052, replicas={"unet": 2}).metrics_ports() == range(50052, 50057)
+    placement = tmp_path / "placement.toml"
+    placement.write_text('[[replica]]\nstage = "vae"\naddress = "10.0.0.7:8001"\n')
+    assert StackConfig({}, metrics_port=65_533, placement=placement).metrics_ports() == range(65_533, 65_536)
+    with pytest.raises(InvalidArgumentError, match=r"^metrics_port: 50052 to 50055 include the API's port 50055$"):
+        StackConfig({}, port=50055, metrics_port=50052).validate()

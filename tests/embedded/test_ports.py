@@ -12,6 +12,12 @@ def test_free_ports_are_distinct_and_free() -> None:
     assert not any(obstacle("127.0.0.1", port) for port in ports)
 
 
+def test_free_ports_are_never_those_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("random.sample", lambda candidates, count: list(candidates)[:count])
+    lowest = free_ports("127.0.0.1", 1)[0]
+    assert free_ports("127.0.0.1", 1, without={lowest})[0] > lowest
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
 def test_a_taken_port_is_told(host: str) -> None:
     port = free_ports("127.0.0.1", 1)[0]

@@ -8,12 +8,13 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from triptych.embedded import Stack, StackConfig
-from triptych.embedded.ports import bound_socket, free_ports
+from triptych.embedded.ports import bound_socket, free_ports, obstacle
 from triptych.embedded.probe import ORCHESTRATOR_HEALTHY, is_ready
 from triptych.embedded.process import group_members
 from triptych.embedded.supervisor import StartError
@@ -31,11 +32,20 @@ stack = Stack(StackConfig({{}}, run_dir=sys.argv[1], cache_dir=sys.argv[1]), Sta
 stack.start()
 print(*(row.pid for row in stack.processes()), flush=True)
 """
+KILL = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> StackConfig:
     return StackConfig({"tiny": tmp_path}, run_dir=tmp_path / "run", cache_dir=tmp_path / "cache")
+
+
+def metrics_ports() -> int:
+    """The first of four free ports in a row."""
+    while True:
+        first = free_ports("127.0.0.1", 1)[0]
+        if not any(obstacle("127.0.0.1", port) for port in range(first, first + 4)):
+            return first
 
 
 def pid_of(stack: Stack, name: str) -> int:
@@ -103,7 +113,7 @@ def test_a_death_at_the_start_is_told_with_the_logs_end(config: StackConfig) -> 
 
 def test_not_ready_in_time(config: StackConfig) -> None:
     slow = StackConfig({}, run_dir=config.run_dir, cache_dir=config.cache_dir, startup_timeout_s=2.0)
-    with pytest.raises(DeadlineExceededError, match=r"^not ready in time: "):
+    with pytest.raises(DeadlineExceededError, match=r"^not ready in time: .*/orchestrator.log\); --startup-timeout"):
         Stack(slow, StandIns("--mute")).start()
 
 
@@ -137,23 +147,65 @@ def test_a_port_taken_meanwhile_is_replaced(config: StackConfig) -> None:
             thief.close()
 
 
-def test_a_chosen_port_that_is_taken_is_an_error(config: StackConfig) -> None:
-    port = free_ports("127.0.0.1", 1)[0]
-    chosen = StackConfig({}, port=port, run_dir=config.run_dir, cache_dir=config.cache_dir)
-    with (
-        bound_socket("127.0.0.1", port),
-        pytest.raises(FailedPreconditionError, match=f"{port}.*already in use"),
+def test_what_is_taken_is_refused_by_its_name(config: StackConfig, tmp_path: Path) -> None:
+    port, metrics_port = free_ports("127.0.0.1", 1)[0], metrics_ports()
+    chosen = replace(config, port=port, metrics_port=metrics_port, lora_dir=tmp_path / "loras")
+    for number, field, remedy in (
+        (port, "port", "choose another with --port; 0 is a free one"),
+        (metrics_port + 1, "metrics_port", "choose others with --metrics-port; 0 means free ones"),
     ):
-        Stack(chosen, StandIns()).start()
+        problem = rf"^{field}: cannot listen on 127.0.0.1:{number}: Address already in use; {remedy}$"
+        with bound_socket("127.0.0.1", number), pytest.raises(FailedPreconditionError, match=problem):
+            Stack(chosen, StandIns()).start()
     with Stack(chosen, StandIns()) as stack:
         assert stack.address == f"127.0.0.1:{port}"
-        with pytest.raises(FailedPreconditionError, match="another stack runs in"):
+        numbers = [int(row.metrics_address.rpartition(":")[2]) for row in stack.processes()]
+        assert numbers == [*range(metrics_port + 1, metrics_port + 4), metrics_port]
+        with pytest.raises(FailedPreconditionError, match=r"^run_dir: another stack runs in .* --run-dir or XDG_STATE"):
             Stack(config, StandIns()).start()
+        with pytest.raises(FailedPreconditionError, match=r"^lora_dir: another stack runs in .* with --lora-dir$"):
+            Stack(replace(config, run_dir=tmp_path / "other", lora_dir=chosen.lora_dir), StandIns()).start()
         with pytest.raises(FailedPreconditionError, match="started before"):
             stack.start()
 
 
-@pytest.mark.parametrize("crash", ["", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "1 / 0"])
+def test_a_host_that_is_not_here_is_refused_by_its_name(config: StackConfig) -> None:
+    problem = r"^host: cannot listen on 192.0.2.1:0: .*; it must be an address of this machine$"
+    with pytest.raises(FailedPreconditionError, match=problem):
+        Stack(replace(config, host="192.0.2.1"), StandIns()).start()
+
+
+def test_after_a_kill_ports_are_waited_for_and_the_logs_stay_once(config: StackConfig, tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    subprocess.run([sys.executable, "-c", FORGETFUL + KILL, str(run_dir)], capture_output=True, timeout=60)
+    logs = {path.name: path.read_text() for path in run_dir.glob("*.log")}
+    assert len(logs) == 4
+    port = free_ports("127.0.0.1", 1)[0]
+    held = bound_socket("127.0.0.1", port)
+    timer = threading.Timer(0.5, held.close)
+    timer.start()
+    chosen = replace(config, port=port)
+    with Stack(chosen, StandIns()) as stack:
+        assert stack.address == f"127.0.0.1:{port}"
+        assert {path.name.removesuffix(".1"): path.read_text() for path in run_dir.glob("*.log.1")} == logs
+        assert stack.processes()[-1].metrics_address in (run_dir / "orchestrator.log").read_text()
+    timer.join()
+    with bound_socket("127.0.0.1", port), pytest.raises(FailedPreconditionError, match=r"^port: cannot listen"):
+        Stack(chosen, StandIns()).start()
+
+
+def test_a_refused_start_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / "file").touch()
+    with pytest.raises(FailedPreconditionError, match=r"^lora_dir: .* cannot be used: File exists; .* --lora-dir$"):
+        Stack(StackConfig({}, lora_dir=tmp_path / "file"), StandIns()).start()
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "file"))
+    with pytest.raises(FailedPreconditionError, match=r"^run_dir: a temporary folder .* with TMPDIR or --run-dir$"):
+        Stack(StackConfig({}), StandIns()).start()
+
+
+@pytest.mark.parametrize("crash", ["", KILL, "1 / 0"])
 def test_a_program_that_forgets_to_stop_leaves_nothing(crash: str, tmp_path: Path) -> None:
     program = subprocess.run(
         [sys.executable, "-c", FORGETFUL + crash, str(tmp_path)], capture_output=True, text=True, timeout=60

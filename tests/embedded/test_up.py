@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import signal
 import subprocess
 import sys
@@ -72,6 +73,47 @@ def test_a_failed_start_is_1(tmp_path: Path) -> None:
     assert "Traceback" not in program.stderr
 
 
+def test_the_reason_of_a_failed_start_is_shown_and_where_the_log_is(tmp_path: Path) -> None:
+    report = json.dumps({"level": "ERROR", "message": "x: unet/config.json is broken", "reason": "CHECKPOINT_INVALID"})
+    command = [sys.executable, "-c", SERVE, str(tmp_path), "--die", report]
+    program = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert program.returncode == 1
+    assert program.stderr == (
+        "triptych up: orchestrator ended while it started (exit code 3): x: unet/config.json is broken; "
+        f"its log is {tmp_path}/orchestrator.log\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "run_dir", "ports"),
+    [
+        ([], "/state/triptych", (50051, 50052)),
+        (["--port=6000"], "/state/triptych", (6000, 6001)),
+        (["--port=6000", "--metrics-port=0"], "/state/triptych", (6000, 0)),
+        (["--metrics-port=9000"], "/state/triptych", (50051, 9000)),
+        (["--ephemeral"], None, (50051, 50052)),
+        (["--run-dir=/run/x"], "/run/x", (50051, 50052)),
+        (["--port=0"], None, (0, 0)),
+        (["--port=0", "--run-dir=/run/x", "--metrics-port=9000"], "/run/x", (0, 9000)),
+    ],
+)
+def test_where_state_is_kept_and_which_ports_are_taken(
+    arguments: list[str], run_dir: str | None, ports: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/state")
+    config = up.configuration(parse(*arguments))
+    config.validate()
+    assert str(config.run_dir) == str(run_dir)
+    assert (config.port, config.metrics_port) == ports
+    assert config.checkpoints is None
+
+
+def test_a_folder_and_none_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse("--ephemeral", "--run-dir=/run/x")
+    assert "argument --run-dir: not allowed with argument --ephemeral" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "argument", ["--checkpoint=x", "--threads=unet=many", "--limit==1", "--engine=magic", "--lora=x"]
 )
@@ -88,6 +130,8 @@ def test_what_cannot_be_parsed_is_2(argument: str, capsys: pytest.CaptureFixture
         (["--checkpoint=x=/no/such"], "checkpoints: x: /no/such is not a directory"),
         (["--checkpoint=x=/", "--replicas=unet=0"], "replicas: unet: 0 is not within"),
         (["--checkpoint=x=/", "--lora=ink=/no/such"], "loras: ink: /no/such does not exist"),
+        (["--port=65535"], "metrics_port: with one for each stage server, the ports from 65536 on end beyond 65535"),
+        (["--run-dir="], "run_dir: is empty"),
         (["--checkpoint=x=/", "--threads=gpu=1"], "threads: 'gpu' is none of the stages"),
         (
             ["--checkpoint=x=/", "--limit=max_pixel=1"],

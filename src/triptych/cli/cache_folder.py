@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from triptych.embedded.config import StackConfig
+from triptych.embedded.places import usable
 from triptych.errors import invalid
 
 
@@ -23,6 +24,8 @@ def add_cache_option(parser: argparse.ArgumentParser, *, inherited: bool = False
 def cache_folder(arguments: argparse.Namespace) -> Path:
     """The folder, absolute; it need not exist, but InvalidArgumentError if it is something else."""
     folder = StackConfig({}, cache_dir=arguments.cache_dir).cache_path
-    if folder.exists() and not folder.is_dir():
+    with usable("--cache-dir", folder, "name another, there or in TRIPTYCH_CACHE_DIR"):
+        is_something_else = folder.exists() and not folder.is_dir()
+    if is_something_else:
         raise invalid("--cache-dir", f"{folder} is not a directory")
     return folder

@@ -11,7 +11,9 @@ from typing import Any
 
 from triptych.contract import STAGES
 from triptych.contract.engines import ENGINES, PRECISIONS
+from triptych.embedded.config import StackConfig
 from triptych.embedded.cores import parse_cores
+from triptych.embedded.places import usable
 from triptych.embedded.ports import obstacle
 from triptych.embedded.replica import Replica
 from triptych.embedded.shm import remove_regions
@@ -54,16 +56,18 @@ def run(arguments: argparse.Namespace) -> int:
         if not 1 <= port <= 65_535:
             raise invalid(option, f"{port} is not within 1..65535")
         if reason := obstacle(arguments.host, port):
-            raise FailedPreconditionError(reason)
+            raise FailedPreconditionError(f"{option}: {reason}", field=option)
     replica = _replica(arguments)
     triton = find_triton()
     folder = (arguments.run_dir or Path(tempfile.mkdtemp(prefix="triptych-"))) / "triton"
-    triton.prepare(folder)
+    with usable("run_dir", folder, "name another folder with --run-dir"):
+        triton.prepare(folder)
     # The port is free, so that regions under its name are those of a server that was killed.
     shm_prefix = f"triptych-{arguments.stage}-{arguments.port}-"
     remove_regions(shm_prefix)
     command = triton.command(folder, arguments.port, arguments.metrics_port, shm_prefix, arguments.host)
-    environment = triton.environment(folder) | {"TRIPTYCH_STAGE": arguments.stage} | replica.environment()
+    ours = {"TRIPTYCH_STAGE": arguments.stage, "TRIPTYCH_CACHE_DIR": str(StackConfig({}).cache_path)}
+    environment = triton.environment(folder) | ours | replica.environment()
     sys.stdout.flush()
     if replica.cores:
         os.sched_setaffinity(0, replica.cores)

@@ -7,6 +7,7 @@ import logging
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 
 from triptych.cli.actions import columns
@@ -14,6 +15,7 @@ from triptych.contract import STAGES
 from triptych.contract.engines import ENGINES
 from triptych.embedded import Stack, StackConfig
 from triptych.embedded.config import LIMIT_NAMES
+from triptych.embedded.places import state_folder
 from triptych.embedded.supervisor import ProcessStatus
 from triptych.errors import CancelledError, InvalidArgumentError, TriptychError
 
@@ -30,7 +32,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         action="append",
         type=_pair(str),
         metavar="NAME=PATH",
-        help="repeatable; default: the demo",
+        help="repeatable; default: those kept, or else the demo",
     )
     add("--engine", choices=ENGINES, default="onnxruntime", help="default: %(default)s")
     add(
@@ -38,8 +40,27 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         default="127.0.0.1",
         help="the API's address (default: %(default)s); all else stays on loopback",
     )
-    add("--port", type=int, default=50051, help="the API's port, 0 for a free one (default: %(default)s)")
-    add("--run-dir", help="logs and state (default: a temporary folder, removed after a clean stop)")
+    add(
+        "--port",
+        type=int,
+        default=50051,
+        help="the API's port (default: %(default)s); 0 is a stack of its own: every port free, nothing kept",
+    )
+    add(
+        "--metrics-port",
+        type=int,
+        metavar="PORT",
+        help="Prometheus metrics: of the orchestrator here, of the stages' servers at the ports that follow; 0 for free "
+        "ones (default: the one after --port)",
+    )
+    folder = parser.add_mutually_exclusive_group()
+    folder.add_argument(
+        "--run-dir",
+        metavar="DIR",
+        help="where checkpoints, LoRAs and logs are kept (default: $XDG_STATE_HOME/triptych, else "
+        "~/.local/state/triptych; with --port 0, nowhere)",
+    )
+    folder.add_argument("--ephemeral", action="store_true", help="keep nothing after a clean stop")
     add("--cache-dir", help="engine artifacts (default: $TRIPTYCH_CACHE_DIR or ~/.cache/triptych)")
     add(
         "--threads",
@@ -74,7 +95,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="NAME=FILE",
         help="a LoRA's safetensors file; repeatable",
     )
-    add("--lora-dir", help="where LoRAs are kept across restarts (default: in the run directory)")
+    add("--lora-dir", help="where LoRAs are kept (default: with the rest of the state)")
     add("--startup-timeout", type=float, default=300.0, metavar="SECONDS", help="default: %(default)s")
     parser.set_defaults(run=run)
 
@@ -83,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
     """Runs until a signal: 0 after a stop asked for, 1 when the stack fails, 2 for a wrong argument."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
-        stack = Stack(_config(args))
+        stack = Stack(configuration(args))
     except InvalidArgumentError as error:
         return _complain(error, EXIT_USAGE)
     except TriptychError as error:
@@ -98,7 +119,7 @@ def serve(stack: Stack) -> int:
         print("starting the stages' Triton servers and the orchestrator", flush=True)
         stack.start()
         print(table(stack.processes()), flush=True)
-        print(f"\nserving on {stack.address}; Ctrl-C stops everything", flush=True)
+        print(f"\nserving on {stack.address}; Ctrl-C stops everything; {_kept(stack)}", flush=True)
         stack.wait()
         failed = stack.failure is not None
     except CancelledError:  # a signal came during the start
@@ -121,18 +142,15 @@ def table(rows: list[ProcessStatus]) -> str:
     return "\n".join(columns(cells))
 
 
-def _config(args: argparse.Namespace) -> StackConfig:
-    checkpoints = dict(args.checkpoint or [])
-    if not checkpoints:
-        from triptych.demo import checkpoint_path
-
-        checkpoints = {"demo": checkpoint_path()}
+def configuration(args: argparse.Namespace) -> StackConfig:
+    """What the arguments ask for."""
     return StackConfig(
-        checkpoints,
+        dict(args.checkpoint) if args.checkpoint else None,
         engine=args.engine,
         host=args.host,
         port=args.port,
-        run_dir=args.run_dir,
+        metrics_port=_metrics_port(args),
+        run_dir=_run_dir(args),
         cache_dir=args.cache_dir,
         replicas=dict(args.replicas),
         threads=dict(args.threads),
@@ -142,6 +160,24 @@ def _config(args: argparse.Namespace) -> StackConfig:
         lora_dir=args.lora_dir,
         startup_timeout_s=args.startup_timeout,
     )
+
+
+def _run_dir(args: argparse.Namespace) -> str | Path | None:
+    """Where state is kept; None: nowhere, which is right for a stack of its own."""
+    if args.run_dir is not None:
+        return str(args.run_dir)
+    return None if args.ephemeral or args.port == 0 else state_folder()
+
+
+def _metrics_port(args: argparse.Namespace) -> int:
+    """The one after the API's, unless something else is said."""
+    if args.metrics_port is not None:
+        return int(args.metrics_port)
+    return args.port + 1 if args.port else 0
+
+
+def _kept(stack: Stack) -> str:
+    return "nothing is kept" if stack.config.run_dir is None else f"state is kept in {stack.run_dir}"
 
 
 def _pair(kind: Callable[[str], int | str]) -> Callable[[str], tuple[str, int | str]]:

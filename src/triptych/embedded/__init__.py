@@ -55,6 +55,7 @@ def local(
     engine: str = "onnxruntime",
     host: str = "127.0.0.1",
     port: int = 0,
+    metrics_port: int = 0,
     run_dir: str | Path | None = None,
     cache_dir: str | Path | None = None,
     replicas: Mapping[str, int] | None = None,
@@ -67,20 +68,17 @@ def local(
 ) -> LocalStack:
     """A context manager: starts Triton and the orchestrator, gives a Client, stops everything it started.
 
-    `checkpoints` maps names to diffusers-format directories; without it, the demo checkpoint is served as
-    "demo". `loras` maps names to safetensors files; `placement` is a file (see triptych.embedded.placement).
-    StackConfig says what the rest means.
+    `checkpoints` maps names to diffusers-format directories; without it, those are served that `run_dir` keeps or,
+    where it keeps none, the demo as "demo". Without `run_dir` nothing is kept. `loras` maps names to safetensors files;
+    `placement` is a file (see triptych.embedded.placement). StackConfig says what the rest means.
     """
-    if checkpoints is None:
-        from triptych.demo import checkpoint_path
-
-        checkpoints = {"demo": checkpoint_path()}
     return LocalStack(
         StackConfig(
             checkpoints,
             engine=engine,
             host=host,
             port=port,
+            metrics_port=metrics_port,
             run_dir=run_dir,
             cache_dir=cache_dir,
             replicas=replicas or {},

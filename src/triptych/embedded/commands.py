@@ -11,14 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from triptych.contract.state import keeps_checkpoints
+from triptych.demo import checkpoint_path
 from triptych.embedded.config import StackConfig
-from triptych.embedded.ports import free_ports, join, reachable
+from triptych.embedded.ports import LOOPBACK, free_ports, join, reachable
 from triptych.embedded.probe import ORCHESTRATOR_HEALTHY, TRITON_READY
 from triptych.embedded.process import ProcessSpec
 from triptych.embedded.replica import Replica
 from triptych.embedded.triton import EXIT_TIMEOUT_S, Triton, find_triton
 
-LOOPBACK = "127.0.0.1"
 DRAIN_S = 30.0
 
 
@@ -59,15 +60,17 @@ def make_plan(config: StackConfig, commands: Commands, run_dir: Path) -> Plan:
     """Chooses ports and writes down every process; nothing starts yet."""
     replicas = _named(config.stage_replicas())
     ours = {name: replica for name, replica in replicas.items() if not replica.address}
-    # One draw for all, so that no port is chosen twice; on the wildcard address it is free on loopback too.
-    ports = iter(free_ports(LOOPBACK, 2 * len(ours) + 1))
+    chosen = config.metrics_ports()
+    ports = free_ports(LOOPBACK, len(ours), {config.port, *chosen})
+    metrics_ports = chosen or free_ports(LOOPBACK, 1 + len(ours), {config.port, *ports})
     stages = {
-        name: _stage_spec(config, commands, run_dir, replica, name, next(ports), next(ports))
-        for name, replica in ours.items()
+        name: _stage_spec(config, commands, run_dir, replica, name, port, metrics_port)
+        for (name, replica), port, metrics_port in zip(ours.items(), ports, metrics_ports[1:], strict=True)
     }
     addresses = [(f"--{replica.stage}", replica.address or stages[name].address) for name, replica in replicas.items()]
-    metrics = join(LOOPBACK, next(ports))
-    port = config.port or _free_except(config.host, [*stages.values()], metrics)
+    metrics = join(LOOPBACK, metrics_ports[0])
+    # Free on the wildcard address is free on loopback too.
+    port = config.port or free_ports(config.host, 1, {*ports, *metrics_ports})[0]
     env = {**os.environ, "TRIPTYCH_STAGE": "orchestrator", "TRIPTYCH_CACHE_DIR": str(config.cache_path)}
     orchestrator = ProcessSpec(
         name="orchestrator",
@@ -77,6 +80,7 @@ def make_plan(config: StackConfig, commands: Commands, run_dir: Path) -> Plan:
             *(part for address in addresses for part in address),
             *("--state-dir", str(run_dir / "state"), "--engine", config.engine),
             *(p for name, path in config.checkpoint_paths().items() for p in ("--checkpoint", f"{name}={path}")),
+            *_demo(config, run_dir / "state"),
             *("--lora-dir", str(config.lora_folder(run_dir))),
             *(part for name, path in config.lora_paths().items() for part in ("--lora", f"{name}={path}")),
             *(part for name, value in config.limits.items() for part in ("--limit", f"{name}={value}")),
@@ -89,6 +93,12 @@ def make_plan(config: StackConfig, commands: Commands, run_dir: Path) -> Plan:
         stop_grace_s=DRAIN_S + 5,
     )
     return Plan([*stages.values()], orchestrator, {n: replica for n, replica in replicas.items() if replica.address})
+
+
+def _demo(config: StackConfig, state: Path) -> tuple[str, ...]:
+    """The demo where nothing else is to be served; it is not kept, lest it stand beside what is added later."""
+    wanted = config.checkpoints is None and not keeps_checkpoints(state)
+    return ("--transient-checkpoint", f"demo={checkpoint_path()}") if wanted else ()
 
 
 def _named(replicas: Sequence[Replica]) -> dict[str, Replica]:
@@ -128,9 +138,3 @@ def _stage_spec(
         cores=replica.cores,
         place=replica.place(config.engine),
     )
-
-
-def _free_except(host: str, stages: list[ProcessSpec], metrics: str) -> int:
-    taken = {address.rpartition(":")[2] for spec in stages for address in (spec.address, spec.metrics_address)}
-    taken.add(metrics.rpartition(":")[2])
-    return next(port for port in free_ports(host, len(taken) + 1) if str(port) not in taken)

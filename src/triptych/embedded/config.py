@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -11,6 +10,7 @@ from triptych.contract import STAGES
 from triptych.contract.engines import ENGINES
 from triptych.contract.names import check_checkpoint_name, check_lora_name
 from triptych.embedded.placement import MOST_REPLICAS, read_placement
+from triptych.embedded.places import absolute, cache_folder
 from triptych.embedded.replica import MOST_THREADS, Replica
 from triptych.errors import InvalidArgumentError, invalid
 from triptych.sdk.catalog import Limits
@@ -24,10 +24,12 @@ LIMIT_NAMES = tuple(limit.name for limit in fields(Limits))
 class StackConfig:
     """The settings of one stack; `validate` is called by whoever starts it."""
 
-    checkpoints: Mapping[str, str | Path]  # name -> diffusers-format directory
+    # Name -> diffusers-format directory. None: those that run_dir keeps or, where it keeps none, the demo.
+    checkpoints: Mapping[str, str | Path] | None
     engine: str = "onnxruntime"
     host: str = "127.0.0.1"  # of the orchestrator's API; stages and metrics stay on loopback
     port: int = 0  # 0: a free one
+    metrics_port: int = 0  # the orchestrator's; each stage server here has one of those after it. 0: free ones
     run_dir: str | Path | None = None  # logs and state; None: a fresh one, removed after a clean stop
     cache_dir: str | Path | None = None  # engine artifacts; None: TRIPTYCH_CACHE_DIR or ~/.cache/triptych
     replicas: Mapping[str, int] = field(default_factory=dict)  # stage -> how many servers, default 1
@@ -41,29 +43,33 @@ class StackConfig:
     @property
     def cache_path(self) -> Path:
         """The folder of engine artifacts, shared by all stacks of this user."""
-        chosen = self.cache_dir or os.environ.get("TRIPTYCH_CACHE_DIR") or Path.home() / ".cache/triptych"
-        return Path(chosen).expanduser().absolute()
+        return absolute("cache_dir", self.cache_dir or cache_folder())
 
     def checkpoint_paths(self) -> dict[str, Path]:
         """Absolute paths, for the servers need not share this process's directory."""
-        return _absolute(self.checkpoints)
+        return _absolute("checkpoints", self.checkpoints or {})
 
     def lora_paths(self) -> dict[str, Path]:
         """Absolute paths, likewise."""
-        return _absolute(self.loras)
+        return _absolute("loras", self.loras)
 
     def lora_folder(self, run_dir: Path) -> Path:
         """Where the orchestrator keeps LoRA files, and the stages read them."""
-        return Path(self.lora_dir).expanduser().absolute() if self.lora_dir else run_dir / "state" / "loras"
+        return absolute("lora_dir", self.lora_dir) if self.lora_dir else run_dir / "state" / "loras"
 
     def stage_replicas(self) -> tuple[Replica, ...]:
         """Every server of the stages, stage by stage; InvalidArgumentError about the placement file."""
         if self.placement is not None:
-            return read_placement(Path(self.placement).expanduser().absolute())
+            return read_placement(absolute("placement", self.placement))
         threads = {stage: self.threads.get(stage, 0) for stage in STAGES}
         return tuple(
             Replica(stage, threads=threads[stage]) for stage in STAGES for _ in range(self.replicas.get(stage, 1))
         )
+
+    def metrics_ports(self) -> range:
+        """The orchestrator's, then those of the stage servers that run here, in their order; empty: free ones."""
+        ours = sum(not replica.address for replica in self.stage_replicas())
+        return range(self.metrics_port, self.metrics_port + 1 + ours) if self.metrics_port else range(0)
 
     def validate(self) -> None:
         """InvalidArgumentError about the first field that is wrong."""
@@ -80,6 +86,10 @@ class StackConfig:
             raise invalid("host", "is empty; 0.0.0.0 is every interface, 127.0.0.1 this machine only")
         if not 0 <= self.port <= 65_535:
             raise invalid("port", f"{self.port} is not within 0..65535")
+        if self.run_dir is not None and not str(self.run_dir):
+            raise invalid("run_dir", "is empty")
+        for name in ("run_dir", "cache_dir", "lora_dir"):
+            absolute(name, getattr(self, name) or "/")
         if not self.startup_timeout_s > 0:
             raise invalid("startup_timeout_s", f"{self.startup_timeout_s} is not above 0")
         _check_stages("replicas", self.replicas, MOST_REPLICAS)
@@ -87,14 +97,24 @@ class StackConfig:
         for other in ("replicas", "threads"):
             if self.placement is not None and getattr(self, other):
                 raise invalid(other, f"cannot be given together with placement: say it in {self.placement}")
-        self.stage_replicas()
+        self._check_metrics_port()
         for name in self.limits:
             if name not in LIMIT_NAMES:
                 raise invalid("limits", f"{name!r} is none of {', '.join(LIMIT_NAMES)}")
 
+    def _check_metrics_port(self) -> None:
+        if self.metrics_port < 0:
+            raise invalid("metrics_port", f"{self.metrics_port} is not within 0..65535")
+        ports = self.metrics_ports()
+        if ports and ports[-1] > 65_535:
+            problem = f"with one for each stage server, the ports from {self.metrics_port} on end beyond 65535"
+            raise invalid("metrics_port", problem)
+        if self.port and self.port in ports:
+            raise invalid("metrics_port", f"{ports[0]} to {ports[-1]} include the API's port {self.port}")
 
-def _absolute(paths: Mapping[str, str | Path]) -> dict[str, Path]:
-    return {name: Path(path).expanduser().absolute() for name, path in paths.items()}
+
+def _absolute(field_name: str, paths: Mapping[str, str | Path]) -> dict[str, Path]:
+    return {name: absolute(field_name, path) for name, path in paths.items()}
 
 
 def _check_lora(name: str, path: Path) -> None:

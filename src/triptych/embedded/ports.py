@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 import socket
+from collections.abc import Collection
 from contextlib import ExitStack
 from pathlib import Path
 
 EPHEMERAL_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+LOOPBACK = "127.0.0.1"
 LOWEST_PORT = 20_000
 ATTEMPTS = 1_000
 
@@ -45,8 +47,8 @@ def obstacle(host: str, port: int) -> str:
     return ""
 
 
-def free_ports(host: str, count: int) -> list[int]:
-    """Distinct free ports, held open until all are chosen.
+def free_ports(host: str, count: int, without: Collection[int] = ()) -> list[int]:
+    """Distinct free ports but for some, held open until all are chosen.
 
     They lie below the range from which the kernel serves `bind(0)` and outgoing connections: a stage must
     find its port free again when it restarts, minutes later.
@@ -58,6 +60,8 @@ def free_ports(host: str, count: int) -> list[int]:
         for port in random.sample(candidates, ATTEMPTS):
             if len(ports) == count:
                 break
+            if port in without:
+                continue
             try:
                 held.enter_context(bound_socket(host, port))
             except OSError:

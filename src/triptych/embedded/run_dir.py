@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import tempfile
 from pathlib import Path
 
-from triptych.errors import FailedPreconditionError
+from triptych.embedded.held_folder import HeldFolder
+from triptych.embedded.places import absolute, usable
+
+REMEDY = "name another folder with --run-dir or XDG_STATE_HOME, or keep nothing with --ephemeral"
 
 
 class RunDir:
@@ -15,18 +17,25 @@ class RunDir:
 
     def __init__(self, chosen: str | Path | None) -> None:
         self._temporary = chosen is None
-        self.path = Path(tempfile.mkdtemp(prefix="triptych-") if chosen is None else chosen).expanduser().absolute()
-        (self.path / "state").mkdir(parents=True, exist_ok=True)
-        # The kernel lets go of the lock when this process ends, however it ends.
-        self._lock = (self.path / ".lock").open("wb")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.close()
-            raise FailedPreconditionError(f"another stack runs in {self.path}") from None
+        self.path = absolute("run_dir", chosen) if chosen is not None else _fresh()
+        held = HeldFolder("run_dir", self.path, REMEDY)
+        self.was_abandoned = held.was_abandoned  # by a stack that was killed
+        self._held = [held]
+        with usable("run_dir", self.path, REMEDY):
+            (self.path / "state").mkdir(exist_ok=True)
+
+    def hold_loras(self, folder: Path) -> None:
+        """Holds the folder of LoRAs too, where it is one of its own: two servers would sweep each other's files."""
+        self._held.append(HeldFolder("lora_dir", folder, "name another with --lora-dir"))
 
     def close(self, keep: bool) -> None:
-        """Gives it up; removes it if it is temporary and not to be kept."""
-        self._lock.close()
-        if self._temporary and not keep:
+        """Gives it up; removes it if it is temporary and not to be kept, or holds no logs to look at."""
+        for held in self._held:
+            held.close()
+        if self._temporary and not (keep and any(self.path.glob("*.log"))):
             shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _fresh() -> Path:
+    with usable("run_dir", "a temporary folder", "name another place with TMPDIR or --run-dir"):
+        return Path(tempfile.mkdtemp(prefix="triptych-"))

@@ -14,9 +14,10 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from triptych.embedded.chosen_ports import refused_port
 from triptych.embedded.commands import Commands, make_plan
 from triptych.embedded.config import StackConfig
-from triptych.embedded.ports import obstacle
+from triptych.embedded.log_files import set_aside
 from triptych.embedded.process import TICK_S
 from triptych.embedded.run_dir import RunDir
 from triptych.embedded.supervisor import PortTakenError, ProcessStatus, Supervisor
@@ -25,6 +26,8 @@ from triptych.errors import CancelledError, FailedPreconditionError
 logger = logging.getLogger(__name__)
 
 PORT_ATTEMPTS = 3
+# Of a stack that was killed, the servers end by themselves, but not at once.
+AFTER_KILL_S = 15.0
 
 
 class Stack:
@@ -111,7 +114,7 @@ class Stack:
         try:
             folder = RunDir(self.config.run_dir)
             self.run_dir = folder.path
-            self._bring_up(folder.path)
+            self._bring_up(folder)
             self._ready.set()
             while not self._stop_requests:
                 self._supervisor.tick()
@@ -132,14 +135,17 @@ class Stack:
                 folder.close(keep=self.failure is not None and not isinstance(self.failure, CancelledError))
             self._finished.set()
 
-    def _bring_up(self, run_dir: Path) -> None:
-        if reason := obstacle(self.config.host, self.config.port):
-            raise FailedPreconditionError(reason)
-        self.config.cache_path.mkdir(parents=True, exist_ok=True)
-        self._commands.prepare(run_dir / "triton")
+    def _bring_up(self, folder: RunDir) -> None:
+        if self.config.lora_dir:
+            folder.hold_loras(self.config.lora_folder(folder.path))
+        self._require_ports(AFTER_KILL_S if folder.was_abandoned else 0.0)
+        self._commands.prepare(folder.path / "triton")
         deadline_s = time.monotonic() + self.config.startup_timeout_s
         for attempt in range(1, PORT_ATTEMPTS + 1):
-            plan = make_plan(self.config, self._commands, run_dir)
+            plan = make_plan(self.config, self._commands, folder.path)
+            if attempt == 1:
+                for spec in (*plan.stages, plan.orchestrator):
+                    set_aside(spec.log_path)
             self._elsewhere = [
                 ProcessStatus(name, None, replica.address, "", "", 0, replica.place(self.config.engine))
                 for name, replica in plan.elsewhere.items()
@@ -152,6 +158,17 @@ class Stack:
                     raise
                 logger.warning("%s; trying other ports", error)
                 self._supervisor.stop()
+                self._require_ports(0.0)
             else:
                 self.address = plan.orchestrator.address
                 return
+
+    def _require_ports(self, patience_s: float) -> None:
+        """FailedPreconditionError about the option whose port cannot be had, if not now, then after a while."""
+        deadline_s = time.monotonic() + patience_s
+        while refusal := refused_port(self.config):
+            if self._stop_requests:
+                raise CancelledError("the stack was stopped while it started")
+            if time.monotonic() >= deadline_s:
+                raise refusal
+            time.sleep(TICK_S)

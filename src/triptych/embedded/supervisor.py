@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from triptych.embedded.backoff import Backoff
+from triptych.embedded.log_files import why_it_ended
 from triptych.embedded.ports import obstacle
 from triptych.embedded.probe import is_ready
-from triptych.embedded.process import TICK_S, Process, ProcessSpec, log_tail, stop_all
+from triptych.embedded.process import TICK_S, Process, ProcessSpec, stop_all
 from triptych.embedded.shm import remove_regions
 from triptych.errors import CancelledError, DeadlineExceededError, UnavailableError
 
@@ -18,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 class StartError(UnavailableError):
-    """A process of the stack ended while it started; the message holds the end of its log."""
+    """A process of the stack ended while it started; the message says why, or holds the end of its log."""
 
 
 class PortTakenError(StartError):
@@ -77,15 +78,16 @@ class Supervisor:
             for one in self._supervised:
                 if one.process.exited():
                     raise _start_error(one.process)
-            self._check_waiting([one.process.spec.name for one in waiting], deadline_s)
+            self._check_waiting([one.process.spec for one in waiting], deadline_s)
             waiting = [one for one in waiting if not _ready(one.process)]
             time.sleep(TICK_S)
 
-    def _check_waiting(self, names: list[str], deadline_s: float) -> None:
+    def _check_waiting(self, specs: list[ProcessSpec], deadline_s: float) -> None:
         if self._stopping():
             raise CancelledError("the stack was stopped while it started")
         if time.monotonic() > deadline_s:
-            raise DeadlineExceededError(f"not ready in time: {', '.join(names)}")
+            names = ", ".join(f"{spec.name} (its log is {spec.log_path})" for spec in specs)
+            raise DeadlineExceededError(f"not ready in time: {names}; --startup-timeout gives more")
 
     def tick(self) -> None:
         """Looks after every process once."""
@@ -135,6 +137,5 @@ def _start_error(process: Process) -> StartError:
         host, _, port = address.rpartition(":")
         if port and (reason := obstacle(host.strip("[]"), int(port))):
             return PortTakenError(f"{spec.name} {reason}", process=spec.name)
-    tail = log_tail(spec.log_path)
-    message = f"{spec.name} ended while it started (exit code {code}); the end of {spec.log_path}:\n{tail}"
+    message = f"{spec.name} ended while it started (exit code {code}): {why_it_ended(spec.log_path)}"
     return StartError(message, process=spec.name)

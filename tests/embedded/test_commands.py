@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from triptych.demo import checkpoint_path
+from triptych.embedded import StackConfig
+from triptych.embedded.commands import make_plan
+
+from .standin import StandIns
+
+DEMO = f"--transient-checkpoint demo={checkpoint_path()}"
+
+
+def orchestrators_arguments(config: StackConfig, run_dir: Path) -> str:
+    return " ".join(make_plan(config, StandIns(), run_dir).orchestrator.command)
+
+
+def test_the_demo_is_served_where_nothing_else_is(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    assert DEMO in orchestrators_arguments(StackConfig(None), tmp_path)
+    for checkpoints in ({}, {"x": tmp_path}):
+        assert DEMO not in orchestrators_arguments(StackConfig(checkpoints), tmp_path)
+    (state / "checkpoints.json").write_text("{}")
+    assert DEMO in orchestrators_arguments(StackConfig(None), tmp_path)
+    (state / "checkpoints.json").write_text(json.dumps({"x": {"path": "/x"}}))
+    assert DEMO not in orchestrators_arguments(StackConfig(None), tmp_path)
+
+
+@pytest.mark.parametrize("port", [0, 25_000])
+def test_chosen_ports_are_taken_as_they_are_and_given_to_nobody_else(port: int, tmp_path: Path) -> None:
+    config = StackConfig({}, port=port, metrics_port=25_001, replicas={"unet": 2})
+    plan = make_plan(config, StandIns(), tmp_path)
+    assert plan.orchestrator.metrics_address == "127.0.0.1:25001"
+    assert [spec.metrics_address for spec in plan.stages] == [f"127.0.0.1:{25_002 + number}" for number in range(4)]
+    assert [spec.name for spec in plan.stages] == ["encoder-0", "unet-0", "unet-1", "vae-0"]
+    others = {spec.address for spec in (*plan.stages, plan.orchestrator)}
+    assert len(others | {f"127.0.0.1:{number}" for number in range(25_001, 25_006)}) == 10
+    if port:
+        assert plan.orchestrator.address == "127.0.0.1:25000"
