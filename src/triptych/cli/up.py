@@ -50,8 +50,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--metrics-port",
         type=int,
         metavar="PORT",
-        help="Prometheus metrics: of the orchestrator here, of the stages' servers at the ports that follow; 0 for free "
-        "ones (default: the one after --port)",
+        help="Prometheus metrics: of the orchestrator here, of the stages' servers at the ports that follow; "
+        "0 for free ones (default: the one after --port)",
     )
     folder = parser.add_mutually_exclusive_group()
     folder.add_argument(
