@@ -22,19 +22,17 @@ from triptych.errors import (
     AlreadyExistsError,
     CheckpointInvalidError,
     FailedPreconditionError,
-    InvalidArgumentError,
     NotFoundError,
     TriptychError,
     invalid,
 )
 from triptych_orchestrator.prompt import Tokenizer
 from triptych_orchestrator.replicas import PlacedModel, ReplicaPool
-from triptych_orchestrator.schedulers import make_solver, resolved_name
+from triptych_orchestrator.schedulers import own_scheduler
 from triptych_orchestrator.settings import Settings
 
 logger = logging.getLogger("triptych.catalog")
 
-_TYPICAL_STEPS = 20
 _KEPT = {"path", "engine", "loaded"}
 
 
@@ -52,6 +50,7 @@ class State(Enum):
 class Entry:
     """One checkpoint with its engines; `checkpoint` and `tokenizer` are None only where a kept one is broken.
 
+    `scheduler` is the checkpoint's own, or "" where requests must name one, and `warning` says why they must.
     `engine` is what it was registered with, see `parse_engines`: "" leaves the choice to each replica, and to
     `default_engine` where a replica makes none. `lock` and `name` it has in common with its twin: the same checkpoint
     with other engines, whose models can be loaded beside its own.
@@ -64,6 +63,7 @@ class Entry:
     checkpoint: Checkpoint | None = None
     tokenizer: Tokenizer | None = None
     scheduler: str = ""
+    warning: str = ""
     state: State = State.REGISTERED
     error: str = ""
     users: int = 0
@@ -80,13 +80,9 @@ class Entry:
     def open(self) -> None:
         """Reads and checks the directory whole: components, weights' headers, tokenizer, scheduler."""
         checkpoint = Checkpoint.open(self.path)
-        try:
-            make_solver("", checkpoint.scheduler_config, _TYPICAL_STEPS)
-            self.scheduler = resolved_name("", checkpoint.scheduler_config)
-        except CheckpointInvalidError:
-            raise
-        except InvalidArgumentError as error:  # requests must name a scheduler then
-            logger.warning("no default scheduler", extra={"checkpoint": self.name, "error": error.message})
+        scheduler, warning = own_scheduler(checkpoint.scheduler_config)
+        if warning:
+            logger.warning("no default scheduler", extra={"checkpoint": self.name, "error": warning})
         tokenizer = Tokenizer.from_directory(self.path / "tokenizer")
         encoder = checkpoint.components[ENCODER.name]
         tokenizer.check_vocabulary(encoder.architecture.config["vocab_size"], str(encoder.folder / "config.json"))
@@ -97,6 +93,7 @@ class Entry:
             )
             raise CheckpointInvalidError(f"{file}: {problem}", file=file)
         self.tokenizer, self.checkpoint = tokenizer, checkpoint
+        self.scheduler, self.warning = scheduler, warning
 
     def models(self) -> dict[str, PlacedModel]:
         """What the stages should hold for this checkpoint, by the contract's model names."""

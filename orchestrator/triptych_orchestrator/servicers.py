@@ -208,6 +208,7 @@ def _checkpoint(entry: Entry) -> checkpoints_pb2.Checkpoint:
     if checkpoint := entry.checkpoint:
         message.family = checkpoint.family
         message.scheduler = entry.scheduler
+        message.warnings.extend([entry.warning] if entry.warning else [])
         message.default_width, message.default_height = checkpoint.default_width, checkpoint.default_height
         message.vae_scale_factor = checkpoint.vae_scale_factor
         message.weights_bytes = checkpoint.weights_bytes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from triptych.errors import CheckpointInvalidError, InvalidArgumentError
-from triptych_orchestrator.schedulers import make_solver, scheduler_names
+from triptych_orchestrator.schedulers import make_solver, own_scheduler, scheduler_names, usable_names
 
 NAMES = scheduler_names()
 SD1 = {
@@ -91,3 +91,49 @@ def test_config_that_is_not_supported_names_its_key(name: str, key: str, value: 
     with pytest.raises(CheckpointInvalidError, match=key) as caught:
         make_solver(name, {**SD1, key: value}, 5)
     assert caught.value.metadata["file"] == "scheduler/scheduler_config.json"
+
+
+DPM = {**SD1, "_class_name": "DPMSolverMultistepScheduler"}
+
+
+@pytest.mark.parametrize(
+    ("config", "key", "unusable"),
+    [
+        ({**DPM, "algorithm_type": "sde-dpmsolver++"}, "algorithm_type", {"dpmpp_2m", "dpmpp_2m_karras"}),
+        ({**DPM, "solver_order": 3}, "solver_order", {"dpmpp_2m", "dpmpp_2m_karras"}),
+        ({**DPM, "use_lu_lambdas": True}, "use_lu_lambdas", {"dpmpp_2m"}),
+        ({**DPM, "variance_type": "learned_range"}, "variance_type", {"dpmpp_2m", "dpmpp_2m_karras"}),
+        (
+            {**SD1, "_class_name": "EulerDiscreteScheduler", "interpolation_type": "log_linear"},
+            "interpolation_type",
+            {"euler"},
+        ),
+        ({**SD1, "_class_name": "LMSDiscreteScheduler"}, "LMSDiscreteScheduler", set()),
+        ({key: value for key, value in SD1.items() if key != "_class_name"}, "_class_name", set()),
+    ],
+)
+def test_an_unusable_scheduler_of_the_checkpoints_own_leaves_the_others(
+    config: dict[str, object], key: str, unusable: set[str]
+) -> None:
+    usable = [name for name in NAMES if name not in unusable]
+    assert usable_names(config) == usable
+    name, warning = own_scheduler(config)
+    assert name == "" and key in warning
+    assert warning.endswith(f"; this checkpoint can be asked for: {', '.join(usable)}")
+    with pytest.raises(InvalidArgumentError) as caught:
+        make_solver("", config, 5)
+    assert (caught.value.message, caught.value.metadata["field"]) == (warning, "scheduler")
+
+
+def test_a_scheduler_that_can_be_had_has_no_warning() -> None:
+    assert own_scheduler(SD1) == ("pndm", "")
+    assert own_scheduler({**DPM, "use_karras_sigmas": True}) == ("dpmpp_2m_karras", "")
+    # Few steps are possible, but some are.
+    assert own_scheduler({**SD1, "num_train_timesteps": 10}) == ("pndm", "")
+
+
+@pytest.mark.parametrize("values", [{"beta_schedule": "sigmoid"}, {"beta_start": "small"}, {"clip_sample": "yes"}])
+def test_a_config_that_makes_no_sense_is_refused_at_once(values: dict[str, object]) -> None:
+    with pytest.raises(CheckpointInvalidError, match=next(iter(values))) as caught:
+        own_scheduler({**SD1, "_class_name": "DDIMScheduler", **values})
+    assert caught.value.metadata == {"file": "scheduler/scheduler_config.json"}

@@ -244,6 +244,51 @@ def test_keys_that_are_absent_take_the_target_classs_own_defaults(name: str) -> 
     check_run(name, {**SD1, "_use_default_values": ["steps_offset", "beta_start"]}, 6)
 
 
+FOREIGN = {
+    "DDPMScheduler": {"variance_type": "fixed_small", "clip_sample": True},
+    "UniPCMultistepScheduler": {"solver_type": "heun", "solver_order": 2},
+    # diffusers asks for a final σ where the algorithm was "deis" before it became "dpmsolver++".
+    "DEISMultistepScheduler": {"solver_type": "heun", "algorithm_type": "dpmsolver", "final_sigmas_type": "sigma_min"},
+    "DPMSolverSinglestepScheduler": {"solver_type": "logrho", "solver_order": 1, "lower_order_final": False},
+    "HeunDiscreteScheduler": {"use_karras_sigmas": True, "clip_sample": None},
+    "KDPM2AncestralDiscreteScheduler": {"timestep_spacing": "trailing"},
+    "LCMScheduler": {"original_inference_steps": 50, "set_alpha_to_one": True},
+}
+"""Schedulers that are not here, with keys that mean something to them or that they change on loading."""
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("own", FOREIGN)
+def test_every_scheduler_can_be_asked_of_a_checkpoint_with_a_foreign_one(own: str, name: str) -> None:
+    check_run(name, {"_class_name": own, **SCALED, **FOREIGN[own]}, 6)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("ddim", {"algorithm_type": "sde-dpmsolver++", "solver_order": 3, "use_lu_lambdas": True}),
+        ("pndm", {"thresholding": True, "interpolation_type": "log_linear", "rescale_betas_zero_snr": True}),
+        ("euler", {"thresholding": True, "variance_type": "learned_range", "solver_order": 3}),
+        ("euler", {"use_lu_lambdas": True, "use_flow_sigmas": True, "timestep_type": "continuous"}),
+        ("euler_ancestral", {"use_beta_sigmas": True, "final_sigmas_type": "other", "clip_sample": "yes"}),
+        ("dpmpp_2m", {"interpolation_type": "log_linear", "use_dynamic_shifting": True, "clip_sample_range": -1}),
+        ("dpmpp_2m", {"variance_type": "fixed_small_log"}),
+        ("dpmpp_2m_karras", {"use_lu_lambdas": True, "timestep_type": "continuous"}),
+    ],
+)
+def test_a_key_that_the_scheduler_does_not_read_means_nothing(name: str, options: dict[str, Any]) -> None:
+    check_run(name, {**SD1, **options}, 6)
+
+
+FLAGS = ("clip_sample", "set_alpha_to_one", "skip_prk_steps", "rescale_betas_zero_snr", "lower_order_final")
+
+
+@pytest.mark.parametrize("name", ["ddim", "pndm", "euler", "euler_ancestral", "dpmpp_2m"])
+def test_null_switches_a_flag_off_and_leaves_the_rest_at_its_default(name: str) -> None:
+    optional = dict.fromkeys(("trained_betas", "sigma_min", "sigma_max", "variance_type", "timestep_type"))
+    check_run(name, {**SD1, **dict.fromkeys(FLAGS), **optional}, 6)
+
+
 @pytest.mark.parametrize("name", ["", *NAMES, *{info.class_name for info in SCHEDULERS.values()}])
 def test_names_and_aliases(name: str) -> None:
     check_run(name, SD1, 4)
@@ -333,8 +378,17 @@ def test_epsilon_from_zero_terminal_snr_is_refused_where_it_divides_by_zero() ->
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
     "config",
-    [SD1, SD2, {"_class_name": "DDIMScheduler", **SCALED}, {**SD1, "steps_offset": 0, "clip_sample": True}],
-    ids=["sd1", "sd2", "bare-ddim", "outdated"],
+    [
+        SD1,
+        SD2,
+        {"_class_name": "DDIMScheduler", **SCALED},
+        {**SD1, "steps_offset": 0, "clip_sample": True},
+        {**SD2, "steps_offset": None, "clip_sample": None},
+        {**SD2, "_use_default_values": ["steps_offset", "clip_sample"]},
+        {"_class_name": "DDPMScheduler", **SCALED, "steps_offset": 0},
+        {"_class_name": "UniPCMultistepScheduler", **SCALED, "steps_offset": 0, "clip_sample": True},
+    ],
+    ids=["sd1", "sd2", "bare-ddim", "outdated", "null", "defaults", "ddpm", "unipc"],
 )
 def test_stable_diffusion_config_is_what_the_pipeline_makes_of_it(name: str, config: dict[str, Any]) -> None:
     own = getattr(diffusers, config["_class_name"]).from_config(dict(config))
@@ -350,4 +404,4 @@ def test_stable_diffusion_config_is_what_the_pipeline_makes_of_it(name: str, con
     solver = make_solver(name, stable_diffusion_config(name, config), 10)
     np.testing.assert_allclose(solver.timesteps, theirs.timesteps.numpy(), rtol=1e-6, atol=1e-4)
     if name == "ddim":
-        assert (solver._clip_range is not None) == theirs.config.clip_sample  # type: ignore[attr-defined]
+        assert (solver._clip_range is not None) == bool(theirs.config.clip_sample)  # type: ignore[attr-defined]

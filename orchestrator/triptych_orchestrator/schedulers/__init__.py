@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from triptych.errors import InvalidArgumentError, invalid
+from triptych.errors import CheckpointInvalidError, InvalidArgumentError, invalid
 from triptych_orchestrator.schedulers.base import Solver
-from triptych_orchestrator.schedulers.config import SchedulerConfig, config_invalid
+from triptych_orchestrator.schedulers.config import CONFIG_FILE, SchedulerConfig, stated, unsupported
 from triptych_orchestrator.schedulers.ddim import DDIMSolver
 from triptych_orchestrator.schedulers.dpmpp_2m import DPMSolverPP2M
 from triptych_orchestrator.schedulers.euler import EulerSolver
@@ -21,10 +21,14 @@ __all__ = [
     "Solver",
     "canonical_name",
     "make_solver",
+    "own_scheduler",
     "resolved_name",
     "scheduler_names",
     "stable_diffusion_config",
+    "usable_names",
 ]
+
+_TYPICAL_STEPS = 20
 
 
 @dataclass(frozen=True)
@@ -53,13 +57,42 @@ def scheduler_names() -> list[str]:
     return list(SCHEDULERS)
 
 
+def usable_names(config: Mapping[str, object]) -> list[str]:
+    """Those that can be had with this checkpoint's config, some number of steps given."""
+    return [name for name in SCHEDULERS if _is_usable(name, config)]
+
+
+def _is_usable(name: str, config: Mapping[str, object]) -> bool:
+    try:
+        _build(name, config, _TYPICAL_STEPS)
+    except InvalidArgumentError as error:
+        return error.metadata.get("field") == "num_inference_steps"
+    return True
+
+
+def own_scheduler(config: Mapping[str, object]) -> tuple[str, str]:
+    """The name of the checkpoint's own scheduler and "", or "" and why every request must name another.
+
+    CheckpointInvalidError where the config makes no sense, or no other can be had either.
+    """
+    try:
+        make_solver("", config, _TYPICAL_STEPS)
+    except InvalidArgumentError as error:
+        field = error.metadata.get("field")
+        if field == "scheduler" and usable_names(config):
+            return "", error.message
+        if field != "num_inference_steps":
+            raise CheckpointInvalidError(error.message, file=CONFIG_FILE) from error
+    return resolved_name("", config), ""
+
+
 def canonical_name(name: str) -> str:
     """The name in `SCHEDULERS` of a name or of a diffusers class; "" stays "", the checkpoint's own."""
     if not name or name in SCHEDULERS:
         return name
     if name in _BY_CLASS:
         return _BY_CLASS[name]
-    raise _unknown(f"{name!r} is not a scheduler")
+    raise invalid("scheduler", f"{name!r} is not a scheduler; there are {', '.join(SCHEDULERS)}")
 
 
 def resolved_name(name: str, config: Mapping[str, object]) -> str:
@@ -69,9 +102,11 @@ def resolved_name(name: str, config: Mapping[str, object]) -> str:
         return canonical
     own = config.get("_class_name")
     if not isinstance(own, str):
-        raise config_invalid("_class_name", "missing")
+        raise _with_offer(
+            unsupported("_class_name", "missing, so that the checkpoint has no scheduler of its own"), config
+        )
     if own not in _BY_CLASS:
-        raise _unknown(f"the checkpoint's own {own} is not supported")
+        raise _with_offer(invalid("scheduler", f"the checkpoint's own {own} is not supported"), config)
     is_karras = _BY_CLASS[own] == "dpmpp_2m" and SchedulerConfig(config).flag("use_karras_sigmas", False)
     return "dpmpp_2m_karras" if is_karras else _BY_CLASS[own]
 
@@ -80,7 +115,17 @@ def make_solver(name: str, config: Mapping[str, object], num_inference_steps: in
     """A fresh solver for one request; `eta` concerns DDIM alone, as in diffusers' pipelines."""
     if not (math.isfinite(eta) and 0.0 <= eta <= 1.0):
         raise invalid("eta", f"{eta} is not from 0 to 1")
-    info = SCHEDULERS[resolved_name(name, config)]
+    resolved = resolved_name(name, config)
+    try:
+        return _build(resolved, config, num_inference_steps, eta=eta)
+    except CheckpointInvalidError as error:
+        if error.metadata.get("field") != "scheduler":
+            raise
+        raise _with_offer(error, config) from error
+
+
+def _build(name: str, config: Mapping[str, object], num_inference_steps: int, *, eta: float = 0.0) -> Solver:
+    info = SCHEDULERS[name]
     return info.solver(SchedulerConfig({**config, **info.overrides}), num_inference_steps, eta=eta)
 
 
@@ -91,13 +136,15 @@ def stable_diffusion_config(name: str, config: Mapping[str, object]) -> dict[str
     carries a correction over only where the file had the key.
     """
     is_own = SCHEDULERS[resolved_name(name, config)].class_name == config.get("_class_name")
-    corrected = dict(config)
-    if is_own or config.get("steps_offset") is not None:
+    corrected = stated(config)
+    if is_own or "steps_offset" in corrected:
         corrected["steps_offset"] = 1
-    if is_own or config.get("clip_sample") is True:
+    if is_own or corrected.get("clip_sample") is True:
         corrected["clip_sample"] = False
     return corrected
 
 
-def _unknown(problem: str) -> InvalidArgumentError:
-    return invalid("scheduler", f"{problem}; there are {', '.join(SCHEDULERS)}")
+def _with_offer(error: InvalidArgumentError, config: Mapping[str, object]) -> InvalidArgumentError:
+    """The error, and which schedulers to ask for instead."""
+    usable = ", ".join(usable_names(config)) or "none"
+    return type(error)(f"{error.message}; this checkpoint can be asked for: {usable}", **error.metadata)

@@ -9,42 +9,64 @@ from triptych.errors import CheckpointInvalidError
 
 CONFIG_FILE = "scheduler/scheduler_config.json"
 _LARGEST_FLOAT32 = 3.4e38
+# These classes of diffusers write a value of their own over the file's, whatever it is.
+_REWRITTEN: Mapping[object, Mapping[str, object]] = {
+    "DEISMultistepScheduler": {"algorithm_type": "deis", "solver_type": "logrho"},
+    "UniPCMultistepScheduler": {"solver_type": "bh2"},
+}
 
 
 def config_invalid(key: str, problem: str) -> CheckpointInvalidError:
-    """The error about one key of the scheduler's config."""
+    """The error about one key of the scheduler's config that no scheduler could make sense of."""
     return CheckpointInvalidError(f"{CONFIG_FILE}: {key}: {problem}", file=CONFIG_FILE)
+
+
+def unsupported(key: str, problem: str) -> CheckpointInvalidError:
+    """The error about one key that the scheduler asked for cannot follow; another may be asked for instead."""
+    return CheckpointInvalidError(f"{CONFIG_FILE}: {key}: {problem}", file=CONFIG_FILE, field="scheduler")
+
+
+def stated(config: Mapping[str, object]) -> dict[str, object]:
+    """The keys that one class's `from_config` takes over from another's config: what its file states, no defaults."""
+    defaulted = config.get("_use_default_values")
+    absent = ["_use_default_values", *(defaulted if isinstance(defaulted, list) else [])]
+    rewritten = _REWRITTEN.get(str(config.get("_class_name")), {})
+    return {key: rewritten.get(key, value) for key, value in config.items() if key not in absent}
 
 
 class SchedulerConfig:
     """A scheduler's config as diffusers' `from_config` reads it.
 
     A solver asks for the keys that its class knows, with its own class's default for a key that is absent;
-    what other classes left in the file is never read. `null` counts as absent.
+    what other classes left in the file is never read. `null` switches a flag off and otherwise counts as absent.
     """
 
     def __init__(self, config: Mapping[str, object]) -> None:
-        defaulted = config.get("_use_default_values")
-        absent = defaulted if isinstance(defaulted, list) else []
-        self._values = {key: value for key, value in config.items() if value is not None and key not in absent}
+        self._values = stated(config)
+
+    def _given(self, key: str, default: object) -> object:
+        value = self._values.get(key)
+        return default if value is None else value
 
     def flag(self, key: str, default: bool) -> bool:
         """A boolean."""
         value = self._values.get(key, default)
+        if value is None:
+            return False
         if not isinstance(value, bool):
             raise config_invalid(key, f"{value!r} is not true or false")
         return value
 
     def integer(self, key: str, default: int, low: int, high: int) -> int:
         """A whole number in [low, high]."""
-        value = self._values.get(key, default)
+        value = self._given(key, default)
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise config_invalid(key, f"{value!r} is not a whole number from {low} to {high}")
         return value
 
     def number(self, key: str, default: float, low: float = -math.inf, high: float = math.inf) -> float:
         """A number in [low, high]."""
-        value = self._values.get(key, default)
+        value = self._given(key, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
             raise config_invalid(key, f"{value!r} is not a number from {low} to {high}")
         if value != default and not _fits(value):  # diffusers writes an infinite default as it is
@@ -53,7 +75,7 @@ class SchedulerConfig:
 
     def optional_number(self, key: str, low: float, high: float) -> float | None:
         """A number in [low, high], or nothing."""
-        return self.number(key, low, low, high) if key in self._values else None
+        return None if self._values.get(key) is None else self.number(key, low, low, high)
 
     def numbers(self, key: str) -> list[float] | None:
         """A list of numbers, or nothing."""
@@ -68,16 +90,16 @@ class SchedulerConfig:
 
     def choice(self, key: str, default: str, supported: tuple[str, ...]) -> str:
         """One of the names that are supported."""
-        value = self._values.get(key, default)
+        value = self._given(key, default)
         if value not in supported:
-            raise config_invalid(key, f"{value!r} is not supported; supported: {', '.join(supported)}")
+            raise unsupported(key, f"{value!r} is not supported; supported: {', '.join(supported)}")
         return str(value)
 
-    def refuse(self, *keys: str) -> None:
-        """Refuse a switch that is on and that changes the picture in a way not implemented here."""
-        for key in keys:
-            if self._values.get(key):
-                raise config_invalid(key, f"{self._values[key]!r} is not supported")
+    def refuse(self, key: str, *values: object) -> None:
+        """Refuse what changes the picture in a way not implemented here: these values, or a switch that is on."""
+        value = self._values.get(key)
+        if value in values if values else value:
+            raise unsupported(key, f"{value!r} is not supported")
 
 
 def _fits(value: float) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from triptych_orchestrator.schedulers.base import ONE, Array, Solver, root
-from triptych_orchestrator.schedulers.config import SchedulerConfig, config_invalid
+from triptych_orchestrator.schedulers.config import SchedulerConfig, unsupported
 
 
 class DDIMSolver(Solver):
@@ -29,7 +29,7 @@ class DDIMSolver(Solver):
         self._previous_alphas = np.where(previous >= 0, alphas[previous], final_alpha)
         self.timesteps = timesteps.astype(np.float32)
         if self.schedule.prediction_type == "epsilon" and not self._alphas.all():
-            raise config_invalid("prediction_type", "epsilon cannot start from a terminal SNR of zero")
+            raise unsupported("prediction_type", "epsilon cannot start from a terminal SNR of zero")
 
     def step(self, noise_pred: Array, index: int, latents: Array, draw_noise: Callable[[], Array]) -> Array:
         """Equation 12, with the σ of equation 16."""

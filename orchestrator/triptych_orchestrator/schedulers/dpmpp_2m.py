@@ -24,7 +24,10 @@ class DPMSolverPP2M(Solver):
         super().__init__(config, num_inference_steps, eta=eta)
         config.choice("algorithm_type", "dpmsolver++", ("dpmsolver++", "deis"))  # diffusers maps other classes' names
         kind = config.choice("solver_type", "midpoint", ("midpoint", "heun", "logrho", "bh1", "bh2"))
-        config.refuse("thresholding", "variance_type", "use_dynamic_shifting")
+        config.refuse("thresholding")
+        config.refuse("variance_type", "learned", "learned_range")
+        config.refuse("use_flow_sigmas")
+        config.refuse("solver_order", 3)
         self._is_heun = kind == "heun"
         self._is_first_order = config.integer("solver_order", 2, 1, 2) == 1
         self._previous_original: Array | None = None
@@ -42,14 +45,17 @@ class DPMSolverPP2M(Solver):
         self._ends_first_order = few or config.flag("euler_at_final", False) or levels[-1] == 0.0
 
     def _levels(self, config: SchedulerConfig, training: Array) -> tuple[Array, sigmas.Doubles]:
-        """Timesteps, and σ before the final one."""
+        """Timesteps, and σ before the final one; Karras' σ come before Lu's λ where both are switched on."""
+        is_karras = config.flag("use_karras_sigmas", False)
+        if not is_karras:
+            config.refuse("use_lu_lambdas")
         other = sigmas.respaced(config, float(training[-1]), float(training[0]), self.num_inference_steps)
         if other is None:
             timesteps = self._spaced(config, training)
             return timesteps.astype(np.float32), sigmas.at_timesteps(timesteps, training)
         timesteps = sigmas.to_timesteps(other, training)
         is_cosine = config.choice("beta_schedule", "linear", BETA_SCHEDULES) == "squaredcos_cap_v2"
-        if config.flag("use_karras_sigmas", False) and not is_cosine:
+        if is_karras and not is_cosine:
             timesteps = timesteps.round()
         return timesteps.astype(np.int64).astype(np.float32), other
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triptych_orchestrator.schedulers.base import Array
-from triptych_orchestrator.schedulers.config import SchedulerConfig, config_invalid
+from triptych_orchestrator.schedulers.config import SchedulerConfig, unsupported
 
 Doubles = NDArray[np.float64]
 
@@ -37,11 +37,11 @@ def respaced(config: SchedulerConfig, highest: float, lowest: float, count: int)
 
     `sigma_max` and `sigma_min` of the config come before the `highest` and `lowest` that the caller proposes.
     """
-    config.refuse("use_beta_sigmas", "use_lu_lambdas", "use_flow_sigmas")
+    config.refuse("use_beta_sigmas")
     karras = config.flag("use_karras_sigmas", False)
     exponential = config.flag("use_exponential_sigmas", False)
     if karras and exponential:
-        raise config_invalid("use_exponential_sigmas", "excludes use_karras_sigmas")
+        raise unsupported("use_exponential_sigmas", "excludes use_karras_sigmas")
     if not karras and not exponential:
         return None
     tiny = math.ulp(0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from dataclasses import asdict
 from typing import Any
 
@@ -42,14 +43,13 @@ def add_parser(subparsers: Any) -> None:
 
 
 def table(checkpoints: list[Checkpoint]) -> str:
-    """The checkpoints as columns, a failed one's reason below its row."""
+    """The checkpoints as columns, a failed one's reason and any warnings below its row."""
     head = ("NAME", "STATE", "ENGINE", "FAMILY", "SCHEDULER", "SIZE", "WEIGHTS", "PATH")
     first, *rest = columns([head, *map(_row, checkpoints)])
     lines = [first]
     for line, checkpoint in zip(rest, checkpoints, strict=True):
         lines.append(line)
-        if checkpoint.error:
-            lines.append(f"  {checkpoint.error}")
+        lines += [f"  {text}" for text in (checkpoint.error, *checkpoint.warnings) if text]
     return "\n".join(lines)
 
 
@@ -60,7 +60,7 @@ def _row(checkpoint: Checkpoint) -> tuple[str, ...]:
         checkpoint.engine,
         checkpoint.family,
         checkpoint.scheduler,
-        f"{checkpoint.default_width}x{checkpoint.default_height}",
+        f"{checkpoint.default_width}x{checkpoint.default_height}" if checkpoint.default_width else "-",
         f"{checkpoint.weights_bytes / 1e6:,.0f} MB",
         checkpoint.path,
     )
@@ -95,3 +95,5 @@ def _remove(client: Client, arguments: argparse.Namespace) -> None:
 
 def _report(checkpoint: Checkpoint) -> None:
     print(f"{checkpoint.name}: {checkpoint.state}")
+    for warning in checkpoint.warnings:
+        print(f"triptych: warning: {warning}", file=sys.stderr)

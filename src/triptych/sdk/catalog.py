@@ -13,7 +13,7 @@ _STATE_PREFIX = "CHECKPOINT_STATE_"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that the server knows. Sizes in pixels."""
+    """A checkpoint that the server knows. Sizes in pixels, 0 where it names none and requests must."""
 
     name: str
     path: str
@@ -24,10 +24,13 @@ class Checkpoint:
     engine: str
     family: str
     scheduler: str
+    """Its own; empty where requests must name one, which a warning explains."""
     default_width: int
     default_height: int
     vae_scale_factor: int
     weights_bytes: int
+    warnings: list[str] = field(default_factory=list)
+    """Worth knowing, not fatal."""
 
 
 @dataclass(frozen=True)
