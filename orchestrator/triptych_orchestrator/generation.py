@@ -24,6 +24,7 @@ from triptych_orchestrator.images import describe, encode_png
 from triptych_orchestrator.loop import LoopState, sample
 from triptych_orchestrator.lora_sets import LoraSet
 from triptych_orchestrator.noise import Generator, draw
+from triptych_orchestrator.prompt_syntax import literal_syntax
 from triptych_orchestrator.replicas import ReplicaPool
 from triptych_orchestrator.schedulers import make_solver, stable_diffusion_config
 from triptych_orchestrator.seats import Batchers
@@ -48,11 +49,13 @@ class Painter:
         if entry.checkpoint is None or entry.tokenizer is None:
             raise RuntimeError(f"checkpoint {entry.name} is in use but not open")
         uses = {"encoder": StageUse(), "vae": StageUse()}
-        prompts = [job.negative_prompt, job.prompt] if is_guided(job.guidance_scale) else [job.prompt]
-        tokens = entry.tokenizer.encode(prompts)
+        prompts = {"negative_prompt": job.negative_prompt} if is_guided(job.guidance_scale) else {}
+        prompts["prompt"] = job.prompt
+        tokens = entry.tokenizer.encode(list(prompts.values()))
         warnings = [
             f"the prompt is too long for the text encoder; left out: {text!r}" for text in tokens.truncated if text
         ]
+        warnings += [text for field, prompt in prompts.items() for text in literal_syntax(field, prompt)]
         warnings += job.loras.warnings
         conditionings = await self._encoder.encode(
             entry, tokens.input_ids, LoraSet.of(job.loras.encoder), job.request_id, uses["encoder"]
