@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tokenizers import Regex, decoders, normalizers, pre_tokenizers
 
 from triptych.errors import CheckpointInvalidError, invalid
+from triptych_orchestrator.textual_inversion import expand, vectors
 from triptych_orchestrator.tokenizer_files import WORD_END, TokenizerFiles
 
 _WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
@@ -35,6 +36,7 @@ class Tokenizer:
     def __init__(self, backend: tokenizers.Tokenizer, special: Mapping[str, int], max_length: int) -> None:
         self._backend = backend
         self._special = special
+        self._vectors = vectors({token.content for token in backend.get_added_tokens_decoder().values()})
         self.max_length = max_length
 
     @classmethod
@@ -81,7 +83,11 @@ class Tokenizer:
             prompt.encode("utf-8")
         except UnicodeEncodeError as error:
             raise invalid("prompt", f"not Unicode text: {error.reason} at character {error.start}") from error
-        return list(self._backend.encode(prompt, add_special_tokens=False).ids)
+        encoding = self._backend.encode(prompt, add_special_tokens=False)
+        expanded = expand(prompt, encoding.tokens, self._vectors)
+        if expanded != prompt:
+            encoding = self._backend.encode(expanded, add_special_tokens=False)
+        return list(encoding.ids)
 
     def _decode(self, ids: list[int]) -> str:
         text = self._backend.decode(ids, skip_special_tokens=False) if ids else ""

@@ -119,8 +119,8 @@ def _real(field: str, value: float, high: float) -> float:
 
 def _size(request: pb.GenerateRequest, checkpoint: Checkpoint, limits: Limits) -> tuple[int, int]:
     scale = checkpoint.vae_scale_factor
-    width = _given(request, "width", checkpoint.default_width)
-    height = _given(request, "height", checkpoint.default_height)
+    width = _extent(request, "width", checkpoint.default_width)
+    height = _extent(request, "height", checkpoint.default_height)
     for field, value, high in (("width", width, limits.max_width), ("height", height, limits.max_height)):
         if not 2 * scale <= value <= high or value % scale:
             raise invalid(field, f"must be a multiple of {scale} from {2 * scale} to {high}, not {value}")
@@ -129,6 +129,12 @@ def _size(request: pb.GenerateRequest, checkpoint: Checkpoint, limits: Limits) -
             "width", f"{width} x {height} is more than the {limits.max_pixels} pixels that this server allows"
         )
     return width, height
+
+
+def _extent(request: pb.GenerateRequest, field: str, default: int) -> int:
+    if not default and not request.HasField(field):
+        raise invalid(field, "must be given: the checkpoint names no size (sample_size in unet/config.json)")
+    return int(_given(request, field, default))
 
 
 def _seeds(seeds: list[int], images: int) -> tuple[int, ...]:

@@ -10,8 +10,10 @@ import pytest
 
 from triptych.errors import CheckpointInvalidError, InvalidArgumentError
 from triptych_orchestrator.prompt import Tokenizer
+from triptych_orchestrator.textual_inversion import expand, vectors
 
 transformers = pytest.importorskip("transformers")
+diffusers = pytest.importorskip("diffusers")
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 WORDS = "a photo of an astronaut riding the red fox in watercolour it's we've don't i'm they'll café 123 !!! ..."
@@ -213,3 +215,53 @@ def test_merges_of_tokens_that_do_not_exist_are_refused(directory: Path) -> None
 def test_a_directory_that_is_missing(tmp_path: Path) -> None:
     with pytest.raises(CheckpointInvalidError):
         Tokenizer.from_directory(tmp_path / "tokenizer")
+
+
+VECTORS = ["<cat-toy>", "<cat-toy>_1", "<cat-toy>_2", "<Ink>", "<Ink>_1", "plain", "fox", "fox_1", "<alone>_1"]
+
+
+@pytest.fixture(params=["older", "listed"])
+def inverted(request: pytest.FixtureRequest, tmp_path: Path, vocabulary: Any) -> Path:
+    """A tokenizer with textual inversions, as saved by transformers before and since its fourth version."""
+    vocab, merges = vocabulary
+    path = tmp_path / "tokenizer"
+    path.mkdir()
+    ids = {token: len(vocab) + index for index, token in enumerate(VECTORS)}
+    config = SD1_CONFIG
+    if request.param == "listed":
+        config = decoder_config(vocab, END)
+        config["added_tokens_decoder"] |= {str(number): flags(token) for token, number in ids.items()}
+    else:
+        (path / "added_tokens.json").write_text(json.dumps(ids))
+    (path / "tokenizer_config.json").write_text(json.dumps(config))
+    (path / "vocab.json").write_text(json.dumps(vocab), "utf-8")
+    (path / "merges.txt").write_text("\n".join(["#version: 0.2", *(" ".join(pair) for pair in merges), ""]), "utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "a <cat-toy> on the <Ink>, <cat-toy>s",
+        "a <CAT-TOY> and <ink>",
+        "fox, foxes and firefox",
+        "<cat-toy>_1 alone, <alone>_1, plain",
+        "<cat-toy><Ink>fox " * 20,
+        f"{START}<cat-toy>{END}",
+    ],
+)
+def test_textual_inversions_of_several_vectors_are_written_out_as_diffusers_does(inverted: Path, prompt: str) -> None:
+    theirs = transformers.CLIPTokenizer.from_pretrained(inverted)
+    length = theirs.model_max_length
+    written = diffusers.loaders.TextualInversionLoaderMixin().maybe_convert_prompt(prompt, theirs)
+    encoded = Tokenizer.from_directory(inverted).encode([prompt])
+    assert encoded.input_ids.tolist()[0] == theirs(written, padding="max_length", truncation=True).input_ids
+    whole = theirs(written, padding="longest").input_ids
+    assert encoded.truncated == [theirs.decode(whole[length - 1 : -1]) if len(whole) > length else ""]
+
+
+def test_vectors_that_contain_each_other_do_not_grow_without_end() -> None:
+    written = vectors({f"{token}{number}" for token in "x_1" for number in ("", *(f"_{n}" for n in range(1, 70)))})
+    with pytest.raises(InvalidArgumentError, match="too often"):
+        expand("x_1 " * 2_000, ["x", "_", "1"], written)
+    assert expand("a x", ["a", "x"], {"x": "x x_1"}) == "a x x_1"

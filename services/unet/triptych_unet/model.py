@@ -35,10 +35,10 @@ class UNetModel(StageModel):
         super().open(path, engine, settings)
 
     def warm_up_inputs(self, checkpoint: Checkpoint) -> Batch:
-        """One sample of the checkpoint's own size."""
+        """One sample of the checkpoint's own size, or of the largest where it has none."""
         config = self.component.architecture.config
         height, width = (
-            min(pixels // checkpoint.vae_scale_factor, _LARGEST_WARM_UP)
+            min(pixels // checkpoint.vae_scale_factor or _LARGEST_WARM_UP, _LARGEST_WARM_UP)
             for pixels in (checkpoint.default_height, checkpoint.default_width)
         )
         return {

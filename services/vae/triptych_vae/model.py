@@ -20,14 +20,13 @@ class VaeDecoderModel(StageModel):
         return {"latents": np.zeros((1, checkpoint.latent_channels, 8, 8), np.float32)}
 
     def prepare(self, batch: Batch) -> Batch:
-        """Undoes the scaling that the checkpoint's configuration states."""
+        """Undoes the scaling that the checkpoint's configuration states; diffusers' pipeline knows no shift here."""
         config = self.component.config
         latents = batch["latents"].astype(np.float32, copy=False)
         channels = self.component.architecture.config["latent_channels"]
         if latents.shape[1] != channels:
             raise invalid("latents", f"has {latents.shape[1]} channels, must have {channels}")
-        scaled = latents / np.float32(config.get("scaling_factor", 0.18215))
-        return {"latents": scaled + np.float32(config.get("shift_factor") or 0)}
+        return {"latents": latents / np.float32(config.get("scaling_factor") or 0.18215)}
 
     def run(self, batch: Batch) -> Batch:
         """Decodes, and rounds to 8 bits as diffusers does."""

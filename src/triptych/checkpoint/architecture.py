@@ -94,6 +94,14 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
+# Keys that say something by being null: without a middle block, the UNet has none.
+NULLABLE: dict[str, frozenset[str]] = {
+    "UNet2DConditionModel": frozenset({"mid_block_type"}),
+    "AutoencoderKL": frozenset(),
+    "CLIPTextModel": frozenset(),
+}
+
+
 @dataclass(frozen=True)
 class Architecture:
     """One model of the contract in one shape; `config` holds defaults filled in and nothing shapeless."""
@@ -104,10 +112,19 @@ class Architecture:
 
     @classmethod
     def of(cls, model: str, class_name: str, config: Mapping[str, Any]) -> Architecture:
-        """From a component's `config.json`; keys that are null or shape no graph are left out."""
-        shaping = DEFAULTS[class_name].keys() | OPTIONAL[class_name].keys()
-        given = {key: value for key, value in config.items() if value is not None and key in shaping}
-        return cls(model, class_name, {**DEFAULTS[class_name], **given})
+        """From a component's `config.json`; keys that shape no graph are left out.
+
+        A switch that is null is off, as it is to the classes; any other key that is null takes its default.
+        """
+        defaults, nullable = DEFAULTS[class_name], NULLABLE[class_name]
+        shaping = defaults.keys() | OPTIONAL[class_name].keys()
+        given = {
+            key: False if value is None and isinstance(defaults.get(key), bool) else value
+            for key, value in config.items()
+            if key in shaping
+        }
+        stated = {key: value for key, value in given.items() if value is not None or key in nullable}
+        return cls(model, class_name, {**defaults, **stated})
 
     def canonical(self) -> str:
         """The architecture as JSON text that is equal for equal architectures."""

@@ -13,12 +13,17 @@ from typing import Any
 
 from triptych.checkpoint.architecture import Architecture
 from triptych.checkpoint.configs import broken, channel_list, read_json, whole_number
+from triptych.checkpoint.corrections import sample_size, scheduler_config, text_config
 from triptych.checkpoint.safetensors import TensorInfo
 from triptych.checkpoint.values import check_values
 from triptych.checkpoint.weights import read_weights
 from triptych.contract import ENCODER, UNET, VAE_DECODER
 
-FAMILIES = {"StableDiffusionPipeline": "stable-diffusion"}
+# Pipelines for other tasks have the components of the one for text; what they have besides is not asked for.
+FAMILIES = {
+    f"StableDiffusion{task}Pipeline": "stable-diffusion"
+    for task in ("", "Img2Img", "Inpaint", "ControlNet", "ControlNetImg2Img", "ControlNetInpaint")
+} | {"StableDiffusionInpaintPipelineLegacy": "stable-diffusion"}
 # Where each model of the contract lies in the directory, and the class that it may be.
 _PLACES = {
     ENCODER.name: ("text_encoder", "CLIPTextModel"),
@@ -35,8 +40,6 @@ _FOREIGN_UNET_KEYS = (
     "time_cond_proj_dim",
 )
 _LEAST = {"scaling_factor": 1e-6, "shift_factor": 0}
-# Of latents; larger pictures than the checkpoint's own may be asked for all the same.
-_MOST_SAMPLE_SIZE = 512
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,9 @@ class Component:
         if not isinstance(entry, list) or len(entry) != 2 or entry[1] != class_name:
             raise broken(root / "model_index.json", f"{subfolder} must be a {class_name}, not {entry!r}")
         folder = root / subfolder
-        config = read_json(folder / "config.json")
+        config: Mapping[str, Any] = read_json(folder / "config.json")
+        if model == ENCODER.name:
+            config = text_config(folder / "config.json", config)
         architecture = Architecture.of(model, class_name, config)
         check_values(folder / "config.json", class_name, architecture.config)
         return cls(folder, architecture, config, read_weights(folder, class_name))
@@ -71,7 +76,10 @@ class Component:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All that orchestrator and stages need to know of a checkpoint; sizes in pixels unless named latent."""
+    """All that orchestrator and stages need to know of a checkpoint; sizes in pixels unless named latent.
+
+    The default sizes are 0 where the checkpoint names none.
+    """
 
     path: Path
     family: str
@@ -101,15 +109,15 @@ class Checkpoint:
         family = FAMILIES.get(str(index.get("_class_name")))
         if family is None:
             raise broken(index_path, f"_class_name {index.get('_class_name')!r} is not one of {', '.join(FAMILIES)}")
-        scheduler_config = read_json(path / "scheduler" / "scheduler_config.json")
+        scheduler = scheduler_config(read_json(path / "scheduler" / "scheduler_config.json"), index)
         components = {model: Component.open(path, index, model) for model in _PLACES}
         encoder, unet, vae = (components[spec.name] for spec in (ENCODER, UNET, VAE_DECODER))
         latent_channels = _check_vae(vae)
-        sample_size = _check_unet(unet, latent_channels)
+        _check_unet(unet, latent_channels)
         tokens = _check_encoder(encoder, unet)
         scale = 2 ** (len(vae.config["block_out_channels"]) - 1)
-        height, width = (extent * scale for extent in sample_size)
-        return cls(path, family, components, scheduler_config, tokens, latent_channels, scale, height, width)
+        height, width = (extent * scale for extent in sample_size(unet.folder / "config.json", unet.config))
+        return cls(path, family, components, scheduler, tokens, latent_channels, scale, height, width)
 
     @property
     def weights_bytes(self) -> int:
@@ -132,12 +140,14 @@ def _check_vae(vae: Component) -> int:
     return latent_channels
 
 
-def _check_unet(unet: Component, latent_channels: int) -> tuple[int, int]:
+def _check_unet(unet: Component, latent_channels: int) -> None:
     path = unet.folder / "config.json"
     channels = channel_list(path, unet.config)
     for key in _FOREIGN_UNET_KEYS:
         if unet.config.get(key) is not None:
             raise broken(path, f"{key}={unet.config[key]!r} belongs to a family that is not supported")
+    if unet.config.get("num_attention_heads") is not None:
+        raise broken(path, "num_attention_heads must be null: diffusers takes attention_head_dim for that count")
     in_channels = whole_number(path, unet.config, "in_channels", high=256)
     out_channels = whole_number(path, unet.config, "out_channels", high=256)
     if (in_channels, out_channels) != (latent_channels, latent_channels):
@@ -146,14 +156,6 @@ def _check_unet(unet: Component, latent_channels: int) -> tuple[int, int]:
         )
     kernel = whole_number(path, unet.architecture.config, "conv_in_kernel", high=15)
     unet.expect_shape("conv_in.weight", (channels[0], in_channels, kernel, kernel))
-    sample_size = unet.config.get("sample_size")
-    if isinstance(sample_size, list) and len(sample_size) == 2:
-        height, width = (
-            whole_number(path, {"sample_size": extent}, "sample_size", high=_MOST_SAMPLE_SIZE) for extent in sample_size
-        )
-        return height, width
-    extent = whole_number(path, unet.config, "sample_size", high=_MOST_SAMPLE_SIZE)
-    return extent, extent
 
 
 def _check_encoder(encoder: Component, unet: Component) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from triptych.checkpoint.architecture import DEFAULTS, OPTIONAL
+from triptych.checkpoint.architecture import DEFAULTS, NULLABLE, OPTIONAL
 from triptych.checkpoint.configs import broken
 
 _MOST = 1 << 24
@@ -35,6 +35,8 @@ def check_values(path: Path, class_name: str, config: Mapping[str, Any]) -> None
     """CheckpointInvalidError about the first value of an architecture's `config`, from file `path`, that is absurd."""
     kinds = DEFAULTS[class_name] | OPTIONAL[class_name]
     for key, value in config.items():
+        if value is None and key in NULLABLE[class_name]:
+            continue
         if not _same_kind(value, kinds[key]):
             raise broken(path, f"{key} must be like {kinds[key]!r}, not {str(value)[:100]}")
         if not _within(value, _MOST_COUNTED if key in _COUNTED else _MOST):

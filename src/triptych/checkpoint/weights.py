@@ -10,17 +10,17 @@ from triptych.checkpoint.safetensors import TensorInfo, read_header
 from triptych.errors import CheckpointInvalidError
 
 _BASES = ("diffusion_pytorch_model", "model")
-# AutoencoderKL before diffusers 0.17 called its attention's matrices so.
-_OLD_VAE_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
-_OLD_VAE_PATTERN = re.compile(r"(.*\.mid_block\.attentions\.\d+)\.(query|key|value|proj_attn)\.(weight|bias)")
+# diffusers before 0.17 called the matrices of an attention outside of transformer blocks so.
+_OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+_OLD_ATTENTION_PATTERN = re.compile(r"(.*\.attentions\.\d+)\.(query|key|value|proj_attn)\.(weight|bias)")
 
 
 def canonical_name(class_name: str, name: str) -> str:
     """A parameter's name in today's diffusers and transformers, from the one in the file."""
     if class_name == "CLIPTextModel":
         return name.removeprefix("text_model.")
-    if class_name == "AutoencoderKL" and (match := _OLD_VAE_PATTERN.fullmatch(name)):
-        return f"{match[1]}.{_OLD_VAE_ATTENTION[match[2]]}.{match[3]}"
+    if match := _OLD_ATTENTION_PATTERN.fullmatch(name):
+        return f"{match[1]}.{_OLD_ATTENTION[match[2]]}.{match[3]}"
     return name
 
 
