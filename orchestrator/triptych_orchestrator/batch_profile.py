@@ -7,8 +7,9 @@ makes everyone wait. Measured by others on an H200: 2.77 times the throughput at
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 Shape = tuple[int, ...]
 
@@ -20,6 +21,20 @@ _REMEMBERED = 8
 _CONVINCING = 3
 # What was seen more batches ago says little: the machine may have been busier, or less busy, than it is now.
 _OLD_AFTER = 256
+# Clients choose their sizes: beyond so many shapes, the one that was not seen for longest is forgotten.
+_MOST_SHAPES = 64
+
+
+@dataclass
+class _Seen:
+    """Batches of one shape: how many, and by size the seconds per sample of the latest and which one came last."""
+
+    batches: int = 0
+    seconds: dict[int, deque[float]] = field(default_factory=dict)
+    last_batch: dict[int, int] = field(default_factory=dict)
+
+    def is_recent(self, size: int) -> bool:
+        return self.batches - self.last_batch[size] < _OLD_AFTER
 
 
 class BatchProfile:
@@ -31,20 +46,20 @@ class BatchProfile:
     def __init__(self, max_samples: int, *, learns: bool = True) -> None:
         self._max_samples = max_samples
         self._learns = learns
-        self._seconds: dict[Shape, dict[int, deque[float]]] = {}
-        self._batches: Counter[Shape] = Counter()
-        self._last_batch: dict[tuple[Shape, int], int] = {}
+        self._seen: dict[Shape, _Seen] = {}
 
     def observe(self, shape: Shape, samples: int, engine_seconds: float) -> None:
         """A batch of `samples` took so long inside the engine; the first of a size warms up and does not count."""
-        sizes = self._seconds.setdefault(shape, {})
+        self._seen[shape] = seen = self._seen.pop(shape, _Seen())
+        if len(self._seen) > _MOST_SHAPES:
+            del self._seen[next(iter(self._seen))]
         size = 1 << (samples - 1).bit_length()
-        self._batches[shape] += 1
-        self._last_batch[shape, size] = self._batches[shape]
-        if size in sizes:
-            sizes[size].append(engine_seconds / samples)
+        seen.batches += 1
+        seen.last_batch[size] = seen.batches
+        if size in seen.seconds:
+            seen.seconds[size].append(engine_seconds / samples)
         else:
-            sizes[size] = deque(maxlen=_REMEMBERED)
+            seen.seconds[size] = deque(maxlen=_REMEMBERED)
 
     def cap(self, shape: Shape) -> int:
         """The largest size, up to the limit, that is not known to cost 5% more per sample than a smaller one.
@@ -53,7 +68,8 @@ class BatchProfile:
         come any more is not what others are measured by.
         """
         best = self.seconds_per_sample(shape)
-        recent = [size for size in best if self._is_recent(shape, size)]
+        seen = self._seen.get(shape, _Seen())
+        recent = [size for size in best if seen.is_recent(size)]
         if not recent or not self._learns:
             return self._max_samples
         quickest = min(recent, key=lambda size: best[size])
@@ -62,19 +78,17 @@ class BatchProfile:
             for size, seconds in best.items()
             if size > quickest
             and seconds > _TOLERANCE * best[quickest]
-            and len(self._seconds[shape][size]) >= _CONVINCING
+            and len(seen.seconds[size]) >= _CONVINCING
         )
-        if slow and not self._is_recent(shape, slow[0]):
+        if slow and not seen.is_recent(slow[0]):
             del slow[0]
         return slow[0] // 2 if slow else self._max_samples
 
     def seconds_per_sample(self, shape: Shape) -> Mapping[int, float]:
         """By batch size, for the sizes that were measured."""
-        return {size: min(seconds) for size, seconds in self._seconds.get(shape, {}).items() if seconds}
-
-    def _is_recent(self, shape: Shape, size: int) -> bool:
-        return self._batches[shape] - self._last_batch[shape, size] < _OLD_AFTER
+        seen = self._seen.get(shape, _Seen())
+        return {size: min(seconds) for size, seconds in seen.seconds.items() if seconds}
 
     def shapes(self) -> list[Shape]:
-        """Those that batches came in."""
-        return list(self._seconds)
+        """Those that batches came in, the latest last."""
+        return list(self._seen)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import logging
 from collections.abc import AsyncIterator
@@ -53,7 +54,8 @@ class Entry:
     `scheduler` is the checkpoint's own, or "" where requests must name one, and `warning` says why they must.
     `engine` is what it was registered with, see `parse_engines`: "" leaves the choice to each replica, and to
     `default_engine` where a replica makes none. `lock` and `name` it has in common with its twin: the same checkpoint
-    with other engines, whose models can be loaded beside its own.
+    with other engines, whose models can be loaded beside its own. Caches know it by its `number`, for with itself as the
+    key they would keep a tokenizer that nobody needs any more.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Entry:
     unused: asyncio.Event = field(default_factory=asyncio.Event)
     is_twin: bool = False
     is_transient: bool = False  # the next run shall not know it
+    number: int = field(default_factory=itertools.count().__next__)
 
     def twin(self, engine: str) -> Entry:
         """The same checkpoint, nothing of it open or loaded, with other engines."""

@@ -8,8 +8,6 @@ from collections import OrderedDict
 import numpy as np
 import numpy.typing as npt
 
-from triptych.contract import ENCODER
-from triptych_orchestrator.catalog import Entry
 from triptych_orchestrator.conditioning import Conditioning
 from triptych_orchestrator.lora_sets import LoraSet
 from triptych_orchestrator.replicas import PlacedModel, Replica, ReplicaPool
@@ -20,23 +18,23 @@ _CACHE_ENTRIES = 256
 
 
 class PromptEncoder:
-    """Encodes token ids [tokens]; results are cached by (checkpoint, its load, LoRA set, ids)."""
+    """Encodes token ids [tokens]; results are cached by (model, LoRA set, ids) for as long as the model is placed."""
 
     def __init__(self, pool: ReplicaPool, timeout_s: float) -> None:
         self._pool = pool
         self._timeout_s = timeout_s
-        self._cache: OrderedDict[tuple[Entry, int, bytes, bytes], Conditioning] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, bytes, bytes], Conditioning] = OrderedDict()
+        pool.on_withdrawal(self._forget)
 
     async def encode(
-        self, entry: Entry, input_ids: npt.NDArray[np.int64], lora_set: LoraSet, request_id: str, use: StageUse
+        self, model: PlacedModel, input_ids: npt.NDArray[np.int64], lora_set: LoraSet, request_id: str, use: StageUse
     ) -> list[Conditioning]:
         """One Conditioning for each row of input_ids [B, tokens], by one call for those not remembered."""
-        keys = [(entry, entry.loads, lora_set.key, row.tobytes()) for row in input_ids]
+        keys = [(model.name, lora_set.key, row.tobytes()) for row in input_ids]
         missing = list(dict.fromkeys(key for key in keys if key not in self._cache))
         found = {key: self._cache[key] for key in keys if key in self._cache}
         if missing:
-            ids = np.stack([np.frombuffer(key[3], np.int64) for key in missing])
-            model = entry.models()[ENCODER.name]
+            ids = np.stack([np.frombuffer(key[2], np.int64) for key in missing])
             began = time.monotonic()
             outputs, replica = await self._pool.run(
                 model, lambda at: self._infer(at, model, {"input_ids": ids}, lora_set, request_id)
@@ -50,6 +48,11 @@ class PromptEncoder:
         while len(self._cache) > _CACHE_ENTRIES:
             self._cache.popitem(last=False)
         return [found[key] for key in keys]
+
+    def _forget(self, model_name: str) -> None:
+        """The name may come back with other weights."""
+        for key in [key for key in self._cache if key[0] == model_name]:
+            del self._cache[key]
 
     async def _infer(
         self, replica: Replica, model: PlacedModel, ids: Tensors, lora_set: LoraSet, request_id: str

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from triptych.checkpoint import Checkpoint
-from triptych.contract import UNET, VAE_DECODER
+from triptych.contract import ENCODER, UNET, VAE_DECODER
 from triptych.v1 import generation_pb2 as pb
 from triptych_orchestrator import metrics
 from triptych_orchestrator.batching import Ticket
@@ -39,6 +39,7 @@ class Painter:
         self._pool = pool
         self._timeout_s = call_timeout_s
         self.batchers = Batchers(call_timeout_s, max_batch_samples)
+        pool.on_withdrawal(self.batchers.forget)
         self._encoder = PromptEncoder(pool, call_timeout_s)
 
     async def paint(
@@ -57,8 +58,9 @@ class Painter:
         ]
         warnings += [text for field, prompt in prompts.items() for text in literal_syntax(field, prompt)]
         warnings += job.loras.warnings
+        encoder = entry.models()[ENCODER.name]
         conditionings = await self._encoder.encode(
-            entry, tokens.input_ids, LoraSet.of(job.loras.encoder), job.request_id, uses["encoder"]
+            encoder, tokens.input_ids, LoraSet.of(job.loras.encoder), job.request_id, uses["encoder"]
         )
         denoiser = Denoiser(
             self._pool,

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
+import weakref
 from collections import deque
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
@@ -55,7 +56,8 @@ class Replica:
         self._load_timeout_s = load_timeout_s
         # Held before the connection was lost: there still if only the network failed.
         self._uncertain: dict[str, Load] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
+        # By model, while somebody holds one or waits for it.
+        self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._calls: set[asyncio.Task[Any]] = set()
         # Done once the server is lost; none while it is down.
         self._loss: asyncio.Future[None] | None = None

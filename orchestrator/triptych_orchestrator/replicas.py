@@ -31,6 +31,7 @@ class ReplicaPool:
             for index, address in enumerate(addresses)
         ]
         self._models: dict[str, PlacedModel] = {}
+        self._forgetters: list[Callable[[str], None]] = []
         self._changed = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -61,9 +62,15 @@ class ReplicaPool:
             raise
 
     async def withdraw(self, model: PlacedModel) -> None:
-        """Unloads the model from every replica of the stage."""
+        """Unloads the model from every replica of the stage; no request may use it any more."""
         self._models.pop(model.name, None)
+        for forget in self._forgetters:
+            forget(model.name)
         await asyncio.gather(*(replica.drop(model) for replica in self._of(model.spec.stage)))
+
+    def on_withdrawal(self, forget: Callable[[str], None]) -> None:
+        """Has `forget` told the name of every model that is withdrawn: the place for caches to let go of it."""
+        self._forgetters.append(forget)
 
     def count_ready(self, stage: str) -> int:
         """How many replicas of the stage are up."""

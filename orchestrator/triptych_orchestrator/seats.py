@@ -39,6 +39,11 @@ class Batchers:
             self._batchers[replica, model.name] = StepBatcher(call, profile)
         return self._batchers[replica, model.name]
 
+    def forget(self, model_name: str) -> None:
+        """The model is placed no more; what comes back under its name may be another."""
+        for key in [key for key in self._batchers if key[1] == model_name]:
+            del self._batchers[key]
+
     def profiles(self, replica: Replica) -> dict[str, BatchProfile]:
         """What batches took on a replica, by model."""
         return {name: batcher.profile for (at, name), batcher in self._batchers.items() if at is replica}

@@ -77,3 +77,13 @@ def test_one_that_does_not_learn_keeps_the_limit_and_still_reports() -> None:
             made.observe(SHAPE, size, each * size)
     assert made.cap(SHAPE) == 8
     assert made.seconds_per_sample(SHAPE) == {2: 1.0, 4: 3.0}
+
+
+def test_of_many_shapes_the_latest_are_remembered() -> None:
+    made = BatchProfile(16)
+    for height in range(100):
+        for shape in (SHAPE, (4, height, 8)):
+            for _ in range(2):
+                made.observe(shape, 1, 1.0)
+    assert made.shapes() == [*((4, height, 8) for height in range(37, 99)), SHAPE, (4, 99, 8)]
+    assert made.seconds_per_sample((4, 36, 8)) == {} and made.seconds_per_sample(SHAPE) == {1: 1.0}
