@@ -180,3 +180,30 @@ def test_metadata_that_is_no_texts(tmp_path: Path, metadata: object) -> None:
     with pytest.raises(CheckpointInvalidError) as caught:
         read_metadata(path)
     assert caught.value.metadata["file"] == str(path)
+
+
+HALF = "\ud800"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {HALF: entry(0, 4, [1])},
+        {"a": entry(0, 4, [1], HALF)},
+        {"__metadata__": {HALF: "x"}, "a": entry(0, 4, [1])},
+        {"__metadata__": {"x": f"a{HALF}b"}, "a": entry(0, 4, [1])},
+        b'{"\xed\xa0\x80": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}',
+    ],
+)
+def test_halves_of_characters_are_no_text(tmp_path: Path, header: object) -> None:
+    path = write(tmp_path / "x.safetensors", header)
+    for read in (read_header, read_metadata):
+        with pytest.raises(CheckpointInvalidError, match="surrogates not allowed") as caught:
+            read(path)
+        caught.value.message.encode()
+
+
+def test_an_absurd_dtype_makes_a_short_message(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointInvalidError) as caught:
+        read_header(write(tmp_path / "x.safetensors", {"a": entry(0, 4, [1], "F" * 1_000_000)}))
+    assert len(caught.value.message) < 1000

@@ -89,6 +89,25 @@ def test_what_is_no_plain_lora(tmp_path: Path, text: str) -> None:
     assert text in refusal(tmp_path / "x.safetensors", {name: torch.zeros(2, 2) for name in OTHERS[text]})
 
 
+NESTED = f"{'[' * 900}{']' * 900}"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        *('{"lora_alpha": %s}', '{"alpha_pattern": {"x": %s}}', '{"peft_type": %s}'),
+        *('{"alpha_pattern": %s}', '{"init_lora_weights": %s, "alpha_pattern": 1}'),
+    ],
+)
+@pytest.mark.parametrize("value", [r'"\ud800"', NESTED, '{"x":' * 100 + "1" + "}" * 100, f'"{"x" * 1_000_000}"'])
+def test_a_configuration_of_anything_is_refused_in_few_words(tmp_path: Path, config: str, value: str) -> None:
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(safetensors.torch.save(SOUND, {"lora_adapter_metadata": config % value}))
+    with pytest.raises(LoraInvalidError) as caught:
+        LoraFile.open(path)
+    assert len(caught.value.message.encode()) < 1000
+
+
 def test_modules_of_another_kind_are_left_over(tmp_path: Path, opened: dict[str, Components]) -> None:
     foreign = {
         "lora_unet_y.hada_w1_a": torch.zeros(2),

@@ -70,6 +70,8 @@ def _read_json(path: Path) -> tuple[dict[str, Any], int, int]:
             if length > min(_HEADER_LIMIT_BYTES, size_bytes - 8):
                 raise CheckpointInvalidError(f"{path}: not a safetensors file, or cut short", file=str(path))
             header = json.loads(stream.read(length))
+        # JSON can escape halves of characters, which no message and no log could carry later.
+        json.dumps(header, ensure_ascii=False).encode()
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointInvalidError(f"{path}: no safetensors header can be read: {error}", file=str(path)) from error
     if not isinstance(header, dict):
@@ -83,7 +85,7 @@ def _tensor_info(path: Path, name: str, entry: object, start: int, file_bytes: i
             raise ValueError("its entry is no object")
         dtype, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
         if dtype not in _ITEM_BYTES:
-            raise ValueError(f"dtype {dtype!r} is not one of {', '.join(_ITEM_BYTES)}")
+            raise ValueError(f"dtype {str(dtype)[:100]!r} is not one of {', '.join(_ITEM_BYTES)}")
         if len(shape) > _MOST_DIMENSIONS:
             raise ValueError(f"it has {len(shape)} dimensions")
         if not all(type(extent) is int and 0 <= extent <= _LARGEST_EXTENT for extent in (*shape, begin, end)):

@@ -76,6 +76,7 @@ def alpha_for(adapters: Mapping[str, AdapterConfig], key: str, rank: int) -> flo
 def _parsed(path: Path, text: str) -> dict[str, Any]:
     try:
         fields = json.loads(text)
+        json.dumps(fields, ensure_ascii=False).encode()  # as for the header: no halves of characters
     except (ValueError, RecursionError) as error:
         raise refused(path, f"its metadata {_METADATA_KEY} is not readable as JSON: {error}") from error
     if not isinstance(fields, dict):
@@ -89,13 +90,13 @@ def _below(fields: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
 def _config(path: Path, fields: Mapping[str, Any]) -> AdapterConfig:
     if fields.get("peft_type", "LORA") != "LORA":
-        raise refused(path, f"not a LoRA but {shown(str(fields['peft_type']))}, which is not supported")
+        raise refused(path, f"not a LoRA but {_named(fields['peft_type'])}, which is not supported")
     if fields.get("use_dora"):
         raise refused(path, "a DoRA (use_dora), which is not supported; extract a plain LoRA from it")
-    start = str(fields.get("init_lora_weights", "")).lower()
+    start = _named(fields.get("init_lora_weights", "")).lower()
     if start.startswith(_CHANGES_THE_BASE):
         raise refused(
-            path, f"init_lora_weights {shown(start)} changes the model's own weights; convert it to plain LoRA"
+            path, f"init_lora_weights {start} changes the model's own weights; convert it to plain LoRA"
         )
     patterns = fields.get("alpha_pattern") or {}
     if not isinstance(patterns, dict):
@@ -114,5 +115,10 @@ def _ending(path: Path, pattern: str) -> str:
 
 def _alpha(path: Path, value: object) -> float:
     if type(value) not in (int, float) or not abs(value) <= 1e9:  # type: ignore[arg-type]
-        raise refused(path, f"lora_alpha and alpha_pattern must be numbers, not {shown(str(value))}")
+        raise refused(path, f"lora_alpha and alpha_pattern must be numbers, not {_named(value)}")
     return float(value)  # type: ignore[arg-type]
+
+
+def _named(value: object) -> str:
+    """A value that should be a short text or number; what contains others, perhaps very deep, by its kind alone."""
+    return f"a {type(value).__name__}" if isinstance(value, dict | list) else shown(str(value))
