@@ -76,9 +76,7 @@ class BatchProfile:
         slow = sorted(
             size
             for size, seconds in best.items()
-            if size > quickest
-            and seconds > _TOLERANCE * best[quickest]
-            and len(seen.seconds[size]) >= _CONVINCING
+            if size > quickest and seconds > _TOLERANCE * best[quickest] and len(seen.seconds[size]) >= _CONVINCING
         )
         if slow and not seen.is_recent(slow[0]):
             del slow[0]

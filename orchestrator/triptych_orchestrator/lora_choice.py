@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
+from triptych.checkpoint import Component
 from triptych.contract import ENCODER, UNET, LoraWeight
-from triptych.errors import LoraInvalidError, invalid
-from triptych.lora import Match, match_lora
+from triptych.errors import LoraBrokenError, LoraInvalidError, TriptychError, invalid
+from triptych.lora import LoraFile, match_lora
 from triptych.v1 import generation_pb2 as pb
 from triptych_orchestrator.catalog import Entry
 from triptych_orchestrator.lora_tags import AskedLora, check_weight, has_tags, take_tags
-from triptych_orchestrator.loras import Lora, LoraRegistry
+from triptych_orchestrator.loras import Lora, LoraRegistry, broken
 from triptych_orchestrator.settings import Limits
 
-_REMEMBERED_MATCHES = 256
+logger = logging.getLogger("triptych.loras")
+
+_REMEMBERED_FITS = 256
 _SHOWN_KEYS = 3
 _LONGEST_KEY = 120
 
@@ -45,20 +49,32 @@ def asked_loras(request: pb.GenerateRequest, limits: Limits) -> tuple[str, LoraC
     )
 
 
+@dataclass(frozen=True)
+class _Fit:
+    """What a request needs to know of how a file fits a checkpoint."""
+
+    models: frozenset[str]
+    left_over: str
+    says_alpha: bool
+
+
 class LoraChooser:
     """Looks up names, and how their files fit a checkpoint; remembers the latter."""
 
     def __init__(self, registry: LoraRegistry) -> None:
         self._registry = registry
-        self._matches: OrderedDict[tuple[str, Entry, int], Match] = OrderedDict()
+        self._fits: OrderedDict[tuple[str, int, int], _Fit] = OrderedDict()
 
     @asynccontextmanager
     async def choose(self, asked: LoraChoice, entry: Entry) -> AsyncIterator[LoraChoice]:
         """The choice made; its files stay where they are until the end of the context.
 
+        What a stage says of a file in the context is said again in the names that the caller knows.
+
         Raises:
             NotFoundError: a name is not known.
-            LoraInvalidError: a file fits nothing in the checkpoint.
+            LoraBrokenError: a file is gone or was changed.
+            LoraInvalidError: a file fits nothing in the checkpoint, or its numbers are absurd.
         """
         with ExitStack() as held:
             loras = [self._registry.get(each.name) for each in asked.names]
@@ -66,23 +82,57 @@ class LoraChooser:
                 held.enter_context(self._registry.hold(lora))
             choice = asked
             for each, lora in zip(asked.names, loras, strict=True):
-                choice = _with(choice, each, lora, await self._match(lora, entry))
-            yield choice
+                choice = _with(choice, each, lora, await self._fit(lora, entry))
+            try:
+                yield choice
+            except (LoraBrokenError, LoraInvalidError) as error:
+                raise await self._named(error, loras) from error
 
-    async def _match(self, lora: Lora, entry: Entry) -> Match:
+    async def _fit(self, lora: Lora, entry: Entry) -> _Fit:
         if entry.checkpoint is None:
             raise RuntimeError(f"checkpoint {entry.name} is in use but not open")
-        key = (lora.digest, entry, entry.loads)
-        if key not in self._matches:
+        if problem := await asyncio.to_thread(self._registry.problem, lora):
+            raise broken(lora, problem)
+        key = (lora.digest, entry.number, entry.loads)
+        if key not in self._fits:
             try:
-                match = await asyncio.to_thread(match_lora, lora.file, entry.checkpoint.components)
+                self._fits[key] = await asyncio.to_thread(_read_fit, lora, entry.checkpoint.components)
             except LoraInvalidError as error:
+                await self._registry.verify(lora)
                 raise _unfit(error, lora, entry) from error
-            self._matches[key] = match
-        self._matches.move_to_end(key)
-        while len(self._matches) > _REMEMBERED_MATCHES:
-            self._matches.popitem(last=False)
-        return self._matches[key]
+        self._fits.move_to_end(key)
+        while len(self._fits) > _REMEMBERED_FITS:
+            self._fits.popitem(last=False)
+        return self._fits[key]
+
+    async def _named(self, error: LoraBrokenError | LoraInvalidError, loras: Sequence[Lora]) -> TriptychError:
+        """A stage's error about one of the files, without the path that only the server knows."""
+        lora = next((lora for lora in loras if str(lora.path) in error.message), None)
+        if lora is None:
+            return error
+        try:
+            await self._registry.verify(lora)
+        except LoraBrokenError as found:
+            return found
+        if isinstance(error, LoraBrokenError):
+            logger.error(
+                "a stage has not the lora that the server has", extra={"lora": lora.name, "error": error.message}
+            )
+            return broken(lora, "a stage does not see its file, which must lie under the same path for all")
+        return LoraInvalidError(f"loras: {_without_path(error, lora)}", field="loras", file=lora.name)
+
+
+def _read_fit(lora: Lora, components: Mapping[str, Component]) -> _Fit:
+    file = LoraFile.open(lora.path)
+    match = match_lora(file, components)
+    left_over = ""
+    if keys := match.left_over:
+        shown = ", ".join(key[:_LONGEST_KEY] for key in keys[:_SHOWN_KEYS])
+        more = ", ..." if len(keys) > _SHOWN_KEYS else ""
+        left_over = f"{len(keys)} of its {len(file.modules) + len(file.unknown)} keys fit nothing here: {shown}{more}"
+    # PEFT keeps alpha in a second file, which may have been left behind.
+    says_alpha = file.format != "peft" or any(module.alpha is not None for module in file.modules)
+    return _Fit(frozenset(model for model, targets in match.targets.items() if targets), left_over, says_alpha)
 
 
 def _asked(use: pb.LoraUse) -> AskedLora:
@@ -92,22 +142,26 @@ def _asked(use: pb.LoraUse) -> AskedLora:
     return AskedLora(use.name, *weights)
 
 
+def _without_path(error: LoraInvalidError, lora: Lora) -> str:
+    return error.message.replace(str(lora.path), repr(lora.name))
+
+
 def _unfit(error: LoraInvalidError, lora: Lora, entry: Entry) -> LoraInvalidError:
     """The error in names that the caller knows."""
-    problem = error.message.removeprefix(f"{lora.path}: ")
+    problem = _without_path(error, lora).removeprefix(f"{lora.name!r}: ")
     message = f"loras: {lora.name!r} does not fit the checkpoint {entry.name!r}: {problem}"
     return LoraInvalidError(message, field="loras", file=lora.name)
 
 
-def _with(choice: LoraChoice, asked: AskedLora, lora: Lora, match: Match) -> LoraChoice:
+def _with(choice: LoraChoice, asked: AskedLora, lora: Lora, fit: _Fit) -> LoraChoice:
     """The choice and one LoRA more, for those models that it changes."""
 
     def weights(model: str, weight: float) -> tuple[LoraWeight, ...]:
-        used = weight != 0 and match.targets.get(model)
+        used = weight != 0 and model in fit.models
         return (LoraWeight(lora.digest, str(lora.path), weight),) if used else ()
 
     unet, encoder = weights(UNET.name, asked.unet_weight), weights(ENCODER.name, asked.text_encoder_weight)
-    warnings = [*_left_over(lora, match), *_without_alpha(lora)]
+    warnings = list(_warnings(lora, fit))
     if not (unet or encoder) and any(asked[1:]):
         warnings.append(f"lora {asked.name!r} changes nothing: what it would change has the weight 0")
     return replace(
@@ -119,15 +173,8 @@ def _with(choice: LoraChoice, asked: AskedLora, lora: Lora, match: Match) -> Lor
     )
 
 
-def _left_over(lora: Lora, match: Match) -> Iterator[str]:
-    if keys := match.left_over:
-        shown = ", ".join(key[:_LONGEST_KEY] for key in keys[:_SHOWN_KEYS])
-        more = ", ..." if len(keys) > _SHOWN_KEYS else ""
-        total = len(lora.file.modules) + len(lora.file.unknown)
-        yield f"lora {lora.name!r}: {len(keys)} of its {total} keys fit nothing here: {shown}{more}"
-
-
-def _without_alpha(lora: Lora) -> Iterator[str]:
-    """PEFT keeps alpha in a second file, which may have been left behind."""
-    if lora.file.format == "peft" and all(module.alpha is None for module in lora.file.modules):
+def _warnings(lora: Lora, fit: _Fit) -> Iterator[str]:
+    if fit.left_over:
+        yield f"lora {lora.name!r}: {fit.left_over}"
+    if not fit.says_alpha:
         yield f"lora {lora.name!r} says nothing of its alpha; alpha = rank was taken"

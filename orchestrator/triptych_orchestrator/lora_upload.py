@@ -1,25 +1,24 @@
 """Takes in one LoRA file: written to a temporary name, measured and hashed on the way.
 
-async with received(folder, chunks, max_bytes=2**31) as part:
-    part.path.replace(folder / f"{part.digest}.safetensors")
+part = await write_part(folder / "1.part", chunks, admit)
+part.path.replace(folder / f"{part.digest}.safetensors")
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import os
-import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 from io import BufferedWriter
 from pathlib import Path
 
-from triptych.errors import FailedPreconditionError, ResourceExhaustedError
+from triptych.errors import FailedPreconditionError
 from triptych.wire.lora_files import lora_chunks
 
-PART_SUFFIX = ".part"
+logger = logging.getLogger("triptych.loras")
 
 
 @dataclass(frozen=True)
@@ -31,21 +30,6 @@ class Part:
     size_bytes: int
 
 
-@asynccontextmanager
-async def received(folder: Path, chunks: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[Part]:
-    """The file that `chunks` make; gone afterwards unless it was moved elsewhere.
-
-    Raises:
-        ResourceExhaustedError: it is larger than `max_bytes`.
-        FailedPreconditionError: the folder cannot hold it.
-    """
-    path = folder / f"{uuid.uuid4().hex}{PART_SUFFIX}"
-    try:
-        yield await _write(path, chunks, max_bytes)
-    finally:
-        path.unlink(missing_ok=True)
-
-
 async def read_chunks(path: Path) -> AsyncGenerator[bytes, None]:
     """A file's bytes in chunks, PEFT's configuration in them; InvalidArgumentError if it cannot be read."""
     chunks = lora_chunks(path)
@@ -53,19 +37,24 @@ async def read_chunks(path: Path) -> AsyncGenerator[bytes, None]:
         yield chunk
 
 
-async def _write(path: Path, chunks: AsyncIterator[bytes], max_bytes: int) -> Part:
+async def write_part(path: Path, chunks: AsyncIterator[bytes], admit: Callable[[int], None]) -> Part:
+    """The file that `chunks` make, at `path`; whatever comes of it, the caller moves or removes it.
+
+    `admit` is asked before each chunk is written, with the bytes that the file then has, and refuses by raising.
+    FailedPreconditionError if the folder cannot hold the file.
+    """
     digest, size_bytes = hashlib.sha256(), 0
     try:
         with path.open("xb") as stream:
             async for chunk in chunks:
                 size_bytes += len(chunk)
-                if size_bytes > max_bytes:
-                    raise ResourceExhaustedError(f"the file is larger than max_lora_bytes, {max_bytes}")
+                admit(size_bytes)
                 digest.update(chunk)
                 await asyncio.to_thread(stream.write, chunk)
             await asyncio.to_thread(_sync, stream)
     except OSError as error:
-        raise FailedPreconditionError(f"{path.parent} cannot take the file: {error.strerror or error}") from error
+        logger.error("lora file cannot be taken", extra={"folder": str(path.parent), "error": str(error)})
+        raise FailedPreconditionError(f"the server cannot keep the file: {error.strerror or error}") from error
     return Part(path, digest.hexdigest(), size_bytes)
 
 

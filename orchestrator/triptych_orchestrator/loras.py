@@ -8,29 +8,44 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
-import re
-from collections import Counter
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from triptych.contract.names import LORA_NAME, check_lora_name
 from triptych.errors import (
     AlreadyExistsError,
     FailedPreconditionError,
+    LoraBrokenError,
     LoraInvalidError,
     NotFoundError,
+    ResourceExhaustedError,
 )
 from triptych.lora import LoraFile
-from triptych_orchestrator.lora_upload import PART_SUFFIX, Part, read_chunks, received
+from triptych_orchestrator.lora_store import DIGEST, LoraStore
+from triptych_orchestrator.lora_upload import read_chunks
+from triptych_orchestrator.settings import Limits
+from triptych_orchestrator.state_file import StateFile
 
 logger = logging.getLogger("triptych.loras")
 
-_DIGEST = re.compile(r"[0-9a-f]{64}")
-_SUFFIX = ".safetensors"
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a file without reading it again: its layout, the matrices it changes, the largest rank."""
+
+    format: str = ""
+    modules: int = 0
+    rank: int = 0
+
+    @classmethod
+    def of(cls, path: Path) -> Facts:
+        """From the file; LoraInvalidError if it is no LoRA that can be read."""
+        file = LoraFile.open(path)
+        return cls(file.format, len(file.modules), file.rank)
 
 
 @dataclass(frozen=True)
@@ -41,22 +56,27 @@ class Lora:
     digest: str
     path: Path
     size_bytes: int
-    file: LoraFile
+    facts: Facts
 
 
 class LoraRegistry:
     """Names to LoRA files in a folder of this one server; belongs to the event loop."""
 
-    def __init__(self, folder: Path, max_lora_bytes: int) -> None:
-        self._folder = folder.absolute()
-        self._index = self._folder / "loras.json"
-        self._max_lora_bytes = max_lora_bytes
-        self._users: Counter[str] = Counter()
+    def __init__(self, folder: Path, limits: Limits) -> None:
+        folder = folder.absolute()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._store = LoraStore(folder, limits)
+        except OSError as error:
+            raise FailedPreconditionError(f"LoRAs cannot be kept in {folder}: {error.strerror or error}") from error
+        self._max_names = limits.max_kept_loras
+        self._index = StateFile(folder / "loras.json", _is_sound)
         self._loras: dict[str, Lora] = {}
-        kept = self._read()
-        self._sweep(set(kept.values()))
-        for name, digest in kept.items():
-            self._restore(name, digest)
+        self._restore(self._index.read())
+        # A broken index may name files that this one does not.
+        if spared := self._index.was_set_aside():
+            logger.warning("lora files without a name are kept, for a broken index lies beside them")
+        self._store.sweep(nameless=not spared)
 
     def entries(self) -> list[Lora]:
         """All, by name."""
@@ -70,116 +90,107 @@ class LoraRegistry:
         return self._loras[name]
 
     async def add(self, name: str, source: Path | AsyncGenerator[bytes, None], *, replace: bool = False) -> Lora:
-        """Takes a file under a name, checked; the same again is no error.
+        """Takes a file under a name, checked; the same again is no error, and mends what was done to the kept one.
 
         Raises:
             AlreadyExistsError: the name is another file's, and `replace` is not set.
             LoraInvalidError: it is not a LoRA that can be read.
-            ResourceExhaustedError: it is larger than `max_lora_bytes`.
+            ResourceExhaustedError: a limit on uploads, names or bytes is reached.
             InvalidArgumentError: the name is none, or `source` cannot be read.
         """
         check_lora_name("name", name)
+        self._check_room(name)
         chunks = read_chunks(source) if isinstance(source, Path) else source
-        async with contextlib.aclosing(chunks), received(self._folder, chunks, self._max_lora_bytes) as part:
-            await asyncio.to_thread(_check, part.path, name)
+        async with contextlib.aclosing(chunks), self._store.receive(chunks) as part:
+            facts = await asyncio.to_thread(_checked, part.path, name)
             # Held: until the name is entered, nobody else's removal may take the file along.
-            with self._held(part.digest):
-                path = self._keep(part)
-                file = await asyncio.to_thread(LoraFile.open, path)
-                return self._enter(Lora(name, part.digest, path, part.size_bytes, file), replace)
+            with self._store.hold(part.digest):
+                self._store.keep(part)
+                return self._enter(self._lora(name, part.digest, facts), replace)
 
     def remove(self, name: str) -> None:
         """Forgets a name. The file goes with its last name, or with the last request that holds it."""
         lora = self.get(name)
         self._save({other: each for other, each in self._loras.items() if other != name})
-        self._drop_unused(lora.digest)
+        self._store.release(lora.digest)
         logger.info("lora removed", extra={"lora": name})
 
-    @contextmanager
-    def hold(self, lora: Lora) -> Iterator[None]:
+    def hold(self, lora: Lora) -> AbstractContextManager[None]:
         """Keeps the file; to be entered before anything is awaited that follows `get`."""
-        with self._held(lora.digest):
-            yield
+        return self._store.hold(lora.digest)
 
-    @contextmanager
-    def _held(self, digest: str) -> Iterator[None]:
-        self._users[digest] += 1
-        try:
-            yield
-        finally:
-            self._users[digest] -= 1
-            self._drop_unused(digest)
+    def problem(self, lora: Lora) -> str:
+        """What is wrong with its file, as far as a glance shows; or nothing."""
+        return self._store.problem(lora.digest)
 
-    def _path(self, digest: str) -> Path:
-        return self._folder / f"{digest}{_SUFFIX}"
+    async def verify(self, lora: Lora) -> None:
+        """Reads its file whole; LoraBrokenError if that is gone, or not what was sent."""
+        if problem := await self._store.verify(lora.digest):
+            logger.error("lora is broken", extra={"lora": lora.name, "path": str(lora.path), "problem": problem})
+            raise broken(lora, problem)
 
-    def _keep(self, part: Part) -> Path:
-        """Gives the file its name for good; over the same content, where that is there already."""
-        part.path.chmod(0o444)
-        return part.path.replace(self._path(part.digest))
+    def _lora(self, name: str, digest: str, facts: Facts) -> Lora:
+        return Lora(name, digest, self._store.path(digest), self._store.size_bytes(digest), facts)
+
+    def _check_room(self, name: str) -> None:
+        if name not in self._loras and len(self._loras) >= self._max_names:
+            problem = f"{len(self._loras)} LoRAs are all that max_kept_loras allows; remove one first"
+            raise ResourceExhaustedError(problem)
 
     def _enter(self, lora: Lora, replace: bool) -> Lora:
         known = self._loras.get(lora.name)
-        if known and known.digest == lora.digest:
+        if known == lora:
             return known
-        if known and not replace:
+        if known and known.digest != lora.digest and not replace:
             raise AlreadyExistsError(f"name: {lora.name!r} is another file's; remove it first", field="name")
+        self._check_room(lora.name)
         self._save(self._loras | {lora.name: lora})
+        self._store.retain(lora.digest)
         extra = {"lora": lora.name, "digest": lora.digest}
         if known:
-            self._drop_unused(known.digest)
+            self._store.release(known.digest)
             logger.warning("lora replaced", extra=extra | {"former_digest": known.digest})
         else:
             logger.info("lora added", extra=extra)
         return lora
 
-    def _drop_unused(self, digest: str) -> None:
-        if self._users[digest] or any(lora.digest == digest for lora in self._loras.values()):
-            return
-        del self._users[digest]
-        try:
-            self._path(digest).unlink(missing_ok=True)
-        except OSError as error:  # it is swept up at the next start
-            logger.error("lora file cannot be deleted", extra={"digest": digest, "error": str(error)})
+    def _restore(self, kept: dict[str, str]) -> None:
+        """Takes up what an earlier run kept; what is broken meanwhile stays known as that."""
+        facts: dict[str, Facts] = {}
+        for name, digest in kept.items():
+            if digest not in facts:
+                facts[digest] = self._facts(name, digest)
+            self._loras[name] = self._lora(name, digest, facts[digest])
+            self._store.retain(digest)
 
-    def _sweep(self, digests: set[str]) -> None:
-        """Removes what an earlier run had begun and not finished: parts, and files without a name."""
-        for path in self._folder.iterdir():
-            nameless = path.suffix == _SUFFIX and _DIGEST.fullmatch(path.stem) and path.stem not in digests
-            if nameless or path.suffix == PART_SUFFIX:
-                path.unlink(missing_ok=True)
-
-    def _restore(self, name: str, digest: str) -> None:
-        path = self._path(digest)
+    def _facts(self, name: str, digest: str) -> Facts:
+        path = self._store.path(digest)
         try:
-            self._loras[name] = Lora(name, digest, path, path.stat().st_size, LoraFile.open(path))
-        except (OSError, LoraInvalidError) as error:
-            logger.error("kept lora is unusable and forgotten", extra={"lora": name, "error": str(error)})
-
-    def _read(self) -> dict[str, str]:
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            kept: dict[str, str] = json.loads(self._index.read_text()) if self._index.exists() else {}
-            if all(LORA_NAME.fullmatch(name) and _DIGEST.fullmatch(digest) for name, digest in kept.items()):
-                return kept
-            problem = "it must map names to SHA-256 digests"
-        except (OSError, ValueError, TypeError, AttributeError) as error:
-            problem = str(error)
-        raise FailedPreconditionError(f"{self._index} cannot be read ({problem}); mend it or move it away")
+            return Facts.of(path)
+        except LoraInvalidError as error:
+            self._store.mark(digest, "its file was changed")
+            logger.error("kept lora is broken", extra={"lora": name, "error": error.message})
+            return Facts()
 
     def _save(self, loras: dict[str, Lora]) -> None:
         """Writes the index, then takes `loras` for the names; all as before if it cannot be written."""
-        scratch = self._index.with_suffix(".new")
-        try:
-            scratch.write_text(json.dumps({name: lora.digest for name, lora in loras.items()}, indent=2))
-            scratch.replace(self._index)
-        except OSError as error:
-            raise FailedPreconditionError(f"{self._index} cannot be written: {error}") from error
+        self._index.write({name: lora.digest for name, lora in loras.items()})
         self._loras = loras
 
 
-def _check(path: Path, name: str) -> None:
+def broken(lora: Lora, problem: str) -> LoraBrokenError:
+    """The error for a request that asks for it."""
+    return LoraBrokenError(
+        f"loras: {lora.name!r} cannot be used, {problem}; add it again, or remove it", field="loras", lora=lora.name
+    )
+
+
+def _checked(path: Path, name: str) -> Facts:
     try:
-        LoraFile.open(path)
+        return Facts.of(path)
     except LoraInvalidError as error:  # which speaks of a path that the caller has never seen
         raise LoraInvalidError(error.message.replace(str(path), name), file=name) from error
+
+
+def _is_sound(name: str, digest: Any) -> bool:
+    return bool(LORA_NAME.fullmatch(name) and isinstance(digest, str) and DIGEST.fullmatch(digest))

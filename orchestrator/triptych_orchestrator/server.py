@@ -55,7 +55,7 @@ async def serve(settings: Settings) -> None:
     pool = ReplicaPool(settings)
     catalog = Catalog(settings, pool)
     health = HealthServicer()
-    loras = LoraRegistry(settings.lora_folder, settings.limits.max_lora_bytes)
+    loras = LoraRegistry(settings.lora_folder, settings.limits)
     server = _server(settings, pool, catalog, loras, health)
     await _announce(health, health_pb2.HealthCheckResponse.NOT_SERVING)
     await server.start()
@@ -100,7 +100,7 @@ def _server(
     generation = GenerationService(catalog, LoraChooser(loras), painter, Admission(limits), limits)
     generation_pb2_grpc.add_GenerationServiceServicer_to_server(generation, server)
     checkpoints_pb2_grpc.add_CheckpointServiceServicer_to_server(CheckpointService(catalog), server)
-    loras_pb2_grpc.add_LoraServiceServicer_to_server(LoraService(loras), server)
+    loras_pb2_grpc.add_LoraServiceServicer_to_server(LoraService(loras, limits.max_lora_upload_pause_s), server)
     system_pb2_grpc.add_SystemServiceServicer_to_server(SystemService(pool, painter.batchers, limits), server)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     described: Sequence[str] = [

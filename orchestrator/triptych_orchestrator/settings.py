@@ -27,6 +27,13 @@ class Limits:
     # With the tags of the prompt.
     max_loras: int = 32
     max_lora_bytes: int = 2 << 30
+    # Of all LoRAs that the server keeps: their names, and their files with those that are just being sent.
+    max_kept_loras: int = 1000
+    max_kept_lora_bytes: int = 64 << 30
+    max_lora_uploads: int = 8
+    # An upload that brings nothing for so long is ended.
+    max_lora_upload_pause_s: int = 30
+    max_checkpoints: int = 256
     # In one UNet batch. 0: for every size as many as is found to be worth it.
     max_batch_samples: int = 0
 

@@ -76,6 +76,12 @@ class ArtifactMissingError(FailedPreconditionError):
     reason = "ARTIFACT_MISSING"
 
 
+class LoraBrokenError(FailedPreconditionError):
+    """The file of a LoRA that the server keeps is gone, or not what was sent; adding it again mends it."""
+
+    reason = "LORA_BROKEN"
+
+
 class ResourceExhaustedError(TriptychError):
     """A limit that the operator set is reached."""
 
@@ -101,7 +107,7 @@ class CancelledError(TriptychError):
 
 
 class DeadlineExceededError(TriptychError):
-    """The request's deadline passed before its picture was done."""
+    """The request's deadline passed before its picture was done, or an upload stood still for too long."""
 
     reason = "DEADLINE_EXCEEDED"
     grpc_status = "DEADLINE_EXCEEDED"

@@ -1,4 +1,4 @@
-"""What is unregistered is gone from the orchestrator's memory: here one in the test's own process, before real stages."""
+"""What is unregistered is gone from an orchestrator's memory: one in the test's own process, before real stages."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def catalog(settings: Settings, pool: ReplicaPool) -> Catalog:
 
 @pytest.fixture
 async def registry(settings: Settings, checkpoints: dict[str, Path], tmp_path: Path) -> LoraRegistry:
-    registry = LoraRegistry(settings.lora_folder, settings.limits.max_lora_bytes)
+    registry = LoraRegistry(settings.lora_folder, settings.limits)
     await registry.add("ink", save_lora(tmp_path / "ink.safetensors", checkpoints["sd1"]))
     return registry
 

@@ -8,10 +8,10 @@ import pytest
 
 import triptych
 from tests.conftest import Served
-from tests.e2e.serving import SIZE, Orchestrator, orchestrator, wait_for
+from tests.e2e.serving import SIZE, Orchestrator, difference, orchestrator, wait_for
 from tests.loras import save_lora
 from tests.orchestrator.lora_files import any_lora
-from triptych.errors import LoraInvalidError, NotFoundError
+from triptych.errors import LoraBrokenError, LoraInvalidError, NotFoundError
 from triptych.sdk.events import Result
 
 
@@ -61,6 +61,42 @@ def test_a_request_is_refused_before_it_is_queued(served: Served, tmp_path: Path
             next(served.client.stream("a star", checkpoint="sd1", loras=[("stray", 0.5)], **SIZE))
     finally:
         served.client.remove_lora("stray")
+
+
+def test_a_file_that_is_deleted_or_changed_while_it_is_served(
+    served: Served, checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    assert served.stack.run_dir is not None
+    client, folder = served.client, served.stack.run_dir / "state" / "loras"
+    sent, other = (save_lora(tmp_path / f"{seed}.safetensors", checkpoints["sd1"], seed) for seed in (5, 6))
+    kept = folder / f"{client.add_lora('fading', sent).digest}.safetensors"
+
+    def draw(weight: float) -> Result:
+        parameters = {"num_inference_steps": 2, "seed": 1, "loras": [("fading", weight)], **SIZE}
+        return client.generate("a star", checkpoint="sd1", **parameters)
+
+    def problem() -> str:
+        return {lora.name: lora.error for lora in client.loras()}["fading"]
+
+    try:
+        before = draw(0.5)
+        kept.unlink()
+        with pytest.raises(LoraBrokenError, match="'fading' cannot be used, its file is gone; add it again") as caught:
+            draw(0.5)
+        assert caught.value.metadata == {"field": "loras", "lora": "fading"}
+        assert str(folder) not in caught.value.message and problem() == "its file is gone"
+        kept.write_bytes(other.read_bytes())
+        # What a stage has merged already is what was sent; the next weight has it read the file.
+        with pytest.raises(LoraBrokenError, match="'fading' cannot be used, its file was changed") as caught:
+            draw(0.25)
+        assert str(folder) not in caught.value.message and problem() == "its file was changed"
+        with pytest.raises(LoraBrokenError, match="changed"):
+            draw(0.5)
+        client.add_lora("fading", sent)
+        assert problem() == "" and difference(draw(0.5), before) == 0
+        draw(0.25)
+    finally:
+        client.remove_lora("fading")
 
 
 def test_a_request_outlives_the_name_of_its_lora(served: Served, checkpoints: dict[str, Path], tmp_path: Path) -> None:

@@ -142,6 +142,12 @@ def test_what_cannot_be_applied_is_refused(served: Served, loras: Path, tmp_path
     with pytest.raises(LoraInvalidError):
         served.client.add_lora("broken", broken)
     assert "broken" not in {lora.name for lora in served.client.loras()}
+    save_file({name: tensor * float("nan") for name, tensor in tensors.items()}, tmp_path / "absurd")
+    served.client.add_lora("absurd", tmp_path / "absurd")
+    with pytest.raises(LoraInvalidError, match=r"^loras: 'absurd': .* not finite, or absurdly large$") as caught:
+        served.client.generate(checkpoint="sd1", loras=["absurd"], **REQUEST)
+    assert caught.value.metadata == {"field": "loras", "file": "absurd"}
+    served.client.remove_lora("absurd")
 
 
 def test_left_over_keys_are_a_warning(served: Served, checkpoints: dict[str, Path], tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def shapes(checkpoint: Checkpoint) -> dict[str, tuple[int, int]]:
 @pytest.fixture
 async def registry(tmp_path: Path, shapes: dict[str, tuple[int, int]]) -> LoraRegistry:
     """`both` changes both models, `unet` the UNet alone with some keys too many, `stray` nothing."""
-    registry = LoraRegistry(tmp_path / "loras", 1 << 20)
+    registry = LoraRegistry(tmp_path / "loras", Limits())
     unet = {name: shape for name, shape in shapes.items() if name.startswith("lora_unet_")}
     strays = {f"lora_unet_nowhere_{number}": (4, 4) for number in range(4)}
     await registry.add("both", save_lora(tmp_path / "both.safetensors", shapes))

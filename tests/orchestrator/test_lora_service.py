@@ -19,8 +19,12 @@ from triptych.v1.loras_pb2_grpc import LoraServiceStub, add_LoraServiceServicer_
 from triptych_orchestrator.interceptor import ErrorInterceptor
 from triptych_orchestrator.lora_service import LoraService
 from triptych_orchestrator.loras import LoraRegistry
+from triptych_orchestrator.settings import Limits
 
 LIMIT_BYTES = 4 << 20
+LIMITS = Limits(max_lora_bytes=LIMIT_BYTES, max_lora_uploads=3)
+PAUSE_S = 0.5
+with_short_pause = pytest.mark.parametrize("serving", [PAUSE_S], indirect=True)
 
 
 @dataclass(frozen=True)
@@ -34,10 +38,12 @@ class Serving:
 
 
 @pytest.fixture
-async def serving(tmp_path: Path) -> AsyncIterator[Serving]:
+async def serving(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Serving]:
     folder = tmp_path / "loras"
     server = grpc.aio.server(interceptors=[ErrorInterceptor()])
-    add_LoraServiceServicer_to_server(LoraService(LoraRegistry(folder, LIMIT_BYTES)), server)
+    add_LoraServiceServicer_to_server(
+        LoraService(LoraRegistry(folder, LIMITS), getattr(request, "param", 60.0)), server
+    )
     address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     await server.start()
     async with AsyncClient(address, timeout_s=20) as client:
@@ -79,6 +85,60 @@ async def test_an_upload_that_is_left_leaves_nothing(serving: Serving) -> None:
         await asyncio.to_thread(wait_for, lambda: serving.files() == [".part"], 10)
         call.cancel()
         await asyncio.to_thread(wait_for, lambda: not serving.files(), 10)
+
+
+@with_short_pause
+async def test_an_upload_that_stands_still_is_ended(serving: Serving, tmp_path: Path) -> None:
+    async with grpc.aio.insecure_channel(serving.address) as channel:
+        calls = [LoraServiceStub(channel).AddLora() for _ in range(4)]
+        for number, call in enumerate(calls[:3]):
+            await call.write(AddLoraRequest(name=f"ink {number}"))
+            await call.write(AddLoraRequest(chunk=b"half a file"))
+        for call in calls:  # one has not even said its name
+            with pytest.raises(grpc.aio.AioRpcError, match=r"brought nothing for 0\.5 s") as caught:
+                await call
+            assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert serving.files() == []
+    await serving.client.add_lora("ink", any_lora(tmp_path))  # there is room again
+
+
+@with_short_pause
+async def test_empty_chunks_bring_nothing(serving: Serving) -> None:
+    async def trickle() -> AsyncIterator[AddLoraRequest]:
+        yield AddLoraRequest(name="ink")
+        while True:
+            yield AddLoraRequest(chunk=b"")
+            await asyncio.sleep(PAUSE_S / 20)
+
+    async with grpc.aio.insecure_channel(serving.address) as channel:
+        with pytest.raises(grpc.aio.AioRpcError, match="brought nothing"):
+            await LoraServiceStub(channel).AddLora(trickle())
+    assert serving.files() == []
+
+
+async def test_uploads_beyond_the_limit_are_told_when_to_come_again(serving: Serving, tmp_path: Path) -> None:
+    async with grpc.aio.insecure_channel(serving.address) as channel:
+        calls = [LoraServiceStub(channel).AddLora() for _ in range(3)]
+        for number, call in enumerate(calls):
+            await call.write(AddLoraRequest(name=f"ink {number}"))
+        await asyncio.to_thread(wait_for, lambda: serving.files() == [".part"] * 3, 10)
+        with pytest.raises(ResourceExhaustedError, match="max_lora_uploads") as caught:
+            await serving.client.add_lora("ink", any_lora(tmp_path))
+        assert int(caught.value.metadata["retry_after_seconds"]) > 0
+        for call in calls:
+            call.cancel()
+        await asyncio.to_thread(wait_for, lambda: not serving.files(), 10)
+    await serving.client.add_lora("ink", any_lora(tmp_path))
+
+
+async def test_a_broken_lora_is_listed_as_that(serving: Serving, tmp_path: Path) -> None:
+    ink = any_lora(tmp_path)
+    added = await serving.client.add_lora("ink", ink)
+    (serving.folder / f"{added.digest}.safetensors").unlink()
+    (listed,) = await serving.client.loras()
+    assert (listed.digest, listed.error) == (added.digest, "its file is gone")
+    assert await serving.client.add_lora("ink", ink) == added
+    assert await serving.client.loras() == [added]
 
 
 @pytest.mark.parametrize(

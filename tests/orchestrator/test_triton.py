@@ -12,6 +12,8 @@ from triptych.errors import (
     CheckpointInvalidError,
     FailedPreconditionError,
     InvalidArgumentError,
+    LoraBrokenError,
+    LoraInvalidError,
     TriptychError,
 )
 from triptych_orchestrator.triton import ConditioningLostError, ModelMissingError, ReplicaDownError, _translated
@@ -49,6 +51,13 @@ def test_errors_at_load_are_carried(kind: type[TriptychError], message: str) -> 
     error = _translated(InferenceServerException(text, "StatusCode.INVALID_ARGUMENT"), "host:1")
     assert type(error) is kind
     assert (error.message, error.metadata) == (message, {"tensor": "a.b", "file": "/{x}/y"})
+
+
+@pytest.mark.parametrize(("status", "kind"), [("INTERNAL", LoraBrokenError), ("INVALID_ARGUMENT", LoraInvalidError)])
+def test_what_a_stage_says_of_a_lora_is_carried(status: str, kind: type[TriptychError]) -> None:
+    carried = json.dumps({"reason": kind.reason, "message": "/x is gone", "digest": "00ff"})
+    error = _translated(InferenceServerException(carried, f"StatusCode.{status}"), "host:1")
+    assert (type(error), error.message, error.metadata) == (kind, "/x is gone", {"digest": "00ff"})
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import time
+import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +20,8 @@ from triptych.checkpoint import Checkpoint, Component
 from triptych.contract import NO_LORAS, LoraWeight, encode_lora_set, lora_key
 from triptych.engine import Engine, EngineSettings, load_engine
 from triptych.engine.port import Weights
-from triptych.errors import InvalidArgumentError, LoraInvalidError, NotFoundError, UnavailableError
+from triptych.errors import InvalidArgumentError, LoraBrokenError, LoraInvalidError, NotFoundError, UnavailableError
+from triptych.stage import lora_sets
 from triptych.stage.lora_sets import LoraSets
 
 SETTINGS = EngineSettings(threads=2, cache_dir=CACHE)
@@ -187,13 +192,38 @@ def test_what_came_with_a_key_is_checked(
     swap(sets, files[0])
 
 
-def test_a_file_that_is_gone_is_named_and_tried_again(
+def test_a_file_that_is_gone_or_changed_is_named_and_tried_again(
     component: Component, files: list[LoraWeight], tmp_path: Path
 ) -> None:
     sets = LoraSets(load_engine("onnxruntime", component, SETTINGS), component, 1 << 30)
     path = tmp_path / "later.safetensors"
     lora = LoraWeight(files[0].digest, str(path), 1.0)
-    with pytest.raises(LoraInvalidError, match=str(path)):
+    with pytest.raises(LoraBrokenError, match=f"{path} cannot be read: No such file") as caught:
         swap(sets, lora)
+    assert caught.value.metadata == {"digest": lora.digest}
     path.write_bytes(Path(files[0].path).read_bytes())
     swap(sets, lora)
+    path.write_bytes(Path(files[3].path).read_bytes())  # as large, and of the same modules
+    with pytest.raises(LoraBrokenError, match=f"{path} is not what its digest says"):
+        swap(sets, at(lora, 0.5))
+    swap(sets, lora)  # which is held
+
+
+def test_what_was_merged_before_a_failure_is_not_kept(
+    component: Component, files: list[LoraWeight], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    merged: list[weakref.ref[Any]] = []
+
+    def merge(base: Any, *_: Any) -> Any:
+        if merged:
+            raise LoraInvalidError("its numbers are not finite")
+        array = base.copy()
+        merged.append(weakref.ref(array))
+        return array
+
+    monkeypatch.setattr(lora_sets, "merge", merge)
+    with ThreadPoolExecutor(1) as worker:
+        sets = LoraSets(load_engine("onnxruntime", component, SETTINGS), component, 1 << 30)
+        failed = worker.submit(sets._prepared, lora_key(files[:1]), files[:1])
+    gc.collect()
+    assert isinstance(failed.exception(), LoraInvalidError) and [ref() for ref in merged] == [None]

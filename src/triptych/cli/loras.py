@@ -32,9 +32,15 @@ def add_parser(subparsers: Any) -> None:
 
 
 def table(loras: list[Lora]) -> str:
-    """The LoRAs as columns."""
-    rows = [("NAME", "FORMAT", "RANK", "MODULES", "SIZE", "DIGEST"), *map(_row, loras)]
-    return "\n".join(columns(rows))
+    """The LoRAs as columns, what is wrong with one below its row."""
+    head = ("NAME", "FORMAT", "RANK", "MODULES", "SIZE", "DIGEST")
+    first, *rest = columns([head, *map(_row, loras)])
+    lines = [first]
+    for line, lora in zip(rest, loras, strict=True):
+        lines.append(line)
+        if lora.error:
+            lines.append(f"  {lora.error}")
+    return "\n".join(lines)
 
 
 def _row(lora: Lora) -> tuple[str, ...]:

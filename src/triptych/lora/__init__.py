@@ -5,8 +5,9 @@ targets = match_lora(lora, checkpoint.components).targets["unet"]
 merged = merge(base, [(targets[0], 0.8)], {})
 """
 
+from triptych.lora.content import has_digest
 from triptych.lora.file import LoraFile, LoraModule
 from triptych.lora.matching import Match, Target, find_targets, match_lora
 from triptych.lora.merging import merge
 
-__all__ = ["LoraFile", "LoraModule", "Match", "Target", "find_targets", "match_lora", "merge"]
+__all__ = ["LoraFile", "LoraModule", "Match", "Target", "find_targets", "has_digest", "match_lora", "merge"]

@@ -95,9 +95,7 @@ def _config(path: Path, fields: Mapping[str, Any]) -> AdapterConfig:
         raise refused(path, "a DoRA (use_dora), which is not supported; extract a plain LoRA from it")
     start = _named(fields.get("init_lora_weights", "")).lower()
     if start.startswith(_CHANGES_THE_BASE):
-        raise refused(
-            path, f"init_lora_weights {start} changes the model's own weights; convert it to plain LoRA"
-        )
+        raise refused(path, f"init_lora_weights {start} changes the model's own weights; convert it to plain LoRA")
     patterns = fields.get("alpha_pattern") or {}
     if not isinstance(patterns, dict):
         raise refused(path, "alpha_pattern must be an object")

@@ -48,6 +48,11 @@ class Limits:
     max_loras: int
     max_lora_bytes: int
     max_batch_samples: int
+    max_lora_uploads: int
+    max_kept_loras: int
+    max_kept_lora_bytes: int
+    max_lora_upload_pause_s: int
+    max_checkpoints: int
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,8 @@ class Lora:
     """Matrices that it changes."""
     rank: int
     """The largest among them."""
+    error: str = ""
+    """Why it cannot be used, for its file is gone or was changed; else empty. Adding the file again mends it."""
 
 
 def decode_lora(message: Any) -> Lora:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import mmap
 import time
+import traceback
 import weakref
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -24,7 +25,8 @@ from triptych.contract import NO_LORAS, LoraWeight, decode_lora_set, lora_key
 from triptych.engine import Engine
 from triptych.engine.weights import float32_weights
 from triptych.errors import NotFoundError, UnavailableError, invalid
-from triptych.lora import LoraFile, Target, find_targets, merge
+from triptych.lora import Target, find_targets, merge
+from triptych.stage.lora_files import LoraFiles
 
 Array = npt.NDArray[np.float32]
 # A parameter and what is added to it, in order: (the file's digest, weight).
@@ -55,6 +57,7 @@ class LoraSets:
         self._component = component
         self._capacity_bytes = capacity_bytes
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="lora")
+        self._files = LoraFiles()
         self._sets: OrderedDict[bytes, Future[MergedSet]] = OrderedDict()
         # Merged weights that some set still has: sets that agree about a parameter share its array.
         self._merged: weakref.WeakValueDictionary[_Recipe, Array] = weakref.WeakValueDictionary()
@@ -66,14 +69,14 @@ class LoraSets:
         """The set, if it can be activated now.
 
         NotFoundError if it is unknown and `content`, its JSON, was not brought along; UnavailableError while it is
-        being prepared; LoraInvalidError if it cannot be.
+        being prepared; LoraBrokenError if a file is gone or was changed; LoraInvalidError if it cannot be merged.
         """
         if key == NO_LORAS:
             return BASE
         if key not in self._sets:
             if content is None:
                 raise NotFoundError(f"lora set {key.hex()} is not held here; send loras again")
-            self._sets[key] = self._worker.submit(self._prepare, key, _checked_set(key, content))
+            self._sets[key] = self._worker.submit(self._prepared, key, _checked_set(key, content))
             wait([self._sets[key]], _PATIENCE_S)
         self._sets.move_to_end(key)
         if not self._sets[key].done():
@@ -103,11 +106,19 @@ class LoraSets:
         """Prepares nothing any more."""
         self._worker.shutdown(wait=False, cancel_futures=True)
 
+    def _prepared(self, key: bytes, lora_set: Sequence[LoraWeight]) -> MergedSet:
+        try:
+            return self._prepare(key, lora_set)
+        except Exception as error:
+            # Its request may never ask again, and until then the traceback would keep what was merged so far.
+            traceback.clear_frames(error.__traceback__)
+            raise
+
     def _prepare(self, key: bytes, lora_set: Sequence[LoraWeight]) -> MergedSet:
         began = time.perf_counter()
         contributions: dict[str, list[tuple[LoraWeight, Target]]] = {}
         for lora in lora_set:
-            file = LoraFile.open(Path(lora.path))
+            file = self._files.open(lora)
             for target in find_targets(file, self._component.architecture.model, self._component):
                 contributions.setdefault(target.parameter, []).append((lora, target))
         maps: dict[Path, mmap.mmap] = {}

@@ -22,7 +22,7 @@ from triptych.contract import LORA_MODELS, NO_LORAS, REPORT, ModelSpec, Report
 from triptych.contract.engines import DEFAULT_ENGINE
 from triptych.engine import Engine, EngineSettings, load_engine
 from triptych.engine.port import Array
-from triptych.errors import TriptychError, invalid
+from triptych.errors import LoraBrokenError, LoraInvalidError, TriptychError, invalid
 from triptych.logs import setup_logging
 from triptych.stage.lora_sets import BASE, LoraSets, MergedSet
 
@@ -55,9 +55,7 @@ class StageModel(ABC):
             self.open(Path(parameters["checkpoint"]), engine, engine_settings())
         except TriptychError as error:
             # Triton passes on the text of an exception and nothing else of it.
-            raise triton.TritonModelException(
-                json.dumps({"reason": error.reason, "message": error.message} | error.metadata)
-            ) from error
+            raise triton.TritonModelException(_carried(error)) from error
         seconds = time.perf_counter() - began
         logger.info("model loaded", extra={"model": self.name, "engine": engine, "seconds": round(seconds, 3)})
 
@@ -155,10 +153,16 @@ class StageModel(ABC):
 
     def _error(self, error: TriptychError) -> Any:
         code = getattr(self._triton.TritonError, _TRITON_CODES.get(error.grpc_status, "INTERNAL"))
-        return self._triton.InferenceResponse(error=self._triton.TritonError(error.message, code))
+        text = _carried(error) if isinstance(error, LoraBrokenError | LoraInvalidError) else error.message
+        return self._triton.InferenceResponse(error=self._triton.TritonError(text, code))
 
 
 _TRITON_CODES = {"NOT_FOUND": "NOT_FOUND", "INVALID_ARGUMENT": "INVALID_ARG", "UNAVAILABLE": "UNAVAILABLE"}
+
+
+def _carried(error: TriptychError) -> str:
+    """A text from which the orchestrator makes the same error again."""
+    return json.dumps({"reason": error.reason, "message": error.message} | error.metadata)
 
 
 def chosen_engine(parameters: Mapping[str, str]) -> str:

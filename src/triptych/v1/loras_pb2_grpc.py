@@ -62,7 +62,8 @@ class LoraServiceServicer(object):
 
     def AddLora(self, request_iterator, context):
         """Takes a safetensors file: one message with the name, then the file in chunks. The same file under the same name
-        again is no error; another file is, until the name is removed. A broken or unreadable file is refused.
+        again is no error; another file is, until the name is removed. A broken or unreadable file is refused, and so is
+        what goes beyond the server's limits, see ServerInfo.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
