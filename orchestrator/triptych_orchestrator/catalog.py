@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import json
 import logging
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,8 +22,9 @@ from triptych.contract.state import CHECKPOINTS_FILE
 from triptych.errors import (
     AlreadyExistsError,
     CheckpointInvalidError,
-    FailedPreconditionError,
+    InvalidArgumentError,
     NotFoundError,
+    ResourceExhaustedError,
     TriptychError,
     invalid,
 )
@@ -31,10 +32,11 @@ from triptych_orchestrator.prompt import Tokenizer
 from triptych_orchestrator.replicas import PlacedModel, ReplicaPool
 from triptych_orchestrator.schedulers import own_scheduler
 from triptych_orchestrator.settings import Settings
+from triptych_orchestrator.state_file import StateFile
 
 logger = logging.getLogger("triptych.catalog")
 
-_KEPT = {"path", "engine", "loaded"}
+_KEPT = {"path": str, "engine": str, "loaded": bool}
 
 
 class State(Enum):
@@ -54,7 +56,8 @@ class Entry:
     `scheduler` is the checkpoint's own, or "" where requests must name one, and `warning` says why they must.
     `engine` is what it was registered with, see `parse_engines`: "" leaves the choice to each replica, and to
     `default_engine` where a replica makes none. `lock` and `name` it has in common with its twin: the same checkpoint
-    with other engines, whose models can be loaded beside its own. Caches know it by its `number`, for with itself as the
+    with other engines, whose models can be loaded beside its own. `is_new` until its first load has succeeded, where it
+    is not to be registered otherwise. Caches know it by its `number`, for with itself as the
     key they would keep a tokenizer that nobody needs any more.
     """
 
@@ -74,6 +77,7 @@ class Entry:
     unused: asyncio.Event = field(default_factory=asyncio.Event)
     is_twin: bool = False
     is_transient: bool = False  # the next run shall not know it
+    is_new: bool = False
     number: int = field(default_factory=itertools.count().__next__)
 
     def twin(self, engine: str) -> Entry:
@@ -116,28 +120,35 @@ class Catalog:
     def __init__(self, settings: Settings, pool: ReplicaPool) -> None:
         self._pool = pool
         self._default_engine = settings.engine
-        self._file = settings.state_dir / CHECKPOINTS_FILE
+        self._max_checkpoints = settings.limits.max_checkpoints
+        self._file = StateFile(settings.state_dir / CHECKPOINTS_FILE, _is_sound)
         self._entries: dict[str, Entry] = {}
         # What an earlier run knew and `restore` has not come to yet; saving keeps it.
-        self._kept = self._read()
+        self._kept = self._file.read()
 
     def entries(self) -> list[Entry]:
         """All, by name."""
         return [self._entries[name] for name in sorted(self._entries)]
 
     def get(self, name: str) -> Entry:
-        """The entry; an empty name means the only one there is."""
+        """The entry; an empty name means the only one there is, or else the only one that can be used."""
         names = ", ".join(sorted(self._entries)) or "none"
         if not name:
-            if len(self._entries) == 1:
-                return next(iter(self._entries.values()))
+            usable = [entry for entry in self._entries.values() if entry.state is not State.FAILED and not entry.is_new]
+            for found in (self._entries.values(), usable):
+                if len(found) == 1:
+                    return next(iter(found))
             raise invalid("checkpoint", f"name one of those registered: {names}")
         if name not in self._entries:
             raise NotFoundError(f"checkpoint: {name!r} is not registered; there are: {names}", field="checkpoint")
         return self._entries[name]
 
-    async def register(self, name: str, path: Path, engine: str | None = None, *, is_transient: bool = False) -> Entry:
+    async def register(
+        self, name: str, path: Path, engine: str | None = None, *, load: bool = False, is_transient: bool = False
+    ) -> Entry:
         """Checks a directory and takes it under a name; the same again is no error, and with other engines a switch.
+
+        With `load` it is loaded as well; what was not registered before is not if that fails.
 
         A switch of a loaded checkpoint loads it with the new engines first; requests go on with the old ones until
         then, and those that have begun until their end. Where the new ones cannot be loaded, all stays as it is.
@@ -149,15 +160,36 @@ class Catalog:
             raise invalid("path", f"{str(path)!r} must be absolute, as seen by the orchestrator and the stages")
         engine = join_engines(parse_engines(self._kept_engine(name, path) if engine is None else engine))
         entry = Entry(name, path, engine, self._default_engine, is_transient=is_transient)
-        if known := self._taken(entry):
-            return await self._with_engine(known, engine)
-        await asyncio.to_thread(entry.open)
-        if known := self._taken(entry):
-            return await self._with_engine(known, engine)
-        self._entries[name] = entry
-        self._save()
-        logger.info("checkpoint registered", extra={"checkpoint": name, "path": str(path), "engine": engine})
-        return entry
+        if (known := self._taken(entry)) is None:
+            await asyncio.to_thread(entry.open)
+            known = self._taken(entry)
+        if known is None:
+            await self._enter(entry, load)
+            logger.info("checkpoint registered", extra={"checkpoint": name, "path": str(path), "engine": engine})
+            return entry
+        known = await self._with_engine(known, engine)
+        return await self.load(name) if load else known
+
+    async def _enter(self, entry: Entry, load: bool) -> None:
+        """Has the name stand for the entry, or for what it did before if the entry cannot be loaded or kept."""
+        former = self._entries.get(entry.name)
+        if former is None and len(self._entries) >= self._max_checkpoints:
+            problem = f"{len(self._entries)} checkpoints are all that max_checkpoints allows; unregister one first"
+            raise ResourceExhaustedError(problem)
+        self._entries[entry.name], entry.is_new = entry, load
+        async with entry.lock:
+            try:
+                if load:
+                    await self._load_alone(entry)
+                self._save(entry)
+            except BaseException:
+                del self._entries[entry.name]
+                if former is not None:
+                    self._entries[entry.name] = former
+                if entry.state is State.LOADED:
+                    await asyncio.shield(self._withdraw(entry))
+                raise
+            entry.is_new = False
 
     def _kept_engine(self, name: str, path: Path) -> str:
         kept = self._kept.get(name, {})
@@ -237,22 +269,28 @@ class Catalog:
     async def _locked(self, entry: Entry) -> AsyncIterator[Entry]:
         """Keeps other loads, unloads and switches out; yields the twin if that replaced the entry.
 
-        NotFoundError if it was unregistered meanwhile.
+        NotFoundError if it was unregistered meanwhile, or is not registered after all.
         """
         async with entry.lock:
             current = self._current(entry)
             if self._entries.get(entry.name) is not current:
-                raise NotFoundError(f"checkpoint: {entry.name!r} was unregistered", field="checkpoint")
+                what = (
+                    f"could not be loaded and is not registered: {entry.error}" if entry.is_new else "was unregistered"
+                )
+                raise NotFoundError(f"checkpoint: {entry.name!r} {what}", field="checkpoint")
             yield current
 
     async def _load_locked(self, entry: Entry) -> Entry:
         async with self._locked(entry) as current:
             if current.state is not State.LOADED:
-                await self._load(current)
-                # An orchestrator that died in a switch, or after one, has left the twin's models in the stages.
-                with contextlib.suppress(TriptychError):
-                    await self._withdraw(current.twin(current.engine))
+                await self._load_alone(current)
         return current
+
+    async def _load_alone(self, entry: Entry) -> None:
+        await self._load(entry)
+        # An orchestrator that died in a switch, or after one, has left the twin's models in the stages.
+        with contextlib.suppress(TriptychError):
+            await self._withdraw(entry.twin(entry.engine))
 
     async def _unload(self, entry: Entry) -> None:
         if entry.state is not State.LOADED:
@@ -309,23 +347,26 @@ class Catalog:
                 entry.state, entry.error = State.FAILED, error.message
                 logger.error("kept checkpoint is unusable", extra={"checkpoint": name, "error": error.message})
 
-    def _read(self) -> dict[str, dict[str, Any]]:
-        try:
-            kept: dict[str, dict[str, Any]] = json.loads(self._file.read_text()) if self._file.exists() else {}
-            if all(CHECKPOINT_NAME.fullmatch(name) and entry.keys() >= _KEPT for name, entry in kept.items()):
-                return kept
-            problem = f"entries must have {', '.join(sorted(_KEPT))}"
-        except (OSError, ValueError, AttributeError) as error:
-            problem = str(error)
-        raise FailedPreconditionError(f"{self._file} cannot be read ({problem}); mend it or move it away")
+    def _save(self, entered: Entry | None = None) -> None:
+        """Writes down all that is registered, and `entered`, which is about to be."""
+        self._file.write(
+            self._kept
+            | {
+                entry.name: {"path": str(entry.path), "engine": entry.engine, "loaded": entry.state is State.LOADED}
+                for entry in self._entries.values()
+                if not entry.is_transient and (entry is entered or not entry.is_new)
+            }
+        )
 
-    def _save(self) -> None:
-        kept = self._kept | {
-            entry.name: {"path": str(entry.path), "engine": entry.engine, "loaded": entry.state is State.LOADED}
-            for entry in self._entries.values()
-            if not entry.is_transient
-        }
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        scratch = self._file.with_suffix(".new")
-        scratch.write_text(json.dumps(kept, indent=2))
-        scratch.replace(self._file)
+
+def _is_sound(name: str, kept: Any) -> bool:
+    """Whether it can be what `_save` wrote of one checkpoint."""
+    if not (CHECKPOINT_NAME.fullmatch(name) and isinstance(kept, dict)):
+        return False
+    if not all(isinstance(kept.get(key), kind) for key, kind in _KEPT.items()):
+        return False
+    try:
+        parse_engines(kept["engine"])
+        return b"\0" not in os.fsencode(kept["path"]) and Path(kept["path"]).is_absolute()
+    except (InvalidArgumentError, UnicodeEncodeError):
+        return False

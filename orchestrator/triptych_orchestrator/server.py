@@ -82,13 +82,14 @@ async def _prepare(settings: Settings, catalog: Catalog, loras: LoraRegistry) ->
     for name, path in settings.loras.items():
         await loras.add(name, path, replace=True)
     for name, path in settings.checkpoints.items():
-        await catalog.register(name, path.absolute())
+        await catalog.register(name, path.absolute(), load=True)
     await catalog.restore()
     kept = {entry.name for entry in catalog.entries()}
-    for name in settings.transient_checkpoints.keys() - kept:
-        await catalog.register(name, settings.transient_checkpoints[name].absolute(), is_transient=True)
-    for name in (*settings.checkpoints, *settings.transient_checkpoints):
-        await catalog.load(name)
+    for name, path in settings.transient_checkpoints.items():
+        if name in kept:
+            await catalog.load(name)
+        else:
+            await catalog.register(name, path.absolute(), load=True, is_transient=True)
 
 
 def _server(

@@ -117,8 +117,8 @@ class CheckpointService(checkpoints_pb2_grpc.CheckpointServiceServicer):  # type
         self, request: checkpoints_pb2.RegisterCheckpointRequest, context: grpc.aio.ServicerContext
     ) -> checkpoints_pb2.Checkpoint:
         """Checks and takes a directory."""
-        entry = await self._catalog.register(request.name, Path(request.path), request.engine)
-        return _checkpoint(await asyncio.shield(self._catalog.load(entry.name)) if request.load else entry)
+        registering = self._catalog.register(request.name, Path(request.path), request.engine, load=request.load)
+        return _checkpoint(await asyncio.shield(registering))
 
     async def UnregisterCheckpoint(  # noqa: N802
         self, request: checkpoints_pb2.UnregisterCheckpointRequest, context: grpc.aio.ServicerContext

@@ -157,27 +157,43 @@ def test_bad_engine(served: Served, checkpoints: dict[str, Path]) -> None:
             served.client.register_checkpoint("bad-engine", checkpoints["sd1"], engine=engine)
 
 
+LOST = "mid_block.resnets.0.conv1.weight"
+UNET_FILE = Path("unet", "diffusion_pytorch_model.safetensors")
+
+
+@pytest.fixture
+def broken(checkpoints: dict[str, Path], tmp_path: Path) -> Path:
+    """A checkpoint that lacks a tensor, which is noticed when the UNet loads it."""
+    path = Path(shutil.copytree(checkpoints["sd1"], tmp_path / "broken"))
+    tensors = safetensors.torch.load_file(path / UNET_FILE)
+    del tensors[LOST]
+    safetensors.torch.save_file(tensors, path / UNET_FILE)
+    return path
+
+
+def test_registering_with_a_load_that_fails_registers_nothing(served: Served, broken: Path) -> None:
+    before = served.client.checkpoints()
+    with pytest.raises(CheckpointInvalidError, match=LOST):
+        served.client.register_checkpoint("broken", broken, load=True)
+    assert served.client.checkpoints() == before and not held(served.client, "broken")
+
+
 @pytest.mark.parametrize("engine", ["onnxruntime", "torch"])
 def test_a_tensor_that_only_loading_misses(
-    served: Served, checkpoints: dict[str, Path], tmp_path: Path, engine: str
+    served: Served, checkpoints: dict[str, Path], broken: Path, engine: str
 ) -> None:
-    broken = Path(shutil.copytree(checkpoints["sd1"], tmp_path / "broken"))
-    file = broken / "unet" / "diffusion_pytorch_model.safetensors"
-    tensors = safetensors.torch.load_file(file)
-    lost = "mid_block.resnets.0.conv1.weight"
-    safetensors.torch.save_file({name: tensor for name, tensor in tensors.items() if name != lost}, file)
     client = served.client
     assert client.register_checkpoint("broken", broken, engine=engine).state == "registered"
     try:
-        with pytest.raises(CheckpointInvalidError, match=lost) as caught:
+        with pytest.raises(CheckpointInvalidError, match=LOST) as caught:
             client.generate(**REQUEST, checkpoint="broken")
-        assert caught.value.metadata["tensor"] == lost
+        assert caught.value.metadata["tensor"] == LOST
         one = known(client, "broken")
-        assert one is not None and one.state == "failed" and lost in one.error
+        assert one is not None and one.state == "failed" and LOST in one.error
         assert not held(client, "broken")
         client.generate(**REQUEST, checkpoint="sd1")
         # Mended, it loads.
-        safetensors.torch.save_file(tensors, file)
+        shutil.copyfile(checkpoints["sd1"] / UNET_FILE, broken / UNET_FILE)
         assert client.load_checkpoint("broken").state == "loaded"
         client.generate(**REQUEST, checkpoint="broken")
     finally:

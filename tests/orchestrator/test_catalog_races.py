@@ -12,12 +12,14 @@ from triptych.errors import (
     AlreadyExistsError,
     CheckpointInvalidError,
     FailedPreconditionError,
+    InvalidArgumentError,
     NotFoundError,
+    ResourceExhaustedError,
     UnavailableError,
 )
 from triptych_orchestrator.catalog import Catalog, Entry, State
 from triptych_orchestrator.replicas import PlacedModel
-from triptych_orchestrator.settings import Settings
+from triptych_orchestrator.settings import Limits, Settings
 
 FIRST, SECOND = Path("/checkpoints/first"), Path("/checkpoints/second")
 
@@ -163,14 +165,113 @@ async def test_registering_before_restoring_loses_nothing(pool: Pool, tmp_path: 
     assert {entry.name: entry.state for entry in third.entries()} == {"kept": State.LOADED, "new": State.REGISTERED}
 
 
+KEPT = {"path": "/checkpoints/first", "engine": "", "loaded": True}
+
+
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{", '{"x": 1}', '{"x": {}}', '{"../x": {"path": "/", "engine": "", "loaded": 1}}']
+    "kept",
+    [
+        {"x": 1},
+        {"x": {}},
+        {"../x": KEPT},
+        {"x": KEPT | {"path": 7}},
+        {"x": KEPT | {"path": "relative"}},
+        {"x": KEPT | {"path": "/a\0b"}},
+        {"x": KEPT | {"path": "/\ud800"}},
+        {"x": KEPT | {"engine": None}},
+        {"x": KEPT | {"engine": "no-such"}},
+        {"x": KEPT | {"loaded": "yes"}},
+        [KEPT],
+    ],
 )
-async def test_a_state_file_that_is_broken_is_named(pool: Pool, tmp_path: Path, text: str) -> None:
+async def test_a_state_file_that_is_broken_is_set_aside(pool: Pool, tmp_path: Path, kept: object) -> None:
+    text = json.dumps(kept | {"sound": KEPT} if isinstance(kept, dict) else kept)
     (tmp_path / "checkpoints.json").write_text(text)
-    with pytest.raises(FailedPreconditionError, match=r"checkpoints\.json"):
-        catalog(pool, tmp_path)
-    assert (tmp_path / "checkpoints.json").read_text() == text
+    one = catalog(pool, tmp_path)
+    assert (tmp_path / "checkpoints.json.broken-1").read_text() == text
+    await one.restore()
+    names = ["sound"] if isinstance(kept, dict) else []
+    assert [entry.name for entry in one.entries()] == names and len(pool.held) == 3 * len(names)
+    await one.register("y", SECOND)
+    assert json.loads((tmp_path / "checkpoints.json").read_text()).keys() == {*names, "y"}
+
+
+async def test_registering_and_loading_fail_whole(pool: Pool, entry: tuple[Catalog, Entry], tmp_path: Path) -> None:
+    one, known = entry
+    kept = (tmp_path / "checkpoints.json").read_text()
+    pool.fail = CheckpointInvalidError("lacks a tensor", tensor="t")
+    pool.go.clear()
+    adding = asyncio.create_task(one.register("y", SECOND, load=True))
+    again = asyncio.create_task(one.register("y", SECOND, load=True))
+    await settle()
+    new = one.get("y")
+    assert new.state is State.LOADING and one.get("") is known  # which nobody need name meanwhile
+    waiting = asyncio.create_task(one.load("y"))
+    await settle()
+    assert (tmp_path / "checkpoints.json").read_text() == kept  # nor would a crash leave it there
+    pool.go.set()
+    outcomes = await asyncio.wait_for(asyncio.gather(adding, again, waiting, return_exceptions=True), 10)
+    assert [type(outcome) for outcome in outcomes] == [CheckpointInvalidError, NotFoundError, NotFoundError]
+    assert "'y' could not be loaded and is not registered: lacks a tensor" in str(outcomes[1])
+    assert one.entries() == [known] and one.get("") is known and not pool.held
+    assert (tmp_path / "checkpoints.json").read_text() == kept
+    pool.fail = None
+    assert (await one.register("y", SECOND, load=True)).state is State.LOADED
+    assert json.loads((tmp_path / "checkpoints.json").read_text())["y"]["loaded"] is True
+
+
+async def test_a_known_checkpoint_that_fails_to_load_stays(pool: Pool, entry: tuple[Catalog, Entry]) -> None:
+    one, known = entry
+    pool.fail = CheckpointInvalidError("lacks a tensor", tensor="t")
+    with pytest.raises(CheckpointInvalidError):
+        await one.register("x", FIRST, load=True)
+    assert one.entries() == [known] and known.state is State.FAILED
+
+
+async def test_a_broken_one_comes_back_if_its_successor_fails(pool: Pool, tmp_path: Path) -> None:
+    one = catalog(pool, tmp_path)
+    broken = await one.register("x", FIRST)
+    broken.checkpoint = None
+    pool.fail = CheckpointInvalidError("lacks a tensor", tensor="t")
+    with pytest.raises(CheckpointInvalidError):
+        await one.register("x", SECOND, load=True)
+    assert one.get("x") is broken
+
+
+async def test_without_a_name_the_only_one_that_can_be_used_is_meant(pool: Pool, entry: tuple[Catalog, Entry]) -> None:
+    one, known = entry
+    pool.fail = CheckpointInvalidError("lacks a tensor", tensor="t")
+    with pytest.raises(CheckpointInvalidError):
+        await one.load("x")
+    assert one.get("") is known  # whose error says what is wrong
+    pool.fail = None
+    second = await one.register("y", SECOND)
+    assert one.get("") is second
+    await one.load("x")
+    with pytest.raises(InvalidArgumentError, match="name one of those registered: x, y"):
+        one.get("")
+
+
+async def test_what_cannot_be_written_down_is_not_registered(
+    pool: Pool, entry: tuple[Catalog, Entry], tmp_path: Path
+) -> None:
+    one, known = entry
+    (tmp_path / "checkpoints.new").mkdir()
+    for load in (False, True):
+        with pytest.raises(FailedPreconditionError, match=r"checkpoints\.json cannot be written"):
+            await one.register("y", SECOND, load=load)
+        assert one.entries() == [known] and not pool.held
+
+
+async def test_names_have_a_limit(pool: Pool, tmp_path: Path) -> None:
+    limits = Limits(max_checkpoints=1)
+    one = Catalog(Settings("x:1", None, {}, tmp_path, limits=limits), pool)  # type: ignore[arg-type]
+    await one.register("x", FIRST)
+    with pytest.raises(ResourceExhaustedError, match="1 checkpoints are all that max_checkpoints allows"):
+        await one.register("y", SECOND)
+    await one.register("x", FIRST, "torch")
+    await one.unregister("x")
+    await one.register("y", SECOND)
 
 
 async def test_the_state_is_whole_at_any_time(pool: Pool, entry: tuple[Catalog, Entry], tmp_path: Path) -> None:
