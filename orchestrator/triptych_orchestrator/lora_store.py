@@ -141,7 +141,7 @@ class LoraStore:
                 self._delete(path.stem)
 
     def _files(self) -> list[Path]:
-        return [path for path in self._folder.glob(f"*{_SUFFIX}") if DIGEST.fullmatch(path.stem)]
+        return [path for path in self._folder.glob(f"*{_SUFFIX}") if DIGEST.fullmatch(path.stem) and path.is_file()]
 
     def _check_room(self, size_bytes: int) -> None:
         limits = self._limits

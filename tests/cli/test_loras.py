@@ -41,6 +41,18 @@ def test_table_and_json(triptych: Triptych, server: FakeServer, file: str, capsy
     assert (lora["name"], lora["digest"], lora["size_bytes"]) == ("ink (a longer name)", digest, 2_500_000)
 
 
+def test_what_is_wrong_with_one_stands_below_it(
+    triptych: Triptych, server: FakeServer, file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("ink", "wash"):
+        triptych("loras", "add", name, file)
+    server.loras["ink"].error = "its file is gone"
+    capsys.readouterr()
+    assert triptych("loras", "list") == 0
+    _, ink, problem, wash = capsys.readouterr().out.splitlines()
+    assert (ink.split()[0], problem, wash.split()[0]) == ("ink", "  its file is gone", "wash")
+
+
 def test_exit_codes(triptych: Triptych, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert triptych("loras", "remove", "nothing") == 3
     assert triptych("loras", "add", "ink", str(tmp_path / "nothing")) == 2

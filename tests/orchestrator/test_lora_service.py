@@ -77,6 +77,17 @@ async def test_refusals_reach_the_client_amid_the_upload(serving: Serving, tmp_p
     assert serving.files() == []
 
 
+async def test_a_key_that_is_no_text_is_refused_when_it_is_sent(serving: Serving, tmp_path: Path) -> None:
+    ink = any_lora(tmp_path)
+    length = int.from_bytes(ink.read_bytes()[:8], "little")
+    header, data = ink.read_bytes()[8 : 8 + length], ink.read_bytes()[8 + length :]
+    odd = rb'{"a\ud800b": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}, ' + header.strip()[1:]
+    ink.write_bytes(len(odd).to_bytes(8, "little") + odd + data)
+    with pytest.raises(LoraInvalidError, match=r"^ink: .* surrogates not allowed"):
+        await serving.client.add_lora("ink", ink)
+    assert serving.files() == []
+
+
 async def test_an_upload_that_is_left_leaves_nothing(serving: Serving) -> None:
     async with grpc.aio.insecure_channel(serving.address) as channel:
         call = LoraServiceStub(channel).AddLora()

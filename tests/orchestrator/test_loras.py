@@ -203,13 +203,14 @@ async def test_leftovers_are_swept_and_what_is_lost_stays_known(
     (folder / f"{'0' * 64}.safetensors").touch()
     (folder / "begun.part").touch()
     (folder / "mine.safetensors").touch()
+    (folder / f"{'1' * 64}.safetensors").symlink_to(folder / "nowhere")
     broken = registry.get("wash").path
     broken.chmod(0o644)
     broken.write_bytes(b"broken")
     with caplog.at_level(logging.ERROR):
         again = LoraRegistry(folder, LIMITS)
     assert problems(again) == {"gone": "its file is gone", "ink": "", "wash": "its file was changed"}
-    assert files(folder) == {*kept(ink), broken.name, "mine.safetensors"}
+    assert files(folder) == {*kept(ink), broken.name, "mine.safetensors", f"{'1' * 64}.safetensors"}
     assert {record.lora for record in caplog.records} == {"gone", "wash"}  # type: ignore[attr-defined]
     assert await again.add("wash", wash) == registry.get("wash")  # mends it
     again.remove("gone")

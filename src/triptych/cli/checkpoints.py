@@ -33,7 +33,9 @@ def add_parser(subparsers: Any) -> None:
         metavar="NAME",
         help="for all stages, or unet=torch,vae=...; another than before switches it (default: the replicas' own)",
     )
-    adding.add_argument("--load", action="store_true", help="load it at once")
+    adding.add_argument(
+        "--load", action="store_true", help="load it at once; a new one that cannot be loaded is not added"
+    )
     for name, action, what in (
         ("load", _load, "load one into every stage; returns when it can serve"),
         ("unload", _unload, "free the memory of one in every stage, after its running requests"),
