@@ -181,7 +181,8 @@ class Catalog:
             try:
                 if load:
                     await self._load_alone(entry)
-                self._save(entry)
+                entry.is_new = False
+                self._save()
             except BaseException:
                 del self._entries[entry.name]
                 if former is not None:
@@ -189,7 +190,6 @@ class Catalog:
                 if entry.state is State.LOADED:
                     await asyncio.shield(self._withdraw(entry))
                 raise
-            entry.is_new = False
 
     def _kept_engine(self, name: str, path: Path) -> str:
         kept = self._kept.get(name, {})
@@ -347,14 +347,13 @@ class Catalog:
                 entry.state, entry.error = State.FAILED, error.message
                 logger.error("kept checkpoint is unusable", extra={"checkpoint": name, "error": error.message})
 
-    def _save(self, entered: Entry | None = None) -> None:
-        """Writes down all that is registered, and `entered`, which is about to be."""
+    def _save(self) -> None:
         self._file.write(
             self._kept
             | {
                 entry.name: {"path": str(entry.path), "engine": entry.engine, "loaded": entry.state is State.LOADED}
                 for entry in self._entries.values()
-                if not entry.is_transient and (entry is entered or not entry.is_new)
+                if not (entry.is_new or entry.is_transient)
             }
         )
 

@@ -86,44 +86,42 @@ class LoraChooser:
             try:
                 yield choice
             except (LoraBrokenError, LoraInvalidError) as error:
-                raise await self._named(error, loras) from error
+                if (told := await self._told(error, loras)) is None:
+                    raise
+                raise told from error
 
     async def _fit(self, lora: Lora, entry: Entry) -> _Fit:
         if entry.checkpoint is None:
             raise RuntimeError(f"checkpoint {entry.name} is in use but not open")
-        if problem := await asyncio.to_thread(self._registry.problem, lora):
-            raise broken(lora, problem)
+        await asyncio.to_thread(self._registry.check, lora)
         key = (lora.digest, entry.number, entry.loads)
         if key not in self._fits:
+            file = await asyncio.to_thread(self._registry.open, lora)
             try:
-                self._fits[key] = await asyncio.to_thread(_read_fit, lora, entry.checkpoint.components)
+                self._fits[key] = await asyncio.to_thread(_read_fit, file, entry.checkpoint.components)
             except LoraInvalidError as error:
-                await self._registry.verify(lora)
                 raise _unfit(error, lora, entry) from error
         self._fits.move_to_end(key)
         while len(self._fits) > _REMEMBERED_FITS:
             self._fits.popitem(last=False)
         return self._fits[key]
 
-    async def _named(self, error: LoraBrokenError | LoraInvalidError, loras: Sequence[Lora]) -> TriptychError:
-        """A stage's error about one of the files, without the path that only the server knows."""
+    async def _told(self, error: LoraBrokenError | LoraInvalidError, loras: Sequence[Lora]) -> TriptychError | None:
+        """A stage's error about one of the files, without the path that only the server knows; None if about none."""
         lora = next((lora for lora in loras if str(lora.path) in error.message), None)
         if lora is None:
-            return error
+            return None
+        if isinstance(error, LoraInvalidError):
+            return LoraInvalidError(f"loras: {_without_path(error, lora)}", field="loras", file=lora.name)
         try:
             await self._registry.verify(lora)
         except LoraBrokenError as found:
             return found
-        if isinstance(error, LoraBrokenError):
-            logger.error(
-                "a stage has not the lora that the server has", extra={"lora": lora.name, "error": error.message}
-            )
-            return broken(lora, "a stage does not see its file, which must lie under the same path for all")
-        return LoraInvalidError(f"loras: {_without_path(error, lora)}", field="loras", file=lora.name)
+        logger.error("a stage lacks a lora that is here", extra={"lora": lora.name, "error": error.message})
+        return broken(lora, "a stage does not see its file, which must lie under the same path everywhere")
 
 
-def _read_fit(lora: Lora, components: Mapping[str, Component]) -> _Fit:
-    file = LoraFile.open(lora.path)
+def _read_fit(file: LoraFile, components: Mapping[str, Component]) -> _Fit:
     match = match_lora(file, components)
     left_over = ""
     if keys := match.left_over:

@@ -26,6 +26,7 @@ DIGEST = re.compile(r"[0-9a-f]{64}")
 _SUFFIX = ".safetensors"
 _PART_SUFFIX = ".part"
 _RETRY_AFTER_S = 5
+_CHANGED = "its file was changed"
 
 
 class LoraStore:
@@ -107,30 +108,27 @@ class LoraStore:
         """What is wrong with the file, as far as a glance shows; or nothing."""
         try:
             if self.path(digest).stat().st_size != self._sizes.get(digest):
-                return "its file was changed"
-        except FileNotFoundError:
-            return "its file is gone"
+                return _CHANGED
         except OSError as error:
-            return f"its file cannot be read: {error.strerror or error}"
+            return _unreadable(error)
         return self._problems.get(digest, "")
 
     def mark(self, digest: str, problem: str) -> None:
         """Something is wrong with the file, until it is taken in again."""
         self._problems[digest] = problem
 
-    async def verify(self, digest: str) -> str:
-        """What is wrong with the file, read whole; or nothing."""
-        if problem := self.problem(digest):
-            return problem
+    async def verify(self, digest: str) -> None:
+        """Reads the file whole, so that `problem` says if it is not what it was."""
         self._doubted.add(digest)
         try:
-            unchanged = await asyncio.to_thread(has_digest, self.path(digest), digest)
+            problem = "" if await asyncio.to_thread(has_digest, self.path(digest), digest) else _CHANGED
+        except FileNotFoundError:
+            problem = ""  # which is seen at a glance, for as long as it is so
         except OSError as error:
-            return f"its file cannot be read: {error.strerror or error}"
-        if not unchanged and digest in self._doubted:  # else it was taken in again meanwhile
-            self.mark(digest, "its file was changed")
+            problem = _unreadable(error)
+        if problem and digest in self._doubted:  # else it was taken in again meanwhile
+            self.mark(digest, problem)
         self._doubted.discard(digest)
-        return self.problem(digest)
 
     def sweep(self, *, nameless: bool) -> None:
         """Removes what an earlier run had begun and not finished: parts, and `nameless` files, which nobody retains."""
@@ -159,3 +157,9 @@ class LoraStore:
             self._sizes.pop(digest, None)
         except OSError as error:  # it is swept up at the next start
             logger.error("lora file cannot be deleted", extra={"digest": digest, "error": str(error)})
+
+
+def _unreadable(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "its file is gone"
+    return f"its file cannot be read: {error.strerror or error}"

@@ -32,6 +32,8 @@ from triptych_orchestrator.state_file import StateFile
 
 logger = logging.getLogger("triptych.loras")
 
+_UNREADABLE = "its file is no LoRA that can be read any more"
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -123,11 +125,25 @@ class LoraRegistry:
         """What is wrong with its file, as far as a glance shows; or nothing."""
         return self._store.problem(lora.digest)
 
-    async def verify(self, lora: Lora) -> None:
-        """Reads its file whole; LoraBrokenError if that is gone, or not what was sent."""
-        if problem := await self._store.verify(lora.digest):
+    def check(self, lora: Lora) -> None:
+        """LoraBrokenError if a glance shows that something is wrong with its file."""
+        if problem := self.problem(lora):
             logger.error("lora is broken", extra={"lora": lora.name, "path": str(lora.path), "problem": problem})
             raise broken(lora, problem)
+
+    async def verify(self, lora: Lora) -> None:
+        """Reads its file whole; LoraBrokenError if that is gone, or not what was sent."""
+        await self._store.verify(lora.digest)
+        self.check(lora)
+
+    def open(self, lora: Lora) -> LoraFile:
+        """Its file's header; LoraBrokenError if that cannot be read any more."""
+        try:
+            return LoraFile.open(lora.path)
+        except LoraInvalidError as error:
+            self._store.mark(lora.digest, _UNREADABLE)
+            logger.error("lora cannot be read any more", extra={"lora": lora.name, "error": error.message})
+            raise broken(lora, self.problem(lora)) from error
 
     def _lora(self, name: str, digest: str, facts: Facts) -> Lora:
         return Lora(name, digest, self._store.path(digest), self._store.size_bytes(digest), facts)
@@ -164,11 +180,10 @@ class LoraRegistry:
             self._store.retain(digest)
 
     def _facts(self, name: str, digest: str) -> Facts:
-        path = self._store.path(digest)
         try:
-            return Facts.of(path)
+            return Facts.of(self._store.path(digest))
         except LoraInvalidError as error:
-            self._store.mark(digest, "its file was changed")
+            self._store.mark(digest, _UNREADABLE)
             logger.error("kept lora is broken", extra={"lora": name, "error": error.message})
             return Facts()
 

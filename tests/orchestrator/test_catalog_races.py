@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.serving import wait_for
 from triptych.errors import (
     AlreadyExistsError,
     CheckpointInvalidError,
@@ -202,10 +203,9 @@ async def test_registering_and_loading_fail_whole(pool: Pool, entry: tuple[Catal
     pool.fail = CheckpointInvalidError("lacks a tensor", tensor="t")
     pool.go.clear()
     adding = asyncio.create_task(one.register("y", SECOND, load=True))
+    await asyncio.to_thread(wait_for, lambda: len(one.entries()) == 2, 10)
+    assert one.get("y").state is State.LOADING and one.get("") is known  # which nobody need name meanwhile
     again = asyncio.create_task(one.register("y", SECOND, load=True))
-    await settle()
-    new = one.get("y")
-    assert new.state is State.LOADING and one.get("") is known  # which nobody need name meanwhile
     waiting = asyncio.create_task(one.load("y"))
     await settle()
     assert (tmp_path / "checkpoints.json").read_text() == kept  # nor would a crash leave it there

@@ -11,7 +11,7 @@ from tests.orchestrator.lora_files import any_lora, save_lora
 from triptych import demo
 from triptych.checkpoint import Checkpoint, Component
 from triptych.contract import ENCODER, UNET, LoraWeight
-from triptych.errors import InvalidArgumentError, LoraInvalidError, NotFoundError
+from triptych.errors import InvalidArgumentError, LoraBrokenError, LoraInvalidError, NotFoundError, TriptychError
 from triptych.v1 import generation_pb2 as pb
 from triptych_orchestrator import lora_choice
 from triptych_orchestrator.catalog import Entry
@@ -139,6 +139,50 @@ async def test_a_refused_choice_holds_nothing(registry: LoraRegistry, entry: Ent
         await chosen(registry, entry, request("<lora:both><lora:stray>"))
     registry.remove("both")
     assert path not in registry.get("unet").path.parent.iterdir()
+
+
+async def test_a_file_that_is_gone_or_spoilt_is_not_the_callers_fault(registry: LoraRegistry, entry: Entry) -> None:
+    lora = registry.get("both")
+    sound = lora.path.read_bytes()
+    lora.path.unlink()
+    with pytest.raises(LoraBrokenError, match="'both' cannot be used, its file is gone; add it again") as caught:
+        await chosen(registry, entry, request("<lora:both>"))
+    assert caught.value.metadata == {"field": "loras", "lora": "both"} and str(lora.path) not in caught.value.message
+    lora.path.write_bytes(bytes(len(sound)))
+    with pytest.raises(LoraBrokenError, match="'both' cannot be used, its file is no LoRA that can be read any more"):
+        await chosen(registry, entry, request("<lora:both>"))
+    assert registry.problem(lora) == "its file is no LoRA that can be read any more"
+
+
+async def told(registry: LoraRegistry, entry: Entry, error: TriptychError) -> TriptychError:
+    """What a caller hears of a stage's error."""
+    with pytest.raises(TriptychError) as caught:
+        async with LoraChooser(registry).choose(check_names(entry, "both"), entry):
+            raise error
+    return caught.value
+
+
+async def test_what_a_stage_says_of_a_file_is_said_by_its_name(registry: LoraRegistry, entry: Entry) -> None:
+    lora = registry.get("both")
+    heard = await told(registry, entry, LoraInvalidError(f"{lora.path}: x: its numbers", file=str(lora.path)))
+    assert (type(heard), heard.message) == (LoraInvalidError, "loras: 'both': x: its numbers")
+    assert heard.metadata == {"field": "loras", "file": "both"}
+    complaint = LoraBrokenError(f"{lora.path} cannot be read: No such file", digest=lora.digest)
+    heard = await told(registry, entry, complaint)
+    assert (
+        isinstance(heard, LoraBrokenError) and "'both' cannot be used, a stage does not see its file" in heard.message
+    )
+    assert str(lora.path) not in heard.message and registry.problem(lora) == ""
+    lora.path.chmod(0o644)
+    lora.path.write_bytes(lora.path.read_bytes()[:-1] + b"x")
+    heard = await told(registry, entry, complaint)
+    assert "'both' cannot be used, its file was changed" in heard.message
+    assert registry.problem(lora) == "its file was changed"
+
+
+async def test_other_errors_are_left_as_they_are(registry: LoraRegistry, entry: Entry) -> None:
+    for error in (NotFoundError("x"), LoraInvalidError("about no file")):
+        assert await told(registry, entry, error) is error
 
 
 async def test_matches_are_remembered_by_content_checkpoint_and_load(

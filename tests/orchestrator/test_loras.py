@@ -209,7 +209,11 @@ async def test_leftovers_are_swept_and_what_is_lost_stays_known(
     broken.write_bytes(b"broken")
     with caplog.at_level(logging.ERROR):
         again = LoraRegistry(folder, LIMITS)
-    assert problems(again) == {"gone": "its file is gone", "ink": "", "wash": "its file was changed"}
+    assert problems(again) == {
+        "gone": "its file is gone",
+        "ink": "",
+        "wash": "its file is no LoRA that can be read any more",
+    }
     assert files(folder) == {*kept(ink), broken.name, "mine.safetensors", f"{'1' * 64}.safetensors"}
     assert {record.lora for record in caplog.records} == {"gone", "wash"}  # type: ignore[attr-defined]
     assert await again.add("wash", wash) == registry.get("wash")  # mends it
