@@ -69,6 +69,11 @@ def parse(arguments: list[str] | None = None) -> Settings:
         "--recovery-timeout", type=_seconds, metavar="SECONDS", default=Settings.recovery_timeout_s,
         help="how long a request waits for a stage that went away; default %(default)g",
     )  # fmt: skip
+    parser.add_argument(
+        "--drain-timeout", type=_seconds, metavar="SECONDS", default=Settings.drain_timeout_s,
+        help="how long running requests may go on after SIGTERM; the process ends 5 s later at most; "
+        "default %(default)g",
+    )  # fmt: skip
     given = parser.parse_args(arguments)
     try:
         limits = Limits().with_changes(given.limit)
@@ -86,6 +91,7 @@ def parse(arguments: list[str] | None = None) -> Settings:
         engine=given.engine,
         limits=limits,
         recovery_timeout_s=given.recovery_timeout,
+        drain_timeout_s=given.drain_timeout,
     )
 
 

@@ -8,8 +8,8 @@ import itertools
 import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
-from typing import Any, TypeVar
+from contextlib import asynccontextmanager
+from typing import Any
 
 from triptych.errors import (
     AlreadyExistsError,
@@ -21,8 +21,8 @@ from triptych.errors import (
 )
 from triptych_orchestrator.metrics import RUNNING, WAIT_SECONDS, WAITING
 from triptych_orchestrator.settings import Limits
+from triptych_orchestrator.unread import Event, ThinOut, Unread, keep_all
 
-Event = TypeVar("Event")
 _Turn = asyncio.Future[None]
 
 # How much of the estimated time of a request the latest one decides.
@@ -39,44 +39,49 @@ class Admission:
         self._queue: list[tuple[int, int, _Turn]] = []
         self._arrivals = itertools.count()
         self._waiting = 0
-        self._stops: dict[str, asyncio.Future[TriptychError]] = {}
+        self._unread: dict[str, Unread[Any]] = {}
         self._typical_seconds = 0.0
 
     async def stream(
-        self, request_id: str, events: AsyncGenerator[Event, None], deadline_s: float = math.inf
+        self,
+        request_id: str,
+        events: AsyncGenerator[Event, None],
+        deadline_s: float = math.inf,
+        thin_out: ThinOut[Event] = keep_all,
     ) -> AsyncGenerator[Event, None]:
         """Passes on a request's events, until `cancel`, or the loop's clock at `deadline_s`, stops it where it is.
 
-        They are made in a task of their own, up to two ahead of the reader, so that no step waits while the client is
-        sent the one before. Besides, cancelling gRPC's task could hit it outside of our code, while it writes, and the
-        client would never hear of it.
+        They are made in a task of their own that waits for no reader, so that a place is free once its work is done;
+        `thin_out` says what is kept for a slow one. Besides, cancelling gRPC's task could hit it outside of our code,
+        while it writes, and the client would never hear of it.
         """
-        if request_id in self._stops:
+        if request_id in self._unread:
             raise AlreadyExistsError(f"request_id: {request_id!r} is running already", field="request_id")
-        loop = asyncio.get_running_loop()
-        stop = self._stops[request_id] = loop.create_future()
-        late = DeadlineExceededError(f"request {request_id}: its deadline passed before its pictures were done")
-        timer = loop.call_at(deadline_s, _stop, stop, late) if deadline_s < math.inf else None
-        made: asyncio.Queue[Event] = asyncio.Queue(maxsize=1)
-        making = asyncio.create_task(_make(events, made))
+        unread = self._unread[request_id] = Unread(events, thin_out)
+        timer = _timer(deadline_s, unread, request_id)
         try:
-            async with aclosing(_made(made, making, stop)) as ready:
-                async for event in ready:
-                    yield event
+            while (event := await unread.take()) is not None:
+                # Sending an event takes half a millisecond of this loop, and the next step is to go out first.
+                await asyncio.sleep(_EVENT_DELAY_S)
+                yield event
         finally:
             try:
-                await _abandon(making)
+                await unread.close()
             finally:  # even if gRPC cancels us just then
                 if timer:
                     timer.cancel()
-                stop.cancel()
-                del self._stops[request_id]
+                del self._unread[request_id]
 
     def cancel(self, request_id: str) -> None:
         """Stops a request; NotFoundError if none of that id is running."""
-        if request_id not in self._stops:
+        if request_id not in self._unread:
             raise NotFoundError(f"request_id: no request {request_id!r} is running", field="request_id")
-        _stop(self._stops[request_id], CancelledError(f"request {request_id} was cancelled"))
+        self._unread[request_id].stop(CancelledError(f"request {request_id} was cancelled"))
+
+    def stop_all(self, reason: TriptychError) -> None:
+        """Stops every request, with that reason."""
+        for unread in self._unread.values():
+            unread.stop(reason)
 
     def check_room(self) -> None:
         """ResourceExhaustedError, with a hint when to try again, if a request could not even wait now."""
@@ -137,41 +142,12 @@ class Admission:
         self._typical_seconds = before + _WEIGHT_OF_LATEST * (seconds - before)
 
 
-def _stop(stop: asyncio.Future[TriptychError], reason: TriptychError) -> None:
-    if not stop.done():
-        stop.set_result(reason)
+def _timer(deadline_s: float, unread: Unread[Any], request_id: str) -> asyncio.TimerHandle | None:
+    """Stops a request that is not done by then."""
+    reason = DeadlineExceededError(f"request {request_id}: its deadline passed before its pictures were done")
 
+    def stop() -> None:
+        if not unread.complete:
+            unread.stop(reason)
 
-async def _make(events: AsyncGenerator[Event, None], made: asyncio.Queue[Event]) -> None:
-    async with aclosing(events):
-        async for event in events:
-            await made.put(event)
-
-
-async def _made(
-    made: asyncio.Queue[Event], making: asyncio.Task[None], stop: asyncio.Future[TriptychError]
-) -> AsyncGenerator[Event, None]:
-    """All events, then what the task raised; what `stop` holds is raised as soon as it is done."""
-    while not (making.done() and made.empty()):
-        getting = asyncio.create_task(made.get())
-        first: set[asyncio.Future[Any]] = {getting, making, stop}
-        try:
-            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            getting.cancel()
-        if stop.done():
-            raise stop.result()
-        if getting.done():
-            # Sending an event takes half a millisecond of this loop, and the next step is to go out first.
-            await asyncio.sleep(_EVENT_DELAY_S)
-            yield getting.result()
-    making.result()
-
-
-async def _abandon(making: asyncio.Task[None]) -> None:
-    """Stops the task unless it has ended."""
-    if not making.done():
-        making.cancel()
-        await asyncio.wait({making})
-    if not making.cancelled():
-        making.exception()  # seen: the request is over, whatever it failed of meanwhile
+    return asyncio.get_running_loop().call_at(deadline_s, stop) if deadline_s < math.inf else None

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from triptych.checkpoint import Checkpoint
 from triptych.contract import ENCODER, UNET, VAE_DECODER
+from triptych.legible import legible
 from triptych.v1 import generation_pb2 as pb
 from triptych_orchestrator import metrics
 from triptych_orchestrator.batching import Ticket
@@ -30,6 +31,8 @@ from triptych_orchestrator.schedulers import make_solver, stable_diffusion_confi
 from triptych_orchestrator.seats import Batchers
 from triptych_orchestrator.stage_use import StageUse
 from triptych_orchestrator.validation import Job
+
+_WARNING_BYTES = 4096
 
 
 class Painter:
@@ -145,7 +148,7 @@ def _result(job: Job, checkpoint: str, images: list[npt.NDArray[np.uint8]], warn
             )
             for index, (pixels, seed) in enumerate(zip(images, seeds, strict=True))
         ],
-        warnings=warnings,
+        warnings=[legible(warning, _WARNING_BYTES) for warning in warnings],
     )
 
 

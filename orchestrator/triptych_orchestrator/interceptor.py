@@ -3,62 +3,82 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
-from triptych.errors import TriptychError
+from triptych.errors import InvalidArgumentError, TriptychError
 from triptych.wire.status import to_status
+from triptych_orchestrator.handlers import Continuation, Streaming, Unary, wrapped
 
 logger = logging.getLogger("triptych.rpc")
 
+Decode = Callable[[Any], Any]
+
 
 class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc has no type information
-    """A TriptychError aborts with its status and ErrorInfo; anything else is logged and becomes INTERNAL."""
+    """A TriptychError aborts with its status and ErrorInfo; anything else is logged and becomes INTERNAL.
+
+    Messages are decoded here as well: gRPC would call bytes that are none the server's own failure.
+    """
 
     async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler:
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> grpc.RpcMethodHandler | None:
         """Wraps the method's behaviour."""
         handler = await continuation(handler_call_details)
-        if handler is None or (handler.request_streaming and handler.response_streaming):
-            return handler
-        codecs = {
-            "request_deserializer": handler.request_deserializer,
-            "response_serializer": handler.response_serializer,
-        }
-        if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(_streaming(handler.unary_stream), **codecs)
-        if handler.request_streaming:
-            return grpc.stream_unary_rpc_method_handler(_unary(handler.stream_unary), **codecs)
-        return grpc.unary_unary_rpc_method_handler(_unary(handler.unary_unary), **codecs)
+        if handler is None:
+            return None
+        decode = _decoder(handler, handler_call_details.method)
+        return wrapped(
+            handler,
+            lambda behaviour: _unary(behaviour, decode),
+            lambda behaviour: _streaming(behaviour, decode),
+            keep_deserializer=False,
+        )
 
 
-def _unary(behaviour: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    async def wrapped(request: Any, context: grpc.aio.ServicerContext) -> Any:
+def _decoder(handler: grpc.RpcMethodHandler, method: str) -> Decode:
+    """From what gRPC hands over, bytes or an iterator of them, to what the behaviour takes."""
+
+    def one(message: bytes) -> Any:
         try:
-            return await behaviour(request, context)
+            return handler.request_deserializer(message)
+        except DecodeError as error:
+            logger.info("request cannot be decoded", extra={"method": method, "size_bytes": len(message)})
+            raise InvalidArgumentError(f"{method}: the request is no message of this method: {error}") from error
+
+    async def each(messages: AsyncIterator[bytes]) -> AsyncGenerator[Any, None]:
+        async for message in messages:
+            yield one(message)
+
+    return each if handler.request_streaming else one
+
+
+def _unary(behaviour: Unary, decode: Decode) -> Unary:
+    async def answer(request: Any, context: grpc.aio.ServicerContext) -> Any:
+        try:
+            return await behaviour(decode(request), context)
         except Exception as error:
             await _abort(error, context)
 
-    return wrapped
+    return answer
 
 
-def _streaming(behaviour: Callable[..., AsyncGenerator[Any, None]]) -> Callable[..., AsyncIterator[Any]]:
-    async def wrapped(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
+def _streaming(behaviour: Streaming, decode: Decode) -> Streaming:
+    async def answer(request: Any, context: grpc.aio.ServicerContext) -> AsyncGenerator[Any, None]:
         try:
-            async with aclosing(behaviour(request, context)) as responses:
+            async with aclosing(behaviour(decode(request), context)) as responses:
                 async for response in responses:
                     yield response
         except Exception as error:
             await _abort(error, context)
 
-    return wrapped
+    return answer
 
 
 async def _abort(error: Exception, context: grpc.aio.ServicerContext) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import os
 import signal
 from collections.abc import Sequence
+from types import FrameType
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import start_http_server
 
@@ -27,12 +28,15 @@ from triptych.v1 import (
 )
 from triptych_orchestrator.admission import Admission
 from triptych_orchestrator.catalog import Catalog
+from triptych_orchestrator.drain import Drain, cut_off
 from triptych_orchestrator.generation import Painter
+from triptych_orchestrator.health import Health
 from triptych_orchestrator.interceptor import ErrorInterceptor
 from triptych_orchestrator.lora_choice import LoraChooser
 from triptych_orchestrator.lora_service import LoraService
 from triptych_orchestrator.loras import LoraRegistry
 from triptych_orchestrator.metrics import REGISTRY, REPLICAS_READY
+from triptych_orchestrator.patience import Patience
 from triptych_orchestrator.replicas import ReplicaPool
 from triptych_orchestrator.servicers import CheckpointService, GenerationService, SystemService
 from triptych_orchestrator.settings import Settings
@@ -41,6 +45,9 @@ logger = logging.getLogger("triptych.server")
 
 # A second server on the port would share its calls unseen; messages carry pictures.
 _OPTIONS = [("grpc.so_reuseport", 0), ("grpc.max_send_message_length", -1)]
+# After the drain: for what was said to go out, and for all that is left to do.
+_PARTING_S = 1.0
+_END_S = 4.0
 _SERVICES = tuple(f"triptych.v1.{name}Service" for name in ("Generation", "Checkpoint", "Lora", "System"))
 
 
@@ -54,10 +61,9 @@ async def serve(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     pool = ReplicaPool(settings)
     catalog = Catalog(settings, pool)
-    health = HealthServicer()
     loras = LoraRegistry(settings.lora_folder, settings.limits)
-    server = _server(settings, pool, catalog, loras, health)
-    await _announce(health, health_pb2.HealthCheckResponse.NOT_SERVING)
+    health, drain, admission = Health(_SERVICES), Drain(), Admission(settings.limits)
+    server = _server(settings, pool, catalog, loras, health, drain, admission)
     await server.start()
     await pool.start()
     try:
@@ -66,16 +72,38 @@ async def serve(settings: Settings) -> None:
         await asyncio.wait([prepared, stopped], return_when=asyncio.FIRST_COMPLETED)
         if prepared.done():
             prepared.result()
-            await _announce(health, health_pb2.HealthCheckResponse.SERVING)
+            health.announce(serving=True)
             logger.info("serving", extra={"address": settings.listen})
             await stopped
-        logger.info("draining", extra={"timeout_s": settings.drain_timeout_s})
         prepared.cancel()
-        await health.enter_graceful_shutdown()
     finally:
-        await server.stop(settings.drain_timeout_s)
+        health.announce(serving=False)
+        await _drain(settings.drain_timeout_s, drain, admission)
+        health.close()
+        # Until here the server answers, so that whoever comes is told why not; what was said last still goes out.
+        await server.stop(_PARTING_S)
         await pool.stop()
         logger.info("stopped")
+
+
+async def _drain(timeout_s: float, drain: Drain, admission: Admission) -> None:
+    logger.info("draining", extra={"timeout_s": timeout_s})
+    _end_within(timeout_s + _END_S)
+    drain.begin()
+    await drain.idle(timeout_s)
+    drain.end()
+    admission.stop_all(cut_off())
+
+
+def _end_within(seconds: float) -> None:
+    """Ends the process then at the latest, whatever hangs: a thread that reads from a disk that is gone, say."""
+
+    def give_up(number: int, frame: FrameType | None) -> None:
+        logger.error("not ended in time; given up")
+        os._exit(1)
+
+    signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 async def _prepare(settings: Settings, catalog: Catalog, loras: LoraRegistry) -> None:
@@ -93,12 +121,19 @@ async def _prepare(settings: Settings, catalog: Catalog, loras: LoraRegistry) ->
 
 
 def _server(
-    settings: Settings, pool: ReplicaPool, catalog: Catalog, loras: LoraRegistry, health: HealthServicer
+    settings: Settings,
+    pool: ReplicaPool,
+    catalog: Catalog,
+    loras: LoraRegistry,
+    health: Health,
+    drain: Drain,
+    admission: Admission,
 ) -> grpc.aio.Server:
     limits = settings.limits
-    server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=_OPTIONS)
+    interceptors = [Patience(limits.max_unread_seconds), ErrorInterceptor(), drain]
+    server = grpc.aio.server(interceptors=interceptors, options=_OPTIONS)
     painter = Painter(pool, settings.call_timeout_s, limits.max_batch_samples)
-    generation = GenerationService(catalog, LoraChooser(loras), painter, Admission(limits), limits)
+    generation = GenerationService(catalog, LoraChooser(loras), painter, admission, limits)
     generation_pb2_grpc.add_GenerationServiceServicer_to_server(generation, server)
     checkpoints_pb2_grpc.add_CheckpointServiceServicer_to_server(CheckpointService(catalog), server)
     loras_pb2_grpc.add_LoraServiceServicer_to_server(LoraService(loras, limits.max_lora_upload_pause_s), server)
@@ -123,8 +158,3 @@ def _server(
     for stage in settings.stages:
         REPLICAS_READY.labels(stage).set_function(functools.partial(pool.count_ready, stage))
     return server
-
-
-async def _announce(health: HealthServicer, status: int) -> None:
-    for service in ("", *_SERVICES):
-        await health.set(service, status)

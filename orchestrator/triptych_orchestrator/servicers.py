@@ -15,9 +15,11 @@ import grpc
 from triptych._version import __version__
 from triptych.contract.engines import ENGINES
 from triptych.errors import CancelledError, FailedPreconditionError, TriptychError
+from triptych.legible import legible
 from triptych.logs import request_id as log_request_id
 from triptych.v1 import checkpoints_pb2, checkpoints_pb2_grpc, generation_pb2, generation_pb2_grpc, system_pb2
 from triptych.v1 import system_pb2_grpc as system_grpc
+from triptych.wire.status import MESSAGE_LIMIT_BYTES
 from triptych_orchestrator import metrics
 from triptych_orchestrator.admission import Admission
 from triptych_orchestrator.batch_profile import BatchProfile
@@ -28,9 +30,13 @@ from triptych_orchestrator.replicas import ReplicaPool
 from triptych_orchestrator.schedulers import scheduler_names
 from triptych_orchestrator.seats import Batchers
 from triptych_orchestrator.settings import Limits
+from triptych_orchestrator.unread import drop_previews
 from triptych_orchestrator.validation import Job, check, deadline_of, request_id_of
 
 logger = logging.getLogger("triptych.requests")
+
+# The longest that Linux opens.
+_PATH_BYTES = 4096
 
 
 class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type: ignore[misc]
@@ -58,7 +64,8 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
             checkpoint_label = entry.name
             deadline_s = asyncio.get_running_loop().time() + deadline_of(request, context.time_remaining())
             produced = self._events(request, request_id, entry, deadline_s)
-            async with aclosing(self._admission.stream(request_id, produced, deadline_s)) as events:
+            stream = self._admission.stream(request_id, produced, deadline_s, thin_out=drop_previews)
+            async with aclosing(stream) as events:
                 async for event in events:
                     yield event
             outcome = "ok"
@@ -200,9 +207,9 @@ def _queued(job: Job, entry: Entry) -> generation_pb2.Queued:
 def _checkpoint(entry: Entry) -> checkpoints_pb2.Checkpoint:
     message = checkpoints_pb2.Checkpoint(
         name=entry.name,
-        path=str(entry.path),
+        path=legible(str(entry.path), _PATH_BYTES),
         state=f"CHECKPOINT_STATE_{entry.state.value}",
-        error=entry.error,
+        error=legible(entry.error, MESSAGE_LIMIT_BYTES),
         engine=entry.engine or entry.default_engine,
     )
     if checkpoint := entry.checkpoint:

@@ -36,6 +36,8 @@ class Limits:
     max_checkpoints: int = 256
     # In one UNet batch. 0: for every size as many as is found to be worth it.
     max_batch_samples: int = 0
+    # What is sent may wait for its reader that long; then the reader's connection is closed.
+    max_unread_seconds: int = 120
 
     def with_changes(self, changes: Sequence[str]) -> Limits:
         """Applies `name=value` texts; an unknown name or a value below 1 is an InvalidArgumentError."""
@@ -77,7 +79,8 @@ class Settings:
     # The longest that one call of a stage may take; loading may export a graph first.
     call_timeout_s: float = 600.0
     load_timeout_s: float = 1800.0
-    drain_timeout_s: float = 30.0
+    # How long requests may go on after SIGTERM. All that follows takes 5 s at most, and Kubernetes kills after 30.
+    drain_timeout_s: float = 20.0
 
     @property
     def lora_folder(self) -> Path:

@@ -10,20 +10,28 @@ TYPE_CHECKING = False  # see triptych/__init__.py
 if TYPE_CHECKING:
     from typing import ClassVar
 
+from triptych.legible import legible
+
 ERROR_DOMAIN = "triptych"
+
+# Of a message and of each value of its metadata: what a checkpoint's file says may be megabytes.
+_LIMIT_BYTES = 32 * 1024
 
 
 class TriptychError(Exception):
-    """Base of all errors; `reason` and `metadata` travel as google.rpc.ErrorInfo (AIP-193)."""
+    """Base of all errors; `reason` and `metadata` travel as google.rpc.ErrorInfo (AIP-193).
+
+    Messages may speak of what strangers wrote: they are bounded, and fit to be sent, logged and shown.
+    """
 
     reason: ClassVar[str] = "INTERNAL"
     grpc_status: ClassVar[str] = "INTERNAL"
     http_status: ClassVar[int] = 500
 
     def __init__(self, message: str, /, **metadata: str) -> None:
-        super().__init__(message)
-        self.message = message
-        self.metadata = metadata
+        self.message = legible(message, _LIMIT_BYTES)
+        super().__init__(self.message)
+        self.metadata = {key: legible(str(value), _LIMIT_BYTES) for key, value in metadata.items()}
 
 
 class InvalidArgumentError(TriptychError):
@@ -91,11 +99,17 @@ class ResourceExhaustedError(TriptychError):
 
 
 class UnavailableError(TriptychError):
-    """A stage is down, or the server is draining; the same request may succeed later."""
+    """A stage is down, or the server; the same request may succeed later."""
 
     reason = "STAGE_UNAVAILABLE"
     grpc_status = "UNAVAILABLE"
     http_status = 503
+
+
+class ServerStoppingError(UnavailableError):
+    """The server was told to stop: it takes nothing new, and what ran did not end in time."""
+
+    reason = "SERVER_STOPPING"
 
 
 class CancelledError(TriptychError):

@@ -53,6 +53,7 @@ class Limits:
     max_kept_lora_bytes: int
     max_lora_upload_pause_s: int
     max_checkpoints: int
+    max_unread_seconds: int
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from triptych.errors import BY_REASON, ERROR_DOMAIN, TriptychError
+from triptych.legible import legible
 
 # The message travels up to three times in the trailing headers, of which gRPC peers refuse more than 8 KiB.
 MESSAGE_LIMIT_BYTES = 1024
@@ -25,8 +26,8 @@ def to_status(error: TriptychError) -> status_pb2.Status:
     """The google.rpc.Status of `error`: code, message, one ErrorInfo; a BadRequest if it names a field,
     a RetryInfo if it says when to try again.
     """
-    message = _clip(error.message, MESSAGE_LIMIT_BYTES)
-    metadata = {key: _clip(str(value), METADATA_LIMIT_BYTES) for key, value in error.metadata.items()}
+    message = legible(error.message, MESSAGE_LIMIT_BYTES)
+    metadata = {key: legible(str(value), METADATA_LIMIT_BYTES) for key, value in error.metadata.items()}
     status = status_pb2.Status(code=grpc.StatusCode[error.grpc_status].value[0], message=message)
     info = error_details_pb2.ErrorInfo(reason=error.reason, domain=ERROR_DOMAIN, metadata=metadata)
     status.details.add().Pack(info)
@@ -83,10 +84,3 @@ def _explanation(code: grpc.StatusCode, details: str, address: str) -> str:
         case grpc.StatusCode.CANCELLED:
             return f"the call was cancelled ({details})"
     return f"{details or 'no details'} (gRPC {code.name})"
-
-
-def _clip(text: str, limit_bytes: int) -> str:
-    encoded = text.encode("utf-8", "replace")
-    if len(encoded) <= limit_bytes:
-        return encoded.decode()
-    return encoded[: limit_bytes - 3].decode(errors="ignore") + "…"
