@@ -71,7 +71,7 @@ def parse(arguments: list[str] | None = None) -> Settings:
     )  # fmt: skip
     parser.add_argument(
         "--drain-timeout", type=_seconds, metavar="SECONDS", default=Settings.drain_timeout_s,
-        help="how long running requests may go on after SIGTERM; the process ends 5 s later at most; "
+        help="how long running requests may go on after SIGTERM; the process ends 3 s later at most; "
         "default %(default)g",
     )  # fmt: skip
     given = parser.parse_args(arguments)

@@ -47,7 +47,7 @@ logger = logging.getLogger("triptych.server")
 _OPTIONS = [("grpc.so_reuseport", 0), ("grpc.max_send_message_length", -1)]
 # After the drain: for what was said to go out, and for all that is left to do.
 _PARTING_S = 1.0
-_END_S = 4.0
+_END_S = 3.0
 _SERVICES = tuple(f"triptych.v1.{name}Service" for name in ("Generation", "Checkpoint", "Lora", "System"))
 
 

@@ -79,7 +79,7 @@ class Settings:
     # The longest that one call of a stage may take; loading may export a graph first.
     call_timeout_s: float = 600.0
     load_timeout_s: float = 1800.0
-    # How long requests may go on after SIGTERM. All that follows takes 5 s at most, and Kubernetes kills after 30.
+    # How long requests may go on after SIGTERM; the process ends 3 s later at most. Kubernetes kills after 30.
     drain_timeout_s: float = 20.0
 
     @property

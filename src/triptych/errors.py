@@ -6,11 +6,11 @@ interceptor and the clients' decoder both read this table.
 
 from __future__ import annotations
 
+from triptych.legible import legible
+
 TYPE_CHECKING = False  # see triptych/__init__.py
 if TYPE_CHECKING:
     from typing import ClassVar
-
-from triptych.legible import legible
 
 ERROR_DOMAIN = "triptych"
 

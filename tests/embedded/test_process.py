@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from triptych.embedded.process import Process, ProcessSpec, group_members, log_tail
+from triptych.embedded.process import Process, ProcessSpec, group_members, log_tail, stop_all
 
 from .conftest import runs, wait_for
 
@@ -65,6 +65,16 @@ def test_stop_kills_a_child_that_ignores_sigterm_and_its_child(spec: MakeSpec) -
     wait_for(lambda: "grandchild" in text(process.spec) and "child" in text(process.spec))
     pids = [int(line.split()[1]) for line in text(process.spec).splitlines()]
     process.stop()
+    assert not any(runs(pid) for pid in pids)
+
+
+def test_all_have_ended_when_their_time_is_over(spec: MakeSpec) -> None:
+    """However long the grace of each."""
+    process = Process(spec(STUBBORN, stop_grace_s=3600.0))
+    process.start()
+    wait_for(lambda: "grandchild" in text(process.spec) and "child" in text(process.spec))
+    pids = [int(line.split()[1]) for line in text(process.spec).splitlines()]
+    stop_all([process], within_s=0.3)
     assert not any(runs(pid) for pid in pids)
 
 

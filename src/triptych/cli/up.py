@@ -97,6 +97,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     add("--lora-dir", help="where LoRAs are kept (default: with the rest of the state)")
     add("--startup-timeout", type=float, default=300.0, metavar="SECONDS", help="default: %(default)s")
+    add(
+        "--drain-timeout",
+        type=float,
+        default=20.0,
+        metavar="SECONDS",
+        help="how long running requests may go on after a signal; all has ended 5 s later (default: %(default)g)",
+    )
     parser.set_defaults(run=run)
 
 
@@ -159,6 +166,7 @@ def configuration(args: argparse.Namespace) -> StackConfig:
         loras=dict(args.lora),
         lora_dir=args.lora_dir,
         startup_timeout_s=args.startup_timeout,
+        drain_timeout_s=args.drain_timeout,
     )
 
 

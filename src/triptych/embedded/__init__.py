@@ -65,6 +65,7 @@ def local(
     loras: Mapping[str, str | Path] | None = None,
     lora_dir: str | Path | None = None,
     startup_timeout_s: float = 300.0,
+    drain_timeout_s: float = 20.0,
 ) -> LocalStack:
     """A context manager: starts Triton and the orchestrator, gives a Client, stops everything it started.
 
@@ -88,5 +89,6 @@ def local(
             loras=loras or {},
             lora_dir=lora_dir,
             startup_timeout_s=startup_timeout_s,
+            drain_timeout_s=drain_timeout_s,
         )
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -39,6 +40,7 @@ class StackConfig:
     loras: Mapping[str, str | Path] = field(default_factory=dict)  # name -> safetensors file
     lora_dir: str | Path | None = None  # where LoRAs are kept; None: in run_dir
     startup_timeout_s: float = 300.0
+    drain_timeout_s: float = 20.0  # how long running requests may go on once it is to stop
 
     @property
     def cache_path(self) -> Path:
@@ -92,6 +94,8 @@ class StackConfig:
             absolute(name, getattr(self, name) or "/")
         if not self.startup_timeout_s > 0:
             raise invalid("startup_timeout_s", f"{self.startup_timeout_s} is not above 0")
+        if not 0 < self.drain_timeout_s < math.inf:
+            raise invalid("drain_timeout_s", f"{self.drain_timeout_s} is not a number of seconds above 0")
         _check_stages("replicas", self.replicas, MOST_REPLICAS)
         _check_stages("threads", self.threads, MOST_THREADS)
         for other in ("replicas", "threads"):

@@ -6,6 +6,7 @@ process.start(); process.exited(); process.stop()
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -95,13 +96,15 @@ class Process:
         stop_all([self])
 
 
-def stop_all(processes: Sequence[Process], hurry: Callable[[], bool] = lambda: False) -> None:
-    """Stops several processes at once; `hurry` turning true ends the grace period."""
+def stop_all(
+    processes: Sequence[Process], hurry: Callable[[], bool] = lambda: False, within_s: float = math.inf
+) -> None:
+    """Stops several processes at once; `hurry` turning true, or `within_s` passing, ends the grace period."""
     for process in processes:
         process.terminate()
     started_s = time.monotonic()
     for process in processes:
-        deadline_s = started_s + process.spec.stop_grace_s
+        deadline_s = started_s + min(process.spec.stop_grace_s, within_s)
         while not process.exited() and time.monotonic() < deadline_s and not hurry():
             time.sleep(TICK_S)
         process.finish()

@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 PORT_ATTEMPTS = 3
 # Of a stack that was killed, the servers end by themselves, but not at once.
 AFTER_KILL_S = 15.0
+END_S = 5.0  # of what follows the drain: the orchestrator's end, then the stages'
 
 
 class Stack:
@@ -129,7 +130,7 @@ class Stack:
 
     def _tear_down(self, folder: RunDir | None) -> None:
         try:
-            self._supervisor.stop()
+            self._supervisor.stop(self.config.drain_timeout_s + END_S)
         finally:
             if folder is not None:  # after a failure the logs stay: the error names them
                 folder.close(keep=self.failure is not None and not isinstance(self.failure, CancelledError))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -116,11 +117,12 @@ class Supervisor:
             one.restart_at_s = now_s + one.backoff.delay_s(0)
             logger.warning("%s cannot be restarted now: %s", one.process.spec.name, error)
 
-    def stop(self) -> None:
+    def stop(self, within_s: float = math.inf) -> None:
         """Stops the last started first, so that the orchestrator drains while its stages still serve."""
         processes = [one.process for one in self._supervised]
-        stop_all(processes[-1:], self._hurry)
-        stop_all(processes[:-1], self._hurry)
+        deadline_s = time.monotonic() + within_s
+        stop_all(processes[-1:], self._hurry, within_s)
+        stop_all(processes[:-1], self._hurry, deadline_s - time.monotonic())
         for process in processes:
             remove_regions(process.spec.shm_prefix)
         self._supervised = []
