@@ -233,8 +233,22 @@ def test_a_terminal_is_not_sent_a_picture(
     assert server.requests == []
 
 
-def test_ctrl_c_cancels_on_the_server(server: FakeServer) -> None:
-    command = [sys.executable, "-m", "triptych", "generate", "slow", "--address", server.address]
+# The thread takes what the main thread does not: a signal that does not wake whatever that one waits for. The same
+# happens, rarely, when a signal comes just before it begins to wait.
+TAKEN_BY_ANOTHER_THREAD = """
+import signal, sys, threading
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+from triptych.cli.main import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    "program", [["-m", "triptych"], ["-c", TAKEN_BY_ANOTHER_THREAD]], ids=["plain", "taken by another thread"]
+)
+def test_ctrl_c_cancels_on_the_server(server: FakeServer, program: list[str]) -> None:
+    command = [sys.executable, *program, "generate", "mute", "--address", server.address]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         while not server.started.wait(0.1):
             assert process.poll() is None, process.communicate()

@@ -43,8 +43,8 @@ def png(seed: int, width: int, height: int, *, noisy: bool = False) -> bytes:
 
 
 class FakeServer:
-    """Answers by the prompt: "slow" never ends, "silent" ends without a result, "huge" gives noise,
-    "fail REASON" fails.
+    """Answers by the prompt: "slow" never ends, "mute" nor says anything, "silent" ends without a
+    result, "huge" gives noise, "fail REASON" fails.
     """
 
     def __init__(self, *also_at: str) -> None:
@@ -80,7 +80,7 @@ class FakeServer:
         self.requests.append(request)
         if failing := re.fullmatch(r"fail (\w+)", request.prompt):
             abort(context, BY_REASON[failing[1]](f"no luck: {failing[1]}", field="prompt"))
-        if request.prompt == "slow":
+        if request.prompt in ("slow", "mute"):
             stopped = self._stopped_by_cancellation(request.request_id, context)
         count = request.num_images_per_prompt or 1
         seeds = list(request.seeds) or [11]
@@ -95,9 +95,10 @@ class FakeServer:
             height=height,
             seeds=seeds,
         )
-        yield generation_pb2.GenerateResponse(queued=queued)
-        if request.prompt == "slow":
-            stopped.wait(20)
+        if request.prompt != "mute":
+            yield generation_pb2.GenerateResponse(queued=queued)
+        if request.prompt in ("slow", "mute"):
+            stopped.wait(120)
             abort(context, CancelledError("cancelled by request"))
         for step in range(1, queued.num_inference_steps + 1):
             previewed = request.preview_every_steps and step % request.preview_every_steps == 0

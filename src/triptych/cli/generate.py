@@ -64,6 +64,7 @@ async def _generate_all(
 ) -> None:
     jobs = (job for job in enumerate(prompts))
     ends: list[OSError] = []
+    _stay_awake(asyncio.get_running_loop())
     async with connect(AsyncClient, arguments) as client:
         try:
             async with asyncio.TaskGroup() as group:
@@ -73,6 +74,11 @@ async def _generate_all(
             ends.extend(several.exceptions)  # type: ignore[arg-type]
     if ends:
         raise ends[0]
+
+
+def _stay_awake(loop: asyncio.AbstractEventLoop) -> None:
+    """Has Ctrl-C heard: a signal does not wake the loop if it comes just before that waits, or to another thread."""
+    loop.call_later(0.2, _stay_awake, loop)
 
 
 async def _work(
