@@ -94,17 +94,27 @@ def test_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     assert main(["version"]) == 130
 
 
-def test_ctrl_c_before_everything_is_imported(tmp_path: Path) -> None:
-    (tmp_path / "grpc.py").write_text("import time; print('importing', flush=True); time.sleep(60)")
-    command = [sys.executable, "-m", "triptych", "version"]
+@pytest.mark.parametrize(
+    ("command", "module", "says"),
+    [
+        ("triptych version", "grpc", "triptych: interrupted\n"),
+        ("triptych_orchestrator --encoder a:1 --unet a:1 --vae a:1 --state-dir x", "prometheus_client", ""),
+    ],
+)
+def test_ctrl_c_before_everything_is_imported(command: str, module: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / f"{module}.py").write_text("import time; print('importing', flush=True); time.sleep(60)")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", *command.split()],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as program:
         assert program.stdout is not None
         assert program.stdout.readline() == "importing\n"
         program.send_signal(signal.SIGINT)
-        assert program.communicate(timeout=30) == ("", "triptych: interrupted\n")
+        assert program.communicate(timeout=30) == ("", says)
         assert program.returncode == 130
 
 

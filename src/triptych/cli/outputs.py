@@ -86,7 +86,8 @@ class _Files:
         with suppress(FileNotFoundError):
             os.lstat(path)  # tells of a name that is too long, say
         if self._force and path.exists():
-            path.open("ab").close()
+            if path.is_file() or path.is_dir():  # no pipe: closing it would tell its reader that all has come
+                path.open("ab").close()
             return
         folder = next(parent for parent in path.parents if parent.exists())
         if folder not in self._writable:
