@@ -32,7 +32,7 @@ demo: $(VENV)/.server ## Set up without torch, then make a picture: triptych-dem
 setup: $(VENV)/.dev ## Set up everything that tests and checks need (torch and diffusers as well)
 
 .PHONY: test
-test: $(VENV)/.dev ## Set up, then run all tests but the slow, container and GPU ones
+test: $(VENV)/.dev ## Set up, then run all tests but the slow and the container ones
 	$(BIN)/python -m pytest
 
 .PHONY: test-slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,13 @@ def test_make_help_lists_every_target() -> None:
     assert phony
     for target in phony:
         assert re.search(rf"^{target}:.*## \S", makefile, re.MULTILINE), target
+
+
+def test_what_needs_more_than_others_runs_only_when_it_is_named() -> None:
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
+    markers = {marker.partition(":")[0] for marker in options["markers"]}
+    (left_out,) = re.findall(r"-m 'not \((.*)\)'", options["addopts"])
+    assert markers == set(left_out.split(" or "))
 
 
 def test_changelog_has_this_version() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 import triptych
 from tests.conftest import CACHE
+from tests.embedded.conftest import wait_for
 from tests.embedded.standin import StandIns
 from triptych.embedded import Stack, StackConfig
 from triptych.embedded.cores import format_cores, parse_cores
@@ -233,9 +234,8 @@ def test_two_unets_with_a_core_each(pinned: tuple[Stack, triptych.Client], check
             assert f"Cpus_allowed_list:\t{core}\n" in status
         else:
             assert allowed == {frozenset(CORES)}
-    assert [replica.models for replica in client.server_info().replicas if replica.stage == "unet"] == [
-        ["sd1.unet"]
-    ] * 2
+    # The server serves with the first replica that is up; the other is given its model when it is.
+    wait_for(lambda: [one.models for one in client.server_info().replicas if one.stage == "unet"] == [["sd1.unet"]] * 2)
     pictures = [client.generate(**REQUEST) for _ in range(2)]  # type: ignore[arg-type]
     with triptych.local({"sd1": checkpoints["sd1"]}, cache_dir=CACHE) as one:
         expected = np.asarray(one.generate(**REQUEST).images[0], np.int16)  # type: ignore[arg-type]
