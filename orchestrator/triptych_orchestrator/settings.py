@@ -10,6 +10,9 @@ from triptych.contract import UNET
 from triptych.errors import invalid
 
 _MAY_BE_0 = {"max_queued_requests", "max_loras", "max_batch_samples"}
+# What the API's fields can tell a client.
+_MOST = 2**32 - 1
+_MOST_BYTES = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -40,15 +43,16 @@ class Limits:
     max_unread_seconds: int = 120
 
     def with_changes(self, changes: Sequence[str]) -> Limits:
-        """Applies `name=value` texts; an unknown name or a value below 1 is an InvalidArgumentError."""
+        """Applies `name=value` texts; an unknown name or a value out of bounds is an InvalidArgumentError."""
         names = [item.name for item in fields(self)]
         parsed: dict[str, int] = {}
         for change in changes:
             name, _, value = change.partition("=")
             if name not in names:
                 raise invalid("limit", f"{name!r} is not one of {', '.join(names)}")
-            if not value.isdecimal() or (int(value) < 1 and name not in _MAY_BE_0):
-                raise invalid("limit", f"{name} must be a whole number of at least 1, not {value!r}")
+            least, most = int(name not in _MAY_BE_0), _MOST_BYTES if name.endswith("_bytes") else _MOST
+            if not (value.isdecimal() and len(value) <= len(str(most)) and least <= int(value) <= most):
+                raise invalid("limit", f"{name} must be a whole number from {least} to {most}, not {value!r}")
             parsed[name] = int(value)
         if parsed.get("max_batch_samples", 0) > UNET.max_batch_size:
             raise invalid("limit", f"max_batch_samples must be at most {UNET.max_batch_size}, or 0 to have it learned")

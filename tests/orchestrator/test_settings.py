@@ -1,0 +1,29 @@
+"""Limits as an operator gives them: all that is accepted can be told to clients."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+
+from triptych.errors import InvalidArgumentError
+from triptych.v1 import system_pb2
+from triptych_orchestrator.settings import Limits
+
+NAMES = [field.name for field in fields(Limits)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_largest_and_the_least_can_be_told(name: str) -> None:
+    most = 16 if name == "max_batch_samples" else 2**63 - 1 if name.endswith("_bytes") else 2**32 - 1
+    for value in (1, most):
+        limits = Limits().with_changes([f"{name}={value}"])
+        assert getattr(system_pb2.Limits(**vars(limits)), name) == value
+    for wrong in (most + 1, "9" * 5_000, -1, "1.5", "", "x"):
+        with pytest.raises(InvalidArgumentError, match=name):
+            Limits().with_changes([f"{name}={wrong}"])
+
+
+def test_a_name_that_is_none_is_answered_with_those_there_are() -> None:
+    with pytest.raises(InvalidArgumentError, match=r"'max_size' is not one of max_width, .*max_checkpoints"):
+        Limits().with_changes(["max_size=1"])
