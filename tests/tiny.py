@@ -139,7 +139,7 @@ def save_outdated_checkpoint(folder: Path, whole: Path) -> Path:
     index = {"_class_name": "StableDiffusionImg2ImgPipeline", "scheduler": ["diffusers", "DDIMScheduler"]}
     update(folder / "model_index.json", **index)
     update(folder / "unet" / "config.json", _diffusers_version="0.8.0", use_linear_projection=None)
-    update(folder / "vae" / "config.json", shift_factor=0.5)
+    update(folder / "vae" / "config.json", shift_factor=3.0)
     _rename_old_attention(folder / "vae" / "diffusion_pytorch_model.safetensors")
 
     config = folder / "text_encoder" / "config.json"

@@ -17,6 +17,8 @@ _DEFAULT_LENGTH = 77
 _LONGEST = 4096
 _END = "<|endoftext|>"
 _DEFAULTS = {"bos_token": "<|startoftext|>", "eos_token": _END, "unk_token": _END, "pad_token": _END}
+# What another value of these would change in a prompt's ids, transformers does and this does not.
+_FIXED: dict[str, object] = {"padding_side": "right", "truncation_side": "right", "split_special_tokens": False}
 _NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
 
@@ -26,6 +28,9 @@ class TokenizerFiles:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._config = self._json(_CONFIG) or {}
+        for key, value in _FIXED.items():
+            if self._config.get(key) not in (None, value):
+                raise self._broken(_CONFIG, f"{key} {self._config[key]!r} is not supported; supported: {value!r}")
         self._whole = self._json("tokenizer.json")
         self._listed = self._config.get("added_tokens_decoder")
         self._values = dict(self._config)

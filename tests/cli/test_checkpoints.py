@@ -40,6 +40,16 @@ def test_table(triptych: Triptych, server: FakeServer, capsys: pytest.CaptureFix
     assert reason == "  no such file"
 
 
+def test_warnings_are_shown(triptych: Triptych, server: FakeServer, capsys: pytest.CaptureFixture[str]) -> None:
+    server.known["odd"] = checkpoints_pb2.Checkpoint(name="odd", warnings=["name a scheduler"])
+    assert triptych("checkpoints", "list") == 0
+    _, row, warning = capsys.readouterr().out.splitlines()
+    assert row.split()[-3:] == ["-", "0", "MB"] and warning == "  name a scheduler"
+    assert triptych("checkpoints", "load", "odd") == 0
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("odd: loaded\n", "triptych: warning: name a scheduler\n")
+
+
 def test_json(triptych: Triptych, capsys: pytest.CaptureFixture[str]) -> None:
     triptych("checkpoints", "add", "tiny", "/there")
     capsys.readouterr()

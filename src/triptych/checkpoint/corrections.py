@@ -1,6 +1,6 @@
 """What diffusers and transformers correct in a checkpoint's configurations before they make models of them.
 
-Each correction is one function; docs/checkpoints.md lists them all, those made elsewhere and those not made as well.
+Each correction is one function; docs/parity.md lists them all, those made elsewhere and those not made as well.
 """
 
 from __future__ import annotations
