@@ -34,8 +34,7 @@ def expand(prompt: str, tokens: Iterable[str], written: Mapping[str, str]) -> st
         if token not in written:
             continue
         if len(prompt) + prompt.count(token) * len(written[token]) > _MOST_CHARACTERS:
-            raise invalid(
-                "prompt", f"{token!r} stands in it too often: that is more than {_MOST_CHARACTERS} characters"
-            )
+            problem = f"with its textual inversions written out it is longer than {_MOST_CHARACTERS} characters"
+            raise invalid("prompt", problem)
         prompt = prompt.replace(token, written[token])
     return prompt

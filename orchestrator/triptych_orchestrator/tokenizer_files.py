@@ -30,7 +30,7 @@ class TokenizerFiles:
         self._config = self._json(_CONFIG) or {}
         for key, value in _FIXED.items():
             if self._config.get(key) not in (None, value):
-                raise self._broken(_CONFIG, f"{key} {self._config[key]!r} is not supported; supported: {value!r}")
+                raise self._broken(_CONFIG, f"{key} must be {value!r}; nothing else is supported")
         self._whole = self._json("tokenizer.json")
         self._listed = self._config.get("added_tokens_decoder")
         self._values = dict(self._config)

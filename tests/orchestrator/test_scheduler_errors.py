@@ -125,6 +125,20 @@ def test_an_unusable_scheduler_of_the_checkpoints_own_leaves_the_others(
     assert (caught.value.message, caught.value.metadata["field"]) == (warning, "scheduler")
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("_class_name", "\ud800Scheduler"),
+        ("_class_name", "x" * 100_000),
+        ("algorithm_type", "\ud800" * 100_000),
+        ("algorithm_type", {"a": ["x" * 100_000]}),
+    ],
+)
+def test_a_warning_is_short_and_can_be_sent(key: str, value: object) -> None:
+    name, warning = own_scheduler({**DPM, key: value})
+    assert name == "" and key in warning and len(warning.encode()) < 1_000
+
+
 def test_a_scheduler_that_can_be_had_has_no_warning() -> None:
     assert own_scheduler(SD1) == ("pndm", "")
     assert own_scheduler({**DPM, "use_karras_sigmas": True}) == ("dpmpp_2m_karras", "")

@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 _TYPICAL_STEPS = 20
+_LONGEST_CLASS_NAME = 100
 
 
 @dataclass(frozen=True)
@@ -101,10 +102,8 @@ def resolved_name(name: str, config: Mapping[str, object]) -> str:
     if canonical:
         return canonical
     own = config.get("_class_name")
-    if not isinstance(own, str):
-        raise _with_offer(
-            unsupported("_class_name", "missing, so that the checkpoint has no scheduler of its own"), config
-        )
+    if not isinstance(own, str) or not own.isidentifier() or len(own) > _LONGEST_CLASS_NAME:
+        raise _with_offer(unsupported("_class_name", "names no class, so that requests must name a scheduler"), config)
     if own not in _BY_CLASS:
         raise _with_offer(invalid("scheduler", f"the checkpoint's own {own} is not supported"), config)
     is_karras = _BY_CLASS[own] == "dpmpp_2m" and SchedulerConfig(config).flag("use_karras_sigmas", False)

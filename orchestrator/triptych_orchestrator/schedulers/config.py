@@ -9,8 +9,9 @@ from triptych.errors import CheckpointInvalidError
 
 CONFIG_FILE = "scheduler/scheduler_config.json"
 _LARGEST_FLOAT32 = 3.4e38
+_SHOWN_CHARACTERS = 80
 # These classes of diffusers write a value of their own over the file's, whatever it is.
-_REWRITTEN: Mapping[object, Mapping[str, object]] = {
+_REWRITTEN: Mapping[str, Mapping[str, object]] = {
     "DEISMultistepScheduler": {"algorithm_type": "deis", "solver_type": "logrho"},
     "UniPCMultistepScheduler": {"solver_type": "bh2"},
 }
@@ -54,21 +55,21 @@ class SchedulerConfig:
         if value is None:
             return False
         if not isinstance(value, bool):
-            raise config_invalid(key, f"{value!r} is not true or false")
+            raise config_invalid(key, f"{_shown(value)} is not true or false")
         return value
 
     def integer(self, key: str, default: int, low: int, high: int) -> int:
         """A whole number in [low, high]."""
         value = self._given(key, default)
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise config_invalid(key, f"{value!r} is not a whole number from {low} to {high}")
+            raise config_invalid(key, f"{_shown(value)} is not a whole number from {low} to {high}")
         return value
 
     def number(self, key: str, default: float, low: float = -math.inf, high: float = math.inf) -> float:
         """A number in [low, high]."""
         value = self._given(key, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise config_invalid(key, f"{value!r} is not a number from {low} to {high}")
+            raise config_invalid(key, f"{_shown(value)} is not a number from {low} to {high}")
         if value != default and not _fits(value):  # diffusers writes an infinite default as it is
             raise config_invalid(key, "is not a finite number")
         return float(value)
@@ -92,14 +93,19 @@ class SchedulerConfig:
         """One of the names that are supported."""
         value = self._given(key, default)
         if value not in supported:
-            raise unsupported(key, f"{value!r} is not supported; supported: {', '.join(supported)}")
+            raise unsupported(key, f"{_shown(value)} is not supported; supported: {', '.join(supported)}")
         return str(value)
 
     def refuse(self, key: str, *values: object) -> None:
         """Refuse what changes the picture in a way not implemented here: these values, or a switch that is on."""
         value = self._values.get(key)
         if value in values if values else value:
-            raise unsupported(key, f"{value!r} is not supported")
+            raise unsupported(key, f"{_shown(value)} is not supported")
+
+
+def _shown(value: object) -> str:
+    """A value of a stranger's file for a message: short, and printable."""
+    return type(value).__name__ if isinstance(value, list | dict) else repr(value)[:_SHOWN_CHARACTERS]
 
 
 def _fits(value: float) -> bool:
