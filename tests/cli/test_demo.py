@@ -43,7 +43,7 @@ def test_the_demo_needs_no_home_and_leaves_its_picture_alone(tmp_path: Path) -> 
     environment = {**os.environ, "HOME": str(tmp_path / "file" / "home"), "TMPDIR": str(scratch)}
     environment.pop("TRIPTYCH_CACHE_DIR", None)
     command = [sys.executable, "-m", "triptych.cli.main", "demo", "--num-inference-steps", "1", "-o", "demo.png"]
-    done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     assert [path.name for path in work.iterdir()] == ["demo.png"]
     assert [path.name for path in scratch.iterdir()] == []

@@ -88,10 +88,6 @@ class StackConfig:
             raise invalid("host", "is empty; 0.0.0.0 is every interface, 127.0.0.1 this machine only")
         if not 0 <= self.port <= 65_535:
             raise invalid("port", f"{self.port} is not within 0..65535")
-        if self.run_dir is not None and not str(self.run_dir):
-            raise invalid("run_dir", "is empty")
-        for name in ("run_dir", "cache_dir", "lora_dir"):
-            absolute(name, getattr(self, name) or "/")
         if not self.startup_timeout_s > 0:
             raise invalid("startup_timeout_s", f"{self.startup_timeout_s} is not above 0")
         if not 0 < self.drain_timeout_s < math.inf:
@@ -101,10 +97,18 @@ class StackConfig:
         for other in ("replicas", "threads"):
             if self.placement is not None and getattr(self, other):
                 raise invalid(other, f"cannot be given together with placement: say it in {self.placement}")
+        self.stage_replicas()
         self._check_metrics_port()
+        self._check_folders()
         for name in self.limits:
             if name not in LIMIT_NAMES:
                 raise invalid("limits", f"{name!r} is none of {', '.join(LIMIT_NAMES)}")
+
+    def _check_folders(self) -> None:
+        if self.run_dir is not None and not str(self.run_dir):
+            raise invalid("run_dir", "is empty")
+        for name in ("run_dir", "cache_dir", "lora_dir"):
+            absolute(name, getattr(self, name) or "/")
 
     def _check_metrics_port(self) -> None:
         if self.metrics_port < 0:
