@@ -124,11 +124,11 @@ def test_a_cache_that_cannot_be_written_is_a_failure_of_each_model(
 ) -> None:
     shop.cache.mkdir()
     (shop.cache / "graphs").write_text("in the way")
-    assert shop.build(checkpoints["sd1"], checkpoint_path()) == 1
+    assert shop.build(checkpoints["sd1"], checkpoint_path()) == 8
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 3
     failures = [line for line in err.splitlines() if line.startswith("triptych: ")]
-    assert len(failures) == 3 and all("File exists" in line for line in failures)
+    assert len(failures) == 3 and all("File exists; name a folder" in line for line in failures)
 
 
 @pytest.mark.parametrize(
