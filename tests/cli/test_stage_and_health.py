@@ -11,7 +11,7 @@ import pytest
 
 from tests.embedded.conftest import wait_for
 from triptych.cli.main import main
-from triptych.embedded.ports import free_ports
+from triptych.embedded.ports import bound_socket, free_ports
 from triptych.embedded.shm import FOLDER
 
 
@@ -63,6 +63,17 @@ def test_where_it_cannot_run_is_2(
     port, metrics_port = free_ports("127.0.0.1", 2)
     assert main(["stage", "unet", "--port", str(port), "--metrics-port", str(metrics_port), *options]) == 2
     assert f"triptych: {problem}" in capsys.readouterr().err
+
+
+def test_what_a_stage_cannot_have_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    port, metrics_port = free_ports("127.0.0.1", 2)
+    command = ["stage", "unet", "--port", str(port), "--metrics-port", str(metrics_port)]
+    assert main([*command, "--run-dir", str(tmp_path / "file")]) == 8
+    assert capsys.readouterr().err.endswith("cannot be used: Not a directory; name another folder with --run-dir\n")
+    with bound_socket("127.0.0.1", metrics_port):
+        assert main(command) == 8
+    assert capsys.readouterr().err.startswith("triptych: metrics_port: cannot listen on 127.0.0.1:")
 
 
 def test_health_of_nothing_is_4(capsys: pytest.CaptureFixture[str]) -> None:
