@@ -66,7 +66,7 @@ def test_make_help_lists_every_target() -> None:
 
 def test_what_needs_more_than_others_runs_only_when_it_is_named() -> None:
     options = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
-    markers = {marker.partition(":")[0] for marker in options["markers"]}
+    markers = {marker.partition(":")[0] for marker in options["markers"] if "run with `make" in marker}
     (left_out,) = re.findall(r"-m 'not \((.*)\)'", options["addopts"])
     assert markers == set(left_out.split(" or "))
 
