@@ -40,9 +40,12 @@ class Tokenizer:
         self.max_length = max_length
 
     @classmethod
-    def from_directory(cls, path: Path | str) -> Tokenizer:
-        """Read `tokenizer.json`, or `vocab.json` and `merges.txt`, with the special tokens' own files."""
-        files = TokenizerFiles(Path(path))
+    def from_directory(cls, path: Path | str, root: Path | None = None) -> Tokenizer:
+        """Read `tokenizer.json`, or `vocab.json` and `merges.txt`, with the special tokens' own files.
+
+        Links may lead as far as `root`, the checkpoint's directory; without one, nowhere out of `path`.
+        """
+        files = TokenizerFiles(Path(path), root or Path(path))
         backend = tokenizers.Tokenizer(files.model())
         backend.normalizer = normalizers.Sequence(
             [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]

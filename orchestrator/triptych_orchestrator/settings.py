@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
+from triptych.checkpoint.reading import READ_TIMEOUT_S
 from triptych.contract import UNET
 from triptych.errors import invalid
 
@@ -41,6 +42,8 @@ class Limits:
     max_batch_samples: int = 0
     # What is sent may wait for its reader that long; then the reader's connection is closed.
     max_unread_seconds: int = 120
+    # Until which a checkpoint's directory must have been read, its weights not among it.
+    max_checkpoint_read_seconds: int = READ_TIMEOUT_S
 
     def with_changes(self, changes: Sequence[str]) -> Limits:
         """Applies `name=value` texts; an unknown name or a value out of bounds is an InvalidArgumentError."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
 
-from tokenizers import AddedToken, models
+from tokenizers import AddedToken, models, pre_tokenizers
 
-from triptych.checkpoint.configs import read_small
+from triptych.checkpoint.configs import broken, parse_object, read_small
 from triptych.errors import CheckpointInvalidError
 
 WORD_END = "</w>"
@@ -23,10 +23,14 @@ _NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_
 
 
 class TokenizerFiles:
-    """One directory's vocabulary, merges and special tokens; whatever is wrong names its file."""
+    """One directory's vocabulary, merges and special tokens; whatever is wrong names its file.
 
-    def __init__(self, directory: Path) -> None:
+    `root` is the checkpoint's directory, which no link may lead out of.
+    """
+
+    def __init__(self, directory: Path, root: Path) -> None:
         self._directory = directory
+        self._root = root
         self._config = self._json(_CONFIG) or {}
         for key, value in _FIXED.items():
             if self._config.get(key) not in (None, value):
@@ -81,6 +85,8 @@ class TokenizerFiles:
         split = [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]
         pairs = [(first, second) for first, second in split]
         unknown = _text(self._named["unk_token"])
+        if unknown not in vocab and (lost := _lost_symbol(vocab)):
+            raise self._broken(file, f"it has neither {lost!r} nor the unk_token {unknown!r}, which would stand for it")
         try:
             return models.BPE(vocab=vocab, merges=pairs, unk_token=unknown, end_of_word_suffix=WORD_END)
         except Exception as error:  # the Rust library raises nothing narrower
@@ -90,7 +96,11 @@ class TokenizerFiles:
         content = self._read("merges.txt")
         if content is None:
             raise self._broken("merges.txt", "missing")
-        lines = [line.removesuffix("\r") for line in content.split("\n")]
+        try:
+            text = content.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise self._broken("merges.txt", str(error)) from error
+        lines = [line.removesuffix("\r") for line in text.split("\n")]
         return [line for line in lines if line and not line.startswith("#version")]
 
     def _tokens_by_id(self) -> dict[int, AddedToken]:
@@ -129,26 +139,26 @@ class TokenizerFiles:
 
     def _json(self, file: str) -> dict[str, object] | None:
         content = self._read(file)
-        if content is None:
-            return None
-        try:
-            values = json.loads(content)
-        except (ValueError, RecursionError) as error:
-            raise self._broken(file, f"not JSON: {error}") from error
-        if not isinstance(values, dict):
-            raise self._broken(file, "not a JSON object")
-        return values
+        return None if content is None else parse_object(self._name(file), content)
 
-    def _read(self, file: str) -> str | None:
+    def _read(self, file: str) -> bytes | None:
         path = self._directory / file
         try:
-            return read_small(path).decode("utf-8") if path.exists() else None
-        except (OSError, UnicodeDecodeError) as error:
+            return read_small(path, self._root) if path.exists() else None
+        except OSError as error:
             raise self._broken(file, str(error)) from error
 
     def _broken(self, file: str, problem: str) -> CheckpointInvalidError:
-        name = f"{self._directory.name}/{file}"
-        return CheckpointInvalidError(f"{name}: {problem}", file=name)
+        return broken(self._name(file), problem)
+
+    def _name(self, file: str) -> Path:
+        return Path(self._directory.name, file)
+
+
+def _lost_symbol(vocab: Mapping[str, int]) -> str | None:
+    """One of the symbols for a byte, inside of a word and at its end, that the vocabulary lacks; None if it has all."""
+    symbols = sorted(pre_tokenizers.ByteLevel.alphabet())
+    return next((text for symbol in symbols for text in (symbol, symbol + WORD_END) if text not in vocab), None)
 
 
 def _text(token: str | AddedToken) -> str:

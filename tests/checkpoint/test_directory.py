@@ -238,6 +238,48 @@ def test_classes_that_are_not_known(broken: Path, change_index: dict[str, Any]) 
 
 
 @pytest.mark.parametrize(
+    ("class_name", "said"),
+    [
+        ("StableDiffusionXLPipeline", "'StableDiffusionXLPipeline', which is Stable Diffusion XL and not supported"),
+        ("StableDiffusion3Pipeline", "Stable Diffusion 3"),
+        ("FluxPipeline", "Flux"),
+        ("NobodyKnowsPipeline", "'NobodyKnowsPipeline' and not supported"),
+        (None, "'None' and not supported"),
+        ("x" * 10_000, "not supported"),
+    ],
+)
+def test_another_family_is_named_and_what_is_supported_too(broken: Path, class_name: object, said: str) -> None:
+    change(broken / "model_index.json", _class_name=class_name)
+    message = refused(broken).message
+    assert said in message and "supported are Stable Diffusion 1.x and 2.x" in message and len(message) < 1_000
+
+
+def test_directories_without_an_index_are_called_what_they_are(broken: Path, tmp_path: Path) -> None:
+    assert "this is one component" in refused(broken / "unet").message
+    (broken / "model_index.json").unlink()
+    assert "is this a diffusers-format directory?" in refused(broken).message
+    (broken / "v1-5-pruned.ckpt").touch()
+    assert "single files (v1-5-pruned.ckpt): choose one and convert it" in refused(broken).message
+    (tmp_path / "models--me--tiny" / "snapshots").mkdir(parents=True)
+    assert "give the directory of a revision" in refused(tmp_path / "models--me--tiny").message
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/models/v1-5.safetensors", "it is a single file"),
+        (__file__, "it is a single file"),
+        ("runwayml/stable-diffusion-v1-5", "run `hf download runwayml/stable-diffusion-v1-5`"),
+        ("https://hub.example/me/tiny", "download the whole repository"),
+        ("/models/none", "no such directory"),
+    ],
+)
+def test_what_is_no_directory_is_called_what_it_is(path: str, said: str) -> None:
+    with pytest.raises(CheckpointInvalidError, match=said):
+        Checkpoint.open(Path(path))
+
+
+@pytest.mark.parametrize(
     "values",
     [
         {"beta_schedule": "no-such"},

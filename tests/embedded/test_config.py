@@ -70,6 +70,19 @@ def test_the_module_is_the_function_and_checks_before_it_starts(tmp_path: Path) 
         triptych.local(checkpoints={"tiny": tmp_path / "missing"})
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("runwayml/stable-diffusion-v1-5", "run `hf download runwayml/stable-diffusion-v1-5`"),
+        ("v1-5.ckpt", "it is a single file"),
+        (__file__, "from_single_file"),
+    ],
+)
+def test_what_is_no_checkpoint_is_called_what_it_is(given: str, said: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=f"checkpoints: x: .* is not a directory: .*{said}"):
+        StackConfig({"x": given}).validate()
+
+
 def test_limits_are_those_that_the_orchestrator_takes_and_tells() -> None:
     taken = tuple(limit.name for limit in fields(settings.Limits))
     assert sorted(LIMIT_NAMES) == sorted(taken) == sorted(system_pb2.Limits.DESCRIPTOR.fields_by_name)

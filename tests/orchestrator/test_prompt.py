@@ -202,6 +202,40 @@ def test_a_broken_directory_names_the_file(directory: Path, file: str, content: 
 
 
 @pytest.mark.parametrize("directory", ["plain"], indirect=True)
+def test_a_vocabulary_that_lacks_a_byte_needs_its_unk_token(directory: Path) -> None:
+    """A prompt with that byte could not be encoded, which transformers too finds out only then."""
+    file = directory / "vocab.json"
+    vocabulary = json.loads(file.read_text())
+    without_unknown = {token: number for token, number in vocabulary.items() if token != END}
+    file.write_text(json.dumps(without_unknown))
+    Tokenizer.from_directory(directory).encode(NASTY)
+    for symbol in ("z", "z</w>"):
+        incomplete = {token: number for token, number in without_unknown.items() if token != symbol}
+        file.write_text(json.dumps(incomplete))
+        with pytest.raises(CheckpointInvalidError, match=f"neither '{symbol}' nor the unk_token") as caught:
+            Tokenizer.from_directory(directory)
+        assert caught.value.metadata["file"] == "tokenizer/vocab.json"
+        file.write_text(json.dumps(incomplete | {END: vocabulary[END]}))
+        Tokenizer.from_directory(directory).encode(["zzz"])
+
+
+@pytest.mark.parametrize("directory", ["plain"], indirect=True)
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"added_tokens_decoder": {"600": {"content": "\ud800"}}},
+        {"additional_special_tokens": ["\udfff"]},
+        {"pad_token": "x\ud800"},
+    ],
+)
+def test_tokens_that_are_not_unicode_are_refused(directory: Path, config: dict[str, Any]) -> None:
+    (directory / "tokenizer_config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointInvalidError, match="surrogate") as caught:
+        Tokenizer.from_directory(directory)
+    assert caught.value.metadata["file"] == "tokenizer/tokenizer_config.json"
+
+
+@pytest.mark.parametrize("directory", ["plain"], indirect=True)
 def test_an_empty_special_token_is_refused(directory: Path) -> None:
     (directory / "tokenizer_config.json").write_text('{"pad_token": ""}', "utf-8")
     with pytest.raises(CheckpointInvalidError, match="empty"):

@@ -14,10 +14,12 @@ from typing import Any
 from triptych.checkpoint.architecture import Architecture
 from triptych.checkpoint.configs import broken, channel_list, read_json, whole_number
 from triptych.checkpoint.corrections import sample_size, scheduler_config, text_config
+from triptych.checkpoint.families import no_index, unsupported
 from triptych.checkpoint.safetensors import TensorInfo
-from triptych.checkpoint.values import check_values
+from triptych.checkpoint.values import check_values, count_layers
 from triptych.checkpoint.weights import read_weights
 from triptych.contract import ENCODER, UNET, VAE_DECODER
+from triptych.contract.checkpoints import not_a_directory
 
 # Pipelines for other tasks have the components of the one for text; what they have besides is not asked for.
 FAMILIES = {
@@ -59,19 +61,26 @@ class Component:
         if not isinstance(entry, list) or len(entry) != 2 or entry[1] != class_name:
             raise broken(root / "model_index.json", f"{subfolder} must be a {class_name}, not {entry!r}")
         folder = root / subfolder
-        config: Mapping[str, Any] = read_json(folder / "config.json")
+        config: Mapping[str, Any] = read_json(folder / "config.json", root)
         if model == ENCODER.name:
             config = text_config(folder / "config.json", config)
         architecture = Architecture.of(model, class_name, config)
         check_values(folder / "config.json", class_name, architecture.config)
-        return cls(folder, architecture, config, read_weights(folder, class_name))
+        weights = read_weights(folder, class_name, root)
+        if (layers := count_layers(class_name, architecture.config)) > len(weights):
+            raise broken(
+                folder / "config.json", f"asks for {layers} layers, but the weights have {len(weights)} tensors"
+            )
+        return cls(folder, architecture, config, weights)
 
-    def expect_shape(self, name: str, shape: tuple[int, ...]) -> None:
-        """CheckpointInvalidError unless the tensor is there in that shape."""
+    def expect_shape(self, name: str, shape: tuple[int, ...], *keys: str) -> None:
+        """CheckpointInvalidError unless the tensor is there in that shape, which the configuration gives by `keys`."""
         found = self.weights.get(name)
         if found is None or found.shape != shape:
             what = "is missing" if found is None else f"has shape {found.shape}"
-            raise broken(self.folder / "config.json", f"the configuration asks for {name} {shape}, which {what}")
+            assumed = [f"{key}={self.architecture.config[key]}" for key in keys if self.config.get(key) is None]
+            why = f" (it does not say {', '.join(assumed)}, which is the default)" if assumed else ""
+            raise broken(self.folder / "config.json", f"the configuration asks for {name} {shape}, which {what}{why}")
 
 
 @dataclass(frozen=True)
@@ -103,13 +112,15 @@ class Checkpoint:
     @classmethod
     def _open(cls, path: Path) -> Checkpoint:
         if not path.is_dir():
-            raise broken(path, "no such directory")
+            raise broken(path, not_a_directory(str(path)) or "no such directory")
         index_path = path / "model_index.json"
-        index = read_json(index_path)
+        if not index_path.exists():
+            raise broken(index_path, no_index(path))
+        index = read_json(index_path, path)
         family = FAMILIES.get(str(index.get("_class_name")))
         if family is None:
-            raise broken(index_path, f"_class_name {index.get('_class_name')!r} is not one of {', '.join(FAMILIES)}")
-        scheduler = scheduler_config(read_json(path / "scheduler" / "scheduler_config.json"), index)
+            raise broken(index_path, unsupported(index.get("_class_name"), FAMILIES))
+        scheduler = scheduler_config(read_json(path / "scheduler" / "scheduler_config.json", path), index)
         components = {model: Component.open(path, index, model) for model in _PLACES}
         encoder, unet, vae = (components[spec.name] for spec in (ENCODER, UNET, VAE_DECODER))
         latent_channels = _check_vae(vae)
@@ -155,7 +166,7 @@ def _check_unet(unet: Component, latent_channels: int) -> None:
             path, f"in_channels {in_channels} and out_channels {out_channels} must be the VAE's {latent_channels}"
         )
     kernel = whole_number(path, unet.architecture.config, "conv_in_kernel", high=15)
-    unet.expect_shape("conv_in.weight", (channels[0], in_channels, kernel, kernel))
+    unet.expect_shape("conv_in.weight", (channels[0], in_channels, kernel, kernel), "conv_in_kernel")
 
 
 def _check_encoder(encoder: Component, unet: Component) -> int:
@@ -166,9 +177,12 @@ def _check_encoder(encoder: Component, unet: Component) -> int:
     tokens = whole_number(path, config, "max_position_embeddings", low=3, high=4096)
     hidden = whole_number(path, config, "hidden_size", high=65536)
     vocabulary = whole_number(path, config, "vocab_size", high=1 << 24)
-    encoder.expect_shape("embeddings.token_embedding.weight", (vocabulary, hidden))
-    encoder.expect_shape("embeddings.position_embedding.weight", (tokens, hidden))
-    encoder.expect_shape("encoder.layers.0.mlp.fc1.weight", (config["intermediate_size"], hidden))
+    encoder.expect_shape("embeddings.token_embedding.weight", (vocabulary, hidden), "vocab_size", "hidden_size")
+    encoder.expect_shape(
+        "embeddings.position_embedding.weight", (tokens, hidden), "max_position_embeddings", "hidden_size"
+    )
+    intermediate = config["intermediate_size"]
+    encoder.expect_shape("encoder.layers.0.mlp.fc1.weight", (intermediate, hidden), "intermediate_size", "hidden_size")
     if unet.architecture.config["cross_attention_dim"] != hidden:
         raise broken(
             unet.folder / "config.json",

@@ -6,7 +6,6 @@ The format: 8 bytes of header length, little-endian; a JSON header; the tensors'
 
 from __future__ import annotations
 
-import json
 import math
 import mmap
 from dataclasses import dataclass
@@ -16,6 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from triptych.checkpoint.json_text import parse_json
+from triptych.checkpoint.opening import open_file, size_of
+from triptych.checkpoint.recognition import ENOUGH_BYTES, recognized
 from triptych.errors import CheckpointInvalidError
 
 # The format allows 100 MB, which as JSON objects would take gigabytes; a large model's header is a tenth of a megabyte.
@@ -38,9 +40,12 @@ class TensorInfo:
     size_bytes: int
 
 
-def read_header(path: Path) -> dict[str, TensorInfo]:
-    """Every tensor of a file by name; CheckpointInvalidError, naming the file, if anything does not add up."""
-    header, start, size_bytes = _read_json(path)
+def read_header(path: Path, root: Path | None = None) -> dict[str, TensorInfo]:
+    """Every tensor of a file by name; CheckpointInvalidError, naming the file, if anything does not add up.
+
+    `root` is the directory that a link must not lead out of, see `open_file`.
+    """
+    header, start, size_bytes = _read_json(path, root)
     header.pop("__metadata__", None)
     tensors = {name: _tensor_info(path, name, entry, start, size_bytes) for name, entry in header.items()}
     end = start
@@ -59,24 +64,33 @@ def read_metadata(path: Path) -> dict[str, str]:
     return metadata
 
 
-def _read_json(path: Path) -> tuple[dict[str, Any], int, int]:
+def _read_json(path: Path, root: Path | None = None) -> tuple[dict[str, Any], int, int]:
     """The header, where the tensors' bytes start, and the file's size."""
     try:
-        size_bytes = path.stat().st_size
-        if not path.is_file():
-            raise CheckpointInvalidError(f"{path}: not a regular file", file=str(path))
-        with path.open("rb") as stream:
-            length = int.from_bytes(stream.read(8), "little")
-            if length > min(_HEADER_LIMIT_BYTES, size_bytes - 8):
-                raise CheckpointInvalidError(f"{path}: not a safetensors file, or cut short", file=str(path))
-            header = json.loads(stream.read(length))
-        # JSON can escape halves of characters, which no message and no log could carry later.
-        json.dumps(header, ensure_ascii=False).encode()
-    except (OSError, ValueError, RecursionError) as error:
+        with open_file(path, root) as stream:
+            size_bytes = size_of(stream)
+            begin = stream.read(min(size_bytes, ENOUGH_BYTES))
+            length = int.from_bytes(begin[:8], "little")
+            if problem := _no_header(begin, length, size_bytes):
+                raise CheckpointInvalidError(f"{path}: {problem}", file=str(path))
+            stream.seek(8)
+            header = parse_json(stream.read(length))
+    except (OSError, ValueError) as error:
         raise CheckpointInvalidError(f"{path}: no safetensors header can be read: {error}", file=str(path)) from error
     if not isinstance(header, dict):
         raise CheckpointInvalidError(f"{path}: the safetensors header is no object", file=str(path))
     return header, 8 + length, size_bytes
+
+
+def _no_header(begin: bytes, length: int, size_bytes: int) -> str:
+    """Why no header follows the first bytes; "" where one may."""
+    if 0 < length <= min(_HEADER_LIMIT_BYTES, size_bytes - 8):
+        return ""
+    if kind := recognized(begin):
+        return kind
+    if 0 < length <= _HEADER_LIMIT_BYTES:
+        return f"cut short: it has {size_bytes} bytes, and its header alone {length}; download it again"
+    return "not a safetensors file"
 
 
 def _tensor_info(path: Path, name: str, entry: object, start: int, file_bytes: int) -> TensorInfo:
@@ -90,8 +104,12 @@ def _tensor_info(path: Path, name: str, entry: object, start: int, file_bytes: i
             raise ValueError(f"it has {len(shape)} dimensions")
         if not all(type(extent) is int and 0 <= extent <= _LARGEST_EXTENT for extent in (*shape, begin, end)):
             raise ValueError("shape and offsets must be whole numbers of at least 0")
-        if end - begin != math.prod(shape) * _ITEM_BYTES[dtype] or start + end > file_bytes:
-            raise ValueError("its bytes do not fit its shape, or lie outside the file (cut short?)")
+        if end - begin != math.prod(shape) * _ITEM_BYTES[dtype]:
+            raise ValueError("its bytes do not fit its shape")
+        if start + end > file_bytes:
+            raise ValueError(
+                f"ends at byte {start + end}, but the file is cut short at {file_bytes}; download it again"
+            )
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointInvalidError(f"{path}: tensor {str(name)[:100]}: {error}", file=str(path)) from error
     return TensorInfo(path, dtype, shape, start + begin, end - begin)
@@ -103,7 +121,7 @@ def map_tensor(info: TensorInfo, maps: dict[Path, mmap.mmap]) -> npt.NDArray[np.
     `maps` keeps one map per file; drop it, and the arrays, to let the pages go.
     """
     if info.path not in maps:
-        with info.path.open("rb") as stream:
+        with open_file(info.path) as stream:
             maps[info.path] = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
     if info.dtype == "BF16":
         raw = np.frombuffer(maps[info.path], "<u2", info.size_bytes // 2, info.offset_bytes)

@@ -1,6 +1,7 @@
 """Bounds on every value of an architecture, so that no configuration asks a stage for the absurd.
 
-The weights decide most: a graph whose parameters they do not fit is refused at load. This keeps even its tracing small.
+The weights decide most: a graph whose parameters they do not fit is not even exported. This keeps small what is built
+of a configuration to find that out.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ _COUNTED = frozenset(
         "conv_out_kernel",
     }
 )
+# What they may come to together: no model of these classes has half as many.
+_MOST_LAYERS = 1024
 _LONGEST_LIST = 16
 _LONGEST_NAME = 64
 _BLOCKS = ("down_block_types", "up_block_types", "block_out_channels")
@@ -43,6 +46,25 @@ def check_values(path: Path, class_name: str, config: Mapping[str, Any]) -> None
             raise broken(path, f"{key} is out of bounds: {str(value)[:100]}")
     if class_name != "CLIPTextModel" and len({len(config[key]) for key in _BLOCKS}) != 1:
         raise broken(path, f"{', '.join(_BLOCKS)} must have the same length")
+    if (layers := count_layers(class_name, config)) > _MOST_LAYERS:
+        raise broken(path, f"asks for {layers} layers in all; {_MOST_LAYERS} are allowed")
+
+
+def count_layers(class_name: str, config: Mapping[str, Any]) -> int:
+    """About how many layers a model has, each of several tensors; blocks count as if each were the deepest."""
+    if class_name == "CLIPTextModel":
+        return int(config["num_hidden_layers"])
+    blocks = len(config["block_out_channels"])
+    layers, depths = _numbers(config["layers_per_block"]), [0.0]
+    for key in ("transformer_layers_per_block", "reverse_transformer_layers_per_block"):
+        depths += _numbers(config.get(key, 0))
+    down = sum(layers) if len(layers) > 1 else layers[0] * blocks
+    return int((2 * down + blocks) * (1 + max(depths)))
+
+
+def _numbers(value: Any) -> list[float]:
+    """A number, or all that lie in nested lists of them."""
+    return [number for item in value for number in _numbers(item)] if isinstance(value, list) else [value]
 
 
 def _same_kind(value: Any, default: Any) -> bool:

@@ -10,6 +10,9 @@ from triptych.checkpoint.safetensors import TensorInfo, read_header
 from triptych.errors import CheckpointInvalidError
 
 _BASES = ("diffusion_pytorch_model", "model")
+_PICKLES = frozenset({".bin", ".ckpt", ".pt", ".pth"})
+# In an error that lists what is there instead of weights.
+_MOST_NAMED = 5
 # diffusers before 0.17 called the matrices of an attention outside of transformer blocks so.
 _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 _OLD_ATTENTION_PATTERN = re.compile(r"(.*\.attentions\.\d+)\.(query|key|value|proj_attn)\.(weight|bias)")
@@ -24,11 +27,11 @@ def canonical_name(class_name: str, name: str) -> str:
     return name
 
 
-def read_weights(folder: Path, class_name: str) -> dict[str, TensorInfo]:
-    """Every tensor of a component by its canonical name; nothing is loaded."""
+def read_weights(folder: Path, class_name: str, root: Path) -> dict[str, TensorInfo]:
+    """Every tensor of a component by its canonical name; nothing is loaded. `root` is the checkpoint's directory."""
     tensors: dict[str, TensorInfo] = {}
-    for path in weight_files(folder):
-        for name, info in read_header(path).items():
+    for path in weight_files(folder, root):
+        for name, info in read_header(path, root).items():
             name = canonical_name(class_name, name)
             if name in tensors:
                 raise CheckpointInvalidError(f"{path}: tensor {name} is there twice", file=str(path))
@@ -36,35 +39,56 @@ def read_weights(folder: Path, class_name: str) -> dict[str, TensorInfo]:
     return tensors
 
 
-def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of a component: whole, sharded, or the fp16 variant where nothing else is there."""
+def weight_files(folder: Path, root: Path) -> list[Path]:
+    """The safetensors files of a component, whole or in shards; where all are of a variant, the fp16 or only one's."""
     for base in _BASES:
-        for variant in ("", ".fp16"):
-            whole = folder / f"{base}{variant}.safetensors"
-            if whole.is_file():
-                return [whole]
-            index = folder / f"{base}.safetensors.index{variant}.json"
-            if index.is_file():
-                return _shards(index)
-    pickles = [path.name for suffix in ("bin", "ckpt", "pt", "pth") for path in sorted(folder.glob(f"*.{suffix}"))]
-    if pickles:
-        raise CheckpointInvalidError(
-            f"{folder / pickles[0]}: only pickled weights are there, which can run code when loaded; convert them with "
+        variants = _variants(folder, base)
+        for variant in ("", "fp16", *(variants if len(variants) == 1 else ())):
+            if variant in variants:
+                path = variants[variant]
+                return [path] if path.suffix == ".safetensors" else _shards(path, root)
+        if variants:
+            names = ", ".join(sorted(path.name for path in variants.values()))
+            problem = (
+                f"several variants and none by the plain name; link the one to serve as {base}.safetensors: {names}"
+            )
+            raise CheckpointInvalidError(f"{folder}: {problem}", file=str(folder))
+    raise _no_weights(folder)
+
+
+def _variants(folder: Path, base: str) -> dict[str, Path]:
+    """By variant, "" for none: the whole file, or else the index of the shards."""
+    found: dict[str, Path] = {}
+    for pattern in (rf"{base}\.safetensors\.index(?:\.(\w+))?\.json", rf"{base}(?:\.(\w+))?\.safetensors"):
+        for path in sorted(folder.iterdir()):
+            if (match := re.fullmatch(pattern, path.name)) and path.is_file():
+                found[match[1] or ""] = path
+    return found
+
+
+def _no_weights(folder: Path) -> CheckpointInvalidError:
+    files = sorted(path for path in folder.iterdir() if path.name != "config.json")
+    if pickles := [path for path in files if path.suffix in _PICKLES]:
+        return CheckpointInvalidError(
+            f"{pickles[0]}: only pickled weights are there, which can run code when loaded; convert them with "
             "diffusers' save_pretrained(..., safe_serialization=True)",
-            file=str(folder / pickles[0]),
+            file=str(pickles[0]),
         )
-    missing = folder / f"{_BASES[0]}.safetensors"
-    raise CheckpointInvalidError(f"{folder}: no safetensors weights ({' or '.join(_BASES)})", file=str(missing))
+    wanted = " or ".join(f"{base}.safetensors" for base in _BASES)
+    there = ", ".join(path.name[:100] for path in files[:_MOST_NAMED]) or "nothing"
+    return CheckpointInvalidError(
+        f"{folder}: no safetensors weights: looked for {wanted}, found {there}", file=str(folder / wanted.split()[0])
+    )
 
 
-def _shards(index: Path) -> list[Path]:
-    weight_map = read_json(index).get("weight_map")
+def _shards(index: Path, root: Path) -> list[Path]:
+    weight_map = read_json(index, root).get("weight_map")
     if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
         raise CheckpointInvalidError(f"{index}: weight_map is missing or no map of file names", file=str(index))
     names = sorted(set(weight_map.values()))
     for name in names:
         if Path(name).name != name or not name.endswith(".safetensors"):
-            raise CheckpointInvalidError(f"{index}: {name!r} is no plain safetensors file name", file=str(index))
+            raise CheckpointInvalidError(f"{index}: {name[:100]!r} is no plain safetensors file name", file=str(index))
         if not (index.parent / name).is_file():
             raise CheckpointInvalidError(f"{index.parent / name}: the shard is missing", file=str(index.parent / name))
     return [index.parent / name for name in names]

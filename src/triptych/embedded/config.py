@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from triptych.contract import STAGES
+from triptych.contract.checkpoints import not_a_directory
 from triptych.contract.engines import ENGINES
 from triptych.contract.names import check_checkpoint_name, check_lora_name
 from triptych.embedded.placement import MOST_REPLICAS, read_placement
@@ -78,7 +79,9 @@ class StackConfig:
         for name, path in self.checkpoint_paths().items():
             check_checkpoint_name("checkpoints", name)
             if not path.is_dir():
-                raise invalid("checkpoints", f"{name}: {path} is not a directory")
+                problem = f"{name}: {path} is not a directory"
+                hint = not_a_directory(str(self.checkpoints[name]))
+                raise invalid("checkpoints", f"{problem}: {hint}" if hint else problem)
         for name, path in self.lora_paths().items():
             check_lora_name("loras", name)
             _check_lora(name, path)

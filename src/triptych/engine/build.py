@@ -12,7 +12,8 @@ from enum import StrEnum
 from pathlib import Path
 from time import perf_counter
 
-from triptych.checkpoint import Checkpoint, Component
+from triptych.checkpoint import Component
+from triptych.checkpoint.reading import open_in_time
 from triptych.engine.artifacts import Progress, ensure_graph, is_shipped
 from triptych.engine.port import EngineSettings
 from triptych.errors import TriptychError
@@ -39,7 +40,7 @@ class Artifact:
 
 def open_models(path: Path) -> Sequence[Component]:
     """A checkpoint's models, checked whole; CheckpointInvalidError names what is wrong."""
-    return list(Checkpoint.open(path).components.values())
+    return list(open_in_time(path).components.values())
 
 
 def check_buildable(engine: str, settings: EngineSettings) -> None:
@@ -62,10 +63,10 @@ def build_artifact(
         progress(message)
 
     if engine == "tensorrt":
-        ensure_graph(component.architecture, settings.cache_dir, progress)
+        ensure_graph(component.architecture, settings.cache_dir, progress, component)
         path = _tensorrt_engine(component, settings, making)
     else:
-        path = ensure_graph(component.architecture, settings.cache_dir, making)
+        path = ensure_graph(component.architecture, settings.cache_dir, making, component)
     origin = Origin.BUILT if made else Origin.SHIPPED if is_shipped(path) else Origin.CACHED
     return Artifact(path.parent.name, path, path.stat().st_size, perf_counter() - start, origin)
 

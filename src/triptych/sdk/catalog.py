@@ -54,6 +54,7 @@ class Limits:
     max_lora_upload_pause_s: int
     max_checkpoints: int
     max_unread_seconds: int
+    max_checkpoint_read_seconds: int
 
 
 @dataclass(frozen=True)

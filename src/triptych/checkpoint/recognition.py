@@ -1,0 +1,32 @@
+"""What a file really is that has the name of something else, by its first bytes, and what to do about it."""
+
+from __future__ import annotations
+
+ENOUGH_BYTES = 64
+_PICKLE = (
+    "a pickled file under another name, which can run code when loaded and is not opened; convert it with diffusers' "
+    "save_pretrained(..., safe_serialization=True)"
+)
+# Each after the bytes that such a file begins with.
+_KINDS = {
+    b"version https://git-lfs.github.com/spec/": "a Git LFS pointer in place of the file; fetch it: git lfs pull",
+    b"PK\x03\x04": _PICKLE,
+    b"\x80\x02": _PICKLE,
+    b"\x80\x03": _PICKLE,
+    b"\x80\x04": _PICKLE,
+    b"\x80\x05": _PICKLE,
+    b"GGUF": "a GGUF file; a checkpoint's weights must be safetensors",
+    b"\x1f\x8b": "compressed with gzip; unpack it",
+}
+_PAGE = "a web page in place of the file; download the file itself, by the hub's own tool or its download link"
+_PAGE_STARTS = (b"<!doctype", b"<html", b"<head", b"<?xml", b"<!--")
+
+
+def recognized(start: bytes) -> str:
+    """What the file is, from its first bytes; "" where they do not tell."""
+    for beginning, kind in _KINDS.items():
+        if start.startswith(beginning):
+            return kind
+    if start.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(_PAGE_STARTS):
+        return _PAGE
+    return "" if start.strip(b"\0") else "empty, or nothing but zeros; download it again"

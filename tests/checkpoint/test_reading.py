@@ -1,0 +1,64 @@
+"""Threads that read directories: few, apart from all others, and waited for only so long."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from concurrent.futures import Future, wait
+from pathlib import Path
+
+import pytest
+
+from triptych.checkpoint import Checkpoint
+from triptych.checkpoint.reading import Readers, open_in_time
+from triptych.errors import FailedPreconditionError
+
+STUCK = """
+import threading
+from triptych.checkpoint.reading import Readers
+begun = threading.Event()
+Readers(1).submit(lambda: (begun.set(), threading.Event().wait()))
+begun.wait()
+"""
+
+
+def test_not_more_than_so_many_run_and_all_end() -> None:
+    readers, go, begun = Readers(3), threading.Event(), threading.Semaphore(0)
+    running: list[int] = []
+
+    def work() -> int:
+        running.append(threading.get_ident())
+        begun.release()
+        go.wait(60)
+        return 7
+
+    futures = [readers.submit(work) for _ in range(10)]
+    for _ in range(3):
+        assert begun.acquire(timeout=60)
+    assert len(running) == 3
+    assert futures[-1].cancel()
+    go.set()
+    wait(futures, 60)
+    assert [future.result(0) for future in futures[:-1]] == [7] * 9 and len(set(running)) == 3 and len(running) == 9
+
+
+def test_a_failure_is_the_futures() -> None:
+    def work() -> None:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        Readers(1).submit(work).result(60)
+
+
+def test_a_process_does_not_wait_for_one_that_is_stuck() -> None:
+    subprocess.run([sys.executable, "-c", STUCK], check=True, timeout=60)
+
+
+def test_a_stage_waits_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    never: Future[Checkpoint] = Future()
+    monkeypatch.setattr(Checkpoint, "open", lambda path: never.result(60))
+    with pytest.raises(FailedPreconditionError, match=r"could not be read within 0\.01 s") as caught:
+        open_in_time(Path("/models/x"), 0.01)
+    assert caught.value.metadata["file"] == "/models/x"
+    never.cancel()
