@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from triptych.checkpoint import Checkpoint
+from triptych.checkpoint.reading import Readers, too_slow
 from triptych.contract import ENCODER, MODELS, model_name
+from triptych.contract.checkpoints import not_a_directory
 from triptych.contract.engines import DEFAULT_ENGINE, join_engines, parse_engines
 from triptych.contract.names import CHECKPOINT_NAME, check_checkpoint_name
 from triptych.contract.state import CHECKPOINTS_FILE
@@ -32,10 +34,13 @@ from triptych_orchestrator.prompt import Tokenizer
 from triptych_orchestrator.replicas import PlacedModel, ReplicaPool
 from triptych_orchestrator.schedulers import own_scheduler
 from triptych_orchestrator.settings import Settings
+from triptych_orchestrator.shared_work import SharedWork
 from triptych_orchestrator.state_file import StateFile
 
 logger = logging.getLogger("triptych.catalog")
 
+# Directories that are read at a time.
+_MOST_READERS = 8
 _KEPT = {"path": str, "engine": str, "loaded": bool}
 
 
@@ -90,7 +95,7 @@ class Entry:
         scheduler, warning = own_scheduler(checkpoint.scheduler_config)
         if warning:
             logger.warning("no default scheduler", extra={"checkpoint": self.name, "error": warning})
-        tokenizer = Tokenizer.from_directory(self.path / "tokenizer")
+        tokenizer = Tokenizer.from_directory(self.path / "tokenizer", self.path)
         encoder = checkpoint.components[ENCODER.name]
         tokenizer.check_vocabulary(encoder.architecture.config["vocab_size"], str(encoder.folder / "config.json"))
         if tokenizer.max_length != checkpoint.tokens:
@@ -122,7 +127,10 @@ class Catalog:
         self._default_engine = settings.engine
         self._max_checkpoints = settings.limits.max_checkpoints
         self._file = StateFile(settings.state_dir / CHECKPOINTS_FILE, _is_sound)
+        self._readers = Readers(_MOST_READERS)
+        self._read_timeout_s = settings.limits.max_checkpoint_read_seconds
         self._entries: dict[str, Entry] = {}
+        self._loads: SharedWork[Entry] = SharedWork()
         # What an earlier run knew and `restore` has not come to yet; saving keeps it.
         self._kept = self._file.read()
 
@@ -157,11 +165,12 @@ class Catalog:
         """
         check_checkpoint_name("name", name)
         if not path.is_absolute():
-            raise invalid("path", f"{str(path)!r} must be absolute, as seen by the orchestrator and the stages")
+            problem = not_a_directory(str(path)) or "as seen by the orchestrator and the stages"
+            raise invalid("path", f"{str(path)!r} must be absolute; {problem}")
         engine = join_engines(parse_engines(self._kept_engine(name, path) if engine is None else engine))
         entry = Entry(name, path, engine, self._default_engine, is_transient=is_transient)
         if (known := self._taken(entry)) is None:
-            await asyncio.to_thread(entry.open)
+            await self._open(entry)
             known = self._taken(entry)
         if known is None:
             await self._enter(entry, load)
@@ -177,19 +186,32 @@ class Catalog:
             problem = f"{len(self._entries)} checkpoints are all that max_checkpoints allows; unregister one first"
             raise ResourceExhaustedError(problem)
         self._entries[entry.name], entry.is_new = entry, load
-        async with entry.lock:
-            try:
-                if load:
-                    await self._load_alone(entry)
-                entry.is_new = False
-                self._save()
-            except BaseException:
-                del self._entries[entry.name]
-                if former is not None:
-                    self._entries[entry.name] = former
-                if entry.state is State.LOADED:
-                    await asyncio.shield(self._withdraw(entry))
-                raise
+        try:
+            if load:
+                await self._join_load(entry)
+            entry.is_new = False
+            self._save()
+        except BaseException:
+            if self._entries.get(entry.name) is entry:  # else it was unregistered, or switched, meanwhile
+                await self._leave(entry, former)
+            raise
+
+    async def _leave(self, entry: Entry, former: Entry | None) -> None:
+        """Takes back what `_enter` began, for those too who joined its load."""
+        self._loads.give_up(entry.lock, _unregistered(entry))
+        del self._entries[entry.name]
+        if former is not None:
+            self._entries[entry.name] = former
+        if entry.state is State.LOADED:
+            await asyncio.shield(self._withdraw(entry))
+
+    async def _open(self, entry: Entry) -> None:
+        """Reads the entry's directory, in a bounded time and by threads that serve nothing else."""
+        try:
+            async with asyncio.timeout(self._read_timeout_s):
+                await asyncio.wrap_future(self._readers.submit(entry.open))
+        except TimeoutError as error:
+            raise too_slow(entry.path, self._read_timeout_s) from error
 
     def _kept_engine(self, name: str, path: Path) -> str:
         kept = self._kept.get(name, {})
@@ -221,7 +243,7 @@ class Catalog:
             if old.state is State.LOADED:
                 await self._load(new)
             else:
-                await asyncio.to_thread(new.open)
+                await self._open(new)
             self._entries[new.name] = new
             self._save()
             logger.info("engine switched", extra={"checkpoint": new.name, "engine": engine or "the replicas' own"})
@@ -229,8 +251,9 @@ class Catalog:
             return new
 
     async def unregister(self, name: str) -> None:
-        """Unloads and forgets."""
+        """Unloads and forgets; a load under way is given up."""
         entry = self.get(name)
+        self._loads.give_up(entry.lock, _unregistered(entry))
         async with self._locked(entry) as current:
             await self._unload(current)
             del self._entries[current.name]
@@ -238,7 +261,7 @@ class Catalog:
 
     async def load(self, name: str) -> Entry:
         """Has every stage hold the checkpoint's models; at once if they do."""
-        return await self._load_locked(self.get(name))
+        return await self._join_load(self.get(name))
 
     async def unload(self, name: str) -> Entry:
         """Waits for the requests that use the checkpoint, then frees it in every stage."""
@@ -250,8 +273,7 @@ class Catalog:
     async def use(self, entry: Entry) -> AsyncIterator[Entry]:
         """Has the entry loaded, or the twin that replaced it, and keeps that one from unloading meanwhile."""
         while (entry := self._current(entry)).state is not State.LOADED:
-            # Others may wait for the same load: it goes on when this request is cancelled.
-            await asyncio.shield(self._load_locked(entry))
+            await self._join_load(entry)
         entry.users += 1
         try:
             yield entry
@@ -274,23 +296,21 @@ class Catalog:
         async with entry.lock:
             current = self._current(entry)
             if self._entries.get(entry.name) is not current:
-                what = (
-                    f"could not be loaded and is not registered: {entry.error}" if entry.is_new else "was unregistered"
-                )
-                raise NotFoundError(f"checkpoint: {entry.name!r} {what}", field="checkpoint")
+                raise _unregistered(entry)
             yield current
+
+    async def _join_load(self, entry: Entry) -> Entry:
+        """Loads together with all who want the same; the load is given up once the last of them has left."""
+        return await self._loads.join(entry.lock, lambda: self._load_locked(entry))
 
     async def _load_locked(self, entry: Entry) -> Entry:
         async with self._locked(entry) as current:
             if current.state is not State.LOADED:
-                await self._load_alone(current)
+                await self._load(current)
+                # An orchestrator that died in a switch, or after one, has left the twin's models in the stages.
+                with contextlib.suppress(TriptychError):
+                    await self._withdraw(current.twin(current.engine))
         return current
-
-    async def _load_alone(self, entry: Entry) -> None:
-        await self._load(entry)
-        # An orchestrator that died in a switch, or after one, has left the twin's models in the stages.
-        with contextlib.suppress(TriptychError):
-            await self._withdraw(entry.twin(entry.engine))
 
     async def _unload(self, entry: Entry) -> None:
         if entry.state is not State.LOADED:
@@ -314,7 +334,7 @@ class Catalog:
         entry.state, entry.error = State.LOADING, ""
         try:
             # Once more: the directory may have changed since, for better or worse.
-            await asyncio.to_thread(entry.open)
+            await self._open(entry)
             async with asyncio.TaskGroup() as group:
                 for model in entry.models().values():
                     group.create_task(self._pool.place(model))
@@ -322,7 +342,8 @@ class Catalog:
             with contextlib.suppress(TriptychError):
                 await asyncio.shield(self._withdraw(entry))
             cause = failure.exceptions[0] if isinstance(failure, BaseExceptionGroup) else failure
-            entry.state, entry.error = State.FAILED, str(cause)
+            given_up = isinstance(cause, asyncio.CancelledError)
+            entry.state, entry.error = (State.REGISTERED, "") if given_up else (State.FAILED, str(cause))
             if isinstance(cause, TriptychError):
                 raise cause from None
             raise
@@ -340,7 +361,7 @@ class Catalog:
             entry = Entry(name, Path(kept["path"]), kept["engine"], self._default_engine)
             self._entries[name] = entry
             try:
-                await asyncio.to_thread(entry.open)
+                await self._open(entry)
                 if kept["loaded"]:
                     await self.load(name)
             except TriptychError as error:
@@ -369,3 +390,10 @@ def _is_sound(name: str, kept: Any) -> bool:
         return b"\0" not in os.fsencode(kept["path"]) and Path(kept["path"]).is_absolute()
     except (InvalidArgumentError, UnicodeEncodeError):
         return False
+
+
+def _unregistered(entry: Entry) -> NotFoundError:
+    what = "was unregistered"
+    if entry.is_new:
+        what = f"could not be loaded and is not registered: {entry.error or 'whoever asked for it left'}"
+    return NotFoundError(f"checkpoint: {entry.name!r} {what}", field="checkpoint")

@@ -126,9 +126,21 @@ class Replica:
 
     async def _load(self, model: PlacedModel) -> None:
         began = time.monotonic()
-        await self._call(self.server.load_model(model.name, model.spec, model.parameters, self._load_timeout_s))
+        try:
+            await self._call(self.server.load_model(model.name, model.spec, model.parameters, self._load_timeout_s))
+        except asyncio.CancelledError:
+            await asyncio.shield(self._abandon(model))
+            raise
         seconds = round(time.monotonic() - began, 3)
         logger.info("model placed", extra={"replica": self.name, "model": model.name, "seconds": seconds})
+
+    async def _abandon(self, model: PlacedModel) -> None:
+        """Ends a load that nobody waits for any more: at once if it is exporting a graph, which takes minutes."""
+        await asyncio.gather(
+            self._call(self.server.stop_export(model.name, model.spec, self._load_timeout_s)),
+            self._call(self.server.unload_model(model.name, self._load_timeout_s)),
+            return_exceptions=True,
+        )
 
     async def _call(self, work: Coroutine[Any, Any, Value]) -> Value:
         """The answer, or ReplicaDownError once the replica is known to be down.

@@ -109,7 +109,7 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
 
 
 class CheckpointService(checkpoints_pb2_grpc.CheckpointServiceServicer):  # type: ignore[misc]
-    """The catalog over gRPC. A load goes on when its caller leaves: others may wait for it."""
+    """The catalog over gRPC. A load goes on when its caller leaves, as long as others wait for it."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
@@ -125,7 +125,7 @@ class CheckpointService(checkpoints_pb2_grpc.CheckpointServiceServicer):  # type
     ) -> checkpoints_pb2.Checkpoint:
         """Checks and takes a directory."""
         registering = self._catalog.register(request.name, Path(request.path), request.engine, load=request.load)
-        return _checkpoint(await asyncio.shield(registering))
+        return _checkpoint(await registering)
 
     async def UnregisterCheckpoint(  # noqa: N802
         self, request: checkpoints_pb2.UnregisterCheckpointRequest, context: grpc.aio.ServicerContext
@@ -138,7 +138,7 @@ class CheckpointService(checkpoints_pb2_grpc.CheckpointServiceServicer):  # type
         self, request: checkpoints_pb2.LoadCheckpointRequest, context: grpc.aio.ServicerContext
     ) -> checkpoints_pb2.Checkpoint:
         """Loads all stages' models."""
-        return _checkpoint(await asyncio.shield(self._catalog.load(request.name)))
+        return _checkpoint(await self._catalog.load(request.name))
 
     async def UnloadCheckpoint(  # noqa: N802
         self, request: checkpoints_pb2.UnloadCheckpointRequest, context: grpc.aio.ServicerContext

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 
@@ -11,7 +12,7 @@ import tritonclient.grpc.aio as aio
 from tritonclient.utils import InferenceServerException
 
 from triptych.contract import ModelSpec
-from triptych.contract.repository import model_config, model_shim
+from triptych.contract.repository import model_config, model_shim, stop_shim
 from triptych.errors import BY_REASON, FailedPreconditionError, InvalidArgumentError, TriptychError, UnavailableError
 
 Tensors = dict[str, npt.NDArray[np.generic]]
@@ -106,6 +107,16 @@ class TritonServer:
             ):  # Triton tells no failure to load from another
                 translated = FailedPreconditionError(f"{name} cannot be loaded: {translated.message}")
             raise translated from error
+
+    async def stop_export(self, name: str, spec: ModelSpec, timeout_s: float) -> None:
+        """Ends the export that a load of the model waits for, and so that load; see `triptych.stage.stopping`."""
+        with contextlib.suppress(InferenceServerException):  # raised at the end, so that nothing more stays loaded
+            await self._client.load_model(
+                f"{name}~stop",
+                config=json.dumps(model_config(spec, {"model": name})),
+                files={"file:1/model.py": stop_shim().encode()},
+                client_timeout=timeout_s,
+            )
 
     async def unload_model(self, name: str, timeout_s: float) -> None:
         """Unloads a model; no error if it is not there."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,63 @@ async def test_a_request_that_leaves_does_not_take_the_load_of_others_along(
     release.set()
     await asyncio.wait_for(second, 10)
     assert (known.state, known.users, pool.placed) == (State.LOADED, 0, 3)
+
+
+async def test_a_load_ends_with_the_last_who_wants_it(pool: Pool, entry: tuple[Catalog, Entry]) -> None:
+    one, known = entry
+    pool.go.clear()
+    release = asyncio.Event()
+    callers = [asyncio.create_task(call) for call in (use(one, known, release), one.load("x"), one.load("x"))]
+    await settle()
+    for caller in callers[:2]:
+        caller.cancel()
+    await settle()
+    assert known.state is State.LOADING
+    callers[2].cancel()
+    await asyncio.wait(callers)
+    async with known.lock:  # which the load has let go of
+        assert (known.state, known.error, pool.held) == (State.REGISTERED, "", set())
+    pool.go.set()
+    await one.load("x")
+    assert (known.state, len(pool.held)) == (State.LOADED, 3)
+
+
+async def test_unregistering_does_not_wait_for_a_load(pool: Pool, entry: tuple[Catalog, Entry]) -> None:
+    one, known = entry
+    pool.go.clear()
+    release = asyncio.Event()
+    callers = [asyncio.create_task(call) for call in (use(one, known, release), one.load("x"))]
+    await settle()
+    await asyncio.wait_for(one.unregister("x"), 10)
+    outcomes = await asyncio.gather(*callers, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [NotFoundError] * 2
+    assert not pool.held and not one.entries()
+    # The name is free, also for another directory.
+    pool.go.set()
+    await one.register("x", SECOND)
+    await one.load("x")
+    assert len(pool.held) == 3
+
+
+async def test_directories_that_cannot_be_read_keep_nobody_else_waiting(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = threading.Event()
+    monkeypatch.setattr(Entry, "open", lambda entry: go.wait(60))
+    limits = Limits(max_checkpoint_read_seconds=1)
+    one = Catalog(Settings("x:1", None, {}, tmp_path, limits=limits), pool)  # type: ignore[arg-type]
+    try:
+        outcomes = await asyncio.gather(
+            *(one.register(f"x{number}", FIRST) for number in range(40)), return_exceptions=True
+        )
+        assert {type(outcome) for outcome in outcomes} == {FailedPreconditionError}
+        assert "could not be read within 1 s" in str(outcomes[0])
+        # The threads that everything else uses are free.
+        await asyncio.wait_for(asyncio.to_thread(lambda: None), 10)
+        assert threading.active_count() < 40 and not one.entries()
+    finally:
+        go.set()
+    await one.register("x", FIRST)
 
 
 async def test_a_failed_load_is_said_and_can_be_tried_again(pool: Pool, entry: tuple[Catalog, Entry]) -> None:

@@ -53,6 +53,11 @@ def _field(name: str, value: Any, indent: str = "") -> str:
     return f"{indent}{name}: {value if enum else json.dumps(value)}\n"
 
 
+def stop_shim() -> str:
+    """`1/model.py` of what ends the export that another model's load waits for."""
+    return f"{_HEADER}from triptych.stage.stopping import StopExport as TritonPythonModel\n"
+
+
 def model_shim(spec: ModelSpec) -> str:
     """`1/model.py`: the class that Triton's Python backend looks for, imported from the stage's package."""
     module, _, name = spec.implementation.rpartition(".")

@@ -9,24 +9,20 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-import logging
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import triptych
-from triptych.checkpoint import Architecture
+from triptych.checkpoint import Architecture, Component
+from triptych.engine.exporting import describe_weights, run_exporter
 from triptych.engine.folders import MANIFEST_FILE, lock, mark_used, publishing, read_manifest
-from triptych.errors import ArtifactMissingError, TriptychError
+from triptych.errors import ArtifactMissingError
 
 # Part of every key: raise it when the exporter gives another graph for the same architecture.
 EXPORT_REVISION = 1
 SHIPPED = Path(triptych.__file__).parent / "demo" / "artifacts"
 GRAPHS, GRAPH_FILE, REQUEST_FILE = "graphs", "graph.onnx", "architecture.json"
-
-logger = logging.getLogger("triptych.engine")
 
 Progress = Callable[[str], None]
 
@@ -46,9 +42,17 @@ def find_graph(architecture: Architecture, cache_dir: Path) -> Path | None:
     return None
 
 
-def ensure_graph(architecture: Architecture, cache_dir: Path, progress: Progress = lambda _message: None) -> Path:
-    """The graph's path, exported first if need be; ArtifactMissingError if that needs torch and there is none."""
-    path = find_graph(architecture, cache_dir) or _export_once(architecture, cache_dir, progress)
+def ensure_graph(
+    architecture: Architecture,
+    cache_dir: Path,
+    progress: Progress = lambda _message: None,
+    component: Component | None = None,
+) -> Path:
+    """The graph's path, exported first if need be; ArtifactMissingError if that needs torch and there is none.
+
+    Nothing is exported for a `component` whose weights are not what the architecture has: CheckpointInvalidError.
+    """
+    path = find_graph(architecture, cache_dir) or _export_once(architecture, cache_dir, progress, component)
     if not is_shipped(path):
         mark_used(path.parent)
     return path
@@ -69,7 +73,7 @@ def is_sound(folder: Path) -> bool:
     return bool(read_manifest(folder).get("sha256") == digest)
 
 
-def _export_once(architecture: Architecture, cache_dir: Path, progress: Progress) -> Path:
+def _export_once(architecture: Architecture, cache_dir: Path, progress: Progress, component: Component | None) -> Path:
     root = cache_dir / GRAPHS
     key = artifact_key(architecture)
     with lock(root / f"{key}.lock"):
@@ -85,20 +89,18 @@ def _export_once(architecture: Architecture, cache_dir: Path, progress: Progress
                 f"copy its cache here"
             )
         progress(f"exporting {architecture.class_name} ({key})")
-        return _build(architecture, root, key)
+        return _build(architecture, root, key, component)
 
 
-def _build(architecture: Architecture, root: Path, key: str) -> Path:
+def _build(architecture: Architecture, root: Path, key: str, component: Component | None) -> Path:
     with publishing(root, key) as building:
-        request = building / REQUEST_FILE
-        request.write_text(architecture.canonical())
-        command = [_python(), "-m", "triptych.engine.exporter", str(request), str(building / GRAPH_FILE)]
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-        if run.returncode != 0:
-            logger.error("export failed", extra={"artifact": key, "stderr": run.stderr[-10_000:]})
-            reason = run.stderr.strip().rpartition("\n")[2][-500:]
-            raise TriptychError(f"exporting {architecture.class_name} failed: {reason}")
+        (building / REQUEST_FILE).write_text(architecture.canonical())
+        arguments = [str(building / REQUEST_FILE), str(building / GRAPH_FILE)]
+        if component:
+            described = building.parent / "weights.json"  # of one checkpoint: not to be kept
+            described.write_text(describe_weights(component))
+            arguments += ["--weights", str(described)]
+        run_exporter(_python(), architecture.class_name, arguments)
         graph = (building / GRAPH_FILE).read_bytes()
         manifest = {"revision": EXPORT_REVISION, "sha256": hashlib.sha256(graph).hexdigest()}
         (building / MANIFEST_FILE).write_text(json.dumps(manifest))

@@ -8,7 +8,10 @@ Needs torch, and runs in a process of its own, so that no server keeps torch in 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import logging
+import os
+import signal
 import sys
 import warnings
 from collections.abc import Mapping
@@ -18,16 +21,25 @@ from typing import Any
 import onnx
 import torch
 
-from triptych.checkpoint import Architecture
+from triptych.checkpoint import Architecture, Component
+from triptych.engine.exporting import described_component, told
 from triptych.engine.modules import OUTPUT_NAMES, build_module, example_inputs, parameter_names
+from triptych.engine.weights import check_parameters
+from triptych.errors import TriptychError
 
 _OPSET = 20
+_PR_SET_PDEATHSIG = 1
 
 
-def export_graph(architecture: Architecture) -> onnx.ModelProto:
-    """The architecture's graph; every parameter is an external initializer with a name, a shape and no data."""
+def export_graph(architecture: Architecture, component: Component | None = None) -> onnx.ModelProto:
+    """The architecture's graph; every parameter is an external initializer with a name, a shape and no data.
+
+    CheckpointInvalidError, before anything is traced, where the weights of a `component` are not its parameters.
+    """
     module = build_module(architecture)
     names = parameter_names(module)
+    if component:
+        check_parameters(component, {names[name]: tuple(value.shape) for name, value in module.named_parameters()})
     # Allocated, never touched: tracing wants parameters on the inputs' device, but reads no value of them.
     for name in names:
         owner, _, attribute = name.rpartition(".")
@@ -99,11 +111,29 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("architecture", type=Path)
     parser.add_argument("graph", type=Path)
+    parser.add_argument("--weights", type=Path, help="what `describe_weights` wrote, to be checked first")
+    parser.add_argument("--parent", type=int, help="the process whose end is also this one's")
     arguments = parser.parse_args()
+    if arguments.parent:
+        end_with(arguments.parent)
     logging.getLogger("torch").setLevel(logging.ERROR)
-    graph = export_graph(Architecture.from_canonical(arguments.architecture.read_text()))
+    architecture = Architecture.from_canonical(arguments.architecture.read_text())
+    try:
+        component = arguments.weights and described_component(architecture, arguments.weights.read_text())
+        graph = export_graph(architecture, component)
+    except TriptychError as error:
+        sys.stderr.write(told(error))
+        return 1
     arguments.graph.write_bytes(graph.SerializeToString(deterministic=True))
     return 0
+
+
+def end_with(parent_pid: int) -> None:
+    """Has the kernel kill this process when the thread that started it ends, and looks whether that is too late."""
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "cannot set the parent death signal")
+    if os.getppid() != parent_pid:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

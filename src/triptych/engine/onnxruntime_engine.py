@@ -36,7 +36,7 @@ class OnnxRuntimeEngine(Engine):
     @classmethod
     def load(cls, component: Component, settings: EngineSettings) -> OnnxRuntimeEngine:
         """Takes the architecture's graph from the cache, exporting it if need be, and binds the weights by name."""
-        path = ensure_graph(component.architecture, settings.cache_dir)
+        path = ensure_graph(component.architecture, settings.cache_dir, component=component)
         graph = onnx.load_model(path, load_external_data=False)
         check_parameters(component, {tensor.name: tuple(tensor.dims) for tensor in _parameters(graph)})
         fuse_attention(graph)

@@ -41,7 +41,9 @@ class TypedGraph:
         """From the architecture's graph; CheckpointInvalidError if the component's weights do not fit it."""
         if settings.precision not in PRECISIONS:
             raise invalid("precision", f"{settings.precision!r} is not one of {', '.join(PRECISIONS)}")
-        model = onnx.load_model(ensure_graph(component.architecture, settings.cache_dir), load_external_data=False)
+        model = onnx.load_model(
+            ensure_graph(component.architecture, settings.cache_dir, component=component), load_external_data=False
+        )
         external = onnx.TensorProto.EXTERNAL
         shapes = {t.name: tuple(t.dims) for t in model.graph.initializer if t.data_location == external}
         check_parameters(component, shapes)
