@@ -42,6 +42,7 @@ class PromptEncoder:
             use.add(time.monotonic() - began, [(outputs, replica)])
             states = outputs["hidden_states"].astype(np.float32, copy=False)
             found |= {key: Conditioning.of(state.copy()) for key, state in zip(missing, states, strict=True)}
+        use.not_finite |= not all(np.isfinite(conditioning.states).all() for conditioning in found.values())
         for key in keys:
             self._cache[key] = found[key]
             self._cache.move_to_end(key)

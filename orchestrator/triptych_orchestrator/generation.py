@@ -29,7 +29,7 @@ from triptych_orchestrator.prompt_syntax import literal_syntax
 from triptych_orchestrator.replicas import ReplicaPool
 from triptych_orchestrator.schedulers import make_solver, stable_diffusion_config
 from triptych_orchestrator.seats import Batchers
-from triptych_orchestrator.stage_use import StageUse
+from triptych_orchestrator.stage_use import StageUse, unsound
 from triptych_orchestrator.validation import Job
 
 _WARNING_BYTES = 4096
@@ -81,6 +81,7 @@ class Painter:
                 yield pb.GenerateResponse(step=event)
         images = await self._decode(latents, entry, job, uses["vae"])
         uses["unet"] = denoiser.use
+        warnings += unsound(uses)
         result = await asyncio.to_thread(_result, job, entry.name, images, warnings)
         result.timings.CopyFrom(_timings(uses, queue_seconds, queue_seconds + time.monotonic() - began))
         yield pb.GenerateResponse(result=result)

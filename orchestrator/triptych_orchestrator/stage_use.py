@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from triptych.contract import Report
+from triptych.contract import STAGES, Report
 from triptych_orchestrator import metrics
 from triptych_orchestrator.replicas import Replica
 from triptych_orchestrator.triton import Tensors
@@ -21,6 +21,8 @@ class StageUse:
     engine_seconds: float = 0.0
     refit_seconds: float = 0.0
     batch_samples: int = 0
+    not_finite: bool = False
+    """Whether anything that came of it was NaN or infinite."""
     replicas: list[str] = field(default_factory=list)
     """All that served the request."""
     last_replicas: list[str] = field(default_factory=list)
@@ -41,5 +43,16 @@ class StageUse:
         self.engine_seconds += max(report.engine_seconds for report in reports)
         self.refit_seconds += max(report.refit_seconds for report in reports)
         self.batch_samples = int(max(report.batch_samples for report in reports))
+        self.not_finite |= any(report.not_finite for report in reports)
         self.last_replicas = [replica.name for _, replica in answers]
         self.replicas = list(dict.fromkeys([*self.replicas, *self.last_replicas]))
+
+
+def unsound(uses: Mapping[str, StageUse]) -> list[str]:
+    """A warning about the first stage that computed what is no number: the others had no chance then."""
+    return [
+        f"the {stage} computed NaN or infinite numbers, so that the picture means nothing: weights of the checkpoint "
+        "or of a LoRA are damaged, or too large for the stage's precision"
+        for stage in STAGES
+        if stage in uses and uses[stage].not_finite
+    ][:1]

@@ -6,6 +6,7 @@ import json
 import shutil
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -137,11 +138,26 @@ def test_bad_names(served: Served, checkpoints: dict[str, Path], name: str) -> N
     assert caught.value.metadata == {"field": "name"}
 
 
-@pytest.mark.parametrize("path", ["relative/path", "/no/such/path", "/a\x00b", ""])
+@pytest.mark.parametrize("path", ["relative/path", "/no/such/path", "/a\x00b", "", "a/b/c"])
 def test_bad_paths(served: Served, path: str) -> None:
     with pytest.raises(InvalidArgumentError):
         served.client.register_checkpoint("bad-path", path)
     assert known(served.client, "bad-path") is None
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("runwayml/stable-diffusion-v1-5", "run `hf download runwayml/stable-diffusion-v1-5`"),
+        ("https://hub.example/me/model", "download the whole repository"),
+        ("/models/v1-5-pruned.safetensors", "it is a single file"),
+        ("v1-5.ckpt", "from_single_file"),
+        (__file__, "it is a single file"),
+    ],
+)
+def test_what_is_no_directory_is_called_what_it_is(served: Served, path: str, said: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=said):
+        served.client.register_checkpoint("bad-path", path)
 
 
 def test_bad_engine(served: Served, checkpoints: dict[str, Path]) -> None:
@@ -218,6 +234,81 @@ def test_new_weights_under_an_old_name_make_new_pictures(
         assert difference(first, second) > 0
     finally:
         client.unregister_checkpoint("changing")
+
+
+def exporting(served: Served) -> list[str]:
+    """The exports under way in the session's own stages."""
+    replicas = {str(status.pid) for status in served.stack.processes()}
+    parents, exporters = {}, []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parents[folder.name] = (folder / "stat").read_text(errors="replace").rpartition(") ")[2].split()[1]
+            exporters += [folder.name] * (b"triptych.engine.exporter" in (folder / "cmdline").read_bytes())
+        except OSError:  # ended meanwhile
+            continue
+    return [one for one in exporters if parents.get(parents.get(one, "")) in replicas]
+
+
+def test_an_export_ends_when_nobody_wants_it(served: Served, checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    new = Path(shutil.copytree(checkpoints["sd1"], tmp_path / "new"))
+    config = new / "unet" / "config.json"
+    # An architecture that no cache has: each export of it is given up.
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"norm_eps": 3e-5}))
+    client = served.client
+    client.register_checkpoint("new", new)
+    with ThreadPoolExecutor(1) as threads:
+        loading = threads.submit(client.load_checkpoint, "new")
+        wait_for(lambda: exporting(served), what="the export")
+        client.unregister_checkpoint("new")
+        assert not exporting(served) and not held(client, "new") and known(client, "new") is None
+        with pytest.raises(NotFoundError, match="'new' was unregistered"):
+            loading.result(60)
+    client.generate(**REQUEST, checkpoint="sd1")
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [("unet", "conv_in.weight", float("nan")), ("vae", "decoder.conv_out.bias", float("-inf"))],
+)
+def test_weights_that_are_no_numbers_are_found_at_load(
+    served: Served, checkpoints: dict[str, Path], tmp_path: Path, part: str, name: str, value: float
+) -> None:
+    broken = with_value(checkpoints["sd1"], tmp_path / "broken", f"{part}/diffusion_pytorch_model", name, value)
+    client = served.client
+    client.register_checkpoint("broken", broken)
+    try:
+        with pytest.raises(CheckpointInvalidError, match="computes NaN or infinite numbers") as caught:
+            client.load_checkpoint("broken")
+        assert caught.value.metadata["file"] == str(broken / part)
+    finally:
+        client.unregister_checkpoint("broken")
+
+
+def test_one_word_that_is_no_number_is_a_warning_where_it_is_used(
+    served: Served, checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    name = "text_model.embeddings.token_embedding.weight"
+    row = json.loads((checkpoints["sd1"] / "tokenizer" / "vocab.json").read_text())["star</w>"]
+    broken = with_value(checkpoints["sd1"], tmp_path / "broken", "text_encoder/model", name, float("nan"), row)
+    client = served.client
+    client.register_checkpoint("broken", broken)
+    try:
+        for _ in range(2):  # the second time the encoder's answer is remembered
+            (warning,) = client.generate(**REQUEST, checkpoint="broken").warnings
+            assert "the encoder computed NaN" in warning
+        assert client.generate(**REQUEST | {"prompt": "a square"}, checkpoint="broken").warnings == []
+    finally:
+        client.unregister_checkpoint("broken")
+
+
+def with_value(source: Path, copy: Path, file: str, name: str, value: float, row: int = 0) -> Path:
+    """A copy of the checkpoint with one row of a tensor made of that value."""
+    path = Path(shutil.copytree(source, copy)) / f"{file}.safetensors"
+    tensors = safetensors.torch.load_file(path)
+    name = name if name in tensors else name.removeprefix("text_model.")
+    tensors[name][row] = value
+    safetensors.torch.save_file(tensors, path)
+    return copy
 
 
 def test_a_configuration_that_cannot_be_built(served: Served, checkpoints: dict[str, Path], tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from triptych.checkpoint import Checkpoint
+from triptych.contract import Report
 from triptych.errors import InvalidArgumentError
-from triptych.stage import Batch
+from triptych.stage import NOT_FINITE, Batch
 from triptych.stage.model import chosen_engine, engine_settings
 from triptych_encoder.model import EncoderModel
 from triptych_unet.conditioning import ConditioningStore
@@ -154,6 +155,21 @@ def test_pictures_are_rounded_as_diffusers_does() -> None:
     model.engine = SimpleNamespace(infer=lambda batch: {"image": image})  # type: ignore[assignment]
     made = model.run({"latents": np.zeros(1)})["image"]
     assert made.shape == (1, 1, 6, 3) and made[0, 0, :, 0].tolist() == [0, 0, 128, 128, 255, 255]
+
+
+def test_samples_that_are_no_numbers_are_reported(unet: UNetModel) -> None:
+    requests = [
+        step("a", 1, 1.0),
+        step("b", 2, float("nan"), samples=2),
+        step("c", 1, latents=np.full((1, 4, 8, 8), np.inf)),
+    ]
+    responses = unet.execute(requests)
+    assert [Report.of(response.outputs).not_finite for response in responses] == [0, 1, 1]
+    vae = VaeDecoderModel()
+    image = np.array([[0.0, np.nan, 1.0], [0.0, 0.5, 1.0]], np.float32).reshape(2, 1, 1, 3).repeat(3, axis=1)
+    vae.engine = SimpleNamespace(infer=lambda batch: {"image": image})  # type: ignore[assignment]
+    made = vae.run({"latents": np.zeros(2)})
+    assert made[NOT_FINITE].tolist() == [True, False] and made["image"][0, 0, :, 0].tolist() == [128, 0, 255]
 
 
 def test_a_failed_load_carries_its_reason(triton: ModuleType, checkpoints: dict[str, Path], tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from triptych.checkpoint import Checkpoint
 from triptych.contract import VAE_DECODER
 from triptych.errors import invalid
-from triptych.stage import Batch, StageModel
+from triptych.stage import NOT_FINITE, Batch, StageModel, not_finite
 
 
 class VaeDecoderModel(StageModel):
@@ -31,5 +31,6 @@ class VaeDecoderModel(StageModel):
     def run(self, batch: Batch) -> Batch:
         """Decodes, and rounds to 8 bits as diffusers does."""
         image = self.engine.infer(batch)["image"]
-        unit = np.clip(image.astype(np.float32, copy=False) / 2 + 0.5, 0, 1)
-        return {"image": np.round(unit * 255).astype(np.uint8).transpose(0, 2, 3, 1)}
+        unit = np.nan_to_num(np.clip(image.astype(np.float32, copy=False) / 2 + 0.5, 0, 1))
+        pixels = np.round(unit * 255).astype(np.uint8).transpose(0, 2, 3, 1)
+        return {"image": pixels, NOT_FINITE: not_finite({"image": image})}

@@ -51,11 +51,13 @@ class Report(NamedTuple):
     """All samples that shared the call."""
     refit_seconds: float
     """In which the engine's weights were exchanged before."""
+    not_finite: float = 0.0
+    """1 for a sample that has NaN or infinite numbers, which a picture hides; of several samples, if any has."""
 
     @classmethod
     def of(cls, outputs: Mapping[str, Any]) -> Report:
-        """The report among a call's outputs, which is the same for each of its samples."""
-        return cls(*outputs[REPORT.name][0].tolist())
+        """The report among a call's outputs; but for `not_finite` it is the same for each of its samples."""
+        return cls(*outputs[REPORT.name].max(axis=0).tolist())
 
 
 # One tensor, for each more costs time in Triton's Python backend.

@@ -18,15 +18,18 @@ from typing import Any, ClassVar
 import numpy as np
 
 from triptych.checkpoint import Checkpoint, Component
+from triptych.checkpoint.reading import open_in_time
 from triptych.contract import LORA_MODELS, NO_LORAS, REPORT, ModelSpec, Report
 from triptych.contract.engines import DEFAULT_ENGINE
 from triptych.engine import Engine, EngineSettings, load_engine
 from triptych.engine.port import Array
-from triptych.errors import LoraBrokenError, LoraInvalidError, TriptychError, invalid
+from triptych.errors import CheckpointInvalidError, LoraBrokenError, LoraInvalidError, TriptychError, invalid
 from triptych.logs import setup_logging
 from triptych.stage.lora_sets import BASE, LoraSets, MergedSet
 
 logger = logging.getLogger("triptych.stage")
+
+NOT_FINITE = "not_finite"
 
 # One request's tensors, every one with the request's samples as its first dimension.
 Batch = dict[str, Array]
@@ -61,12 +64,19 @@ class StageModel(ABC):
 
     def open(self, path: Path, engine: str, settings: EngineSettings) -> None:
         """Loads this stage's part of a checkpoint and runs it once, so that readiness means warm."""
-        checkpoint = Checkpoint.open(path)
+        checkpoint = open_in_time(path)
         self.component = checkpoint.components[self.spec.name]
         self.engine = load_engine(engine, self.component, settings)
-        self.engine.infer(self.warm_up_inputs(checkpoint))
+        if not_finite(self.engine.infer(self.warm_up_inputs(checkpoint))).any():
+            raise self._unsound(settings.precision)
         if self.spec.name in LORA_MODELS:
             self.lora_sets = LoraSets(self.engine, self.component, lora_cache_bytes())
+
+    def _unsound(self, precision: str) -> CheckpointInvalidError:
+        folder = self.component.folder
+        problem = f"its {self.component.architecture.class_name} computes NaN or infinite numbers"
+        remedy = f"the weights are damaged, or too large for {precision}"
+        return CheckpointInvalidError(f"{folder}: {problem}: {remedy}", file=str(folder))
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Triton calls this with the requests of one dynamic batch; one response for each, in order."""
@@ -107,7 +117,10 @@ class StageModel(ABC):
 
     @abstractmethod
     def run(self, batch: Batch) -> Batch:
-        """The merged batch through the engine, as the contract's outputs."""
+        """The merged batch through the engine, as the contract's outputs.
+
+        Where those hide it, with NOT_FINITE too: for each sample whether the engine's own were so.
+        """
 
     def _require_loras(self, keys: Array | None, content: Array | None) -> MergedSet:
         """The request's LoRA set; see LoraSets.require."""
@@ -126,8 +139,9 @@ class StageModel(ABC):
         refit_seconds = self.lora_sets.activate(merged_set) if self.lora_sets else 0.0
         began = time.perf_counter()
         outputs = self.run(merged)
+        unsound = outputs.pop(NOT_FINITE) if NOT_FINITE in outputs else not_finite(outputs)
         report = Report(time.perf_counter() - began, len(next(iter(merged.values()))), refit_seconds)
-        self._answer(group, outputs, report, responses)
+        self._answer(group, outputs, report, unsound, responses)
         rounded = {name: round(value, 6) for name, value in report._asdict().items()}
         logger.info("batch", extra={"model": self.name, "request_ids": ids, **rounded})
 
@@ -140,6 +154,7 @@ class StageModel(ABC):
         group: Sequence[tuple[int, Batch]],
         outputs: Batch,
         report: Report,
+        unsound: Array,
         responses: list[Any],
     ) -> None:
         start = 0
@@ -147,6 +162,7 @@ class StageModel(ABC):
             count = len(next(iter(batch.values())))
             part = {name: array[start : start + count] for name, array in outputs.items()}
             part[REPORT.name] = np.tile(np.array(report, np.float32), (count, 1))
+            part[REPORT.name][:, Report._fields.index(NOT_FINITE)] = unsound[start : start + count]
             tensors = [self._triton.Tensor(name, np.ascontiguousarray(array)) for name, array in part.items()]
             responses[index] = self._triton.InferenceResponse(tensors)
             start += count
@@ -155,6 +171,13 @@ class StageModel(ABC):
         code = getattr(self._triton.TritonError, _TRITON_CODES.get(error.grpc_status, "INTERNAL"))
         text = _carried(error) if isinstance(error, LoraBrokenError | LoraInvalidError) else error.message
         return self._triton.InferenceResponse(error=self._triton.TritonError(text, code))
+
+
+def not_finite(outputs: Batch) -> Array:
+    """For each sample whether any number in it is NaN or infinite."""
+    flags = [~np.isfinite(array).reshape(len(array), -1).all(axis=1) for array in outputs.values()]
+    unsound: Array = np.stack(flags).any(axis=0)
+    return unsound
 
 
 _TRITON_CODES = {"NOT_FOUND": "NOT_FOUND", "INVALID_ARGUMENT": "INVALID_ARG", "UNAVAILABLE": "UNAVAILABLE"}
