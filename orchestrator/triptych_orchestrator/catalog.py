@@ -35,6 +35,7 @@ from triptych_orchestrator.replicas import PlacedModel, ReplicaPool
 from triptych_orchestrator.schedulers import own_scheduler
 from triptych_orchestrator.settings import Settings
 from triptych_orchestrator.shared_work import SharedWork
+from triptych_orchestrator.shielded import shielded
 from triptych_orchestrator.state_file import StateFile
 
 logger = logging.getLogger("triptych.catalog")
@@ -233,7 +234,7 @@ class Catalog:
             self._save()
         if known.engine == engine and not known.lock.locked():  # else it may be just about to have others
             return known
-        return await asyncio.shield(self._switch(known, engine))
+        return await shielded(self._switch(known, engine))
 
     async def _switch(self, known: Entry, engine: str) -> Entry:
         async with self._locked(known) as old:

@@ -41,12 +41,13 @@ class ReplicaPool:
             self._spawn(self._watch(replica))
 
     async def stop(self) -> None:
-        """Stops watching and closes the connections."""
+        """Stops watching and closes the connections; to whom loads still, all replicas are down."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for replica in self.replicas:
+            replica.mark(ready=False)
             await replica.server.close()
 
     async def place(self, model: PlacedModel) -> None:

@@ -30,6 +30,7 @@ from triptych_orchestrator.replicas import ReplicaPool
 from triptych_orchestrator.schedulers import scheduler_names
 from triptych_orchestrator.seats import Batchers
 from triptych_orchestrator.settings import Limits
+from triptych_orchestrator.shielded import shielded
 from triptych_orchestrator.unread import drop_previews
 from triptych_orchestrator.validation import Job, check, deadline_of, request_id_of
 
@@ -131,7 +132,7 @@ class CheckpointService(checkpoints_pb2_grpc.CheckpointServiceServicer):  # type
         self, request: checkpoints_pb2.UnregisterCheckpointRequest, context: grpc.aio.ServicerContext
     ) -> checkpoints_pb2.UnregisterCheckpointResponse:
         """Unloads and forgets."""
-        await asyncio.shield(self._catalog.unregister(request.name))
+        await shielded(self._catalog.unregister(request.name))
         return checkpoints_pb2.UnregisterCheckpointResponse()
 
     async def LoadCheckpoint(  # noqa: N802
@@ -144,7 +145,7 @@ class CheckpointService(checkpoints_pb2_grpc.CheckpointServiceServicer):  # type
         self, request: checkpoints_pb2.UnloadCheckpointRequest, context: grpc.aio.ServicerContext
     ) -> checkpoints_pb2.Checkpoint:
         """Frees all stages' models."""
-        return _checkpoint(await asyncio.shield(self._catalog.unload(request.name)))
+        return _checkpoint(await shielded(self._catalog.unload(request.name)))
 
 
 class SystemService(system_grpc.SystemServiceServicer):  # type: ignore[misc]

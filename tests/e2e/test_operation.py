@@ -19,11 +19,11 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 import triptych
 from tests.conftest import Served
 from tests.e2e.serving import SIZE, Orchestrator, difference, free_port, orchestrator, value, wait_for
-from triptych.errors import FailedPreconditionError, ResourceExhaustedError, UnavailableError
+from triptych.errors import FailedPreconditionError, ResourceExhaustedError, ServerStoppingError, UnavailableError
 from triptych.sdk.events import Queued, Result, Step
 
 REQUEST: dict[str, Any] = {"prompt": "a star", "scheduler": "ddim", "num_inference_steps": 3, "seed": 1, **SIZE}
-SERVING = health_pb2.HealthCheckResponse.SERVING
+SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 def health(address: str, service: str = "") -> int:
@@ -57,8 +57,10 @@ def test_drain_finishes_what_runs_and_refuses_what_comes(
                     break
             one.terminate()
             wait_for(lambda: '"draining"' in one.log)
-            with pytest.raises(UnavailableError):
+            # It answers, and nothing but what it must: no new work.
+            with pytest.raises(ServerStoppingError, match="the server is stopping and takes nothing new"):
                 other.generate(**REQUEST)
+            assert health(one.address) == NOT_SERVING and other.server_info()
             *_, result = events
             assert isinstance(result, Result) and difference(result, expected) == 0
         assert one.process.wait(60) == 0

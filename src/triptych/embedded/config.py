@@ -80,7 +80,7 @@ class StackConfig:
             check_checkpoint_name("checkpoints", name)
             if not path.is_dir():
                 problem = f"{name}: {path} is not a directory"
-                hint = not_a_directory(str(self.checkpoints[name]))
+                hint = not_a_directory(str((self.checkpoints or {})[name]))
                 raise invalid("checkpoints", f"{problem}: {hint}" if hint else problem)
         for name, path in self.lora_paths().items():
             check_lora_name("loras", name)
