@@ -14,7 +14,7 @@ import grpc
 
 from triptych._version import __version__
 from triptych.contract.engines import ENGINES
-from triptych.errors import CancelledError, FailedPreconditionError, TriptychError
+from triptych.errors import CancelledError, FailedPreconditionError, TriptychError, invalid
 from triptych.legible import legible
 from triptych.logs import request_id as log_request_id
 from triptych.v1 import checkpoints_pb2, checkpoints_pb2_grpc, generation_pb2, generation_pb2_grpc, system_pb2
@@ -132,7 +132,7 @@ class CheckpointService(checkpoints_pb2_grpc.CheckpointServiceServicer):  # type
         self, request: checkpoints_pb2.UnregisterCheckpointRequest, context: grpc.aio.ServicerContext
     ) -> checkpoints_pb2.UnregisterCheckpointResponse:
         """Unloads and forgets."""
-        await shielded(self._catalog.unregister(request.name))
+        await shielded(self._catalog.unregister(_given_name(request)))
         return checkpoints_pb2.UnregisterCheckpointResponse()
 
     async def LoadCheckpoint(  # noqa: N802
@@ -145,7 +145,7 @@ class CheckpointService(checkpoints_pb2_grpc.CheckpointServiceServicer):  # type
         self, request: checkpoints_pb2.UnloadCheckpointRequest, context: grpc.aio.ServicerContext
     ) -> checkpoints_pb2.Checkpoint:
         """Frees all stages' models."""
-        return _checkpoint(await shielded(self._catalog.unload(request.name)))
+        return _checkpoint(await shielded(self._catalog.unload(_given_name(request))))
 
 
 class SystemService(system_grpc.SystemServiceServicer):  # type: ignore[misc]
@@ -203,6 +203,15 @@ def _queued(job: Job, entry: Entry) -> generation_pb2.Queued:
         height=job.height,
         seeds=job.seeds,
     )
+
+
+def _given_name(
+    request: checkpoints_pb2.UnregisterCheckpointRequest | checkpoints_pb2.UnloadCheckpointRequest,
+) -> str:
+    """Where a server has one checkpoint, an empty name means that one; but not to whoever takes it away."""
+    if not request.name:
+        raise invalid("name", "is empty; name the checkpoint")
+    return str(request.name)
 
 
 def _checkpoint(entry: Entry) -> checkpoints_pb2.Checkpoint:

@@ -89,6 +89,10 @@ def valid(checkpoint: Path, lora: Path) -> Mapping[str, Sequence[Message]]:
     }  # fmt: skip
 
 
+# Whether a request of that id is running just then.
+BY_CHANCE = {"/triptych.v1.GenerationService/Cancel"}
+
+
 def is_explained(outcome: Outcome) -> bool:
     """Whether a failure is one that the server means, with the reason that its API promises."""
     if outcome.code in (grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNIMPLEMENTED):
@@ -127,8 +131,7 @@ def test_whatever_comes_is_answered(
         assert not [outcome for outcome in failed if not is_explained(outcome)]
         # All of it was reached: nothing is refused at the door alone.
         taken = Counter(outcome.request.path for outcome in outcomes if outcome.code is grpc.StatusCode.OK)
-        assert len(taken) == sum(len(service.methods) for service in SERVICES), taken
-        assert {outcome.request.path for outcome in failed} >= {"/triptych.v1.LoraService/AddLora"}
+        assert taken.keys() >= {request.path for request in map(requests.make, range(count))} - BY_CHANCE, taken
         assert running <= processes(served, target)
         assert difference(client.generate(**PICTURE), before) == 0
         wait_for(lambda: value(target.metrics, "triptych_requests_running") == 0)

@@ -6,7 +6,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from triptych.v1.checkpoints_pb2 import ListCheckpointsRequest
+import pytest
+
+from triptych.errors import InvalidArgumentError
+from triptych.v1.checkpoints_pb2 import ListCheckpointsRequest, UnloadCheckpointRequest, UnregisterCheckpointRequest
 from triptych_orchestrator.catalog import Entry, State
 from triptych_orchestrator.servicers import CheckpointService
 
@@ -21,3 +24,12 @@ async def test_a_list_can_be_sent_whatever_a_checkpoint_is_called_and_says() -> 
     broken, verbose = answer.checkpoints
     assert (broken.path, broken.error) == (r"/models/\udcff\x1b", r"tensor \ud800 is missing")
     assert verbose.error.startswith("act_fn is xxx") and answer.ByteSize() < 6_000
+
+
+async def test_an_empty_message_takes_nothing_away() -> None:
+    """An empty name means the only checkpoint, where that is harmless."""
+    service = CheckpointService(cast(Any, SimpleNamespace(unregister=None, unload=None)))
+    with pytest.raises(InvalidArgumentError, match="name: is empty"):
+        await service.UnregisterCheckpoint(UnregisterCheckpointRequest(), cast(Any, None))
+    with pytest.raises(InvalidArgumentError, match="name: is empty"):
+        await service.UnloadCheckpoint(UnloadCheckpointRequest(), cast(Any, None))
