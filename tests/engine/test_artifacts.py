@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -128,6 +129,28 @@ def test_a_damaged_graph_is_built_again(tmp_path: Path, monkeypatch: pytest.Monk
                 file.unlink()
     assert find_graph(ARCHITECTURE, shop.cache) is None
     assert ensure_graph(ARCHITECTURE, shop.cache).read_bytes() == b"a graph" and shop.exports() == 2
+
+
+@pytest.mark.parametrize(
+    ("cache", "folder", "file"), [(0o700, 0o700, 0o600), (0o775, 0o775, 0o664), (0o777, 0o775, 0o664)]
+)
+def test_a_graph_is_as_open_as_its_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: int, folder: int, file: int
+) -> None:
+    """So a cache can be shared though servers' umask is 077; but what all may write, nobody can trust."""
+    shop = Workshop(tmp_path, delay=0)
+    monkeypatch.setattr(artifacts, "_python", lambda: str(shop.python))
+    shop.cache.mkdir()
+    shop.cache.chmod(cache)
+    before = os.umask(0o077)
+    try:
+        ensure_graph(ARCHITECTURE, shop.cache)
+    finally:
+        os.umask(before)
+    made = list(shop.cache.rglob("*"))
+    assert {stat.S_IMODE(path.stat().st_mode) for path in made if path.is_dir()} == {folder}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in made if path.is_file()} == {file}
+    assert {"graph.onnx", f"{KEY}.lock"} <= {path.name for path in made}
 
 
 def test_many_threads_and_a_damaged_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,8 @@ appears by one rename, and goes by one:
             (building / "graph.onnx").write_bytes(graph)
 
 Lock files are never removed: whoever waits for one that is gone would hold a lock that nobody else sees.
+What is made here is as open to its group, and as readable to others, as the folder it is made in: a cache may be
+shared, whatever the umask of those who fill it. Servers' is 077.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ def lock(path: Path) -> Iterator[None]:
     FailedPreconditionError where nothing can be made there.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_root(path.parent)
         stream = _open_lock(path)
     except OSError as error:
         problem = f"cache_dir: {path.parent} cannot be written: {error.strerror}"
@@ -82,6 +84,8 @@ def publishing(root: Path, key: str) -> Iterator[Path]:
         building = Path(scratch) / key
         building.mkdir()
         yield building
+        for made in (building, *building.rglob("*")):
+            open_like(root, made)
         building.rename(root / key)
 
 
@@ -92,6 +96,19 @@ def discard(root: Path, key: str) -> None:
         (root / key).rename(scratch / key)
     finally:
         shutil.rmtree(scratch)
+
+
+def make_root(root: Path) -> None:
+    """Makes the folder of one kind of artifacts unless it is there."""
+    if not root.is_dir():
+        root.mkdir(parents=True, exist_ok=True)
+        open_like(root.parent, root)
+
+
+def open_like(root: Path, made: Path) -> None:
+    """Gives a folder or a file the permissions of the folder `root`, as far as a cache gives any."""
+    with suppress(OSError):  # a file system without permissions
+        made.chmod(root.stat().st_mode & (0o2775 if made.is_dir() else 0o664))
 
 
 def mark_used(folder: Path) -> None:
@@ -112,7 +129,13 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 def _open_lock(path: Path) -> int:
     """Open for writing, which network file systems want of an exclusive lock; never through a link."""
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        stream = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return os.open(path, flags)
+    open_like(path.parent, path)
+    return stream
 
 
 def _locks(stream: int, operation: int) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from triptych.engine.folders import lock
+from triptych.engine.folders import lock, open_like
 from triptych.engine.tensorrt.api import activations_by_shape, tensorrt, trt_logger
 from triptych.engine.tensorrt.plan import RefitPlan
 from triptych.engine.tensorrt.profiles import Dims, Profile
@@ -80,4 +80,5 @@ def _add_profile(builder: Any, config: Any, dims: Mapping[str, Dims], profile: P
 def _replace(path: Path, content: Any) -> None:
     partial = path.with_suffix(".partial")
     partial.write_bytes(memoryview(content))
+    open_like(path.parent, partial)
     partial.replace(path)
