@@ -13,6 +13,7 @@ from triptych.legible import legible
         ("one\n\ttwo", "one\n\ttwo"),
         ("bell \a, escape \x1b[2J", r"bell \x07, escape \x1b[2J"),
         ("a \ud800 b", r"a \ud800 b"),
+        ("a file name read as ASCII: j\udcc3\udcbcrgen, \udcff", r"a file name read as ASCII: jürgen, \udcff"),
         ("right-to-left \u202e", r"right-to-left \u202e"),
         ("", ""),
     ],

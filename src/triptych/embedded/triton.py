@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from triptych.contract.installation import check_python
+from triptych.embedded import ascii_python
 from triptych.errors import FailedPreconditionError
 
 OVERRIDE = "TRIPTYCH_TRITONSERVER"  # an install's root, or its tritonserver binary
@@ -37,7 +38,10 @@ class Triton:
     libraries: Path
 
     def prepare(self, folder: Path) -> None:
-        """Links together what a server needs: the backend with its stub, libpython, an empty repository."""
+        """Links together what a server needs: the backend with its stub, libpython, an empty repository.
+
+        Everything that its Python looks for has a name in the folder or is ASCII by itself, and so must the folder be.
+        """
         shutil.rmtree(folder, ignore_errors=True)
         for name in ("backends/python", "lib", "models"):
             (folder / name).mkdir(parents=True)
@@ -47,6 +51,8 @@ class Triton:
         (folder / "backends/python" / STUB).symlink_to(self.stub)
         # Linked by itself: LIBDIR may hold other libraries (conda's libstdc++), which Triton must not get.
         (folder / "lib" / LIBPYTHON).symlink_to(find_libpython())
+        if ascii_python.is_needed():
+            ascii_python.link_environment(folder / "python")
 
     def environment(self, folder: Path, base: Mapping[str, str] = os.environ) -> dict[str, str]:
         """`base` with the library path, and with this Python first on PATH.
@@ -55,7 +61,8 @@ class Triton:
         `python3` on PATH. So the venv's own folder goes there, not what its `python3` links to.
         """
         libraries = [str(self.libraries), str(folder / "lib"), base.get("LD_LIBRARY_PATH", "")]
-        path = [str(python_folder()), base.get("PATH", os.defpath)]
+        linked = folder / "python/bin"
+        path = [str(linked if linked.exists() else python_folder()), base.get("PATH", os.defpath)]
         return {**base, "LD_LIBRARY_PATH": ":".join(filter(None, libraries)), "PATH": ":".join(path)}
 
     def command(

@@ -14,6 +14,7 @@ import onnxruntime
 
 from triptych.checkpoint import Component
 from triptych.contract import LORA_MODELS
+from triptych.contract.paths import text_from_path
 from triptych.engine.artifacts import ensure_graph
 from triptych.engine.attention import fuse_attention
 from triptych.engine.exchange import free_weights
@@ -95,12 +96,12 @@ def _bind_constants(
     # Resolved, for ONNX Runtime refuses links that lead out of the folder, as those of model hubs' caches do.
     files = {info.path: info.path.resolve() for info in component.weights.values()}
     folder = os.path.commonpath([path.parent for path in files.values()])
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", text_from_path(folder))
     for tensor in ready:
         info = component.weights[tensor.name]
         del tensor.external_data[:]
         for key, value in (
-            ("location", os.path.relpath(files[info.path], folder)),
+            ("location", text_from_path(os.path.relpath(files[info.path], folder))),
             ("offset", str(info.offset_bytes)),
             ("length", str(info.size_bytes)),
         ):

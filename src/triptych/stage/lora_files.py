@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from triptych.contract import LoraWeight
+from triptych.contract.paths import path_from_text
 from triptych.errors import LoraBrokenError
 from triptych.lora import LoraFile, has_digest
 
@@ -21,7 +22,7 @@ class LoraFiles:
 
     def open(self, lora: LoraWeight) -> LoraFile:
         """The file's header; LoraBrokenError if it is gone, or not what the orchestrator took in."""
-        path = Path(lora.path)
+        path = path_from_text(lora.path)
         try:
             state = _state(path)
             if self._checked.get(lora.path) != state:

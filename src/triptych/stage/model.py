@@ -21,6 +21,7 @@ from triptych.checkpoint import Checkpoint, Component
 from triptych.checkpoint.reading import open_in_time
 from triptych.contract import LORA_MODELS, NO_LORAS, REPORT, ModelSpec, Report
 from triptych.contract.engines import DEFAULT_ENGINE
+from triptych.contract.paths import path_from_text
 from triptych.engine import Engine, EngineSettings, load_engine
 from triptych.engine.port import Array
 from triptych.errors import CheckpointInvalidError, LoraBrokenError, LoraInvalidError, TriptychError, invalid
@@ -55,7 +56,7 @@ class StageModel(ABC):
         began = time.perf_counter()
         try:
             engine = chosen_engine(parameters)
-            self.open(Path(parameters["checkpoint"]), engine, engine_settings())
+            self.open(path_from_text(parameters["checkpoint"]), engine, engine_settings())
         except TriptychError as error:
             # Triton passes on the text of an exception and nothing else of it.
             raise triton.TritonModelException(_carried(error)) from error

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from triptych.contract.paths import text_from_path
 from triptych.engine.folders import lock, open_like
 from triptych.engine.tensorrt.api import activations_by_shape, tensorrt, trt_logger
 from triptych.engine.tensorrt.plan import RefitPlan
@@ -49,7 +50,7 @@ def build_engine(
 def _parse(network: Any, graph: Path) -> Any:
     """Returns the parser, which owns the weights and so must outlive the build."""
     parser = tensorrt().OnnxParser(network, trt_logger())
-    if not parser.parse_from_file(str(graph)):
+    if not parser.parse_from_file(text_from_path(graph)):
         problems = "; ".join(str(parser.get_error(index)) for index in range(min(3, parser.num_errors)))
         raise TriptychError(f"TensorRT cannot read the graph: {problems}")
     return parser
