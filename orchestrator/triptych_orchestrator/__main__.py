@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import logging
 import math
+import os
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -97,6 +98,8 @@ def parse(arguments: list[str] | None = None) -> Settings:
 
 def main() -> int:
     """Exit code 1 if a checkpoint or LoRA of the command line cannot be served, 130 for Ctrl-C before it starts to."""
+    # Prompts, pictures and LoRAs pass through: what is written is for this user alone.
+    os.umask(0o077)
     settings = parse()
     setup_logging("orchestrator")
     try:

@@ -175,3 +175,11 @@ def test_without_its_packages_it_says_what_to_install(
     monkeypatch.setitem(sys.modules, "triptych.engine.build", Missing("triptych.engine.build"))
     assert main(["build", str(tmp_path)]) == 8
     assert "needs the module 'onnx'; install it: pip install 'triptych[server,torch]'" in capsys.readouterr().err
+
+
+def test_what_exports_has_private_temporary_files(shop: Shop, checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    seen, python = tmp_path / "seen", shop.workshop.python
+    python.write_text(python.read_text().replace("exec", f"stat -c '%a %n' \"$TMPDIR\" >>{seen}\nexec"))
+    assert shop.build(checkpoints["sd1"]) == 0
+    modes, folders = zip(*(line.split() for line in seen.read_text().splitlines()), strict=True)
+    assert set(modes) == {"700"} and not any(Path(folder).exists() for folder in folders)

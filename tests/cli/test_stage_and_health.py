@@ -8,8 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import tritonclient.grpc as triton_client
+from tritonclient.utils import InferenceServerException
 
-from tests.embedded.conftest import wait_for
+from tests.embedded import echo
+from tests.embedded.conftest import environment_of, stub_below, triton_below, wait_for
 from triptych.cli.main import main
 from triptych.embedded.ports import bound_socket, free_ports
 from triptych.embedded.shm import FOLDER
@@ -27,17 +30,49 @@ def test_a_stage_alone_answers_and_ends_on_sigterm(tmp_path: Path) -> None:
         try:
             health = ["health", "--stage", "--address", f"127.0.0.1:{port}"]
             wait_for(lambda: main(health) == 0, 60)
-            assert Path(f"/proc/{stage.pid}/exe").resolve().name == "tritonserver"
+            triton = triton_below(stage.pid)
             assert not left_behind.exists()
-            environment = Path(f"/proc/{stage.pid}/environ").read_bytes()
-            assert b"TRIPTYCH_STAGE=vae" in environment and b"TRIPTYCH_THREADS=1" in environment
-            assert b"TRIPTYCH_ENGINE=torch" in environment and b"TRIPTYCH_PRECISION=bf16" in environment
-            assert os.sched_getaffinity(stage.pid) == {core}
+            ours = {"STAGE": "vae", "THREADS": "1", "ENGINE": "torch", "PRECISION": "bf16"}
+            assert {f"TRIPTYCH_{name}": value for name, value in ours.items()}.items() <= environment_of(triton).items()
+            assert os.sched_getaffinity(triton) == {core}
             assert main(["stage", "vae", *ports]) == 8  # the port is taken
             assert main(health) == 0
         finally:
             os.kill(stage.pid, signal.SIGTERM)
         assert stage.wait(30) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]
+
+
+def test_a_stage_whose_models_process_died_during_a_call_ends_orderly(tmp_path: Path) -> None:
+    """Triton keeps such a model for good, and by itself would wait for it at the end and exit with 1."""
+    port, metrics_port = free_ports("127.0.0.1", 2)
+    command = [sys.executable, "-m", "triptych.cli.main", "stage", "vae", "--run-dir", str(tmp_path)]
+    ports = ["--port", str(port), "--metrics-port", str(metrics_port)]
+    with (tmp_path / "log").open("w") as log, subprocess.Popen([*command, *ports], stdout=log, stderr=log) as stage:
+        try:
+            wait_for(lambda: main(["health", "--stage", "--address", f"127.0.0.1:{port}"]) == 0, 60)
+            with triton_client.InferenceServerClient(f"127.0.0.1:{port}") as client:
+                echo.load(client)
+                os.kill(stub_below(triton_below(stage.pid)), signal.SIGKILL)
+                with pytest.raises(InferenceServerException, match="is not healthy"):
+                    echo.ask(client)
+                echo.load(client)
+                assert echo.ask(client)
+        finally:
+            stage.terminate()
+        assert stage.wait(60) == 0
+    assert "Exit timeout expired" not in (tmp_path / "log").read_text()
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]
+
+
+def test_a_stage_ends_with_its_server(tmp_path: Path) -> None:
+    port, metrics_port = free_ports("127.0.0.1", 2)
+    command = [sys.executable, "-m", "triptych.cli.main", "stage", "vae", "--run-dir", str(tmp_path)]
+    with subprocess.Popen([*command, "--port", str(port), "--metrics-port", str(metrics_port)]) as stage:
+        wait_for(lambda: main(["health", "--stage", "--address", f"127.0.0.1:{port}"]) == 0, 60)
+        os.kill(triton_below(stage.pid), signal.SIGKILL)
+        assert stage.wait(30) == 128 + signal.SIGKILL
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

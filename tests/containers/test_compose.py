@@ -29,10 +29,10 @@ UP_TIMEOUT_S, HEALTHY_TIMEOUT_S = 1500, 180
 # A build downloads some hundred megabytes.
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(1800)]
 
-KILL_TRITON = """
-import os, pathlib
+KILL = """
+import os, pathlib, sys
 for link in pathlib.Path("/proc").glob("[0-9]*/exe"):
-    if os.path.realpath(link).endswith("/tritonserver"):
+    if os.path.realpath(link).endswith(sys.argv[1]):
         os.kill(int(link.parent.name), 9)
 """
 
@@ -186,10 +186,26 @@ def test_a_checkpoint_put_on_the_volume(containers: Containers, client: triptych
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_killed_stage_comes_back(containers: Containers, client: triptych.Client, stage: str) -> None:
     # Unchecked, for the container may end before the command in it.
-    subprocess.run(["docker", "exec", containers.id(stage), "python", "-c", KILL_TRITON], check=False, timeout=60)
+    subprocess.run(
+        ["docker", "exec", containers.id(stage), "python", "-c", KILL, "/tritonserver"], check=False, timeout=60
+    )
     # A new seed and prompt: nothing that was kept can answer for the stage.
     assert client.generate(f"a small star, {stage}", seed=11, num_inference_steps=2).images
     assert containers.inspect(stage)["RestartCount"] == 1
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_killed_models_process_is_replaced(containers: Containers, client: triptych.Client, stage: str) -> None:
+    restarts = containers.inspect(stage)["RestartCount"]
+    output(["docker", "exec", containers.id(stage), "python", "-c", KILL, "/triton_python_backend_stub"])
+    assert client.generate(f"a large star, {stage}", seed=12, num_inference_steps=2).images
+    assert containers.inspect(stage)["RestartCount"] == restarts
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_shared_memory_is_private(containers: Containers, stage: str) -> None:
+    listed = containers.run("exec", "-T", stage, "sh", "-c", "stat -c '%a %n' /dev/shm/triptych-*").splitlines()
+    assert listed and {line.split()[0] for line in listed} == {"600"}
 
 
 def test_the_end_is_orderly(containers: Containers) -> None:

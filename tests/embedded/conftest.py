@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from triptych.embedded.process import ProcessSpec
+from triptych.embedded.process import ProcessSpec, group_members
+from triptych.embedded.shm import regions
 
 
 def wait_for(condition: Callable[[], object], timeout_s: float = 20.0) -> None:
@@ -24,6 +25,36 @@ def runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def triton_below(pid: int) -> int:
+    """The Triton server among a process's children."""
+    (child,) = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    assert Path(f"/proc/{child}/exe").resolve().name == "tritonserver"
+    return child
+
+
+def stub_below(triton: int) -> int:
+    """The process of the one model that a Triton server holds."""
+    (stub,) = [member for member in group_members(triton) if member != triton]
+    return stub
+
+
+def environment_of(pid: int) -> dict[str, str]:
+    entries = Path(f"/proc/{pid}/environ").read_bytes().rstrip(b"\0").split(b"\0")
+    return dict(os.fsdecode(entry).split("=", 1) for entry in entries)
+
+
+def regions_of(triton: int) -> list[Path]:
+    """The shared-memory regions of a Triton server that runs; another stack's are none of a test's business."""
+    option = "--backend-config=python,shm-region-prefix-name="
+    arguments = Path(f"/proc/{triton}/cmdline").read_text().split("\0")
+    return regions(next(text for text in arguments if text.startswith(option)).removeprefix(option))
+
+
+def is_private(path: Path) -> bool:
+    """Whether nobody but its owner may do anything with it."""
+    return path.stat().st_mode & 0o077 == 0
 
 
 @pytest.fixture

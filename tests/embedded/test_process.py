@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from triptych.embedded.process import Process, ProcessSpec, group_members, log_tail, stop_all
+from triptych.embedded.process import Process, ProcessSpec, group_members, group_states, log_tail, stop_all
 
-from .conftest import runs, wait_for
+from .conftest import is_private, runs, wait_for
 
 MakeSpec = Callable[..., ProcessSpec]
 
@@ -24,6 +24,22 @@ if os.fork() == 0:
     print("grandchild", os.getpid(), flush=True)
 else:
     print("child", os.getpid(), flush=True)
+time.sleep(600)
+"""
+# It loses a child that ends, and so never ends itself: as Triton does whose model's process died during a call.
+LOSING = """
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if os.fork() == 0:
+    os._exit(0)
+time.sleep(600)
+"""
+WRITING = """
+import os, tempfile, time
+os.open("%s", os.O_CREAT | os.O_WRONLY, 0o666)
+os.fchmod(os.open("%s", os.O_CREAT | os.O_WRONLY, 0o666), 0o666)
+tempfile.mkstemp()
+print("written", flush=True)
 time.sleep(600)
 """
 CRASHING = "import os, time\nif os.fork() == 0: time.sleep(600)\nos.abort()"
@@ -45,7 +61,7 @@ threading.Thread(target=lambda: (process.start(), print(process.pid, flush=True)
 
 
 def text(spec: ProcessSpec) -> str:
-    return spec.log_path.read_text() if spec.log_path.exists() else ""
+    return spec.log_path.read_text() if spec.log_path and spec.log_path.exists() else ""
 
 
 def test_a_polite_child_ends_within_its_grace(spec: MakeSpec) -> None:
@@ -76,6 +92,43 @@ def test_all_have_ended_when_their_time_is_over(spec: MakeSpec) -> None:
     pids = [int(line.split()[1]) for line in text(process.spec).splitlines()]
     stop_all([process], within_s=0.3)
     assert not any(runs(pid) for pid in pids)
+
+
+def test_one_that_waits_for_a_lost_child_is_ended_at_once_and_that_is_orderly(spec: MakeSpec) -> None:
+    process = Process(spec(LOSING, stop_grace_s=600.0, loses_children=True))
+    process.start()
+    wait_for(lambda: sorted(group_states(process.pid or 0).values()) == ["S", "Z"])
+    assert process.stop()
+
+
+def test_one_that_has_to_be_killed_is_not_orderly(spec: MakeSpec) -> None:
+    process = Process(spec(LOSING, stop_grace_s=0.0))
+    process.start()
+    wait_for(lambda: sorted(group_states(process.pid or 0).values()) == ["S", "Z"])
+    assert not process.stop()
+
+
+def test_what_a_child_writes_is_private(spec: MakeSpec, tmp_path: Path) -> None:
+    """Though it asks for more by `open` and by `fchmod`, as Triton does for its shared memory."""
+    files = (tmp_path / "opened", tmp_path / "changed")
+    process = Process(spec(WRITING % files, stop_grace_s=0.0, temporary_dir=tmp_path / "tmp"))
+    process.start()
+    wait_for(lambda: "written" in text(process.spec))
+    process.stop()
+    log = process.spec.log_path
+    assert log and all(map(is_private, (*files, log, tmp_path / "tmp", *(tmp_path / "tmp").iterdir())))
+
+
+def test_temporary_files_are_its_own_and_gone_at_the_next_start(spec: MakeSpec, tmp_path: Path) -> None:
+    temporary = tmp_path / "tmp"
+    process = Process(spec(WRITING % (os.devnull, os.devnull), stop_grace_s=0.0, temporary_dir=temporary))
+    found = []
+    for starts in (1, 2):
+        process.start()
+        wait_for(lambda starts=starts: text(process.spec).count("written") == starts)
+        found.append([path.name for path in temporary.iterdir()])
+        process.stop()
+    assert [len(names) for names in found] == [1, 1] and found[0] != found[1]
 
 
 def test_stop_twice_and_before_start_does_nothing(spec: MakeSpec) -> None:

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
 import urllib.request
 from pathlib import Path
 
-import numpy as np
 import pytest
 import tritonclient.grpc as triton_client
 
@@ -15,32 +13,11 @@ from triptych.embedded import Stack, StackConfig, triton
 from triptych.embedded.commands import Commands
 from triptych.embedded.probe import TRITON_READY, is_ready
 from triptych.embedded.process import group_members
-from triptych.embedded.shm import FOLDER
 from triptych.errors import FailedPreconditionError
 
-from .conftest import wait_for
+from . import echo
+from .conftest import environment_of, is_private, regions_of, stub_below, wait_for
 from .standin import StandIns
-
-MODEL = b"""
-import os, sys
-import numpy as np
-import triton_python_backend_utils as pb_utils
-import triptych
-
-class TritonPythonModel:
-    def execute(self, requests):
-        said = np.array([sys.prefix.encode(), os.environ["TRIPTYCH_STAGE"].encode()], dtype=np.object_)
-        return [pb_utils.InferenceResponse([pb_utils.Tensor("said", said)]) for _ in requests]
-"""
-CONFIG = json.dumps(
-    {
-        "name": "echo",
-        "backend": "python",
-        "input": [{"name": "x", "data_type": "TYPE_FP32", "dims": [1]}],
-        "output": [{"name": "said", "data_type": "TYPE_STRING", "dims": [2]}],
-        "instance_group": [{"kind": "KIND_CPU"}],
-    }
-)
 
 
 class RealStages(Commands):
@@ -50,40 +27,38 @@ class RealStages(Commands):
         return StandIns().orchestrator()
 
 
-def regions_of(name: str) -> list[Path]:
-    return [path for path in FOLDER.glob("triptych-*") if f"-{name}-" in path.name]
-
-
 def test_triton_runs_our_python_and_comes_back_after_a_kill(tmp_path: Path) -> None:
-    others = {name: set(regions_of(name)) for name in ("unet-0", "encoder-0", "vae-0")}
     with Stack(StackConfig({}, run_dir=tmp_path / "run", cache_dir=tmp_path), RealStages()) as stack:
         unet = next(row for row in stack.processes() if row.name == "unet-0")
+        triton = unet.pid or 0
         groups = [row.pid or 0 for row in stack.processes()]
-        client = triton_client.InferenceServerClient(unet.address)
-        client.load_model("echo", config=CONFIG, files={"file:1/model.py": MODEL})
-        request = triton_client.InferInput("x", [1], "FP32")
-        request.set_data_from_numpy(np.zeros(1, np.float32))
-        said = client.infer("echo", [request]).as_numpy("said")
-        assert said is not None
-        assert [item.decode() for item in said] == [sys.prefix, "unet"]
-        client.close()
+        with triton_client.InferenceServerClient(unet.address) as client:
+            echo.load(client)
+            assert echo.ask(client) == [sys.prefix, "unet"]
         metrics = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with metrics.open(f"http://{unet.metrics_address}/metrics", timeout=10) as answer:
             assert b"nv_inference_request_success" in answer.read()
 
-        assert set(regions_of("unet-0")) - others["unet-0"]
-        assert len(group_members(unet.pid or 0)) == 2
-        os.kill(unet.pid or 0, signal.SIGKILL)
+        shared = regions_of(triton)
+        assert shared and all(map(is_private, shared))
+        temporary = Path(environment_of(stub_below(triton))["TMPDIR"])
+        assert tmp_path / "run" in temporary.parents and is_private(temporary)
+        assert all(is_private(path) for path in (tmp_path / "run").iterdir() if path.suffix == ".log")
+
+        assert len(group_members(triton)) == 2
+        os.kill(triton, signal.SIGKILL)
         wait_for(lambda: stack.processes()[1].restarts == 1)
-        assert not group_members(unet.pid or 0)
-        assert not set(regions_of("unet-0")) - others["unet-0"]
+        assert not group_members(triton)
+        assert not any(path.exists() for path in shared)
         wait_for(lambda: is_ready(unet.address, TRITON_READY))
-        client = triton_client.InferenceServerClient(unet.address)
-        client.load_model("echo", config=CONFIG, files={"file:1/model.py": MODEL})
-        client.close()
-        groups += [row.pid or 0 for row in stack.processes()]
+        with triton_client.InferenceServerClient(unet.address) as client:
+            echo.load(client)
+        triton = stack.processes()[1].pid or 0
+        shared = regions_of(triton)
+        groups.append(triton)
+    assert shared and not any(path.exists() for path in shared)
     assert not any(group_members(group) for group in groups)
-    assert not any(set(regions_of(name)) - others[name] for name in others)
+    assert not temporary.exists()
 
 
 def fake_install(root: Path, python: str) -> Path:

@@ -11,6 +11,7 @@ from triptych.cli.build_report import BuildReport
 from triptych.cli.cache_folder import add_cache_option, cache_folder
 from triptych.contract.engines import PRECISIONS, check_runtime
 from triptych.contract.installation import server_packages
+from triptych.embedded.temporary import private_temporary_files
 from triptych.errors import TriptychError, invalid
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise invalid("path", "name a checkpoint, or with --from a file that does")
     device, precision = _runtime(arguments)
     check_runtime(arguments.engine, device, precision)
-    with server_packages("building", EXTRAS[arguments.engine]):
+    with server_packages("building", EXTRAS[arguments.engine]), private_temporary_files():
         return _build(paths, arguments, device, precision)
 
 

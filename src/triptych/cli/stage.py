@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
-import tempfile
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,12 @@ from triptych.contract.engines import ENGINES, PRECISIONS
 from triptych.embedded.config import StackConfig
 from triptych.embedded.cores import parse_cores
 from triptych.embedded.places import usable
-from triptych.embedded.ports import obstacle
+from triptych.embedded.ports import join, obstacle
+from triptych.embedded.process import TICK_S, Process, ProcessSpec, stop_all
 from triptych.embedded.replica import Replica
 from triptych.embedded.shm import remove_regions
-from triptych.embedded.triton import find_triton
+from triptych.embedded.temporary import TemporaryFolder
+from triptych.embedded.triton import as_triton, find_triton
 from triptych.errors import FailedPreconditionError, invalid
 
 
@@ -26,8 +28,8 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "stage",
         help="run one stage's server alone",
-        description="Becomes the Triton Inference Server of one stage; the orchestrator tells it what to load. "
-        "Threads: $TRIPTYCH_THREADS, default one for each core. Engine artifacts: $TRIPTYCH_CACHE_DIR, default "
+        description="Runs one stage's Triton Inference Server and ends with it; the orchestrator tells it what to "
+        "load. Threads: $TRIPTYCH_THREADS, default one for each core. Engine artifacts: $TRIPTYCH_CACHE_DIR, default "
         "~/.cache/triptych. Each of the last four options can be given in the environment instead. Whoever reaches "
         "its port can make it run any code: give it a --host other than loopback only in a network of its own.",
     )
@@ -36,7 +38,7 @@ def add_parser(subparsers: Any) -> None:
     add("--host", default="127.0.0.1", help="the address of gRPC and metrics (default: %(default)s)")
     add("--port", type=int, default=8001, help="of gRPC (default: %(default)s)")
     add("--metrics-port", type=int, default=8002, help="of Prometheus metrics (default: %(default)s)")
-    add("--run-dir", type=Path, metavar="DIR", help="what Triton needs is linked here (default: a temporary folder)")
+    add("--run-dir", type=Path, metavar="DIR", help="temporary files go here (default: $TMPDIR, or /tmp)")
     add("--cores", metavar="CORES", help="pin it to these, 0-3,8 say (default: $TRIPTYCH_CORES, or all)")
     add("--device", help="cpu or cuda:<index> (default: $TRIPTYCH_DEVICE, or cpu)")
     names = ", ".join(ENGINES)
@@ -50,7 +52,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Never returns when the server can be run."""
+    """Returns when the server has ended: 0 if that was asked for and orderly."""
     for option in ("port", "metrics_port"):
         port = getattr(arguments, option)
         if not 1 <= port <= 65_535:
@@ -58,20 +60,47 @@ def run(arguments: argparse.Namespace) -> int:
         if reason := obstacle(arguments.host, port):
             raise FailedPreconditionError(f"{option}: {reason}", field=option)
     replica = _replica(arguments)
-    triton = find_triton()
-    folder = (arguments.run_dir or Path(tempfile.mkdtemp(prefix="triptych-"))) / "triton"
+    with TemporaryFolder(arguments.run_dir) as temporary:
+        return _serve(_specification(arguments, replica, temporary.path))
+
+
+def _specification(arguments: argparse.Namespace, replica: Replica, temporary: Path) -> ProcessSpec:
+    triton, folder = find_triton(), temporary / "triton"
     with usable("run_dir", folder, "name another folder with --run-dir"):
         triton.prepare(folder)
-    # The port is free, so that regions under its name are those of a server that was killed.
     shm_prefix = f"triptych-{arguments.stage}-{arguments.port}-"
-    remove_regions(shm_prefix)
     command = triton.command(folder, arguments.port, arguments.metrics_port, shm_prefix, arguments.host)
     ours = {"TRIPTYCH_STAGE": arguments.stage, "TRIPTYCH_CACHE_DIR": str(StackConfig({}).cache_path)}
-    environment = triton.environment(folder) | ours | replica.environment()
-    sys.stdout.flush()
-    if replica.cores:
-        os.sched_setaffinity(0, replica.cores)
-    os.execve(command[0], command, environment)
+    return ProcessSpec(
+        name=arguments.stage,
+        command=command,
+        env=triton.environment(folder) | ours | replica.environment(),
+        log_path=None,
+        address=join(arguments.host, arguments.port),
+        temporary_dir=temporary / "tmp",
+        shm_prefix=shm_prefix,
+        cores=replica.cores,
+    )
+
+
+def _serve(spec: ProcessSpec) -> int:
+    asked: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: asked.append(number))
+    # The port is free, so that regions under its name are those of a server that was killed.
+    remove_regions(spec.shm_prefix)
+    process = Process(as_triton(spec))
+    process.start()
+    try:
+        while not asked and not process.exited():
+            time.sleep(TICK_S)
+        if asked:
+            return 0 if stop_all([process], lambda: len(asked) > 1) else 1
+        # As a shell puts it: 128 and the signal that ended it.
+        return code if (code := process.finish()) >= 0 else 128 - code
+    finally:
+        process.finish()
+        remove_regions(spec.shm_prefix)
 
 
 def _replica(arguments: argparse.Namespace) -> Replica:

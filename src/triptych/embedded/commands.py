@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +16,7 @@ from triptych.embedded.ports import LOOPBACK, free_ports, join, reachable
 from triptych.embedded.probe import ORCHESTRATOR_HEALTHY, TRITON_READY
 from triptych.embedded.process import ProcessSpec
 from triptych.embedded.replica import Replica
-from triptych.embedded.triton import EXIT_TIMEOUT_S, Triton, find_triton
+from triptych.embedded.triton import Triton, as_triton, find_triton
 
 ORCHESTRATOR_END_S = 3.5  # it ends by itself within 3 s of its drain, whatever hangs
 
@@ -56,15 +54,15 @@ class Commands:
         return (sys.executable, "-m", "triptych_orchestrator")
 
 
-def make_plan(config: StackConfig, commands: Commands, run_dir: Path) -> Plan:
-    """Chooses ports and writes down every process; nothing starts yet."""
+def make_plan(config: StackConfig, commands: Commands, run_dir: Path, temporary: Path) -> Plan:
+    """Chooses ports and writes down every process; nothing starts yet. Their temporary files go to `temporary`."""
     replicas = _named(config.stage_replicas())
     ours = {name: replica for name, replica in replicas.items() if not replica.address}
     chosen = config.metrics_ports()
     ports = free_ports(LOOPBACK, len(ours), {config.port, *chosen})
     metrics_ports = chosen or free_ports(LOOPBACK, 1 + len(ours), {config.port, *ports})
     stages = {
-        name: _stage_spec(config, commands, run_dir, replica, name, port, metrics_port)
+        name: _stage_spec(config, commands, run_dir, temporary, replica, name, port, metrics_port)
         for (name, replica), port, metrics_port in zip(ours.items(), ports, metrics_ports[1:], strict=True)
     }
     addresses = [(f"--{replica.stage}", replica.address or stages[name].address) for name, replica in replicas.items()]
@@ -92,6 +90,7 @@ def make_plan(config: StackConfig, commands: Commands, run_dir: Path) -> Plan:
         metrics_address=metrics,
         ready_method=ORCHESTRATOR_HEALTHY,
         stop_grace_s=config.drain_timeout_s + ORCHESTRATOR_END_S,
+        temporary_dir=temporary / "orchestrator",
     )
     return Plan([*stages.values()], orchestrator, {n: replica for n, replica in replicas.items() if replica.address})
 
@@ -116,15 +115,16 @@ def _stage_spec(
     config: StackConfig,
     commands: Commands,
     run_dir: Path,
+    temporary: Path,
     replica: Replica,
     name: str,
     port: int,
     metrics_port: int,
 ) -> ProcessSpec:
-    shm_prefix = f"triptych-{uuid.uuid4().hex[:12]}-{name}-"
-    command, env = commands.stage(run_dir / "triton", port, metrics_port, shm_prefix)
+    shm_prefix = f"{temporary.name}-{name}-"
+    command, env = commands.stage(temporary / "triton", port, metrics_port, shm_prefix)
     ours = {"TRIPTYCH_STAGE": replica.stage, "TRIPTYCH_CACHE_DIR": str(config.cache_path), **replica.environment()}
-    return ProcessSpec(
+    spec = ProcessSpec(
         name=name,
         command=command,
         env={**env, **ours},
@@ -132,10 +132,9 @@ def _stage_spec(
         address=join(LOOPBACK, port),
         metrics_address=join(LOOPBACK, metrics_port),
         ready_method=TRITON_READY,
-        stop_grace_s=EXIT_TIMEOUT_S + 5.0,
-        # Triton removes its shared memory on SIGTERM, and could not on SIGKILL.
-        death_signal=signal.SIGTERM,
+        temporary_dir=temporary / name,
         shm_prefix=shm_prefix,
         cores=replica.cores,
         place=replica.place(config.engine),
     )
+    return as_triton(spec)

@@ -17,8 +17,10 @@ def set_aside(path: Path) -> None:
         path.replace(path.with_suffix(f"{path.suffix}.1"))
 
 
-def why_it_ended(path: Path) -> str:
+def why_it_ended(path: Path | None) -> str:
     """The error that a process reported last, and where its log is; the end of the log where that is no report."""
+    if path is None:
+        return "it said why"
     if reason := _last_error(path):
         return f"{reason}; its log is {path}"
     return f"the end of {path}:\n{log_tail(path)}"

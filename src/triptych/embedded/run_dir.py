@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 
 from triptych.embedded.held_folder import HeldFolder
 from triptych.embedded.places import absolute, usable
+from triptych.embedded.temporary import TemporaryFolder
 
 REMEDY = "name another folder with --run-dir or XDG_STATE_HOME, or keep nothing with --ephemeral"
 
@@ -16,26 +15,26 @@ class RunDir:
     """A folder that was asked for, or a fresh one of its own."""
 
     def __init__(self, chosen: str | Path | None) -> None:
-        self._temporary = chosen is None
-        self.path = absolute("run_dir", chosen) if chosen is not None else _fresh()
+        self._temporary = _fresh() if chosen is None else None
+        self.path = self._temporary.path if self._temporary else absolute("run_dir", chosen or "")
         held = HeldFolder("run_dir", self.path, REMEDY)
         self.was_abandoned = held.was_abandoned  # by a stack that was killed
         self._held = [held]
         with usable("run_dir", self.path, REMEDY):
-            (self.path / "state").mkdir(exist_ok=True)
+            (self.path / "state").mkdir(mode=0o700, exist_ok=True)
 
     def hold_loras(self, folder: Path) -> None:
         """Holds the folder of LoRAs too, where it is one of its own: two servers would sweep each other's files."""
         self._held.append(HeldFolder("lora_dir", folder, "name another with --lora-dir"))
 
     def close(self, keep: bool) -> None:
-        """Gives it up; removes it if it is temporary and not to be kept, or holds no logs to look at."""
+        """Gives it up; removes it if it is temporary, unless it has logs that are to be kept until the next is made."""
         for held in self._held:
             held.close()
-        if self._temporary and not (keep and any(self.path.glob("*.log"))):
-            shutil.rmtree(self.path, ignore_errors=True)
+        if self._temporary:
+            self._temporary.close(keep and any(self.path.glob("*.log")))
 
 
-def _fresh() -> Path:
+def _fresh() -> TemporaryFolder:
     with usable("run_dir", "a temporary folder", "name another place with TMPDIR or --run-dir"):
-        return Path(tempfile.mkdtemp(prefix="triptych-"))
+        return TemporaryFolder()

@@ -21,6 +21,7 @@ from triptych.embedded.log_files import set_aside
 from triptych.embedded.process import TICK_S
 from triptych.embedded.run_dir import RunDir
 from triptych.embedded.supervisor import PortTakenError, ProcessStatus, Supervisor
+from triptych.embedded.temporary import TemporaryFolder
 from triptych.errors import CancelledError, FailedPreconditionError
 
 logger = logging.getLogger(__name__)
@@ -112,10 +113,12 @@ class Stack:
 
     def _run(self) -> None:
         folder: RunDir | None = None
+        temporary: TemporaryFolder | None = None
         try:
             folder = RunDir(self.config.run_dir)
             self.run_dir = folder.path
-            self._bring_up(folder)
+            temporary = TemporaryFolder(folder.path)
+            self._bring_up(folder, temporary.path)
             self._ready.set()
             while not self._stop_requests:
                 self._supervisor.tick()
@@ -126,27 +129,30 @@ class Stack:
             if self._ready.is_set():
                 logger.exception("the supervisor failed; the stack stops")
         finally:
-            self._tear_down(folder)
+            self._tear_down(folder, temporary)
 
-    def _tear_down(self, folder: RunDir | None) -> None:
+    def _tear_down(self, folder: RunDir | None, temporary: TemporaryFolder | None) -> None:
         try:
             self._supervisor.stop(self.config.drain_timeout_s + END_S)
         finally:
+            if temporary is not None:
+                temporary.close()
             if folder is not None:  # after a failure the logs stay: the error names them
                 folder.close(keep=self.failure is not None and not isinstance(self.failure, CancelledError))
             self._finished.set()
 
-    def _bring_up(self, folder: RunDir) -> None:
+    def _bring_up(self, folder: RunDir, temporary: Path) -> None:
         if self.config.lora_dir:
             folder.hold_loras(self.config.lora_folder(folder.path))
         self._require_ports(AFTER_KILL_S if folder.was_abandoned else 0.0)
-        self._commands.prepare(folder.path / "triton")
+        self._commands.prepare(temporary / "triton")
         deadline_s = time.monotonic() + self.config.startup_timeout_s
         for attempt in range(1, PORT_ATTEMPTS + 1):
-            plan = make_plan(self.config, self._commands, folder.path)
+            plan = make_plan(self.config, self._commands, folder.path, temporary)
             if attempt == 1:
                 for spec in (*plan.stages, plan.orchestrator):
-                    set_aside(spec.log_path)
+                    if spec.log_path:
+                        set_aside(spec.log_path)
             self._elsewhere = [
                 ProcessStatus(name, None, replica.address, "", "", 0, replica.place(self.config.engine))
                 for name, replica in plan.elsewhere.items()

@@ -10,14 +10,16 @@ import importlib.util
 import os
 import re
 import shutil
+import signal
 import sys
 import sysconfig
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from triptych.contract.installation import check_python
 from triptych.embedded import ascii_python
+from triptych.embedded.process import ProcessSpec
 from triptych.errors import FailedPreconditionError
 
 OVERRIDE = "TRIPTYCH_TRITONSERVER"  # an install's root, or its tritonserver binary
@@ -87,6 +89,19 @@ class Triton:
             "--log-format=ISO8601",
             *gpu,
         )
+
+
+def as_triton(spec: ProcessSpec) -> ProcessSpec:
+    """The specification of a process that is a Triton server."""
+    return replace(
+        spec,
+        stop_grace_s=EXIT_TIMEOUT_S + 5.0,
+        # Triton removes its shared memory on SIGTERM, and could not on SIGKILL.
+        death_signal=signal.SIGTERM,
+        # A model whose process died during a call stays in Triton 2.51 for good, for nobody releases what would have
+        # made the answers. Its process stays unreaped, and at the end Triton waits for that model in vain.
+        loses_children=True,
+    )
 
 
 def find_triton() -> Triton:

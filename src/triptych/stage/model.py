@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -43,6 +44,7 @@ class StageModel(ABC):
     engine: Engine
     component: Component
     lora_sets: LoraSets | None = None
+    _claimed: Path | None = None
 
     def initialize(self, args: Mapping[str, str]) -> None:
         """Triton calls this at load; `parameters` of the model's configuration name the checkpoint and the engine."""
@@ -50,6 +52,7 @@ class StageModel(ABC):
 
         # A line takes a third of a millisecond after an engine's run, and an answer must not wait for it.
         setup_logging(os.environ.get("TRIPTYCH_STAGE", self.spec.stage), in_thread=True)
+        self._claim(Path(args.get("model_repository", "")))
         self._triton: Any = triton
         self.name = args["model_name"]
         parameters = {k: v["string_value"] for k, v in json.loads(args["model_config"])["parameters"].items()}
@@ -106,6 +109,8 @@ class StageModel(ABC):
         """Triton calls this at unload; the stub's process ends afterwards and takes the engine with it."""
         if self.lora_sets:
             self.lora_sets.close()
+        if self._claimed:
+            self._claimed.unlink(missing_ok=True)
         logger.info("model unloaded", extra={"model": self.name})
 
     def prepare(self, batch: Batch) -> Batch:
@@ -122,6 +127,16 @@ class StageModel(ABC):
 
         Where those hide it, with NOT_FINITE too: for each sample whether the engine's own were so.
         """
+
+    def _claim(self, folder: Path) -> None:
+        """Keeps a link to what Triton made in /tmp for this model where this process's temporary files are.
+
+        A Triton that is killed leaves its folder; whoever removes the temporary files afterwards removes that too.
+        """
+        link = Path(tempfile.gettempdir()) / folder.name
+        if folder.parent == Path("/tmp") != link.parent:
+            link.symlink_to(folder)
+            self._claimed = link
 
     def _require_loras(self, keys: Array | None, content: Array | None) -> MergedSet:
         """The request's LoRA set; see LoraSets.require."""
