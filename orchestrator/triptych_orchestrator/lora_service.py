@@ -56,7 +56,7 @@ async def _timely(
                 while message is not None and message.WhichOneof("part") == "chunk" and not message.chunk:
                     message = await anext(requests, None)
         except TimeoutError:
-            problem = f"the upload brought nothing for {pause_s:g} s (max_lora_upload_pause_s)"
+            problem = f"the upload brought nothing for {pause_s:g} s (max_lora_upload_pause_seconds)"
             raise DeadlineExceededError(problem) from None
         if message is None:
             return

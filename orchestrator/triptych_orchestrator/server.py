@@ -136,7 +136,7 @@ def _server(
     generation = GenerationService(catalog, LoraChooser(loras), painter, admission, limits)
     generation_pb2_grpc.add_GenerationServiceServicer_to_server(generation, server)
     checkpoints_pb2_grpc.add_CheckpointServiceServicer_to_server(CheckpointService(catalog), server)
-    loras_pb2_grpc.add_LoraServiceServicer_to_server(LoraService(loras, limits.max_lora_upload_pause_s), server)
+    loras_pb2_grpc.add_LoraServiceServicer_to_server(LoraService(loras, limits.max_lora_upload_pause_seconds), server)
     system_pb2_grpc.add_SystemServiceServicer_to_server(SystemService(pool, painter.batchers, limits), server)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     described: Sequence[str] = [

@@ -36,7 +36,7 @@ class Limits:
     max_kept_lora_bytes: int = 64 << 30
     max_lora_uploads: int = 8
     # An upload that brings nothing for so long is ended.
-    max_lora_upload_pause_s: int = 30
+    max_lora_upload_pause_seconds: int = 30
     max_checkpoints: int = 256
     # In one UNet batch. 0: for every size as many as is found to be worth it.
     max_batch_samples: int = 0

@@ -15,7 +15,7 @@ DEMO = f"--transient-checkpoint demo={checkpoint_path()}"
 
 
 def orchestrators_arguments(config: StackConfig, run_dir: Path) -> str:
-    return " ".join(make_plan(config, StandIns(), run_dir).orchestrator.command)
+    return " ".join(make_plan(config, StandIns(), run_dir, run_dir / "tmp").orchestrator.command)
 
 
 def test_the_demo_is_served_where_nothing_else_is(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_the_demo_is_served_where_nothing_else_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize("port", [0, 25_000])
 def test_chosen_ports_are_taken_as_they_are_and_given_to_nobody_else(port: int, tmp_path: Path) -> None:
     config = StackConfig({}, port=port, metrics_port=25_001, replicas={"unet": 2})
-    plan = make_plan(config, StandIns(), tmp_path)
+    plan = make_plan(config, StandIns(), tmp_path, tmp_path / "tmp")
     assert plan.orchestrator.metrics_address == "127.0.0.1:25001"
     assert [spec.metrics_address for spec in plan.stages] == [f"127.0.0.1:{25_002 + number}" for number in range(4)]
     assert [spec.name for spec in plan.stages] == ["encoder-0", "unet-0", "unet-1", "vae-0"]

@@ -51,7 +51,7 @@ class Limits:
     max_lora_uploads: int
     max_kept_loras: int
     max_kept_lora_bytes: int
-    max_lora_upload_pause_s: int
+    max_lora_upload_pause_seconds: int
     max_checkpoints: int
     max_unread_seconds: int
     max_checkpoint_read_seconds: int
