@@ -132,11 +132,10 @@ def test_a_bad_checkpoint_ends_the_start(served: Served, tmp_path: Path, argumen
 
 
 def test_what_else_ends_the_start(served: Served, tmp_path: Path) -> None:
-    (tmp_path / "state").mkdir()
-    (tmp_path / "state" / "checkpoints.json").write_text('{"x": 1}')
+    (tmp_path / "state").write_text("")
     one = Orchestrator(served, tmp_path)
     assert one.process.wait(60) == 1
-    assert "checkpoints.json" in one.log and "Traceback" not in one.log
+    assert f"LoRAs cannot be kept in {tmp_path}" in one.log and "Traceback" not in one.log
     command = [sys.executable, "-m", "triptych_orchestrator", "--state-dir", str(tmp_path / "other")]
     command += ["--encoder", "x:1", "--unet", "x:1", "--vae", "x:1"]
     taken = subprocess.run([*command, "--listen", served.stack.address], capture_output=True, text=True, timeout=60)
