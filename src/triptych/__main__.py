@@ -12,12 +12,13 @@ _INTERRUPTED = 130
 def main() -> int:
     """Runs one command; returns its exit code."""
     # Python's own handler raises KeyboardInterrupt, which the imports below would show with a traceback, or swallow.
-    python_s = signal.getsignal(signal.SIGINT)
-    if python_s is signal.default_int_handler:  # and not where Ctrl-C is ignored, as in a background job
+    is_pythons = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not ignored, as in a background job
+    if is_pythons:
         signal.signal(signal.SIGINT, _leave)
     from triptych.cli.main import main as run
 
-    signal.signal(signal.SIGINT, python_s)
+    if is_pythons:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     return run()
 
 

@@ -18,7 +18,7 @@ SERVER_ONLY = {"torch", "numpy", "onnxruntime", "onnx", "tritonclient", "diffuse
 
 @pytest.mark.parametrize("module", ["triptych", "triptych.sdk", "triptych.wire.status", "triptych.cli.main"])
 def test_imports_no_server_package(module: str) -> None:
-    code = f"import sys, {module}; print(*sys.modules)"
+    code = f"import sys; before = {{*sys.modules}}; import {module}; print(*sys.modules.keys() - before)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     loaded = set(done.stdout.split())
     assert module in loaded
