@@ -177,6 +177,8 @@ class Catalog:
             await self._enter(entry, load)
             logger.info("checkpoint registered", extra={"checkpoint": name, "path": str(path), "engine": engine})
             return entry
+        if known.is_new:  # and shares the fate of its first load
+            await self._join_load(known)
         known = await self._with_engine(known, engine)
         return await self.load(name) if load else known
 

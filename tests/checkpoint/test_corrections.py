@@ -152,7 +152,7 @@ def test_old_names_of_attention_matrices_wherever_they_stand(tmp_path: Path) -> 
     vae.save_config(tmp_path)
     safetensors.torch.save_file(old, tmp_path / "diffusion_pytorch_model.safetensors")
     theirs = diffusers.AutoencoderKL.from_pretrained(tmp_path).state_dict()
-    ours = read_weights(tmp_path, "AutoencoderKL")
+    ours = read_weights(tmp_path, "AutoencoderKL", tmp_path)
     assert {name: info.shape for name, info in ours.items()} == {
         name: tuple(value.shape) for name, value in theirs.items()
     }

@@ -198,7 +198,7 @@ HALF = "\ud800"
 def test_halves_of_characters_are_no_text(tmp_path: Path, header: object) -> None:
     path = write(tmp_path / "x.safetensors", header)
     for read in (read_header, read_metadata):
-        with pytest.raises(CheckpointInvalidError, match="surrogates not allowed") as caught:
+        with pytest.raises(CheckpointInvalidError, match=r"not Unicode|codec can't decode") as caught:
             read(path)
         caught.value.message.encode()
 

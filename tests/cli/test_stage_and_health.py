@@ -105,7 +105,7 @@ def test_what_a_stage_cannot_have_is_named(tmp_path: Path, capsys: pytest.Captur
     port, metrics_port = free_ports("127.0.0.1", 2)
     command = ["stage", "unet", "--port", str(port), "--metrics-port", str(metrics_port)]
     assert main([*command, "--run-dir", str(tmp_path / "file")]) == 8
-    assert capsys.readouterr().err.endswith("cannot be used: Not a directory; name another folder with --run-dir\n")
+    assert capsys.readouterr().err.endswith("cannot be used: File exists; name another folder with --run-dir\n")
     with bound_socket("127.0.0.1", metrics_port):
         assert main(command) == 8
     assert capsys.readouterr().err.startswith("triptych: metrics_port: cannot listen on 127.0.0.1:")

@@ -80,6 +80,8 @@ def test_different_sizes_at_once(served: Served) -> None:
 def test_the_server_tells_what_batches_take(served: Served) -> None:
     served.client.generate(prompt="a star", checkpoint="sd1", num_inference_steps=4, **SIZE)
     (replica,) = [one for one in served.client.server_info().replicas if one.stage == "unet"]
-    size = next(one for one in replica.batch_sizes if one.model == "sd1.unet" and one.samples == 2)
-    assert (size.latent_height, size.latent_width) == (8, 8)
+    wanted = ("sd1.unet", 2, 8, 8)
+    (size,) = (
+        one for one in replica.batch_sizes if (one.model, one.samples, one.latent_height, one.latent_width) == wanted
+    )
     assert size.seconds_per_sample > 0 and size.max_samples >= 1

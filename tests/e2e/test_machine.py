@@ -39,7 +39,7 @@ with triptych.local(
 def test_nothing_of_a_stack_is_open_to_other_users(served: Served) -> None:
     result = served.client.generate("a secret", checkpoint="sd1", num_inference_steps=2, **SIZE)
     assert result.images and served.stack.run_dir
-    written = {path.name: path for path in served.stack.run_dir.iterdir() if path.name != ".lock"}
+    written = {path.name: path for path in served.stack.run_dir.iterdir()}
     assert {"state", "unet-0.log", "orchestrator.log"} <= written.keys()
     assert all(map(is_private, (*written.values(), served.stack.run_dir / "state/checkpoints.json")))
     for process in served.stack.processes():

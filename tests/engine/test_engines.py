@@ -51,8 +51,8 @@ def misaligned(path: Path) -> None:
 
 
 def linked(path: Path) -> None:
-    """A link that leads out of the checkpoint, as in the caches of model hubs."""
-    blob = path.parent.parent.parent / "blob"
+    """A link to elsewhere in the checkpoint."""
+    blob = path.parent.parent / "blob"
     shutil.move(path, blob)
     path.symlink_to(blob)
 

@@ -269,13 +269,30 @@ async def test_registering_and_loading_fail_whole(pool: Pool, entry: tuple[Catal
     assert (tmp_path / "checkpoints.json").read_text() == kept  # nor would a crash leave it there
     pool.go.set()
     outcomes = await asyncio.wait_for(asyncio.gather(adding, again, waiting, return_exceptions=True), 10)
-    assert [type(outcome) for outcome in outcomes] == [CheckpointInvalidError, NotFoundError, NotFoundError]
-    assert "'y' could not be loaded and is not registered: lacks a tensor" in str(outcomes[1])
+    assert [(type(outcome), str(outcome)) for outcome in outcomes] == [(CheckpointInvalidError, "lacks a tensor")] * 3
     assert one.entries() == [known] and one.get("") is known and not pool.held
     assert (tmp_path / "checkpoints.json").read_text() == kept
     pool.fail = None
     assert (await one.register("y", SECOND, load=True)).state is State.LOADED
     assert json.loads((tmp_path / "checkpoints.json").read_text())["y"]["loaded"] is True
+
+
+async def test_who_leaves_while_registering_and_loading_leaves_nothing(
+    pool: Pool, entry: tuple[Catalog, Entry], tmp_path: Path
+) -> None:
+    one, known = entry
+    kept = (tmp_path / "checkpoints.json").read_text()
+    pool.go.clear()
+    adding = asyncio.create_task(one.register("y", SECOND, load=True))
+    await asyncio.to_thread(wait_for, lambda: len(one.entries()) == 2, 10)
+    others = [asyncio.create_task(work) for work in (one.register("y", SECOND), one.load("y"))]
+    await settle()
+    adding.cancel()
+    outcomes = await asyncio.wait_for(asyncio.gather(adding, *others, return_exceptions=True), 10)
+    assert [type(outcome) for outcome in outcomes] == [asyncio.CancelledError, NotFoundError, NotFoundError]
+    assert all("'y' could not be loaded and is not registered: whoever asked" in str(each) for each in outcomes[1:])
+    assert one.entries() == [known] and not pool.held
+    assert (tmp_path / "checkpoints.json").read_text() == kept
 
 
 async def test_a_known_checkpoint_that_fails_to_load_stays(pool: Pool, entry: tuple[Catalog, Entry]) -> None:

@@ -60,14 +60,15 @@ def run(arguments: argparse.Namespace) -> int:
         if reason := obstacle(arguments.host, port):
             raise FailedPreconditionError(f"{option}: {reason}", field=option)
     replica = _replica(arguments)
-    with TemporaryFolder(arguments.run_dir) as temporary:
+    with usable("run_dir", arguments.run_dir or "a temporary folder", "name another folder with --run-dir"):
+        temporary = TemporaryFolder(arguments.run_dir)
+    with temporary:
         return _serve(_specification(arguments, replica, temporary.path))
 
 
 def _specification(arguments: argparse.Namespace, replica: Replica, temporary: Path) -> ProcessSpec:
     triton, folder = find_triton(), temporary / "triton"
-    with usable("run_dir", folder, "name another folder with --run-dir"):
-        triton.prepare(folder)
+    triton.prepare(folder)
     shm_prefix = f"triptych-{arguments.stage}-{arguments.port}-"
     command = triton.command(folder, arguments.port, arguments.metrics_port, shm_prefix, arguments.host)
     ours = {"TRIPTYCH_STAGE": arguments.stage, "TRIPTYCH_CACHE_DIR": str(StackConfig({}).cache_path)}

@@ -17,6 +17,7 @@ class HeldFolder:
         self.path = path
         with usable(field, path, remedy):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (path / f".{field}.lock").touch(mode=0o600)
             self._lock = (path / f".{field}.lock").open("a+")
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -10,7 +10,6 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
-from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, Unpack
 
@@ -39,6 +38,8 @@ class AsyncClient:
         options: Sequence[tuple[str, Any]] = (),
     ) -> None:
         self._connection = Connection(grpc.aio, address, credentials, timeout_s, options)
+        # grpc's asyncio transport may make an internal error of a refusal that comes amid an upload.
+        self._uploads = Connection(grpc, address, credentials, timeout_s, options)
 
     @property
     def address(self) -> str:
@@ -103,7 +104,13 @@ class AsyncClient:
     async def add_lora(self, name: str, path: str | os.PathLike[str], *, timeout_s: float | None = None) -> Lora:
         """Sends a LoRA's file to the server; see `Client.add_lora`."""
         call = calls.add_lora(name, path)
-        return await self._run(replace(call, request=_off_the_loop(call.request)), timeout_s)
+        method = call.method(self._uploads.channel())
+        sending = method.future(call.request, timeout=self._uploads.deadline_s(timeout_s))
+        try:
+            with self._uploads.translated_errors():
+                return call.decode(await asyncio.to_thread(sending.result))
+        finally:
+            sending.cancel()
 
     async def remove_lora(self, name: str, *, timeout_s: float | None = None) -> None:
         """Has the server forget a LoRA."""
@@ -128,7 +135,9 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Closes the connection and cancels what still runs on it; more than once is fine."""
-        channel = self._connection.retire()
+        channel, uploads = self._connection.retire(), self._uploads.retire()
+        if uploads is not None:
+            uploads.close()
         if channel is not None:
             await channel.close()
 
@@ -168,9 +177,3 @@ class AsyncClient:
             if self._connection.is_closed and not (task and task.cancelling()):
                 raise CancelledError("the client was closed during the call") from error
             raise
-
-
-async def _off_the_loop(parts: Iterator[Any]) -> AsyncGenerator[Any, None]:
-    """The same parts; reading them from a slow disk keeps nobody else waiting."""
-    while (part := await asyncio.to_thread(next, parts, None)) is not None:
-        yield part
