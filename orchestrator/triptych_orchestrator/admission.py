@@ -6,7 +6,6 @@ import asyncio
 import heapq
 import itertools
 import math
-import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -98,7 +97,8 @@ class Admission:
     async def turn(self, priority: int = 0) -> AsyncIterator[float]:
         """Waits for a place; yields the seconds waited."""
         self.check_room()
-        began = time.monotonic()
+        clock = asyncio.get_running_loop().time
+        began = clock()
         self._waiting += 1
         WAITING.inc()
         try:
@@ -106,7 +106,7 @@ class Admission:
         finally:
             self._waiting -= 1
             WAITING.dec()
-        started = time.monotonic()
+        started = clock()
         WAIT_SECONDS.observe(started - began)
         RUNNING.inc()
         try:
@@ -114,7 +114,7 @@ class Admission:
         finally:
             RUNNING.dec()
             self._give_back()
-            self._note(time.monotonic() - started)
+            self._note(clock() - started)
 
     async def _take(self, priority: int) -> None:
         if self._free > 0:
