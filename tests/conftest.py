@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,10 @@ from triptych.embedded import Stack, StackConfig
 
 # Exported graphs outlive a run: an architecture is exported once, not once a session.
 CACHE = Path(os.environ.get("TRIPTYCH_TEST_CACHE", Path(__file__).parent.parent / ".cache" / "test"))
+
+# A shell's background job ignores Ctrl-C, and so would the programs that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
