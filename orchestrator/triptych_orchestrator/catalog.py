@@ -6,30 +6,28 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any
 
 from triptych.checkpoint import Checkpoint
 from triptych.checkpoint.reading import Readers, too_slow
 from triptych.contract import ENCODER, MODELS, model_name
 from triptych.contract.checkpoints import not_a_directory
 from triptych.contract.engines import DEFAULT_ENGINE, join_engines, parse_engines
-from triptych.contract.names import CHECKPOINT_NAME, check_checkpoint_name
+from triptych.contract.names import check_checkpoint_name
 from triptych.contract.state import CHECKPOINTS_FILE
 from triptych.errors import (
     AlreadyExistsError,
     CheckpointInvalidError,
-    InvalidArgumentError,
     NotFoundError,
     ResourceExhaustedError,
     TriptychError,
     invalid,
 )
+from triptych_orchestrator.kept_checkpoints import is_sound, written
 from triptych_orchestrator.prompt import Tokenizer
 from triptych_orchestrator.replicas import PlacedModel, ReplicaPool
 from triptych_orchestrator.schedulers import own_scheduler
@@ -42,7 +40,6 @@ logger = logging.getLogger("triptych.catalog")
 
 # Directories that are read at a time.
 _MOST_READERS = 8
-_KEPT = {"path": str, "engine": str, "loaded": bool}
 
 
 class State(Enum):
@@ -127,7 +124,7 @@ class Catalog:
         self._pool = pool
         self._default_engine = settings.engine
         self._max_checkpoints = settings.limits.max_checkpoints
-        self._file = StateFile(settings.state_dir / CHECKPOINTS_FILE, _is_sound)
+        self._file = StateFile(settings.state_dir / CHECKPOINTS_FILE, is_sound)
         self._readers = Readers(_MOST_READERS)
         self._read_timeout_s = settings.limits.max_checkpoint_read_seconds
         self._entries: dict[str, Entry] = {}
@@ -375,24 +372,11 @@ class Catalog:
         self._file.write(
             self._kept
             | {
-                entry.name: {"path": str(entry.path), "engine": entry.engine, "loaded": entry.state is State.LOADED}
+                entry.name: written(entry.path, entry.engine, loaded=entry.state is State.LOADED)
                 for entry in self._entries.values()
                 if not (entry.is_new or entry.is_transient)
             }
         )
-
-
-def _is_sound(name: str, kept: Any) -> bool:
-    """Whether it can be what `_save` wrote of one checkpoint."""
-    if not (CHECKPOINT_NAME.fullmatch(name) and isinstance(kept, dict)):
-        return False
-    if not all(isinstance(kept.get(key), kind) for key, kind in _KEPT.items()):
-        return False
-    try:
-        parse_engines(kept["engine"])
-        return b"\0" not in os.fsencode(kept["path"]) and Path(kept["path"]).is_absolute()
-    except (InvalidArgumentError, UnicodeEncodeError):
-        return False
 
 
 def _unregistered(entry: Entry) -> NotFoundError:
