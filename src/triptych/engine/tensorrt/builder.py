@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,16 @@ from triptych.engine.tensorrt.profiles import Dims, Profile
 from triptych.errors import TriptychError
 
 
+@dataclass(frozen=True)
+class Definition:
+    """A network and all that a build of it is told; `parser` owns the weights, and so must outlive the build."""
+
+    builder: Any
+    network: Any
+    parser: Any
+    config: Any
+
+
 def build_engine(
     graph: Path,
     dims: Mapping[str, Dims],
@@ -23,6 +34,13 @@ def build_engine(
     timing_cache: Path,
 ) -> Any:
     """The serialized engine, an IHostMemory, of a graph file whose weights lie beside it; the current GPU is used."""
+    definition = define(graph, dims, profiles)
+    open_weights(definition, plan, targets)
+    return serialize(definition, timing_cache)
+
+
+def define(graph: Path, dims: Mapping[str, Dims], profiles: Sequence[Profile]) -> Definition:
+    """The graph parsed, strongly typed and with its profiles; no weight of it is open yet."""
     trt = tensorrt()
     builder = trt.Builder(trt_logger())
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
@@ -30,20 +48,38 @@ def build_engine(
     config = builder.create_builder_config()
     config.clear_flag(trt.BuilderFlag.TF32)  # on by default, and fp32 would have a 10-bit mantissa
     activations_by_shape(config)
-    _open_weights(network, config, plan, targets)
     for profile in profiles:
         _add_profile(builder, config, dims, profile)
+    return Definition(builder, network, parser, config)
+
+
+def open_weights(definition: Definition, plan: RefitPlan, targets: Sequence[str]) -> None:
+    """The parser has named the weights as the graph's initializers are, which are the checkpoint's own names."""
+    trt, network, config = tensorrt(), definition.network, definition.config
+    if plan is RefitPlan.PER_ARCHITECTURE:
+        config.set_flag(trt.BuilderFlag.REFIT)
+        return
+    if not targets:
+        return
+    config.set_flag(trt.BuilderFlag.REFIT_INDIVIDUAL)
+    closed = [name for name in targets if not network.mark_weights_refittable(name)]
+    if closed:
+        raise TriptychError(f"TensorRT knows {len(closed)} of {len(targets)} weights by no name, such as {closed[:3]}")
+
+
+def serialize(definition: Definition, timing_cache: Path) -> Any:
+    """Builds; what its kernels took to run is kept in that file for the next build."""
+    config = definition.config
     with lock(timing_cache.with_suffix(".lock")):
         # An unknown or foreign cache is an empty one; `ignore_mismatch` stays off, for timings of another GPU mislead.
         timings = config.create_timing_cache(timing_cache.read_bytes() if timing_cache.is_file() else b"")
         if not config.set_timing_cache(timings, False):
             timings = config.create_timing_cache(b"")
             config.set_timing_cache(timings, False)
-        serialized = builder.build_serialized_network(network, config)
+        serialized = definition.builder.build_serialized_network(definition.network, config)
         if serialized is None:
             raise TriptychError("TensorRT could not build an engine; its log says why")
         _replace(timing_cache, config.get_timing_cache().serialize())
-    del parser
     return serialized
 
 
@@ -54,20 +90,6 @@ def _parse(network: Any, graph: Path) -> Any:
         problems = "; ".join(str(parser.get_error(index)) for index in range(min(3, parser.num_errors)))
         raise TriptychError(f"TensorRT cannot read the graph: {problems}")
     return parser
-
-
-def _open_weights(network: Any, config: Any, plan: RefitPlan, targets: Sequence[str]) -> None:
-    """The parser has named the weights as the graph's initializers are, which are the checkpoint's own names."""
-    trt = tensorrt()
-    if plan is RefitPlan.PER_ARCHITECTURE:
-        config.set_flag(trt.BuilderFlag.REFIT)
-        return
-    if not targets:
-        return
-    config.set_flag(trt.BuilderFlag.REFIT_INDIVIDUAL)
-    closed = [name for name in targets if not network.mark_weights_refittable(name)]
-    if closed:
-        raise TriptychError(f"TensorRT knows {len(closed)} of {len(targets)} weights by no name, such as {closed[:3]}")
 
 
 def _add_profile(builder: Any, config: Any, dims: Mapping[str, Dims], profile: Profile) -> None:

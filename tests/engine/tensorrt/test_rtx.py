@@ -1,0 +1,89 @@
+"""Graphs built for real without a GPU: parsed, typed, their weights marked, their profiles taken, attention fused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import CACHE
+from tests.engine.tensorrt.rtx import build, defined, softmaxes
+from triptych.checkpoint import Checkpoint
+from triptych.contract import ENCODER, UNET, VAE_DECODER
+from triptych.demo import checkpoint_path
+from triptych.engine import EngineSettings
+from triptych.engine.tensorrt.builder import open_weights
+from triptych.engine.tensorrt.plan import RefitPlan
+from triptych.engine.tensorrt.profiles import Profile, Range
+from triptych.engine.tensorrt.typed import TypedGraph
+
+pytestmark = [
+    pytest.mark.rtx,
+    # It has no timing cache, and says so wherever one is made.
+    pytest.mark.filterwarnings("ignore:Use Deprecated in TensorRT-RTX 1.2. Timing cache:DeprecationWarning"),
+]
+MODELS = (ENCODER.name, UNET.name, VAE_DECODER.name)
+PRECISIONS = ("fp32", "fp16", "bf16")
+
+
+def typed(path: Path, model: str, precision: str) -> TypedGraph:
+    return TypedGraph.of(Checkpoint.open(path).components[model], EngineSettings(2, CACHE, precision=precision))
+
+
+def wide() -> Profile:
+    """Pictures of 768 pixels, where attention that is not fused would show in memory."""
+    extent = Range(96, 96, 96)
+    return Profile(
+        {"batch": Range(1, 2, 16), "latent_height": extent, "latent_width": extent, "tokens": Range(77, 77, 77)}
+    )
+
+
+def scores_bytes(graph: TypedGraph, profile: Profile) -> int:
+    """Of one attention of the demo's UNet in half precision, which has four heads at half the extent."""
+    tokens = (profile.ranges["latent_height"].most // 2) ** 2
+    return 2 * profile.ranges["batch"].most * 4 * tokens * tokens
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("family", ["demo", "sd1", "sd2"])
+def test_graphs_are_taken_with_their_profiles(
+    rtx: Any, checkpoints: dict[str, Path], tmp_path: Path, family: str, model: str, precision: str
+) -> None:
+    graph = typed({"demo": checkpoint_path(), **checkpoints}[family], model, precision)
+    definition = defined(graph, tmp_path)
+    assert definition.config.num_optimization_profiles == len(graph.profiles)
+    inputs = {definition.network.get_input(i).name for i in range(definition.network.num_inputs)}
+    assert inputs == graph.dims.keys()
+    open_weights(definition, RefitPlan.PER_CHECKPOINT, graph.targets)  # raises if one has no name there
+    assert all(definition.network.are_weights_marked_refittable(name) for name in graph.targets)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("family", ["sd1", "sd2"])
+def test_small_engines_are_built(
+    rtx: Any, checkpoints: dict[str, Path], tmp_path: Path, family: str, model: str
+) -> None:
+    graph = typed(checkpoints[family], model, "fp16")
+    built = build(rtx, graph, tmp_path, graph.profiles[-1:])
+    assert built.plan and len(built.activation_bytes) == 1 and built.activation_bytes[0] > 0
+
+
+def test_attention_is_fused(rtx: Any, tmp_path: Path) -> None:
+    graph = typed(checkpoint_path(), UNET.name, "fp16")
+    built = build(rtx, graph, tmp_path, [wide()])
+    assert built.fused_attentions == softmaxes(graph) == 8
+    assert built.activation_bytes[0] < scores_bytes(graph, wide())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("model", MODELS)
+def test_every_profile_of_the_demo_is_built(rtx: Any, tmp_path: Path, model: str, precision: str) -> None:
+    graph = typed(checkpoint_path(), model, precision)
+    built = build(rtx, graph, tmp_path)
+    assert len(built.activation_bytes) == len(graph.profiles)
+    # Neither float32 without TF32 nor the encoder's mask has a fused kernel.
+    fused = model != ENCODER.name and precision != "fp32"
+    assert built.fused_attentions == (softmaxes(graph) * len(graph.profiles) if fused else 0)
