@@ -16,7 +16,7 @@ from triptych_unet.conditioning import ConditioningStore
 
 _CAPACITY_BYTES = 256 * 1024 * 1024
 _TTL_S = 900.0
-# Latents; a warm-up must not take longer than a step is worth.
+# Latents, on a CPU; a warm-up must not take longer than a step is worth.
 _LARGEST_WARM_UP = 64
 
 
@@ -35,14 +35,10 @@ class UNetModel(StageModel):
         super().open(path, engine, settings)
 
     def warm_up_inputs(self, checkpoint: Checkpoint) -> Batch:
-        """One sample of the checkpoint's own size, or of the largest where it has none."""
+        """One sample of about the checkpoint's own size."""
         config = self.component.architecture.config
-        height, width = (
-            min(pixels // checkpoint.vae_scale_factor or _LARGEST_WARM_UP, _LARGEST_WARM_UP)
-            for pixels in (checkpoint.default_height, checkpoint.default_width)
-        )
         return {
-            "latents": np.zeros((1, config["in_channels"], height, width), np.float32),
+            "latents": np.zeros((1, config["in_channels"], *self.warm_up_size(_LARGEST_WARM_UP)), np.float32),
             "timestep": np.ones(1, np.float32),
             "encoder_hidden_states": np.zeros((1, checkpoint.tokens, config["cross_attention_dim"]), np.float32),
         }

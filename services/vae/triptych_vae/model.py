@@ -9,6 +9,8 @@ from triptych.contract import VAE_DECODER
 from triptych.errors import invalid
 from triptych.stage import NOT_FINITE, Batch, StageModel, not_finite
 
+_LARGEST_WARM_UP = 8  # latents, on a CPU
+
 
 class VaeDecoderModel(StageModel):
     """`<checkpoint>.vae_decoder`: latents [B, C, h, w] as the scheduler left them -> image uint8 [B, H, W, 3]."""
@@ -16,8 +18,8 @@ class VaeDecoderModel(StageModel):
     spec = VAE_DECODER
 
     def warm_up_inputs(self, checkpoint: Checkpoint) -> Batch:
-        """The smallest picture."""
-        return {"latents": np.zeros((1, checkpoint.latent_channels, 8, 8), np.float32)}
+        """One picture."""
+        return {"latents": np.zeros((1, checkpoint.latent_channels, *self.warm_up_size(_LARGEST_WARM_UP)), np.float32)}
 
     def prepare(self, batch: Batch) -> Batch:
         """Undoes the scaling that the checkpoint's configuration states; diffusers' pipeline knows no shift here."""

@@ -7,7 +7,7 @@ checkpoint.components["unet"].architecture.digest()
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,7 @@ class Component:
     architecture: Architecture
     config: Mapping[str, Any]
     weights: Mapping[str, TensorInfo]
+    latent_size: tuple[int, int] = (64, 64)  # height and width of the latents of the checkpoint's own pictures
 
     @classmethod
     def open(cls, root: Path, index: Mapping[str, Any], model: str) -> Component:
@@ -128,6 +129,9 @@ class Checkpoint:
         tokens = _check_encoder(encoder, unet)
         scale = 2 ** (len(vae.config["block_out_channels"]) - 1)
         height, width = (extent * scale for extent in sample_size(unet.folder / "config.json", unet.config))
+        # The VAE's own configuration may name another size, and the VAE draws what the UNet makes.
+        own_size = (height // scale or 64, width // scale or 64)
+        components = {model: replace(part, latent_size=own_size) for model, part in components.items()}
         return cls(path, family, components, scheduler, tokens, latent_channels, scale, height, width)
 
     @property

@@ -43,6 +43,7 @@ class StageModel(ABC):
     spec: ClassVar[ModelSpec]
     engine: Engine
     component: Component
+    device: str
     lora_sets: LoraSets | None = None
     _claimed: Path | None = None
 
@@ -69,7 +70,7 @@ class StageModel(ABC):
     def open(self, path: Path, engine: str, settings: EngineSettings) -> None:
         """Loads this stage's part of a checkpoint and runs it once, so that readiness means warm."""
         checkpoint = open_in_time(path)
-        self.component = checkpoint.components[self.spec.name]
+        self.component, self.device = checkpoint.components[self.spec.name], settings.device
         self.engine = load_engine(engine, self.component, settings)
         if not_finite(self.engine.infer(self.warm_up_inputs(checkpoint))).any():
             raise self._unsound(settings.precision)
@@ -119,7 +120,16 @@ class StageModel(ABC):
 
     @abstractmethod
     def warm_up_inputs(self, checkpoint: Checkpoint) -> Batch:
-        """The smallest batch that the engine can run."""
+        """One sample: whatever the engine, one that it takes."""
+
+    def warm_up_size(self, most_on_cpu: int) -> tuple[int, int]:
+        """Height and width of latents to be warm for.
+
+        On a GPU the checkpoint's own, for kernels are chosen, and memory is taken, by size. A CPU's engine is as warm
+        after a small sample, and sooner.
+        """
+        height, width = self.component.latent_size
+        return (height, width) if self.device != "cpu" else (min(height, most_on_cpu), min(width, most_on_cpu))
 
     @abstractmethod
     def run(self, batch: Batch) -> Batch:

@@ -41,7 +41,7 @@ class StandIn:
         assert bytes(plan) == b"serialized"
         return SimpleNamespace(run=self.run, step_seconds=lambda _inputs: 0.25)
 
-    def run(self, inputs: Any) -> Any:
+    def run(self, inputs: Any, _profile: int) -> Any:
         outputs = self.engine.infer(inputs)
         return {name: np.zeros_like(array) for name, array in outputs.items()} if self.wrong else outputs
 

@@ -8,26 +8,64 @@ import numpy as np
 import pytest
 
 from triptych.engine.port import Array
-from triptych.engine.tensorrt.probe import TOLERANCES, check_outputs, relative_error
+from triptych.engine.tensorrt.probe import TOLERANCES, InferWith, check_outputs, probe_sample, relative_error
+from triptych.engine.tensorrt.profiles import Dims, Profile, Range
 from triptych.errors import FailedPreconditionError
 
-SAMPLE: dict[str, Array] = {"latents": np.arange(1.0, 9.0, dtype=np.float32)}
+DIMS: dict[str, Dims] = {"latents": ("batch", 3)}
+PROFILES = [Profile({"batch": Range(1, 2, 4)}), Profile({"batch": Range(5, 8, 8)})]
+SAMPLES = [probe_sample(DIMS, PROFILES, index, which, 1) for index in (0, 1) for which in ("best", "most")]
 
 
-def right(inputs: Mapping[str, Array]) -> dict[str, Array]:
+def right(inputs: Mapping[str, Array], profile: int = 0) -> dict[str, Array]:
+    assert PROFILES[profile].holds({"batch": len(inputs["latents"])})
     return {"noise_pred": 3 * inputs["latents"]}
 
 
-def off(factor: float) -> dict[str, Array]:
-    return {"noise_pred": right(SAMPLE)["noise_pred"] * np.float32(1 + factor)}
+def off(factor: float) -> InferWith:
+    return lambda inputs, profile: {"noise_pred": right(inputs, profile)["noise_pred"] * np.float32(1 + factor)}
 
 
 @pytest.mark.parametrize("precision", list(TOLERANCES))
 def test_the_tolerance_is_the_precisions(precision: str) -> None:
     near, far = 0.9 * TOLERANCES[precision], 1.1 * TOLERANCES[precision]
-    assert check_outputs(lambda _: off(near), right, [SAMPLE], precision, "it") == pytest.approx(near, rel=1e-2)
+    assert check_outputs(off(near), right, SAMPLES, precision, "it") == pytest.approx(near, rel=1e-2)
     with pytest.raises(FailedPreconditionError, match=f"it in {precision} is .* away from the reference"):
-        check_outputs(lambda _: off(far), right, [SAMPLE, SAMPLE], precision, "it")
+        check_outputs(off(far), right, SAMPLES, precision, "it")
+
+
+def test_the_reference_computes_each_row_once() -> None:
+    asked: list[int] = []
+
+    def reference(inputs: Mapping[str, Array]) -> dict[str, Array]:
+        asked.append(len(inputs["latents"]))
+        return right(inputs)
+
+    check_outputs(right, reference, SAMPLES, "fp32", "it")
+    assert asked == [2]
+
+
+def test_one_profile_that_is_wrong_is_named() -> None:
+    def wrong(inputs: Mapping[str, Array], profile: int) -> dict[str, Array]:
+        return off(0.1 if profile == 1 else 0.0)(inputs, profile)
+
+    with pytest.raises(FailedPreconditionError, match="in its profile 1"):
+        check_outputs(wrong, right, SAMPLES, "fp16", "it")
+
+
+def test_a_row_that_leaks_into_another_is_seen() -> None:
+    def leaking(inputs: Mapping[str, Array], profile: int) -> dict[str, Array]:
+        outputs = right(inputs, profile)["noise_pred"].copy()
+        outputs[-1] += np.float32(0.05) * outputs[-2]  # among eight rows, 0.018 of the whole
+        return {"noise_pred": outputs}
+
+    with pytest.raises(FailedPreconditionError, match="away from the reference"):
+        check_outputs(leaking, right, SAMPLES[3:], "fp16", "it")
+
+
+def test_rows_that_are_missing_are_seen() -> None:
+    with pytest.raises(FailedPreconditionError, match="inf away"):
+        check_outputs(lambda i, p: {"noise_pred": right(i, p)["noise_pred"][:1]}, right, SAMPLES, "fp16", "it")
 
 
 @pytest.mark.parametrize("broken", [np.nan, np.inf])

@@ -10,86 +10,156 @@ import numpy as np
 import pytest
 
 from tests.conftest import CACHE
+from tests.engine.tensorrt.real import FAMILIES, save_checkpoint
 from triptych.checkpoint import Checkpoint, Component
 from triptych.contract import ENCODER, UNET, VAE_DECODER
 from triptych.engine import EngineSettings
-from triptych.engine.tensorrt.probe import probe_inputs
 from triptych.engine.tensorrt.profiles import (
     Profile,
     Range,
     choose_profile,
-    native_extent,
+    most_batch,
     parts,
     profiles_of,
     sizes_of,
 )
 from triptych.engine.tensorrt.typed import TypedGraph
-from triptych.errors import InvalidArgumentError
+from triptych.errors import FailedPreconditionError, InvalidArgumentError
+from triptych.stage import StageModel
+from triptych_encoder.model import EncoderModel
+from triptych_unet.model import UNetModel
+from triptych_vae.model import VaeDecoderModel
 
 
-def component_of(checkpoints: dict[str, Path], model: str, **config: Any) -> Component:
-    component = Checkpoint.open(checkpoints["sd1"]).components[model]
-    return replace(component, config={**component.config, **config})
+def component_of(checkpoints: dict[str, Path], model: str, **changes: Any) -> Component:
+    return replace(Checkpoint.open(checkpoints["sd1"]).components[model], **changes)
 
 
-@pytest.mark.parametrize(
-    ("model", "sample_size", "extent"),
-    [
-        (UNET.name, 64, 64),
-        (UNET.name, [64, 96], 96),
-        (VAE_DECODER.name, 512, 64),
-        (VAE_DECODER.name, None, 64),
-        (VAE_DECODER.name, "large", 64),
-        (VAE_DECODER.name, [], 64),
-        (VAE_DECODER.name, 1 << 40, 64),
-        (VAE_DECODER.name, 8, 64),
-    ],
-)
-def test_the_native_extent(checkpoints: dict[str, Path], model: str, sample_size: Any, extent: int) -> None:
-    assert native_extent(component_of(checkpoints, model, sample_size=sample_size)) == extent
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Checkpoint]:
+    root = tmp_path_factory.mktemp("real")
+    return {family: Checkpoint.open(save_checkpoint(root / family, family)) for family in FAMILIES}
 
 
-def test_profiles_of_a_unet_of_512_pixels(checkpoints: dict[str, Path]) -> None:
-    own, varied, large = profiles_of(component_of(checkpoints, UNET.name, sample_size=64))
-    assert own.ranges["batch"] == Range(1, 2, 16) and own.ranges["latent_width"] == Range(64, 64, 64)
-    assert varied.ranges["latent_height"] == Range(32, 64, 96) and large.ranges["latent_height"] == Range(32, 96, 128)
+def ranges(profile: Profile) -> tuple[tuple[int, int, int], ...]:
+    return tuple(
+        (r.least, r.best, r.most) for name, r in profile.ranges.items() if name not in ("tokens", "latent_width")
+    )
+
+
+def test_profiles_of_a_unet_of_512_pixels(real: dict[str, Checkpoint]) -> None:
+    profiles = profiles_of(real["sd15"].components[UNET.name])
+    assert [ranges(profile) for profile in profiles] == [
+        ((1, 2, 4), (64, 64, 64)),
+        ((5, 8, 8), (64, 64, 64)),
+        ((9, 15, 15), (64, 64, 64)),
+        ((1, 2, 3), (32, 64, 96)),
+        ((1, 1, 1), (32, 96, 120)),
+    ]
     dims = ("batch", 4, "latent_height", "latent_width")
-    assert varied.shape(dims, "least") == (1, 4, 32, 32)
-    assert varied.shape(dims, "best") == (2, 4, 64, 64)
-    assert varied.shape(dims, "most") == (4, 4, 96, 96)
+    shapes = [profiles[3].shape(dims, which) for which in ("least", "best", "most")]
+    assert shapes == [(1, 4, 32, 32), (2, 4, 64, 64), (3, 4, 96, 96)]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("stage", [EncoderModel, UNetModel, VaeDecoderModel])
+@pytest.mark.parametrize("device", ["cuda:0", "cpu"])
+def test_a_stage_warms_up_with_what_its_engine_takes(
+    real: dict[str, Checkpoint], family: str, stage: type[StageModel], device: str
+) -> None:
+    checkpoint = real[family]
+    model = stage()
+    model.component, model.device = checkpoint.components[stage.spec.name], device
+    (sample, *_) = model.warm_up_inputs(checkpoint).values()
+    assert len(sample) == 1
+    if stage is EncoderModel:
+        assert sample.shape == (1, 77)
+    elif device == "cpu":
+        assert max(sample.shape[2:]) <= 64
+    else:
+        size = dict(zip(("batch", "latent_height", "latent_width"), (1, *sample.shape[2:]), strict=True))
+        tokens = {"tokens": 77} if stage is UNetModel else {}
+        assert choose_profile(profiles_of(model.component), size | tokens) == 0
+        scale = checkpoint.vae_scale_factor
+        assert (size["latent_height"] * scale, size["latent_width"] * scale) == (
+            checkpoint.default_height,
+            checkpoint.default_width,
+        )
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_the_unet_makes_the_vae_takes(real: dict[str, Checkpoint], family: str) -> None:
+    unet, vae = (profiles_of(real[family].components[model]) for model in (UNET.name, VAE_DECODER.name))
+    for profile in unet:
+        for which in ("least", "best", "most"):
+            sizes = {name: int(getattr(r, which)) for name, r in profile.ranges.items() if name != "tokens"}
+            assert most_batch(vae, sizes) >= 1
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("model", [UNET.name, VAE_DECODER.name])
+def test_no_tensor_of_a_profile_has_2_to_the_31_elements(real: dict[str, Checkpoint], family: str, model: str) -> None:
+    component = real[family].components[model]
+    heads = component.architecture.config["attention_head_dim"] if model == UNET.name else 1
+    first = heads[0] if isinstance(heads, list) else heads
+    for profile in profiles_of(component):
+        batch, height, width = (profile.ranges[name].most for name in ("batch", "latent_height", "latent_width"))
+        assert batch * first * (height * width) ** 2 < 2**31
+        if model == VAE_DECODER.name:
+            assert batch * 256 * height * width * 64 < 2**31
+
+
+def test_every_batch_of_the_own_size_has_a_profile(real: dict[str, Checkpoint]) -> None:
+    for family, most in (("sd15", 15), ("sd21", 5)):
+        profiles = profiles_of(real[family].components[UNET.name])
+        height, width = real[family].components[UNET.name].latent_size
+        sizes = {"latent_height": height, "latent_width": width, "tokens": 77}
+        assert most_batch(profiles, sizes) == most
+        chosen = [profiles[choose_profile(profiles, {**sizes, "batch": batch})] for batch in range(1, most + 1)]
+        assert all(profile.ranges["latent_height"] == Range(height, height, height) for profile in chosen)
+
+
+def test_a_size_that_no_engine_can_have_is_refused(checkpoints: dict[str, Path]) -> None:
+    with pytest.raises(FailedPreconditionError, match=r"latents of 512x512 .* use the engine torch"):
+        profiles_of(component_of(checkpoints, UNET.name, latent_size=(512, 512)))
 
 
 @pytest.mark.parametrize("model", [ENCODER.name, UNET.name, VAE_DECODER.name])
-def test_ranges_are_ordered_and_cover_every_input(checkpoints: dict[str, Path], model: str) -> None:
+def test_ranges_are_ordered_and_every_profile_is_probed(checkpoints: dict[str, Path], model: str) -> None:
     graph = TypedGraph.of(component_of(checkpoints, model), EngineSettings(2, CACHE))
     for profile in graph.profiles:
         assert all(1 <= r.least <= r.best <= r.most for r in profile.ranges.values())
-        for which in ("least", "best"):
-            inputs = probe_inputs(graph.dims, profile, which, 100)
-            sizes = sizes_of(graph.dims, {name: array.shape for name, array in inputs.items()})
-            assert profile.holds(sizes) and sizes.keys() == profile.ranges.keys()
+    probed = []
+    for sample in graph.samples():
+        sizes = sizes_of(graph.dims, {name: array.shape for name, array in sample.inputs.items()})
+        profile = graph.profiles[sample.profile]
+        assert profile.holds(sizes) and sizes.keys() == profile.ranges.keys()
+        assert sample.profile == graph.profiles.index(profile)
+        probed.append((sample.profile, sizes))
+    expected = [
+        (index, {name: int(getattr(r, which)) for name, r in profile.ranges.items()})
+        for index, profile in enumerate(graph.profiles)
+        for which in ("best", "most")
+    ]
+    assert probed == expected
     assert graph.best_sample().keys() == graph.dims.keys()
-    assert np.array_equal(*(next(iter(graph.samples()[0].values())) for _ in range(2)))
+    assert np.array_equal(*(next(iter(graph.samples()[0].inputs.values())) for _ in range(2)))
 
 
-def test_the_first_profile_that_holds_a_size_is_taken(checkpoints: dict[str, Path]) -> None:
-    profiles = profiles_of(component_of(checkpoints, UNET.name, sample_size=64))
+def test_the_first_profile_that_holds_a_size_is_taken(real: dict[str, Checkpoint]) -> None:
+    profiles = profiles_of(real["sd15"].components[UNET.name])
 
     def index(batch: int, height: int, width: int) -> int:
         sizes = {"batch": batch, "latent_height": height, "latent_width": width, "tokens": 77}
         return choose_profile(profiles, sizes)
 
-    assert [index(2, 64, 64), index(40, 64, 64), index(2, 64, 96), index(9, 33, 96), index(1, 128, 97)] == [
-        0,
-        0,
-        1,
-        1,
-        2,
-    ]
+    assert [index(2, 64, 64), index(8, 64, 64), index(15, 64, 64), index(2, 64, 96), index(1, 120, 97)] == [*range(5)]
     with pytest.raises(InvalidArgumentError, match="latent_height 129, latent_width 64, tokens 77") as caught:
         index(1, 129, 64)
-    for limit in ("latent_height 64..64", "latent_width 32..96", "latent_width 32..128", "tokens 2..616"):
+    for limit in ("latent_height 64..64", "latent_width 32..96", "latent_width 32..120", "tokens 2..616"):
         assert limit in caught.value.message
+    with pytest.raises(InvalidArgumentError, match="was not built for"):
+        most_batch(profiles, {"latent_height": 129, "latent_width": 64, "tokens": 77})
 
 
 @pytest.mark.parametrize(

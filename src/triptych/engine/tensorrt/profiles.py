@@ -1,7 +1,7 @@
 """Which sizes an engine is built for: a few optimization profiles, each a range per free dimension of the graph.
 
 TensorRT tunes its kernels for a profile's best sizes and reserves memory for its largest, so the ranges trade: many
-samples at the checkpoint's own size, few at others. Batches beyond a profile's are run in parts (`parts`).
+samples at the checkpoint's own size, few at others. Batches beyond all profiles' are run in parts (`parts`).
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ from typing import Literal
 import onnx
 
 from triptych.checkpoint import Component
-from triptych.errors import InvalidArgumentError, invalid
+from triptych.engine.tensorrt.extents import largest_extent, most_samples
+from triptych.errors import FailedPreconditionError, InvalidArgumentError, invalid
 
 Dims = tuple[int | str, ...]
-# The exporter's least latent extent, and the extent taken where a configuration has none or an absurd one.
-_LEAST_EXTENT, _USUAL_EXTENT, _MOST_EXTENT = 2, 64, 512
+Which = Literal["least", "best", "most"]
+_LEAST_EXTENT = 2  # the exporter's
 _MOST_BATCH, _FEW = 16, 4
+# Of a UNet at its own size: (best, most). Two are guidance's pair, and a kernel that is fast for them is not for 16.
+_BATCHES = ((2, 4), (8, 8), (16, 16))
 
 
 @dataclass(frozen=True)
@@ -37,41 +40,42 @@ class Profile:
 
     ranges: Mapping[str, Range]
 
-    def shape(self, dims: Dims, which: Literal["least", "best", "most"]) -> tuple[int, ...]:
+    def shape(self, dims: Dims, which: Which) -> tuple[int, ...]:
         """An input's shape at one end of the ranges."""
         return tuple(dim if isinstance(dim, int) else int(getattr(self.ranges[dim], which)) for dim in dims)
 
     def holds(self, sizes: Mapping[str, int]) -> bool:
-        """Whether every size lies in its range; the batch may be larger, for it is run in parts."""
-        return all(
-            self.ranges[name].least <= size and (name == "batch" or size <= self.ranges[name].most)
-            for name, size in sizes.items()
-        )
+        """Whether every size lies in its range."""
+        return all(self.ranges[name].least <= size <= self.ranges[name].most for name, size in sizes.items())
 
 
 def profiles_of(component: Component) -> tuple[Profile, ...]:
-    """The profiles of a component, in the order in which they are tried; one batch of two is guidance's pair."""
+    """The profiles of a component, in the order in which they are tried.
+
+    The checkpoint's own size comes first, then a few samples of sizes around it, then one or two up to twice as large.
+    """
     model = component.architecture.model
     if model == "encoder":
         return (Profile({"batch": Range(1, 2, _MOST_BATCH)}),)
-    extent = native_extent(component)
+    height, width = component.latent_size
+    most = min(_MOST_BATCH, most_samples(component, height, width))
+    if not most:
+        raise FailedPreconditionError(
+            f"{component.folder}: latents of {width}x{height} make tensors of 2^31 elements, which TensorRT does not "
+            f"take; use the engine torch"
+        )
     best = 2 if model == "unet" else 1
-    return (
-        _profile(model, Range(1, best, _MOST_BATCH), Range(extent, extent, extent)),
-        _profile(model, Range(1, best, _FEW), Range(max(_LEAST_EXTENT, extent // 2), extent, extent * 3 // 2)),
-        _profile(model, Range(1, best, 2), Range(max(_LEAST_EXTENT, extent // 2), extent * 3 // 2, extent * 2)),
-    )
-
-
-def native_extent(component: Component) -> int:
-    """The latents' extent at the checkpoint's own picture size; the larger one where height and width differ."""
-    size = component.config.get("sample_size")
-    extents = size if isinstance(size, list) else [size]
-    if not extents or not all(type(extent) is int for extent in extents):
-        return _USUAL_EXTENT
-    scale = 1 if component.architecture.model == "unet" else 2 ** (len(component.config["block_out_channels"]) - 1)
-    extent = int(max(extents)) // scale
-    return extent if _LEAST_EXTENT <= extent <= _MOST_EXTENT else _USUAL_EXTENT
+    own = _batches(most) if model == "unet" else [Range(1, 1, most)]
+    profiles = [_profile(model, batch, Range(height, height, height), Range(width, width, width)) for batch in own]
+    least, extent = max(_LEAST_EXTENT, min(height, width) // 2), max(height, width)
+    varied = largest_extent(component, best, extent * 3 // 2, extent)
+    large = largest_extent(component, 1, extent * 2, extent)
+    for centre, top, few in (((height, width), varied, _FEW), ((varied, varied), large, 2)):
+        batch = min(few, most_samples(component, top, top))
+        if batch and (top > extent or height != width):
+            sides = [Range(least, side, top) for side in centre]
+            profiles.append(_profile(model, Range(1, min(best, batch), batch), *sides))
+    return tuple(profiles)
 
 
 def input_dims(graph: onnx.GraphProto) -> dict[str, Dims]:
@@ -105,6 +109,14 @@ def choose_profile(profiles: Sequence[Profile], sizes: Mapping[str, int]) -> int
     raise outside(profiles, sizes)
 
 
+def most_batch(profiles: Sequence[Profile], sizes: Mapping[str, int]) -> int:
+    """The largest batch of samples that large; InvalidArgumentError where no profile takes one."""
+    batches = [p.ranges["batch"].most for p in profiles if p.holds({**sizes, "batch": p.ranges["batch"].most})]
+    if not batches:
+        raise outside(profiles, sizes)
+    return max(batches)
+
+
 def outside(profiles: Sequence[Profile], sizes: Mapping[str, int]) -> InvalidArgumentError:
     """The error for sizes that no profile holds."""
     names = [name for name in sizes if name != "batch"]
@@ -120,6 +132,16 @@ def parts(batch: int, most: int) -> list[slice]:
     return [slice(start, end) for start, end in pairwise(bounds)]
 
 
-def _profile(model: str, batch: Range, extent: Range) -> Profile:
-    ranges = {"batch": batch, "latent_height": extent, "latent_width": extent}
+def _batches(most: int) -> list[Range]:
+    """Ranges that together hold every batch up to the most."""
+    ranges: list[Range] = []
+    for best, top in _BATCHES:
+        least = ranges[-1].most + 1 if ranges else 1
+        if least <= most:
+            ranges.append(Range(least, min(best, most), min(top, most)))
+    return ranges
+
+
+def _profile(model: str, batch: Range, height: Range, width: Range) -> Profile:
+    ranges = {"batch": batch, "latent_height": height, "latent_width": width}
     return Profile(ranges | {"tokens": Range(2, 77, 616)} if model == "unet" else ranges)

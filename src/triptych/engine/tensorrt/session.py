@@ -12,7 +12,7 @@ import torch
 
 from triptych.engine.port import Array
 from triptych.engine.tensorrt.api import tensorrt, trt_logger
-from triptych.engine.tensorrt.profiles import Dims, Profile, choose_profile, parts, sizes_of
+from triptych.engine.tensorrt.profiles import Dims, Profile, choose_profile, most_batch, parts, sizes_of
 from triptych.engine.tensorrt.recent import Recent
 from triptych.errors import FailedPreconditionError, TriptychError
 
@@ -40,12 +40,19 @@ class Session:
         self._memory = torch.empty(256, dtype=torch.uint8, device=device)
         self._shapes: Recent[tuple[object, ...], _Shape] = Recent(_SHAPES_KEPT)
 
-    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """One batch, in parts where it is larger than its profile; InvalidArgumentError for a size not built for."""
+    def run(self, inputs: Mapping[str, Array], profile: int | None = None) -> dict[str, Array]:
+        """One batch, in parts where no profile takes it whole; InvalidArgumentError for a size not built for.
+
+        Who checks profiles names one; it is otherwise the first that holds the sizes.
+        """
         sizes = sizes_of(self._dims, {name: array.shape for name, array in inputs.items()})
-        index = choose_profile(self._profiles, sizes)
-        batch_parts = parts(sizes["batch"], self._profiles[index].ranges["batch"].most)
-        outputs = [self._run_part(index, {name: array[part] for name, array in inputs.items()}) for part in batch_parts]
+        if profile is not None:
+            output = self._run_part(profile, inputs)
+            return {name: tensor.numpy() for name, tensor in output.items()}
+        outputs = []
+        for part in parts(sizes["batch"], most_batch(self._profiles, sizes)):
+            index = choose_profile(self._profiles, {**sizes, "batch": part.stop - part.start})
+            outputs.append(self._run_part(index, {name: array[part] for name, array in inputs.items()}))
         return {name: torch.cat([output[name] for output in outputs]).numpy() for name in outputs[0]}
 
     def forget_graphs(self) -> None:
@@ -91,6 +98,7 @@ class _Shape:
         if self._context is None or not self._context.set_optimization_profile_async(index, self._handle):
             raise TriptychError("TensorRT could not make an execution context; its log says why")
         self._stream.synchronize()
+        self._expect(self._context.active_optimization_profile == index, f"the profile {index}")
         dtypes = {trt.float32: torch.float32, trt.int64: torch.int64}
         self._inputs = {
             name: torch.empty(array.shape, dtype=dtypes[engine.get_tensor_dtype(name)], device=session.device)
@@ -109,6 +117,7 @@ class _Shape:
         for name, tensor in (self._inputs | self._outputs).items():
             self._expect(self._context.set_tensor_address(name, tensor.data_ptr()), name)
         self.memory_bytes = int(self._context.update_device_memory_size_for_shapes())
+        self._expect(self.memory_bytes > 0, "to say what memory a shape needs")  # its sign for an error
         self.graph: torch.cuda.CUDAGraph | None = None
         self._runs_to_capture = _CAPTURE_AFTER_RUNS
 
@@ -118,7 +127,8 @@ class _Shape:
 
     def use(self, memory: torch.Tensor) -> None:
         """Puts activations into that memory; a graph captured before knows only the old one."""
-        self._context.set_device_memory(memory.data_ptr(), memory.numel())
+        # Not `set_device_memory`, which takes the size too: it was seen to end the process (NVIDIA/TensorRT#4302).
+        self._context.device_memory = memory.data_ptr()
         self._memory, self.graph = memory, None
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, torch.Tensor]:

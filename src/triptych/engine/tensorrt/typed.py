@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import onnx
 
@@ -14,7 +15,7 @@ from triptych.engine.exchange import free_weights
 from triptych.engine.port import Array, EngineSettings
 from triptych.engine.tensorrt.floats import PRECISIONS
 from triptych.engine.tensorrt.precision import to_precision
-from triptych.engine.tensorrt.probe import probe_inputs
+from triptych.engine.tensorrt.probe import Sample, probe_sample
 from triptych.engine.tensorrt.profiles import Dims, Profile, input_dims, profiles_of
 from triptych.engine.weights import check_parameters
 from triptych.errors import invalid
@@ -60,13 +61,16 @@ class TypedGraph:
             targets,
         )
 
-    def samples(self) -> list[dict[str, Array]]:
-        """Small random inputs, one for each profile."""
-        return [probe_inputs(self.dims, profile, "least", self._vocabulary) for profile in self.profiles]
+    def samples(self) -> list[Sample]:
+        """Random inputs of each profile's best size and of its largest."""
+        return [self._sample(index, which) for index in range(len(self.profiles)) for which in ("best", "most")]
 
     def best_sample(self) -> dict[str, Array]:
         """Random inputs of the size that the engine is tuned for."""
-        return probe_inputs(self.dims, self.profiles[0], "best", self._vocabulary)
+        return self._sample(0, "best").inputs
+
+    def _sample(self, index: int, which: Literal["best", "most"]) -> Sample:
+        return probe_sample(self.dims, self.profiles, index, which, self._vocabulary)
 
     @property
     def _vocabulary(self) -> int:
