@@ -160,16 +160,25 @@ def test_without_tensorrt(component: Component, monkeypatch: pytest.MonkeyPatch)
         load_engine("tensorrt", component, EngineSettings(2, CACHE, "cuda:0", "fp16"))
 
 
-@pytest.mark.parametrize("version", ["8.6.1", "10.0.1"])
-def test_an_old_tensorrt(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("version", "fault"),
+    [
+        ("8.6.1", "several profiles"),
+        ("10.3.0", "several profiles"),
+        ("10.10.0.31", "several profiles"),
+        ("11.1.0.106", "leak into each other"),
+        ("11.3.0.99", "lose the biases"),
+    ],
+)
+def test_a_version_that_is_known_to_be_wrong(version: str, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt", SimpleNamespace(__version__=version))
     api.tensorrt.cache_clear()
-    with pytest.raises(FailedPreconditionError, match=f"TensorRT {version} is too old"):
+    with pytest.raises(FailedPreconditionError, match=rf"TensorRT {version} is refused: .*{fault}.*Install 10\.11"):
         api.tensorrt()
     api.tensorrt.cache_clear()
 
 
-@pytest.mark.parametrize("version", ["10.3.0", "10.14.1.48", "11.4.0.106"])
+@pytest.mark.parametrize("version", ["10.11.0.33", "10.13.3.9", "11.0.0.114", "11.2.1.2", "11.4.0.106"])
 def test_a_cpu_is_no_place_for_it(component: Component, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt", SimpleNamespace(__version__=version))
     api.tensorrt.cache_clear()

@@ -1,6 +1,6 @@
 """TensorRT's Python package, and all that differs between its versions 10 and 11.
 
-What is used elsewhere is the same in both, as read from the bindings of 10.3 and 11.4 themselves: networks are made
+What is used elsewhere is the same in both, as read from the bindings of 10.13 and 11.4 themselves: networks are made
 STRONGLY_TYPED (11 has no others, but still takes the flag), flags are used by name (their numbers changed), memory for
 activations is asked for by shape (`device_memory_size` is gone in 11), and weights come from a file beside the graph
 (`load_initializer` is there from 10.13 on, `parse_with_weight_descriptors` up to 10). A refitted engine is never
@@ -16,23 +16,29 @@ from typing import Any
 
 from triptych.errors import FailedPreconditionError
 
-# The oldest whose bindings were read.
-OLDEST = (10, 3)
+# Versions whose engines are known to be wrong without an error are refused, each with what was reported of it.
+OLDEST = (10, 11)
+_OLDER = "engines with dynamic sizes and several profiles gave wrong values (NVIDIA/TensorRT#4419, #4250)"
+FAULTS = {
+    (11, 1): "samples of a batch leak into each other (NVIDIA/TensorRT#4813)",
+    (11, 3): "a refittable engine may lose the biases of its matrix products (its release notes)",
+}
 logger = logging.getLogger("triptych.engine.tensorrt")
 
 
 @cache
 def tensorrt() -> Any:
-    """The package; FailedPreconditionError with the remedy where it or its libraries are missing, or too old."""
+    """The package; FailedPreconditionError with the remedy where it is missing, cannot be loaded, or is known to be wrong."""
     try:
         package: Any = importlib.import_module("tensorrt")
     except (ImportError, OSError) as error:
         raise FailedPreconditionError(
             f"the tensorrt engine needs the package tensorrt ({error}): pip install triptych[server,torch,tensorrt]"
         ) from error
-    if _numbers(package.__version__) < OLDEST:
+    if fault := _fault(package.__version__):
         raise FailedPreconditionError(
-            f"TensorRT {package.__version__} is too old: 10.3 or later is needed (pip install --upgrade tensorrt)"
+            f"TensorRT {package.__version__} is refused: {fault}. Install 10.11 or later, but neither 11.1 nor 11.3 "
+            f"(pip install triptych[server,torch,tensorrt])"
         )
     return package
 
@@ -67,6 +73,7 @@ def activations_by_shape(config: Any) -> None:
         config.set_preview_feature(feature, True)
 
 
-def _numbers(version: str) -> tuple[int, int]:
+def _fault(version: str) -> str | None:
     major, minor = [*version.split("."), "0"][:2]
-    return int(major), int(minor)
+    numbers = int(major), int(minor)
+    return _OLDER if numbers < OLDEST else FAULTS.get(numbers)
