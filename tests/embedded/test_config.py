@@ -15,6 +15,20 @@ from triptych_orchestrator import settings
 
 
 @pytest.mark.parametrize(
+    ("changes", "seconds"),
+    [({}, 300.0), ({"engine": "tensorrt"}, 3600.0), ({"engine": "tensorrt", "startup_timeout_s": 5.0}, 5.0)],
+)
+def test_a_start_may_take_as_long_as_builds_do(changes: dict[str, Any], seconds: float) -> None:
+    assert StackConfig({}, **changes).startup_limit_s == seconds
+
+
+def test_one_replica_that_builds_is_waited_for(tmp_path: Path) -> None:
+    file = tmp_path / "placement.toml"
+    file.write_text('[[replica]]\nstage = "unet"\ndevice = "cuda:0"\nengine = "tensorrt"\n')
+    assert StackConfig({}, placement=file).startup_limit_s == 3600.0
+
+
+@pytest.mark.parametrize(
     ("field", "value"),
     [
         ("checkpoints", {"../up": "."}),

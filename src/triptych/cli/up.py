@@ -14,7 +14,7 @@ from triptych.cli.actions import columns
 from triptych.contract import STAGES
 from triptych.contract.engines import ENGINES
 from triptych.embedded import Stack, StackConfig
-from triptych.embedded.config import LIMIT_NAMES
+from triptych.embedded.config import BUILDING_STARTUP_S, LIMIT_NAMES, STARTUP_S
 from triptych.embedded.places import state_folder
 from triptych.embedded.supervisor import ProcessStatus
 from triptych.errors import CancelledError, InvalidArgumentError, TriptychError
@@ -96,7 +96,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="a LoRA's safetensors file; repeatable",
     )
     add("--lora-dir", help="where LoRAs are kept (default: with the rest of the state)")
-    add("--startup-timeout", type=float, default=300.0, metavar="SECONDS", help="default: %(default)s")
+    add(
+        "--startup-timeout",
+        type=float,
+        metavar="SECONDS",
+        help=f"default: {STARTUP_S:g}; with tensorrt {BUILDING_STARTUP_S:g}, for engines that were not built ahead "
+        "(`triptych build`) are built now",
+    )
     add(
         "--drain-timeout",
         type=float,

@@ -64,7 +64,7 @@ def local(
     limits: Mapping[str, int | float | str] | None = None,
     loras: Mapping[str, str | Path] | None = None,
     lora_dir: str | Path | None = None,
-    startup_timeout_s: float = 300.0,
+    startup_timeout_s: float | None = None,
     drain_timeout_s: float = 20.0,
 ) -> LocalStack:
     """A context manager: starts Triton and the orchestrator, gives a Client, stops everything it started.

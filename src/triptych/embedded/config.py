@@ -21,6 +21,8 @@ from triptych.wire.lora_files import lora_file
 # As the server tells them of itself.
 LIMIT_NAMES = tuple(limit.name for limit in fields(Limits))
 
+STARTUP_S, BUILDING_STARTUP_S = 300.0, 3600.0
+
 
 @dataclass(frozen=True)
 class StackConfig:
@@ -40,13 +42,21 @@ class StackConfig:
     limits: Mapping[str, int | float | str] = field(default_factory=dict)  # the orchestrator's
     loras: Mapping[str, str | Path] = field(default_factory=dict)  # name -> safetensors file
     lora_dir: str | Path | None = None  # where LoRAs are kept; None: in run_dir
-    startup_timeout_s: float = 300.0
+    startup_timeout_s: float | None = None  # None: 300, or an hour where engines may have to be built
     drain_timeout_s: float = 20.0  # how long running requests may go on once it is to stop
 
     @property
     def cache_path(self) -> Path:
         """The folder of engine artifacts, shared by all stacks of this user."""
         return absolute("cache_dir", self.cache_dir or cache_folder())
+
+    @property
+    def startup_limit_s(self) -> float:
+        """How long everything may take to be ready; TensorRT builds what it does not find in the cache."""
+        if self.startup_timeout_s is not None:
+            return self.startup_timeout_s
+        engines = [replica.engine_name(self.engine) for replica in self.stage_replicas()]
+        return BUILDING_STARTUP_S if "tensorrt" in engines else STARTUP_S
 
     def checkpoint_paths(self) -> dict[str, Path]:
         """Absolute paths, for the servers need not share this process's directory."""
@@ -91,7 +101,7 @@ class StackConfig:
             raise invalid("host", "is empty; 0.0.0.0 is every interface, 127.0.0.1 this machine only")
         if not 0 <= self.port <= 65_535:
             raise invalid("port", f"{self.port} is not within 0..65535")
-        if not self.startup_timeout_s > 0:
+        if not self.startup_limit_s > 0:
             raise invalid("startup_timeout_s", f"{self.startup_timeout_s} is not above 0")
         if not 0 < self.drain_timeout_s < math.inf:
             raise invalid("drain_timeout_s", f"{self.drain_timeout_s} is not a number of seconds above 0")

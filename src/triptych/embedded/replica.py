@@ -68,11 +68,15 @@ class Replica:
         }
         return {name: value for name, value in said.items() if value} | visible
 
+    def engine_name(self, default: str, base: Mapping[str, str] = os.environ) -> str:
+        """The engine of checkpoints that name none; "" where somebody else decides."""
+        return "" if self.address else self.engine or base.get("TRIPTYCH_ENGINE") or default
+
     def place(self, default_engine: str, base: Mapping[str, str] = os.environ) -> tuple[str, str, str]:
         """Device, cores and engine as `triptych up` shows them."""
         if self.address:
             return "elsewhere", "-", "-"
-        engine = self.engine or base.get("TRIPTYCH_ENGINE") or default_engine
+        engine = self.engine_name(default_engine, base)
         precision = self.precision or base.get("TRIPTYCH_PRECISION") or ""
         device = self.device or base.get("TRIPTYCH_DEVICE") or "cpu"
         return device, format_cores(self.cores) or "all", f"{engine} {precision}".rstrip()

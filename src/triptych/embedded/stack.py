@@ -146,7 +146,7 @@ class Stack:
             folder.hold_loras(self.config.lora_folder(folder.path))
         self._require_ports(AFTER_KILL_S if folder.was_abandoned else 0.0)
         self._commands.prepare(temporary / "triton")
-        deadline_s = time.monotonic() + self.config.startup_timeout_s
+        deadline_s = time.monotonic() + self.config.startup_limit_s
         for attempt in range(1, PORT_ATTEMPTS + 1):
             plan = make_plan(self.config, self._commands, folder.path, temporary)
             if attempt == 1:

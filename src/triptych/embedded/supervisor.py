@@ -13,6 +13,7 @@ from triptych.embedded.log_files import why_it_ended
 from triptych.embedded.ports import obstacle
 from triptych.embedded.probe import is_ready
 from triptych.embedded.process import TICK_S, Process, ProcessSpec, stop_all
+from triptych.embedded.progress_lines import ProgressLines
 from triptych.embedded.shm import remove_regions
 from triptych.errors import CancelledError, DeadlineExceededError, UnavailableError
 
@@ -71,10 +72,13 @@ class Supervisor:
         """Starts processes and returns when all are ready; a StartError when one dies instead."""
         started = [_Supervised(Process(spec)) for spec in specs]
         self._supervised += started
+        progress = ProgressLines({one.process.spec.name: one.process.spec.log_path for one in self._supervised})
         for one in started:
             one.process.start()
         waiting = started
         while waiting:
+            for name, message in progress.new():
+                logger.info("%s: %s", name, message)
             # Those that are ready are watched too: one may die while another still loads.
             for one in self._supervised:
                 if one.process.exited():

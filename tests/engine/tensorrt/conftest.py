@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from triptych.engine.tensorrt import api, builder
+from triptych.engine.tensorrt import api, builder, monitor
 
 REQUIRE = "TRIPTYCH_REQUIRE_RTX"
 
@@ -41,7 +41,7 @@ def rtx_package() -> Iterator[Any]:
 
 @pytest.fixture
 def rtx(rtx_package: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    for module in (api, builder):
+    for module in (api, builder, monitor):
         monkeypatch.setattr(module, "tensorrt", lambda: rtx_package)
     monkeypatch.setattr(builder, "trt_logger", lambda: rtx_package.tests_logger)
     return rtx_package

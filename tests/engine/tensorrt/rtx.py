@@ -50,12 +50,16 @@ def defined(graph: TypedGraph, folder: Path, profiles: Sequence[Profile] | None 
     return define(write_model(graph.model, graph.component, folder), graph.dims, profiles or graph.profiles)
 
 
-def build(rtx: Any, graph: TypedGraph, folder: Path, profiles: Sequence[Profile] | None = None) -> Built:
+def build(
+    rtx: Any, graph: TypedGraph, folder: Path, profiles: Sequence[Profile] | None = None, monitor: Any = None
+) -> Built:
     """Builds for an RTX 40 card, with no weight open: builds whose weights are ask for a driver."""
     definition = defined(graph, folder, profiles)
     definition.config.num_compute_capabilities = 1
     definition.config.set_compute_capability(rtx.ComputeCapability.SM89, 0)
     definition.config.profiling_verbosity = rtx.ProfilingVerbosity.DETAILED  # puts kernels' names into the plan
+    if monitor is not None:
+        definition.config.progress_monitor = monitor
     handler, level = _Lines(), _LOGGER.level
     _LOGGER.addHandler(handler)
     _LOGGER.setLevel(logging.DEBUG)

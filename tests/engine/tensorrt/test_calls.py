@@ -136,10 +136,11 @@ def test_a_build(plan: RefitPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(builder, "tensorrt", lambda: trt)
     monkeypatch.setattr(api, "tensorrt", lambda: trt)
     monkeypatch.setattr(builder, "trt_logger", lambda: None)
+    monkeypatch.setattr(builder, "build_monitor", lambda _progress: None)
     timings = tmp_path / "timing.cache"
     profiles = [Profile({"batch": Range(1, 2, 16)})]
     for _ in range(2):
-        builder.build_engine(tmp_path / "graph.onnx", {"x": ("batch", 4)}, profiles, plan, ["w"], timings)
+        builder.build_engine(tmp_path / "graph.onnx", {"x": ("batch", 4)}, profiles, plan, ["w"], timings, print)
     made.create_network.assert_called_with(2)
     config.clear_flag.assert_called_with("tf32")
     made.create_optimization_profile.return_value.set_shape.assert_called_with("x", (1, 4), (2, 4), (16, 4))

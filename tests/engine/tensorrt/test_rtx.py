@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from triptych.contract import ENCODER, UNET, VAE_DECODER
 from triptych.demo import checkpoint_path
 from triptych.engine import EngineSettings
 from triptych.engine.tensorrt.builder import open_weights
+from triptych.engine.tensorrt.monitor import build_monitor
 from triptych.engine.tensorrt.plan import RefitPlan
 from triptych.engine.tensorrt.profiles import Profile, Range
 from triptych.engine.tensorrt.typed import TypedGraph
@@ -58,6 +61,14 @@ def test_graphs_are_taken_with_their_profiles(
     assert inputs == graph.dims.keys()
     open_weights(definition, RefitPlan.PER_CHECKPOINT, graph.targets)  # raises if one has no name there
     assert all(definition.network.are_weights_marked_refittable(name) for name in graph.targets)
+
+
+def test_a_build_says_how_far_it_is(rtx: Any, checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    graph = typed(checkpoints["sd1"], ENCODER.name, "fp16")
+    lines: list[str] = []
+    clock = itertools.count(0.0, 3.0)
+    build(rtx, graph, tmp_path, monitor=build_monitor(lines.append, lambda: next(clock)))
+    assert lines and all(re.fullmatch(r"building engine: \d of \d(, [a-z ]+: \d+ of \d+)?", line) for line in lines)
 
 
 @pytest.mark.parametrize("model", MODELS)

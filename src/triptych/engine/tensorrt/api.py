@@ -28,7 +28,7 @@ logger = logging.getLogger("triptych.engine.tensorrt")
 
 @cache
 def tensorrt() -> Any:
-    """The package; FailedPreconditionError with the remedy where it is missing, cannot be loaded, or is known to be wrong."""
+    """The package; FailedPreconditionError with the remedy where it cannot be loaded, or is known to be wrong."""
     try:
         package: Any = importlib.import_module("tensorrt")
     except (ImportError, OSError) as error:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from triptych.contract.paths import text_from_path
+from triptych.engine.artifacts import Progress
 from triptych.engine.folders import lock, open_like
 from triptych.engine.tensorrt.api import activations_by_shape, tensorrt, trt_logger
+from triptych.engine.tensorrt.monitor import build_monitor
 from triptych.engine.tensorrt.plan import RefitPlan
 from triptych.engine.tensorrt.profiles import Dims, Profile
 from triptych.errors import TriptychError
@@ -32,10 +34,13 @@ def build_engine(
     plan: RefitPlan,
     targets: Sequence[str],
     timing_cache: Path,
+    progress: Progress,
 ) -> Any:
     """The serialized engine, an IHostMemory, of a graph file whose weights lie beside it; the current GPU is used."""
     definition = define(graph, dims, profiles)
     open_weights(definition, plan, targets)
+    monitor = build_monitor(progress)  # lives until the build has ended
+    definition.config.progress_monitor = monitor
     return serialize(definition, timing_cache)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 
@@ -20,6 +21,10 @@ from triptych.engine.weights import check_refit
 from triptych.errors import FailedPreconditionError
 
 DEBUG = "TRIPTYCH_ENGINE_DEBUG"
+# Lines with it are shown by `triptych up` while it starts.
+PROGRESS = {"progress": True}
+
+logger = logging.getLogger("triptych.engine")
 
 
 class TensorRtEngine(Engine):
@@ -34,7 +39,7 @@ class TensorRtEngine(Engine):
     @classmethod
     def load(cls, component: Component, settings: EngineSettings) -> TensorRtEngine:
         """Takes the engine from the cache, building it first (minutes) if this GPU has none of it."""
-        making = Making(component, settings)
+        making = Making(component, settings, lambda message: logger.info(message, extra=PROGRESS))
         plan = making.build.plan
         with torch.cuda.device(making.device):
             session = making.session((making.ensure() / PLAN_FILE).read_bytes())

@@ -66,15 +66,21 @@ class Making:
             with suppress(OSError):  # a cache that is read-only; it is checked again next time
                 checked.touch()
 
+    def _told_of(self, step: str) -> None:
+        self._progress(f"{self.build.key()}: {step}")
+
     def _make(self, folder: Path) -> dict[str, Any]:
         """Builds the engine into the folder and checks it; nothing that fails the check gets into the cache."""
         graph, build = self.graph, self.build
-        self._progress(f"building a TensorRT engine ({build.key()})")
+        self._progress(f"building a TensorRT engine, which takes minutes ({build.key()})")
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             path = write_model(graph.model, graph.component, Path(scratch))
             timing_cache = self._root / f"timing-{build.gpu.digest()}.cache"
-            serialized = build_engine(path, graph.dims, graph.profiles, build.plan, graph.targets, timing_cache)
+            serialized = build_engine(
+                path, graph.dims, graph.profiles, build.plan, graph.targets, timing_cache, self._told_of
+            )
         (folder / PLAN_FILE).write_bytes(memoryview(serialized))
+        self._told_of("comparing it with the reference")
         session = self.session(memoryview(serialized))
         samples, reference = graph.samples(), self.reference()
         error = check_outputs(session.run, reference.infer, samples, graph.precision, "the engine just built")
