@@ -18,6 +18,7 @@ from triptych.engine import EngineSettings
 from triptych.engine.tensorrt.builder import open_weights
 from triptych.engine.tensorrt.monitor import build_monitor
 from triptych.engine.tensorrt.plan import RefitPlan
+from triptych.engine.tensorrt.precision import to_precision
 from triptych.engine.tensorrt.profiles import Profile, Range
 from triptych.engine.tensorrt.typed import TypedGraph
 
@@ -72,7 +73,7 @@ def test_a_build_says_how_far_it_is(rtx: Any, checkpoints: dict[str, Path], tmp_
 
 
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("family", ["sd1", "sd2"])
+@pytest.mark.parametrize("family", [pytest.param("sd1", marks=pytest.mark.slow), "sd2"])
 def test_small_engines_are_built(
     rtx: Any, checkpoints: dict[str, Path], tmp_path: Path, family: str, model: str
 ) -> None:
@@ -81,8 +82,10 @@ def test_small_engines_are_built(
     assert built.plan and len(built.activation_bytes) == 1 and built.activation_bytes[0] > 0
 
 
-def test_attention_is_fused(rtx: Any, tmp_path: Path) -> None:
-    graph = typed(checkpoint_path(), UNET.name, "fp16")
+@pytest.mark.parametrize("upcast", [pytest.param(False, marks=pytest.mark.slow), True])
+def test_attention_is_fused(rtx: Any, tmp_path: Path, upcast: bool) -> None:
+    graph = typed(checkpoint_path(), UNET.name, "fp32")
+    to_precision(graph.model, "fp16", upcast)
     built = build(rtx, graph, tmp_path, [wide()])
     assert built.fused_attentions == softmaxes(graph) == 8
     assert built.activation_bytes[0] < scores_bytes(graph, wide())

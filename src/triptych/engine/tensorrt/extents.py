@@ -39,7 +39,7 @@ def _largest_tensor(component: Component, height: int, width: int) -> int:
     for level in _attention_levels(component):
         tokens = -(-height // 2**level) * -(-width // 2**level)
         scores.append(_heads(component, level) * tokens * tokens)
-    return max(*scores, max(channels) * height * width)
+    return int(max(*scores, max(channels) * height * width))
 
 
 def _attention_levels(component: Component) -> set[int]:

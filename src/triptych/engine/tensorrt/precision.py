@@ -2,6 +2,10 @@
 
 Matrix products and convolutions, and what follows them, are narrow; normalisation, softmax and the timestep's sines and
 cosines stay float32, as in diffusers, whose modules upcast there. Inputs and outputs of the graph stay float32.
+
+Where a configuration says `upcast_attention`, attention's scores can be too large for float16. In float32 they would
+take gigabytes, for attention has no fused kernel then; bfloat16 has float32's range, and a fused kernel, which adds up
+in float32. So both of attention's products are bfloat16 there, for a kernel takes both in one type.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper, shape_inference
 
-from triptych.engine.tensorrt.floats import FLOAT, LARGEST, PRECISIONS, encode
+from triptych.engine.tensorrt.floats import BFLOAT16, FLOAT, LARGEST, PRECISIONS, encode
 
 _WIDE = {
     "Cos",
@@ -28,13 +32,10 @@ _WIDE = {
 _NARROW = {"Conv", "ConvTranspose", "Gather", "Gelu", "Gemm", "MatMul", "Sigmoid", "Tanh"}
 
 
-def to_precision(model: onnx.ModelProto, precision: str, wide_scores: bool = False) -> None:
-    """Retypes the graph in place; parameters, which hold no data, change their type, constants their values too.
-
-    `wide_scores` computes attention's scores in float32, which is what a configuration's `upcast_attention` asks for.
-    """
+def to_precision(model: onnx.ModelProto, precision: str, upcast_attention: bool = False) -> None:
+    """Retypes the graph in place; parameters, which hold no data, change their type, constants their values too."""
     if PRECISIONS[precision] != FLOAT:
-        _Typing(model, PRECISIONS[precision], wide_scores).run()
+        _Typing(model, PRECISIONS[precision], upcast_attention).run()
 
 
 class _Typing:
@@ -43,19 +44,16 @@ class _Typing:
     Constants, and what is computed from constants alone, take the type that their first user wants.
     """
 
-    def __init__(self, model: onnx.ModelProto, narrow: int, wide_scores: bool) -> None:
+    def __init__(self, model: onnx.ModelProto, narrow: int, upcast_attention: bool) -> None:
         self._graph = model.graph
         self._narrow = narrow
-        self._wide_scores = wide_scores
         self._floats = _float_values(model)
         self._constants = {tensor.name: tensor for tensor in model.graph.initializer if tensor.data_type == FLOAT}
         self._deferred: dict[str, onnx.NodeProto] = {}
         self._types = {value.name: FLOAT for value in model.graph.input if value.name in self._floats}
         self._casts: dict[tuple[str, int], str] = {}
         self._nodes: list[onnx.NodeProto] = []
-        softmaxes = {node.input[0] for node in model.graph.node if node.op_type == "Softmax"}
-        self._scores = {name for node in model.graph.node if node.op_type == "MatMul" for name in node.output}
-        self._scores &= softmaxes
+        self._upcast = _attention_products(model.graph) if upcast_attention else set()
 
     def run(self) -> None:
         fixed = {value.name for value in self._graph.input} | {tensor.name for tensor in self._graph.initializer}
@@ -73,8 +71,10 @@ class _Typing:
         self._graph.node.extend(self._nodes)
 
     def _type_of(self, node: onnx.NodeProto) -> int:
-        if node.op_type in _WIDE or (self._wide_scores and node.output[0] in self._scores):
+        if node.op_type in _WIDE:
             return FLOAT
+        if node.output[0] in self._upcast:
+            return BFLOAT16
         types = {self._types[name] for name in node.input if name in self._types}
         return FLOAT if types == {FLOAT} and node.op_type not in _NARROW else self._narrow
 
@@ -116,6 +116,14 @@ class _Typing:
                     if used == name:
                         names[index] = inner
         self._nodes.append(helper.make_node("Cast", [inner], [name], to=FLOAT))
+
+
+def _attention_products(graph: onnx.GraphProto) -> set[str]:
+    """The products that a softmax is taken of, and those that it is a factor in."""
+    softmaxes = [node for node in graph.node if node.op_type == "Softmax"]
+    scores, weights = {node.input[0] for node in softmaxes}, {node.output[0] for node in softmaxes}
+    products = [node for node in graph.node if node.op_type == "MatMul"]
+    return {node.output[0] for node in products if node.output[0] in scores or node.input[0] in weights}
 
 
 def _float_values(model: onnx.ModelProto) -> set[str]:
