@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import onnx
+
 from triptych.engine.tensorrt.builder import Definition, define, serialize
 from triptych.engine.tensorrt.external import write_model
-from triptych.engine.tensorrt.profiles import Profile
+from triptych.engine.tensorrt.profiles import Profile, Range, input_dims
 from triptych.engine.tensorrt.typed import TypedGraph
 
 _LOGGER = logging.getLogger("triptych.engine.tensorrt")
@@ -53,13 +55,24 @@ def defined(graph: TypedGraph, folder: Path, profiles: Sequence[Profile] | None 
 def build(
     rtx: Any, graph: TypedGraph, folder: Path, profiles: Sequence[Profile] | None = None, monitor: Any = None
 ) -> Built:
-    """Builds for an RTX 40 card, with no weight open: builds whose weights are ask for a driver."""
+    """Builds with no weight open, for builds of open ones ask for a driver."""
     definition = defined(graph, folder, profiles)
-    definition.config.num_compute_capabilities = 1
-    definition.config.set_compute_capability(rtx.ComputeCapability.SM89, 0)
-    definition.config.profiling_verbosity = rtx.ProfilingVerbosity.DETAILED  # puts kernels' names into the plan
     if monitor is not None:
         definition.config.progress_monitor = monitor
+    return _built(rtx, definition, folder)
+
+
+def build_network(rtx: Any, model: onnx.ModelProto, folder: Path) -> Built:
+    """Builds any graph whose only free dimension is the batch."""
+    path = folder / "network.onnx"
+    onnx.save_model(model, path)
+    return _built(rtx, define(path, input_dims(model.graph), [Profile({"batch": Range(1, 2, 4)})]), folder)
+
+
+def _built(rtx: Any, definition: Definition, folder: Path) -> Built:
+    definition.config.num_compute_capabilities = 1
+    definition.config.set_compute_capability(rtx.ComputeCapability.SM89, 0)  # an RTX 40 card
+    definition.config.profiling_verbosity = rtx.ProfilingVerbosity.DETAILED  # puts the program into the plan
     handler, level = _Lines(), _LOGGER.level
     _LOGGER.addHandler(handler)
     _LOGGER.setLevel(logging.DEBUG)

@@ -18,7 +18,6 @@ from triptych.checkpoint import Checkpoint, Component
 from triptych.contract import UNET
 from triptych.engine import EngineSettings, load_engine
 from triptych.engine.tensorrt import api, builder, refitter
-from triptych.engine.tensorrt.plan import RefitPlan
 from triptych.engine.tensorrt.profiles import Profile, Range
 from triptych.engine.tensorrt.refitter import WeightsRefitter, groups
 from triptych.engine.weights import float32_weights
@@ -124,11 +123,10 @@ def test_groups_are_of_about_one_size() -> None:
     assert list(groups({}, 80)) == []
 
 
-@pytest.mark.parametrize("plan", list(RefitPlan))
-def test_a_build(plan: RefitPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trt = MagicMock()
     trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED = 1
-    trt.BuilderFlag = SimpleNamespace(TF32="tf32", REFIT="refit", REFIT_INDIVIDUAL="individual")
+    trt.BuilderFlag = SimpleNamespace(TF32="tf32", REFIT_INDIVIDUAL="individual")
     made = trt.Builder.return_value
     network, config = made.create_network.return_value, made.create_builder_config.return_value
     config.add_optimization_profile.return_value = 0
@@ -140,18 +138,17 @@ def test_a_build(plan: RefitPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     timings = tmp_path / "timing.cache"
     profiles = [Profile({"batch": Range(1, 2, 16)})]
     for _ in range(2):
-        builder.build_engine(tmp_path / "graph.onnx", {"x": ("batch", 4)}, profiles, plan, ["w"], timings, print)
+        builder.build_engine(tmp_path / "graph.onnx", {"x": ("batch", 4)}, profiles, ["w"], timings, print)
     made.create_network.assert_called_with(2)
     config.clear_flag.assert_called_with("tf32")
     made.create_optimization_profile.return_value.set_shape.assert_called_with("x", (1, 4), (2, 4), (16, 4))
     assert [call.args[0] for call in config.create_timing_cache.call_args_list] == [b"", b"timings"]
     assert timings.read_bytes() == b"timings" and not list(tmp_path.glob("*.partial"))
-    if plan is RefitPlan.PER_CHECKPOINT:
-        config.set_flag.assert_called_with("individual")
-        network.mark_weights_refittable.assert_called_with("w")
-    else:
-        config.set_flag.assert_called_with("refit")
-        network.mark_weights_refittable.assert_not_called()
+    config.set_flag.assert_called_with("individual")
+    network.mark_weights_refittable.assert_called_with("w")
+    network.mark_weights_refittable.return_value = False
+    with pytest.raises(TriptychError, match=r"1 of 1 weights by no name, such as \['w'\]"):
+        builder.build_engine(tmp_path / "graph.onnx", {"x": ("batch", 4)}, profiles, ["w"], timings, print)
 
 
 def test_without_tensorrt(component: Component, monkeypatch: pytest.MonkeyPatch) -> None:

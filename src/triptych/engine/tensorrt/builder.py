@@ -12,7 +12,6 @@ from triptych.engine.artifacts import Progress
 from triptych.engine.folders import lock, open_like
 from triptych.engine.tensorrt.api import activations_by_shape, tensorrt, trt_logger
 from triptych.engine.tensorrt.monitor import build_monitor
-from triptych.engine.tensorrt.plan import RefitPlan
 from triptych.engine.tensorrt.profiles import Dims, Profile
 from triptych.errors import TriptychError
 
@@ -31,14 +30,13 @@ def build_engine(
     graph: Path,
     dims: Mapping[str, Dims],
     profiles: Sequence[Profile],
-    plan: RefitPlan,
-    targets: Sequence[str],
+    open_names: Sequence[str],
     timing_cache: Path,
     progress: Progress,
 ) -> Any:
     """The serialized engine, an IHostMemory, of a graph file whose weights lie beside it; the current GPU is used."""
     definition = define(graph, dims, profiles)
-    open_weights(definition, plan, targets)
+    open_weights(definition, open_names)
     monitor = build_monitor(progress)  # lives until the build has ended
     definition.config.progress_monitor = monitor
     return serialize(definition, timing_cache)
@@ -58,18 +56,18 @@ def define(graph: Path, dims: Mapping[str, Dims], profiles: Sequence[Profile]) -
     return Definition(builder, network, parser, config)
 
 
-def open_weights(definition: Definition, plan: RefitPlan, targets: Sequence[str]) -> None:
-    """The parser has named the weights as the graph's initializers are, which are the checkpoint's own names."""
-    trt, network, config = tensorrt(), definition.network, definition.config
-    if plan is RefitPlan.PER_ARCHITECTURE:
-        config.set_flag(trt.BuilderFlag.REFIT)
+def open_weights(definition: Definition, names: Sequence[str]) -> None:
+    """Marks the weights that a refit may exchange; the parser has named them as the checkpoint does.
+
+    One by one, and never by the flag REFIT: that opens the graph's own constants as well, some of which have no name to
+    be given again by, and engines made so were reported slower, and to lose biases.
+    """
+    if not names:
         return
-    if not targets:
-        return
-    config.set_flag(trt.BuilderFlag.REFIT_INDIVIDUAL)
-    closed = [name for name in targets if not network.mark_weights_refittable(name)]
+    definition.config.set_flag(tensorrt().BuilderFlag.REFIT_INDIVIDUAL)
+    closed = [name for name in names if not definition.network.mark_weights_refittable(name)]
     if closed:
-        raise TriptychError(f"TensorRT knows {len(closed)} of {len(targets)} weights by no name, such as {closed[:3]}")
+        raise TriptychError(f"TensorRT knows {len(closed)} of {len(names)} weights by no name, such as {closed[:3]}")
 
 
 def serialize(definition: Definition, timing_cache: Path) -> Any:

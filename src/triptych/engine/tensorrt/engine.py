@@ -32,7 +32,7 @@ class TensorRtEngine(Engine):
 
     def __init__(self, graph: TypedGraph, session: Session, plan: RefitPlan, reference: Engine | None) -> None:
         self._graph, self._session, self._reference = graph, session, reference
-        self._open = graph.targets if plan is RefitPlan.PER_CHECKPOINT else sorted(graph.parameters)
+        self._open = graph.open_names(plan)
         self._refitter = WeightsRefitter(session, graph.component, self._open) if self._open else None
         self._usable = True
 

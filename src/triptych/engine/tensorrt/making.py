@@ -76,9 +76,8 @@ class Making:
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             path = write_model(graph.model, graph.component, Path(scratch))
             timing_cache = self._root / f"timing-{build.gpu.digest()}.cache"
-            serialized = build_engine(
-                path, graph.dims, graph.profiles, build.plan, graph.targets, timing_cache, self._told_of
-            )
+            open_names = graph.open_names(build.plan)
+            serialized = build_engine(path, graph.dims, graph.profiles, open_names, timing_cache, self._told_of)
         (folder / PLAN_FILE).write_bytes(memoryview(serialized))
         self._told_of("comparing it with the reference")
         session = self.session(memoryview(serialized))

@@ -17,12 +17,12 @@ class RefitPlan(StrEnum):
     """Which weights stay open, and so what the engine in the cache belongs to."""
 
     PER_CHECKPOINT = "checkpoint"
-    """REFIT_INDIVIDUAL: only what a LoRA can change is open, all else may be folded and fused. The default, for fully
-    open engines were reported 1.7 to 2 times slower (by users of NVIDIA/TensorRT)."""
+    """Only what a LoRA can change is open, all else may be folded and fused. The default, for engines whose weights are
+    all open were reported 1.7 to 2 times slower (by users of NVIDIA/TensorRT)."""
 
     PER_ARCHITECTURE = "architecture"
-    """REFIT: every weight is open, and one engine takes any checkpoint. Not stripped of its weights (STRIP_PLAN): such
-    engines were seen to give zeros after a refit (by users of pytorch/TensorRT)."""
+    """Every weight of the checkpoint is open, and one engine takes any checkpoint. Not stripped of its weights
+    (STRIP_PLAN): such engines were seen to give zeros after a refit (by users of pytorch/TensorRT)."""
 
 
 def choose_plan(step_seconds: Mapping[RefitPlan, float], override: str | None = None) -> RefitPlan:

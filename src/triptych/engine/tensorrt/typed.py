@@ -14,6 +14,7 @@ from triptych.engine.artifacts import ensure_graph
 from triptych.engine.exchange import free_weights
 from triptych.engine.port import Array, EngineSettings
 from triptych.engine.tensorrt.floats import PRECISIONS
+from triptych.engine.tensorrt.plan import RefitPlan
 from triptych.engine.tensorrt.precision import to_precision
 from triptych.engine.tensorrt.probe import Sample, probe_sample
 from triptych.engine.tensorrt.profiles import Dims, Profile, input_dims, profiles_of
@@ -60,6 +61,10 @@ class TypedGraph:
             shapes,
             targets,
         )
+
+    def open_names(self, plan: RefitPlan) -> Sequence[str]:
+        """The weights that stay exchangeable: a LoRA's targets, or all where the engine is for any checkpoint."""
+        return self.targets if plan is RefitPlan.PER_CHECKPOINT else sorted(self.parameters)
 
     def samples(self) -> list[Sample]:
         """Random inputs of each profile's best size and of its largest."""
