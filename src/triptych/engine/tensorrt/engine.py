@@ -18,7 +18,7 @@ from triptych.engine.tensorrt.refitter import WeightsRefitter
 from triptych.engine.tensorrt.session import Session
 from triptych.engine.tensorrt.typed import TypedGraph
 from triptych.engine.weights import check_refit
-from triptych.errors import FailedPreconditionError
+from triptych.errors import FailedPreconditionError, TriptychError
 
 DEBUG = "TRIPTYCH_ENGINE_DEBUG"
 # Lines with it are shown by `triptych up` while it starts.
@@ -52,7 +52,7 @@ class TensorRtEngine(Engine):
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Runs one batch."""
         if not self._usable:
-            raise FailedPreconditionError("a refit of this engine failed halfway: load the model again")
+            raise FailedPreconditionError("a refit of this engine failed, and so did going back: load the model again")
         return self._session.run(inputs)
 
     def refit(self, weights: Weights) -> None:
@@ -73,8 +73,13 @@ class TensorRtEngine(Engine):
     def _exchange(self, weights: Weights) -> None:
         if self._refitter is None:
             return
-        self._usable = False  # TensorRT may stop halfway
-        self._refitter.refit(weights)
+        self._usable = False
+        try:
+            self._refitter.refit(weights)
+        except Exception as error:  # CUDA's are no TriptychErrors
+            self._refitter.refit(dict.fromkeys(self._open))
+            self._usable = True
+            raise TriptychError(f"a refit failed, and the checkpoint's own weights are back: {error}") from error
         self._usable = True
 
     def probe(self, reference: Engine, what: str) -> float:

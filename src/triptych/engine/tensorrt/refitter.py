@@ -36,7 +36,7 @@ class WeightsRefitter:
             )
 
     def refit(self, weights: Weights) -> None:
-        """Puts all of them into the engine; if that fails halfway, the engine holds a mixture and must be reloaded."""
+        """Puts all of them into the engine; if that fails halfway, the engine holds a mixture."""
         for name, array in weights.items():
             if array is None:
                 self._replaced.pop(name, None)
@@ -48,15 +48,19 @@ class WeightsRefitter:
         self._session.forget_graphs()
 
     def _refit_group(self, names: Sequence[str]) -> None:
-        held = {name: self._hand_over(name) for name in names}
-        # Weights that TensorRT merged with one of these must be given again as well.
-        while missing := [name for name in self._refitter.get_missing_weights() if name not in held]:
-            held |= {name: self._hand_over(name) for name in missing}
-        if not self._refitter.refit_cuda_engine_async(int(self._session.stream.cuda_stream)):
-            raise TriptychError("TensorRT refused a refit; its log says why")
-        self._session.stream.synchronize()
-        for name in held:
-            self._refitter.unset_named_weights(name)
+        held: dict[str, torch.Tensor] = {}
+        try:
+            for name in names:
+                held[name] = self._hand_over(name)
+            # Weights that TensorRT merged with one of these must be given again as well.
+            while missing := [name for name in self._refitter.get_missing_weights() if name not in held]:
+                held |= {name: self._hand_over(name) for name in missing}
+            if not self._refitter.refit_cuda_engine_async(int(self._session.stream.cuda_stream)):
+                raise TriptychError("TensorRT refused a refit; its log says why")
+            self._session.stream.synchronize()
+        finally:
+            for name in held:  # or the next refit would read memory that is gone
+                self._refitter.unset_named_weights(name)
 
     def _hand_over(self, name: str) -> torch.Tensor:
         """Gives one weight's present value to the refitter; the tensor must live until the refit is done."""

@@ -18,7 +18,7 @@ from triptych.errors import FailedPreconditionError, TriptychError
 
 # A shape that comes this often is worth a CUDA graph; TensorRT must have run a shape once before it can be captured.
 _CAPTURE_AFTER_RUNS = 3
-_SHAPES_KEPT = 4
+_SHAPES_KEPT = 16
 _TIMED_RUNS = 10
 
 logger = logging.getLogger("triptych.engine.tensorrt")
@@ -142,7 +142,7 @@ class _Shape:
         else:
             self._runs_to_capture -= 1
             self._expect(self._context.execute_async_v3(self._handle), "a run")
-        outputs = {name: tensor.cpu() for name, tensor in self._outputs.items()}
+        outputs = {name: tensor.to("cpu", copy=True) for name, tensor in self._outputs.items()}
         self._stream.synchronize()
         return outputs
 

@@ -1,0 +1,175 @@
+"""The engine's life on a stand-in: runs, captures, refits, and what happens when TensorRT refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.conftest import CACHE
+from tests.engine.tensorrt.standin import VERSIONS, Captured, patch_torch, real_names, stand_in
+from triptych.checkpoint import Checkpoint
+from triptych.contract import UNET
+from triptych.engine import EngineSettings
+from triptych.engine.port import Array
+from triptych.engine.tensorrt import refitter, session
+from triptych.engine.tensorrt.engine import TensorRtEngine
+from triptych.engine.tensorrt.plan import RefitPlan
+from triptych.engine.tensorrt.session import Session
+from triptych.engine.tensorrt.typed import TypedGraph
+from triptych.engine.weights import float32_weights
+from triptych.errors import FailedPreconditionError, TriptychError
+
+QUERY = "mid_block.attentions.0.transformer_blocks.0.attn1.to_q.weight"
+KEY = QUERY.replace("to_q", "to_k")
+
+
+@pytest.fixture(scope="module")
+def graph(checkpoints: dict[str, Path]) -> TypedGraph:
+    component = Checkpoint.open(checkpoints["sd1"]).components[UNET.name]
+    return TypedGraph.of(component, EngineSettings(2, CACHE, precision="fp16"))
+
+
+@pytest.fixture(params=VERSIONS)
+def trt(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    trt = stand_in(request.param)
+    for module in (session, refitter):
+        monkeypatch.setattr(module, "tensorrt", lambda: trt)
+        monkeypatch.setattr(module, "trt_logger", lambda: None)
+    patch_torch(monkeypatch)
+    return trt
+
+
+def half(graph: TypedGraph, name: str) -> Array:
+    return next(array for _, array in float32_weights(graph.component, [name])).astype(np.float16).ravel()
+
+
+def new_session(graph: TypedGraph) -> Session:
+    plan = json.dumps({name: half(graph, name).tolist() for name in graph.targets}).encode()
+    return Session(plan, graph.dims, graph.profiles, torch.device("cpu"))
+
+
+def new_engine(graph: TypedGraph) -> tuple[TensorRtEngine, Any]:
+    one = new_session(graph)
+    return TensorRtEngine(graph, one, RefitPlan.PER_CHECKPOINT, None), one.engine
+
+
+def inputs(batch: int = 2, extent: int = 8) -> dict[str, Array]:
+    random = np.random.default_rng(batch)
+    latents = random.standard_normal((batch, 4, extent, extent), dtype=np.float32)
+    states = random.standard_normal((batch, 77, 32), dtype=np.float32)
+    return {"latents": latents, "timestep": np.zeros(batch, np.float32), "encoder_hidden_states": states}
+
+
+def factor(engine: TensorRtEngine) -> float:
+    """What the stand-in multiplies latents with: the sum of its weights."""
+    sample = inputs()
+    return float((engine.infer(sample)["noise_pred"] / sample["latents"]).mean())
+
+
+def test_the_bindings_have_what_is_used_by_name() -> None:
+    for version in VERSIONS:
+        names = real_names(version)
+        assert names["classes"]["IExecutionContext"]["properties"]["device_memory"] == "settable"
+        assert {"RUNTIME_ACTIVATION_RESIZE_10_10"} <= set(names["enums"]["PreviewFeature"])
+        assert {"HALF", "BF16", "FLOAT", "INT64"} <= set(names["enums"]["DataType"])
+
+
+def test_a_name_that_the_bindings_lack_is_refused(trt: Any) -> None:
+    config = trt.Builder(None).create_builder_config()
+    with pytest.raises(AttributeError):
+        config.progres_monitor = None
+    with pytest.raises(AttributeError):
+        config.set_flag(trt.BuilderFlag.FP8_FAST)
+    with pytest.raises(TypeError):
+        config.set_flag(flags=trt.BuilderFlag.TF32)
+
+
+def test_batches_run_in_the_profiles_that_hold_them(trt: Any, graph: TypedGraph) -> None:
+    one = new_session(graph)
+    scale = sum(half(graph, name).astype(np.float64).sum() for name in graph.targets)
+    for batch, extent, used in ((2, 8, {0}), (7, 8, {1}), (40, 8, {2}), (5, 10, {3})):
+        one.engine._contexts.clear()
+        sample = inputs(batch, extent)
+        np.testing.assert_allclose(one.run(sample)["noise_pred"], sample["latents"] * np.float32(scale), rtol=1e-5)
+        assert {context.active_optimization_profile for context in one.engine._contexts} == used
+    one.engine._contexts.clear()
+    one.run(inputs(2, 8), 3)
+    assert [context.active_optimization_profile for context in one.engine._contexts] == [3]
+
+
+def test_a_context_that_needs_no_memory_has_failed(trt: Any, graph: TypedGraph) -> None:
+    trt.IExecutionContext._memory_bytes = 0
+    with pytest.raises(TriptychError, match="refused to say what memory a shape needs"):
+        new_session(graph).run(inputs())
+
+
+def test_a_profile_that_is_not_the_one_asked_for(trt: Any, graph: TypedGraph, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trt.IExecutionContext, "active_optimization_profile", 1)
+    with pytest.raises(TriptychError, match="refused the profile 0"):
+        new_session(graph).run(inputs())
+
+
+def test_merged_weights_are_given_together(trt: Any, graph: TypedGraph) -> None:
+    trt.Refitter._together = frozenset({QUERY, KEY})
+    engine, held = new_engine(graph)
+    weights = graph.component.weights
+    engine.refit({QUERY: np.ones(weights[QUERY].shape, np.float32)})
+    assert (held._weights[QUERY] == 1).all() and np.array_equal(held._weights[KEY], half(graph, KEY))
+    engine.refit({KEY: np.full(weights[KEY].shape, 2, np.float32)})
+    engine.refit({QUERY: None})  # the key given with it is the present one, not the checkpoint's
+    assert np.array_equal(held._weights[QUERY], half(graph, QUERY)) and (held._weights[KEY] == 2).all()
+    engine.refit({KEY: None})
+    assert np.array_equal(held._weights[KEY], half(graph, KEY))
+
+
+def test_a_refit_that_fails_halfway_goes_back_to_the_base(trt: Any, graph: TypedGraph) -> None:
+    engine, held = new_engine(graph)
+    base = factor(engine)
+    ones = {name: np.ones(graph.component.weights[name].shape, np.float32) for name in (QUERY, KEY)}
+    engine.refit(ones)
+    assert factor(engine) != base
+    trt.Refitter._failures.append("the next one")
+    with pytest.raises(TriptychError, match=r"the checkpoint's own weights are back: TensorRT refused a refit"):
+        engine.refit({name: 2 * array for name, array in ones.items()})
+    assert not engine._refitter._refitter._given  # type: ignore[union-attr]
+    assert factor(engine) == base
+    engine.refit(ones)
+    assert (held._weights[QUERY] == 1).all()
+
+
+def test_an_engine_that_cannot_go_back_says_so(trt: Any, graph: TypedGraph) -> None:
+    engine, _ = new_engine(graph)
+    trt.Refitter._failures += ["the refit", "and the way back"]
+    ones = {name: np.ones(graph.component.weights[name].shape, np.float32) for name in (QUERY, KEY)}
+    with pytest.raises(TriptychError, match="refused a refit"):
+        engine.refit(ones)
+    with pytest.raises(FailedPreconditionError, match="load the model again"):
+        engine.infer(inputs())
+    engine.refit(dict.fromkeys(graph.targets))
+    assert np.isfinite(engine.infer(inputs())["noise_pred"]).all()
+
+
+def test_weights_that_are_closed_are_named(trt: Any, graph: TypedGraph) -> None:
+    one = new_session(graph)
+    del one.engine._weights["conv_out.weight"]
+    with pytest.raises(FailedPreconditionError, match=r"keeps 1 weights closed.*conv_out"):
+        TensorRtEngine(graph, one, RefitPlan.PER_CHECKPOINT, None)
+
+
+def test_shapes_that_alternate_are_captured_once_each(trt: Any, graph: TypedGraph) -> None:
+    engine, _ = new_engine(graph)
+    shapes = [(batch, extent) for batch in (1, 2, 3, 4) for extent in (8, 10)]
+    for _ in range(6):
+        for batch, extent in shapes:
+            engine.infer(inputs(batch, extent))
+    captured = len(Captured.made)
+    assert captured == 8 and all(graph.replays == 3 for graph in Captured.made)
+    engine.refit({QUERY: None})
+    for batch, extent in shapes:
+        engine.infer(inputs(batch, extent))
+    assert len(Captured.made) == 16
