@@ -10,6 +10,7 @@ needed; a C compiler is.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import re
@@ -120,9 +121,8 @@ def main() -> int:
     if arguments.output:
         arguments.output.write_text(_with_empty_libraries(arguments.bindings.resolve(), arguments.version))
         return 0
-    import tensorrt
-
-    sys.stdout.write(json.dumps(read_names(tensorrt, arguments.version), indent=1, sort_keys=True) + "\n")
+    names = read_names(importlib.import_module("tensorrt"), arguments.version)
+    sys.stdout.write(json.dumps(names, indent=1, sort_keys=True) + "\n")
     return 0
 
 

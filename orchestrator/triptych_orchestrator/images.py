@@ -12,6 +12,9 @@ from PIL import Image, PngImagePlugin
 from triptych._version import __version__
 from triptych_orchestrator.validation import Job
 
+# Pillow's own level, 6, takes up to three times as long, and makes files smaller by 4% (noisy ones) to 20% (flat ones).
+_COMPRESS_LEVEL = 1
+
 
 def encode_png(pixels: npt.NDArray[np.uint8], parameters: str = "") -> bytes:
     """A PNG of pixels [H, W, 3]."""
@@ -19,7 +22,7 @@ def encode_png(pixels: npt.NDArray[np.uint8], parameters: str = "") -> bytes:
     if parameters:
         info.add_itxt("parameters", parameters)
     stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "PNG", pnginfo=info)
+    Image.fromarray(pixels).save(stream, "PNG", pnginfo=info, compress_level=_COMPRESS_LEVEL)
     return stream.getvalue()
 
 
