@@ -1,10 +1,13 @@
 # A stage's image on NVIDIA's Triton: docker build -f deploy/gpu.Dockerfile . ; compose.gpu.yaml says which stage.
 # NOT RUN YET by its authors: NVIDIA's image and a GPU with a container engine were not at hand.
 #
-# 24.10 holds Triton 2.51.0, which is also the release inside the nvidia-pytriton wheel; change both or neither.
+# 24.10 holds Triton 2.51.0, which is also the release inside the nvidia-pytriton wheel, whose stub it gets, and whose
+# Python backend needs a numpy below 2; change all three or none.
 FROM nvcr.io/nvidia/tritonserver:24.10-py3
 
 ARG EXTRAS=server,torch
+# The image's own names a folder of packages for its Python, which this one's stub must not find.
+ENV PYTHONPATH=
 ENV PATH=/opt/triptych/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 # The image's own Python is 3.10.
 RUN apt-get update \
@@ -29,6 +32,10 @@ ENV TRIPTYCH_TRITONSERVER=/opt/tritonserver
 RUN useradd --uid 10001 --home-dir /var/lib/triptych --no-create-home --shell /usr/sbin/nologin triptych \
  && install -d -o triptych -g triptych /var/lib/triptych /var/lib/triptych-loras
 ENV TRIPTYCH_CACHE_DIR=/var/lib/triptych/cache PYTHONUNBUFFERED=1
+# Kernels that CUDA, torch and its compiler build are kept on the volume: /tmp lets no library in it be loaded.
+ENV CUDA_CACHE_PATH=/var/lib/triptych/cache/cuda \
+    TORCHINDUCTOR_CACHE_DIR=/var/lib/triptych/cache/inductor \
+    TRITON_CACHE_DIR=/var/lib/triptych/cache/triton
 WORKDIR /var/lib/triptych
 USER 10001:10001
 ENTRYPOINT ["triptych", "stage"]
