@@ -169,7 +169,7 @@ def _translated(error: InferenceServerException, address: str) -> TriptychError:
 
 
 def _carried(message: str) -> TriptychError | None:
-    """The error that a stage's model put whole into its message."""
+    """The error that a stage's model put into its message, at load or because Triton has no code for it."""
     start = message.find('{"reason"')
     try:
         fields = json.JSONDecoder().raw_decode(message, start)[0] if start >= 0 else {}

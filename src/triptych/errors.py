@@ -91,7 +91,7 @@ class LoraBrokenError(FailedPreconditionError):
 
 
 class ResourceExhaustedError(TriptychError):
-    """A limit that the operator set is reached."""
+    """A limit that the operator set is reached, or the memory of a device."""
 
     reason = "RESOURCE_EXHAUSTED"
     grpc_status = "RESOURCE_EXHAUSTED"

@@ -110,6 +110,32 @@ def test_a_wrong_refit_changes_nothing(checkpoints: dict[str, Path]) -> None:
     assert np.array_equal(output(engine, UNET.name), untouched)
 
 
+def test_float32_is_whole_on_a_gpu_too(checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    component = component_of(checkpoints, ENCODER.name)
+    TorchEngine.load(component, EngineSettings(2, CACHE, precision="bf16"))
+    assert torch.backends.cudnn.allow_tf32
+    TorchEngine.load(component, SETTINGS)
+    assert not torch.backends.cudnn.allow_tf32
+
+
+def test_a_batch_that_is_too_large_for_the_memory_is_halved(
+    checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = TorchEngine.load(component_of(checkpoints, UNET.name), SETTINGS)
+    whole = output(engine, UNET.name)
+    module = engine._module
+
+    def small(**inputs: torch.Tensor) -> torch.Tensor:
+        if len(inputs["latents"]) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        answer: torch.Tensor = module(**inputs)
+        return answer
+
+    monkeypatch.setattr(engine, "_module", small)
+    assert np.allclose(output(engine, UNET.name), whole, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("device", "precision", "message"),
     [

@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tritonclient.utils import InferenceServerException
 
 from triptych.checkpoint import Checkpoint
 from triptych.contract import Report
-from triptych.errors import InvalidArgumentError
+from triptych.errors import InvalidArgumentError, ResourceExhaustedError
 from triptych.stage import NOT_FINITE, Batch
 from triptych.stage.model import chosen_engine, engine_settings
 from triptych_encoder.model import EncoderModel
+from triptych_orchestrator.triton import _translated
 from triptych_unet.conditioning import ConditioningStore
 from triptych_unet.model import UNetModel
 from triptych_vae.model import VaeDecoderModel
@@ -78,6 +80,8 @@ class Engine:
         self.batches.append(inputs)
         if "latents" in inputs and inputs["latents"].shape[-1] == 13:
             raise RuntimeError("no memory")
+        if "latents" in inputs and inputs["latents"].shape[-1] == 14:
+            raise ResourceExhaustedError("the GPU's memory is too small")
         states = inputs["encoder_hidden_states"].astype(np.float32).sum((1, 2))
         scale = (states + inputs["timestep"])[:, None, None, None]
         return {"noise_pred": inputs["latents"] + scale}
@@ -130,6 +134,14 @@ def test_errors_answer_only_their_own_request(unet: UNetModel) -> None:
     assert codes == ["NOT_FOUND", None, "INVALID_ARG", "INVALID_ARG", "INTERNAL", None]
     assert "conditioning" in responses[0].error.message and "no memory" in responses[4].error.message
     assert responses[5].outputs["noise_pred"].shape == (1, 4, 8, 16)
+
+
+def test_an_error_that_triton_has_no_code_for_arrives_whole(unet: UNetModel) -> None:
+    refused, sound = unet.execute([step("large", 1, 1.0, width=14), step("sound", 1, 1.0)])
+    assert sound.error is None
+    failure = InferenceServerException(refused.error.message, "StatusCode.INTERNAL")
+    error = _translated(failure, "127.0.0.1:8001")
+    assert type(error) is ResourceExhaustedError and error.message == "the GPU's memory is too small"
 
 
 def test_the_log_names_the_requests(unet: UNetModel, caplog: pytest.LogCaptureFixture) -> None:
@@ -207,6 +219,7 @@ def test_what_the_environment_says_of_device_and_precision(monkeypatch: pytest.M
     assert (settings.device, settings.precision) == ("cpu", "fp32")
     monkeypatch.setenv("TRIPTYCH_THREADS", "3")
     monkeypatch.setenv("TRIPTYCH_DEVICE", "cuda:0")
-    monkeypatch.setenv("TRIPTYCH_PRECISION", "fp16")
     settings = engine_settings()
     assert (settings.threads, settings.device, settings.precision) == (3, "cuda:0", "fp16")
+    monkeypatch.setenv("TRIPTYCH_PRECISION", "fp32")
+    assert engine_settings().precision == "fp32"

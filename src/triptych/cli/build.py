@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from triptych.cli.build_report import BuildReport
 from triptych.cli.cache_folder import add_cache_option, cache_folder
-from triptych.contract.engines import PRECISIONS, check_runtime
+from triptych.contract.engines import PRECISIONS, check_runtime, default_precision
 from triptych.contract.installation import server_packages
 from triptych.embedded.temporary import private_temporary_files
 from triptych.errors import TriptychError, invalid
@@ -36,7 +36,7 @@ def add_parser(subparsers: Any) -> None:
     add("--from", dest="source", type=Path, metavar="FILE", help="a file with one more PATH a line; # starts a comment")
     add("--engine", choices=EXTRAS, default="onnxruntime", help="whose artifacts (default: %(default)s)")
     add("--device", help="the GPU that engines are built on (default: $TRIPTYCH_DEVICE, or cuda:0)")
-    add("--precision", help=f"of engines: {', '.join(PRECISIONS)} (default: $TRIPTYCH_PRECISION, or fp32)")
+    add("--precision", help=f"of engines: {', '.join(PRECISIONS)} (default: $TRIPTYCH_PRECISION, else fp16 on a GPU)")
     add_cache_option(parser)
     add("--json", action="store_true", help="a JSON array on stdout instead of paths")
     add("--quiet", action="store_true", help="no progress on stderr")
@@ -91,7 +91,7 @@ def _runtime(arguments: argparse.Namespace) -> tuple[str, str]:
     if arguments.engine == "onnxruntime":
         return arguments.device or "cpu", arguments.precision or "fp32"
     device = arguments.device or os.environ.get("TRIPTYCH_DEVICE") or "cuda:0"
-    return device, arguments.precision or os.environ.get("TRIPTYCH_PRECISION") or "fp32"
+    return device, arguments.precision or os.environ.get("TRIPTYCH_PRECISION") or default_precision(device)
 
 
 def _threads() -> int:

@@ -47,7 +47,10 @@ def add_parser(subparsers: Any) -> None:
         metavar="NAME",
         help=f"{names}; for checkpoints without one of their own (default: $TRIPTYCH_ENGINE)",
     )
-    add("--precision", help=f"{', '.join(PRECISIONS)}, inside the engine (default: $TRIPTYCH_PRECISION, or fp32)")
+    add(
+        "--precision",
+        help=f"{', '.join(PRECISIONS)}, inside the engine (default: $TRIPTYCH_PRECISION, else fp16 on a GPU)",
+    )
     parser.set_defaults(run=run)
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from triptych.checkpoint import Component
+from triptych.engine.memory import run_in_memory
 from triptych.engine.modules import OUTPUT_NAMES, build_module, parameter_names
 from triptych.engine.port import Array, Engine, EngineSettings, Weights
 from triptych.engine.weights import check_parameters, check_refit, float32_weights
@@ -36,6 +37,8 @@ class TorchEngine(Engine):
         """Copies the checkpoint's tensors into the module."""
         device, dtype = torch_device(settings.device), torch_dtype(settings)
         torch.set_num_threads(settings.threads)
+        if dtype == torch.float32:
+            keep_float32_whole()
         module = build_module(component.architecture)
         own_names = parameter_names(module)
         shapes = {own_names[name]: tuple(parameter.shape) for name, parameter in module.named_parameters()}
@@ -51,9 +54,12 @@ class TorchEngine(Engine):
             module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return cls(module, component, device, dtype)
 
-    @torch.inference_mode()
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Runs one batch."""
+        """Runs one batch, in parts where the GPU's memory is too small for it whole."""
+        return run_in_memory(self._run, inputs, torch.cuda.empty_cache)
+
+    @torch.inference_mode()
+    def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         output = self._module(**{name: self._moved(name, array) for name, array in inputs.items()})
         return {self._output_name: output.float().cpu().numpy()}
 
@@ -69,7 +75,9 @@ class TorchEngine(Engine):
 
     def _moved(self, name: str, array: Array) -> torch.Tensor:
         """An input on the device; the timestep stays float32, for its sines and cosines need that."""
-        tensor = torch.tensor(array, device=self._device)
+        tensor = torch.tensor(array)
+        if self._device.type == "cuda":  # from pinned memory the copy runs beside the kernels before it
+            tensor = tensor.pin_memory().to(self._device, non_blocking=True)
         return tensor.to(self._dtype) if tensor.is_floating_point() and name != "timestep" else tensor
 
 
@@ -100,6 +108,11 @@ def torch_dtype(settings: EngineSettings) -> torch.dtype:
     if settings.device == "cpu" and settings.precision == "fp16":
         raise invalid("precision", "fp16 is for GPUs: a CPU computes it slower than fp32; use fp32 or bf16")
     return DTYPES[settings.precision]
+
+
+def keep_float32_whole() -> None:
+    """Has a GPU's convolutions use all 23 bits of a float32's fraction: unless told otherwise cuDNN takes 10."""
+    torch.backends.cudnn.allow_tf32 = False
 
 
 def compiled(module: nn.Module) -> nn.Module:

@@ -21,11 +21,11 @@ import numpy as np
 from triptych.checkpoint import Checkpoint, Component
 from triptych.checkpoint.reading import open_in_time
 from triptych.contract import LORA_MODELS, NO_LORAS, REPORT, ModelSpec, Report
-from triptych.contract.engines import DEFAULT_ENGINE
+from triptych.contract.engines import DEFAULT_ENGINE, default_precision
 from triptych.contract.paths import path_from_text
 from triptych.engine import Engine, EngineSettings, load_engine
 from triptych.engine.port import Array
-from triptych.errors import CheckpointInvalidError, LoraBrokenError, LoraInvalidError, TriptychError, invalid
+from triptych.errors import CheckpointInvalidError, LoraInvalidError, TriptychError, invalid
 from triptych.logs import setup_logging
 from triptych.stage.lora_sets import BASE, LoraSets, MergedSet
 
@@ -100,6 +100,10 @@ class StageModel(ABC):
             ids = [name for index, _ in group for name in requests[index].request_id().split(",")]
             try:
                 self._run_group(merged_set, group, ids, responses)
+            except TriptychError as error:  # the engine says what it cannot do
+                logger.warning("batch refused: %s", error.message, extra={"model": self.name, "request_ids": ids})
+                for index, _ in group:
+                    responses[index] = self._error(error)
             except Exception as error:  # an engine's own, of any class; the other groups are not to blame
                 logger.exception("batch failed", extra={"model": self.name, "request_ids": ids})
                 for index, _ in group:
@@ -195,7 +199,9 @@ class StageModel(ABC):
 
     def _error(self, error: TriptychError) -> Any:
         code = getattr(self._triton.TritonError, _TRITON_CODES.get(error.grpc_status, "INTERNAL"))
-        text = _carried(error) if isinstance(error, LoraBrokenError | LoraInvalidError) else error.message
+        # Triton has codes for few errors, and for none the class; who asked for a LoRA must hear of it by that.
+        known = error.grpc_status in _TRITON_CODES or error.grpc_status == "INTERNAL"
+        text = error.message if known and not isinstance(error, LoraInvalidError) else _carried(error)
         return self._triton.InferenceResponse(error=self._triton.TritonError(text, code))
 
 
@@ -228,12 +234,13 @@ def engine_settings() -> EngineSettings:
     """What this replica's environment says, whichever engine it gets.
 
     TRIPTYCH_THREADS (default: all cores this process may use), TRIPTYCH_CACHE_DIR, TRIPTYCH_DEVICE (default: cpu),
-    TRIPTYCH_PRECISION (default: fp32).
+    TRIPTYCH_PRECISION (default: fp16 on a GPU, fp32 on a CPU).
     """
     threads = int(os.environ.get("TRIPTYCH_THREADS") or len(os.sched_getaffinity(0)))
     cache_dir = os.environ.get("TRIPTYCH_CACHE_DIR") or Path.home() / ".cache" / "triptych"
     device = os.environ.get("TRIPTYCH_DEVICE") or "cpu"
-    return EngineSettings(threads, Path(cache_dir), device, os.environ.get("TRIPTYCH_PRECISION") or "fp32")
+    precision = os.environ.get("TRIPTYCH_PRECISION") or default_precision(device)
+    return EngineSettings(threads, Path(cache_dir), device, precision)
 
 
 def lora_cache_bytes() -> int:

@@ -173,3 +173,20 @@ def test_shapes_that_alternate_are_captured_once_each(trt: Any, graph: TypedGrap
     for batch, extent in shapes:
         engine.infer(inputs(batch, extent))
     assert len(Captured.made) == 16
+
+
+def test_memory_that_is_short_is_given_back_first(trt: Any, graph: TypedGraph, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, held = new_engine(graph)
+    whole = engine.infer(inputs(4))["noise_pred"]
+    failures = [torch.OutOfMemoryError("CUDA out of memory")]
+    compute = trt.IExecutionContext.execute_async_v3
+
+    def short(self: Any, stream_handle: int) -> bool:
+        if failures:
+            raise failures.pop()
+        return bool(compute(self, stream_handle))
+
+    monkeypatch.setattr(trt.IExecutionContext, "execute_async_v3", short)
+    held._contexts.clear()
+    assert np.array_equal(engine.infer(inputs(4))["noise_pred"], whole)
+    assert [context._shapes["latents"][0] for context in held._contexts] == [2]  # its halves, on a new context

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import torch
 
 from triptych.checkpoint import Component
+from triptych.engine.memory import run_in_memory
 from triptych.engine.port import Array, Engine, EngineSettings, Weights
 from triptych.engine.tensorrt.cache import PLAN_FILE
 from triptych.engine.tensorrt.making import Making
@@ -50,10 +51,10 @@ class TensorRtEngine(Engine):
         return engine
 
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Runs one batch."""
+        """Runs one batch, in parts where the GPU's memory is too small for it whole."""
         if not self._usable:
             raise FailedPreconditionError("a refit of this engine failed, and so did going back: load the model again")
-        return self._session.run(inputs)
+        return run_in_memory(self._session.run, inputs, self._session.release)
 
     def refit(self, weights: Weights) -> None:
         """Exchanges weights in place; takes no other work meanwhile, and afterwards captures its CUDA graphs anew."""

@@ -37,7 +37,7 @@ class Session:
         if self.engine is None:
             raise FailedPreconditionError("TensorRT cannot load the engine from the cache; delete its folder")
         # Activations of all shapes, for no two of them run at once.
-        self._memory = torch.empty(256, dtype=torch.uint8, device=device)
+        self._memory = self._no_memory()
         self._shapes: Recent[tuple[object, ...], _Shape] = Recent(_SHAPES_KEPT)
 
     def run(self, inputs: Mapping[str, Array], profile: int | None = None) -> dict[str, Array]:
@@ -55,6 +55,12 @@ class Session:
             outputs.append(self._run_part(index, {name: array[part] for name, array in inputs.items()}))
         return {name: torch.cat([output[name] for output in outputs]).numpy() for name in outputs[0]}
 
+    def release(self) -> None:
+        """Gives back what is held for the next run of a shape; the weights stay."""
+        self._shapes.clear()
+        self._memory = self._no_memory()
+        torch.cuda.empty_cache()
+
     def forget_graphs(self) -> None:
         """Drops captured CUDA graphs, as after a refit: contexts are documented to stay valid then, graphs are not."""
         for shape in self._shapes.values():
@@ -68,6 +74,9 @@ class Session:
             self.run(inputs)
             seconds.append(perf_counter() - start)
         return median(seconds[-_TIMED_RUNS:])
+
+    def _no_memory(self) -> torch.Tensor:
+        return torch.empty(0, dtype=torch.uint8, device=self.device)
 
     def _run_part(self, index: int, inputs: Mapping[str, Array]) -> dict[str, torch.Tensor]:
         key = (index, *(inputs[name].shape for name in self._dims))
@@ -104,6 +113,7 @@ class _Shape:
             name: torch.empty(array.shape, dtype=dtypes[engine.get_tensor_dtype(name)], device=session.device)
             for name, array in inputs.items()
         }
+        self._sent = {name: _pinned_like(tensor) for name, tensor in self._inputs.items()}
         for name, tensor in self._inputs.items():
             self._expect(self._context.set_input_shape(name, tuple(tensor.shape)), name)
         if unknown := self._context.infer_shapes():
@@ -114,6 +124,7 @@ class _Shape:
             for name in names
             if engine.get_tensor_mode(name) == trt.TensorIOMode.OUTPUT
         }
+        self._received = {name: _pinned_like(tensor) for name, tensor in self._outputs.items()}
         for name, tensor in (self._inputs | self._outputs).items():
             self._expect(self._context.set_tensor_address(name, tensor.data_ptr()), name)
         self.memory_bytes = int(self._context.update_device_memory_size_for_shapes())
@@ -134,7 +145,8 @@ class _Shape:
     def run(self, inputs: Mapping[str, Array]) -> dict[str, torch.Tensor]:
         """Runs on the current stream, which is the session's, and waits; the outputs lie on the CPU."""
         for name, array in inputs.items():
-            self._inputs[name].copy_(torch.tensor(array))
+            self._sent[name].copy_(torch.tensor(array))
+            self._inputs[name].copy_(self._sent[name], non_blocking=True)
         if self.graph is None and self._runs_to_capture == 0:
             self._capture()
         if self.graph is not None:
@@ -142,9 +154,10 @@ class _Shape:
         else:
             self._runs_to_capture -= 1
             self._expect(self._context.execute_async_v3(self._handle), "a run")
-        outputs = {name: tensor.to("cpu", copy=True) for name, tensor in self._outputs.items()}
+        for name, tensor in self._outputs.items():
+            self._received[name].copy_(tensor, non_blocking=True)
         self._stream.synchronize()
-        return outputs
+        return {name: tensor.clone() for name, tensor in self._received.items()}
 
     def _capture(self) -> None:
         graph = torch.cuda.CUDAGraph()
@@ -161,3 +174,8 @@ class _Shape:
     def _expect(accepted: bool, what: str) -> None:
         if not accepted:
             raise TriptychError(f"TensorRT refused {what}; its log says why")
+
+
+def _pinned_like(tensor: torch.Tensor) -> torch.Tensor:
+    """Memory of this machine that a GPU copies from and to without a detour."""
+    return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda)
