@@ -16,7 +16,7 @@ from triptych.checkpoint import Checkpoint
 from triptych.contract import UNET
 from triptych.engine import EngineSettings
 from triptych.engine.port import Array
-from triptych.engine.tensorrt import refitter, session
+from triptych.engine.tensorrt import device_weights, refitter, session
 from triptych.engine.tensorrt.engine import TensorRtEngine
 from triptych.engine.tensorrt.plan import RefitPlan
 from triptych.engine.tensorrt.session import Session
@@ -190,3 +190,23 @@ def test_memory_that_is_short_is_given_back_first(trt: Any, graph: TypedGraph, m
     held._contexts.clear()
     assert np.array_equal(engine.infer(inputs(4))["noise_pred"], whole)
     assert [context._shapes["latents"][0] for context in held._contexts] == [2]  # its halves, on a new context
+
+
+def test_sets_that_alternate_cross_to_the_gpu_once(
+    trt: Any, graph: TypedGraph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, held = new_engine(graph)
+    ones = np.ones(graph.component.weights[QUERY].shape, np.float32)
+    brought: list[float] = []
+
+    def counted(value: Any, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+        brought.append(float(value.flat[0]))
+        return torch.tensor(value).to(dtype)
+
+    monkeypatch.setattr(device_weights, "brought", counted)
+    for _ in range(5):
+        engine.refit({QUERY: ones})
+        assert (held._weights[QUERY] == 1).all()
+        engine.refit({QUERY: None})
+        assert np.array_equal(held._weights[QUERY], half(graph, QUERY))
+    assert len(brought) == 2

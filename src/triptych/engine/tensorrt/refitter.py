@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from triptych.checkpoint import Component
 from triptych.engine.port import Weights
 from triptych.engine.tensorrt.api import tensorrt, trt_logger
+from triptych.engine.tensorrt.device_weights import DeviceWeights, brought, device_capacity_bytes
 from triptych.engine.tensorrt.session import Session
 from triptych.engine.weights import float32_weights
 from triptych.errors import FailedPreconditionError, TriptychError
@@ -30,6 +32,8 @@ class WeightsRefitter:
         self._dtypes = {trt.float32: torch.float32, trt.float16: torch.float16, trt.bfloat16: torch.bfloat16}
         self._open = set(self._refitter.get_all_weights())
         self._replaced: dict[str, npt.NDArray[np.float32]] = {}
+        self._waiting = DeviceWeights(session.device, device_capacity_bytes())
+        self._once_replaced: set[str] = set()  # whose own values may be wanted back as often as a set comes
         if closed := sorted(set(needed) - self._open):
             raise FailedPreconditionError(
                 f"TensorRT keeps {len(closed)} weights closed to refits, such as {closed[:3]}"
@@ -42,6 +46,7 @@ class WeightsRefitter:
                 self._replaced.pop(name, None)
             else:
                 self._replaced[name] = array
+                self._once_replaced.add(name)
         with torch.cuda.device(self._session.device), torch.cuda.stream(self._session.stream):
             for group in groups({name: self._component.weights[name].shape for name in weights}):
                 self._refit_group(group)
@@ -65,23 +70,27 @@ class WeightsRefitter:
     def _hand_over(self, name: str) -> torch.Tensor:
         """Gives one weight's present value to the refitter; the tensor must live until the refit is done."""
         prototype = self._refitter.get_weights_prototype(name)
-        value = self._value(name)
-        if prototype.size != value.size or prototype.dtype not in self._dtypes:
-            raise TriptychError(
-                f"TensorRT holds {name} as {prototype.size} of {prototype.dtype}, not {value.size} floats"
-            )
-        tensor = torch.tensor(value).to(self._session.device, self._dtypes[prototype.dtype])
+        info = self._component.weights.get(name)
+        if info is None:
+            raise TriptychError(f"TensorRT wants {name or 'an unnamed weight'} with this refit, which no file holds")
+        size = math.prod(info.shape)
+        if prototype.size != size or prototype.dtype not in self._dtypes:
+            raise TriptychError(f"TensorRT holds {name} as {prototype.size} of {prototype.dtype}, not {size} floats")
+        tensor = self._on_device(name, self._dtypes[prototype.dtype])
         trt = tensorrt()
         weights = trt.Weights(prototype.dtype, tensor.data_ptr(), tensor.numel())
         if not self._refitter.set_named_weights(name, weights, trt.TensorLocation.DEVICE):
             raise TriptychError(f"TensorRT refused the weights {name}; its log says why")
         return tensor
 
-    def _value(self, name: str) -> npt.NDArray[np.float32]:
+    def _on_device(self, name: str, dtype: torch.dtype) -> torch.Tensor:
         if name in self._replaced:
-            return self._replaced[name]
-        if name not in self._component.weights:
-            raise TriptychError(f"TensorRT wants {name or 'an unnamed weight'} with this refit, which no file holds")
+            return self._waiting.merged(name, self._replaced[name], dtype)
+        if name in self._once_replaced:
+            return self._waiting.base(name, lambda: self._own_value(name), dtype)
+        return brought(self._own_value(name), self._session.device, dtype)
+
+    def _own_value(self, name: str) -> npt.NDArray[np.float32]:
         return next(array for _, array in float32_weights(self._component, [name]))
 
 
