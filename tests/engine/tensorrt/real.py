@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import Any
 
 from tests.tiny import SD1_SCHEDULER, SD2_SCHEDULER, save_tokenizer
+from triptych.checkpoint import Component
+from triptych.checkpoint.safetensors import read_header
 
 _UNET: dict[str, Any] = {
     "_class_name": "UNet2DConditionModel",
@@ -106,6 +109,17 @@ def save_checkpoint(folder: Path, family: str) -> Path:
     index: dict[str, Any] = {name: ["library", kind] for name, kind in _CLASSES.items()}
     (folder / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline"} | index))
     return folder
+
+
+def whole(component: Component) -> Component:
+    """The component with every weight that its architecture has."""
+    from triptych.engine.modules import build_module, parameter_names
+
+    module = build_module(component.architecture)
+    names = parameter_names(module)
+    path = component.folder / "whole.safetensors"
+    write_zeros(path, {names[name]: tuple(parameter.shape) for name, parameter in module.named_parameters()})
+    return replace(component, weights=read_header(path))
 
 
 def write_zeros(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:

@@ -12,6 +12,7 @@ import pytest
 from onnx.helper import make_graph, make_model, make_node, make_opsetid, make_tensor_value_info
 
 from tests.conftest import CACHE
+from tests.engine.tensorrt.real import save_checkpoint, whole
 from tests.engine.tensorrt.rtx import build, build_network, defined, softmaxes
 from triptych.checkpoint import Checkpoint
 from triptych.contract import ENCODER, UNET, VAE_DECODER
@@ -105,6 +106,21 @@ def test_every_profile_of_the_demo_is_built(rtx: Any, tmp_path: Path, model: str
     # Neither float32 without TF32 nor the encoder's mask has a fused kernel.
     fused = model != ENCODER.name and precision != "fp32"
     assert built.fused_attentions == (softmaxes(graph) * len(graph.profiles) if fused else 0)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("family", ["sd15", "sd21"])
+def test_attention_of_real_sizes_is_fused(rtx: Any, tmp_path: Path, family: str) -> None:
+    """The UNet at its own size, guidance's pair at best; scores that are written down would take this many bytes."""
+    component = whole(Checkpoint.open(save_checkpoint(tmp_path / family, family)).components[UNET.name])
+    graph = TypedGraph.of(component, EngineSettings(2, CACHE, precision="fp16"))
+    profile = graph.profiles[0]
+    batch, height, width = (profile.ranges[name].most for name in ("batch", "latent_height", "latent_width"))
+    heads = 8 if family == "sd15" else 5
+    built = build(rtx, graph, tmp_path, [profile])
+    assert built.fused_attentions == softmaxes(graph) == 32
+    assert built.activation_bytes[0] < 2 * batch * heads * (height * width) ** 2
 
 
 def test_a_transposed_weight_costs_nothing(rtx: Any, tmp_path: Path) -> None:
