@@ -101,7 +101,7 @@ class StackConfig:
             raise invalid("host", "is empty; 0.0.0.0 is every interface, 127.0.0.1 this machine only")
         if not 0 <= self.port <= 65_535:
             raise invalid("port", f"{self.port} is not within 0..65535")
-        if not self.startup_limit_s > 0:
+        if self.startup_timeout_s is not None and not self.startup_timeout_s > 0:
             raise invalid("startup_timeout_s", f"{self.startup_timeout_s} is not above 0")
         if not 0 < self.drain_timeout_s < math.inf:
             raise invalid("drain_timeout_s", f"{self.drain_timeout_s} is not a number of seconds above 0")

@@ -64,7 +64,7 @@ class Session:
     def forget_graphs(self) -> None:
         """Drops captured CUDA graphs, as after a refit: contexts are documented to stay valid then, graphs are not."""
         for shape in self._shapes.values():
-            shape.graph = None
+            shape.forget_graph()
 
     def step_seconds(self, inputs: Mapping[str, Array]) -> float:
         """The median time of a run, copies to and from the GPU included."""
@@ -137,10 +137,17 @@ class _Shape:
         return int(self._stream.cuda_stream)
 
     def use(self, memory: torch.Tensor) -> None:
-        """Puts activations into that memory; a graph captured before knows only the old one."""
+        """Puts activations into that memory."""
         # Not `set_device_memory`, which takes the size too: it was seen to end the process (NVIDIA/TensorRT#4302).
         self._context.device_memory = memory.data_ptr()
-        self._memory, self.graph = memory, None
+        self._memory = memory
+        self.forget_graph()
+
+    def forget_graph(self) -> None:
+        """Captures another one after a plain run: weights may change again before a capture has paid."""
+        self.graph = None
+        if self._runs_to_capture == 0:
+            self._runs_to_capture = 1
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, torch.Tensor]:
         """Runs on the current stream, which is the session's, and waits; the outputs lie on the CPU."""
