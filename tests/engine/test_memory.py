@@ -52,5 +52,5 @@ def test_one_sample_is_tried_again_when_others_have_given_back() -> None:
 
 def test_what_is_too_large_alone_says_what_it_needs() -> None:
     gpu = Gpu(0, 0)
-    with pytest.raises(ResourceExhaustedError, match=r"one sample of latents \(1, 4\): Tried to allocate 2.00 GiB"):
+    with pytest.raises(ResourceExhaustedError, match=r"too small for latents \(1, 4\): Tried to allocate 2.00 GiB"):
         run_in_memory(gpu.run, {"latents": np.ones((3, 4), np.float32)}, gpu.release)

@@ -15,27 +15,36 @@ Run = Callable[[Mapping[str, Array]], dict[str, Array]]
 
 def run_in_memory(run: Run, inputs: Mapping[str, Array], release: Callable[[], None]) -> dict[str, Array]:
     """Runs a batch; whenever memory is short `release` gives back what is held for later, and the rest is halved."""
-    try:
-        return run(inputs)
-    except torch.OutOfMemoryError as error:
-        problem = str(error)
-    # Only here: within the handler the error would hold the frames, and they the tensors, of the run that failed.
-    release()
     batch = len(next(iter(inputs.values())))
     if batch == 1:
-        return _run_one(run, inputs, problem)
+        return run_whole(run, inputs, release)
+    outputs, _ = _tried(run, inputs)
+    if outputs is not None:
+        return outputs
+    release()
     parts = (slice(0, batch // 2), slice(batch // 2, batch))
     halves = [run_in_memory(run, {name: array[part] for name, array in inputs.items()}, release) for part in parts]
     return {name: np.concatenate([half[name] for half in halves]) for name in halves[0]}
 
 
-def _run_one(run: Run, inputs: Mapping[str, Array], problem: str) -> dict[str, Array]:
+def run_whole(run: Run, inputs: Mapping[str, Array], release: Callable[[], None]) -> dict[str, Array]:
+    """Runs a batch, at the second try with all that `release` gives back; ResourceExhaustedError says what it needs."""
+    outputs, problem = _tried(run, inputs)
+    if outputs is None:
+        release()
+        outputs, problem = _tried(run, inputs)
+    if outputs is None:
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in inputs.items())
+        raise ResourceExhaustedError(
+            f"the GPU's memory is too small for {shapes}: {problem}; ask for a smaller picture, or take other models "
+            f"off this GPU"
+        )
+    return outputs
+
+
+def _tried(run: Run, inputs: Mapping[str, Array]) -> tuple[dict[str, Array] | None, str]:
+    """The outputs, or what the GPU said; the error itself is let go, for it holds the frames, and they the tensors."""
     try:
-        return run(inputs)
-    except torch.OutOfMemoryError:
-        pass
-    shapes = ", ".join(f"{name} {array.shape}" for name, array in inputs.items())
-    raise ResourceExhaustedError(
-        f"the GPU's memory is too small for one sample of {shapes}: {problem}; ask for a smaller picture, or take "
-        f"other models off this GPU"
-    )
+        return run(inputs), ""
+    except torch.OutOfMemoryError as error:
+        return None, str(error)

@@ -39,7 +39,7 @@ class StandIn:
 
     def session(self, plan: Any, *_arguments: Any) -> Any:
         assert bytes(plan) == b"serialized"
-        return SimpleNamespace(run=self.run, step_seconds=lambda _inputs: 0.25)
+        return SimpleNamespace(run_with=self.run, step_seconds=lambda _inputs: 0.25)
 
     def run(self, inputs: Any, _profile: int) -> Any:
         outputs = self.engine.infer(inputs)

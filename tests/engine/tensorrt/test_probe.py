@@ -10,7 +10,7 @@ import pytest
 from triptych.engine.port import Array
 from triptych.engine.tensorrt.probe import TOLERANCES, InferWith, check_outputs, probe_sample, relative_error
 from triptych.engine.tensorrt.profiles import Dims, Profile, Range
-from triptych.errors import FailedPreconditionError
+from triptych.errors import FailedPreconditionError, ResourceExhaustedError
 
 DIMS: dict[str, Dims] = {"latents": ("batch", 3)}
 PROFILES = [Profile({"batch": Range(1, 2, 4)}), Profile({"batch": Range(5, 8, 8)})]
@@ -61,6 +61,18 @@ def test_a_row_that_leaks_into_another_is_seen() -> None:
 
     with pytest.raises(FailedPreconditionError, match="away from the reference"):
         check_outputs(leaking, right, SAMPLES[3:], "fp16", "it")
+
+
+def test_a_largest_size_without_memory_is_left_out_and_told(caplog: pytest.LogCaptureFixture) -> None:
+    def small(inputs: Mapping[str, Array], profile: int) -> dict[str, Array]:
+        if len(inputs["latents"]) > 2:
+            raise ResourceExhaustedError("the GPU's memory is too small")
+        return right(inputs, profile)
+
+    assert check_outputs(small, right, SAMPLES[:2], "fp16", "the engine") == 0
+    assert "the engine is not compared at the largest size of profile 0" in caplog.text
+    with pytest.raises(ResourceExhaustedError):  # the best of another profile, without which it is of no use
+        check_outputs(small, right, SAMPLES[2:], "fp16", "the engine")
 
 
 def test_rows_that_are_missing_are_seen() -> None:

@@ -98,7 +98,7 @@ def test_batches_run_in_the_profiles_that_hold_them(trt: Any, graph: TypedGraph)
         np.testing.assert_allclose(one.run(sample)["noise_pred"], sample["latents"] * np.float32(scale), rtol=1e-5)
         assert {context.active_optimization_profile for context in one.engine._contexts} == used
     one.engine._contexts.clear()
-    one.run(inputs(2, 8), 3)
+    one.run_with(inputs(2, 8), 3)
     assert [context.active_optimization_profile for context in one.engine._contexts] == [3]
 
 

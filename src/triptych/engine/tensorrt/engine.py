@@ -85,4 +85,6 @@ class TensorRtEngine(Engine):
 
     def probe(self, reference: Engine, what: str) -> float:
         """The error against a reference that holds the same weights; FailedPreconditionError if it is too large."""
-        return check_outputs(self._session.run, reference.infer, self._graph.samples(), self._graph.precision, what)
+        return check_outputs(
+            self._session.run_with, reference.infer, self._graph.samples(), self._graph.precision, what
+        )

@@ -82,7 +82,7 @@ class Making:
         self._told_of("comparing it with the reference")
         session = self.session(memoryview(serialized))
         samples, reference = graph.samples(), self.reference()
-        error = check_outputs(session.run, reference.infer, samples, graph.precision, "the engine just built")
+        error = check_outputs(session.run_with, reference.infer, samples, graph.precision, "the engine just built")
         return {"step_seconds": session.step_seconds(graph.best_sample()), "error": error}
 
 

@@ -65,7 +65,8 @@ def profiles_of(component: Component) -> tuple[Profile, ...]:
             f"take; use the engine torch"
         )
     best = 2 if model == "unet" else 1
-    own = _batches(most) if model == "unet" else [Range(1, 1, most)]
+    # A picture fills a GPU by itself, and its activations are many times a step's: more at once would win nothing.
+    own = _batches(most) if model == "unet" else [Range(1, 1, min(most, _FEW))]
     profiles = [_profile(model, batch, Range(height, height, height), Range(width, width, width)) for batch in own]
     least, extent = max(_LEAST_EXTENT, min(height, width) // 2), max(height, width)
     varied = largest_extent(component, best, extent * 3 // 2, extent)

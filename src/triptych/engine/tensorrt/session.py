@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from triptych.engine.memory import run_whole
 from triptych.engine.port import Array
 from triptych.engine.tensorrt.api import tensorrt, trt_logger
 from triptych.engine.tensorrt.profiles import Dims, Profile, choose_profile, most_batch, parts, sizes_of
@@ -40,20 +41,22 @@ class Session:
         self._memory = self._no_memory()
         self._shapes: Recent[tuple[object, ...], _Shape] = Recent(_SHAPES_KEPT)
 
-    def run(self, inputs: Mapping[str, Array], profile: int | None = None) -> dict[str, Array]:
-        """One batch, in parts where no profile takes it whole; InvalidArgumentError for a size not built for.
-
-        Who checks profiles names one; it is otherwise the first that holds the sizes.
-        """
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """One batch, in parts where no profile takes it whole; InvalidArgumentError for a size not built for."""
         sizes = sizes_of(self._dims, {name: array.shape for name, array in inputs.items()})
-        if profile is not None:
-            output = self._run_part(profile, inputs)
-            return {name: tensor.numpy() for name, tensor in output.items()}
         outputs = []
         for part in parts(sizes["batch"], most_batch(self._profiles, sizes)):
             index = choose_profile(self._profiles, {**sizes, "batch": part.stop - part.start})
             outputs.append(self._run_part(index, {name: array[part] for name, array in inputs.items()}))
         return {name: torch.cat([output[name] for output in outputs]).numpy() for name in outputs[0]}
+
+    def run_with(self, inputs: Mapping[str, Array], profile: int) -> dict[str, Array]:
+        """One batch in the profile that is named; ResourceExhaustedError where the GPU has no memory for it."""
+
+        def whole(inputs: Mapping[str, Array]) -> dict[str, Array]:
+            return {name: tensor.numpy() for name, tensor in self._run_part(profile, inputs).items()}
+
+        return run_whole(whole, inputs, self.release)
 
     def release(self) -> None:
         """Gives back what is held for the next run of a shape; the weights stay."""
