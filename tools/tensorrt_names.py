@@ -1,7 +1,7 @@
 """Writes what TensorRT's Python bindings offer: names and arguments of what the package uses, for tests without a GPU.
 
 pip download --no-deps tensorrt-cu12-bindings==10.13.3.9 && unzip tensorrt_cu12_bindings-*.whl -d bindings
-python tools/tensorrt_names.py bindings 10.13 tests/engine/tensorrt/names_10_13.json
+python tools/tensorrt_names.py bindings 10.13 tests/engine/tensorrt/standin/names_10_13.json
 
 The bindings are imported over libraries that are empty but for their names, so that neither TensorRT nor a GPU is
 needed; a C compiler is.

@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from tests.conftest import CACHE
-from tests.engine.tensorrt.standin import VERSIONS, Captured, patch_torch, real_names, stand_in
+from tests.engine.tensorrt.standin import VERSIONS, real_names, stand_in
+from tests.engine.tensorrt.standin.cuda import Captured, patch_torch
 from triptych.checkpoint import Checkpoint
 from triptych.contract import UNET
 from triptych.engine import EngineSettings
 from triptych.engine.port import Array
-from triptych.engine.tensorrt import device_weights, refitter, session
+from triptych.engine.tensorrt import device_weights, refitter, session, shape
 from triptych.engine.tensorrt.engine import TensorRtEngine
 from triptych.engine.tensorrt.plan import RefitPlan
 from triptych.engine.tensorrt.session import Session
@@ -37,8 +38,9 @@ def graph(checkpoints: dict[str, Path]) -> TypedGraph:
 @pytest.fixture(params=VERSIONS)
 def trt(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     trt = stand_in(request.param)
-    for module in (session, refitter):
+    for module in (session, refitter, shape):
         monkeypatch.setattr(module, "tensorrt", lambda: trt)
+    for module in (session, refitter):
         monkeypatch.setattr(module, "trt_logger", lambda: None)
     patch_torch(monkeypatch)
     return trt

@@ -31,8 +31,8 @@ InferWith = Callable[[Mapping[str, Array], int], dict[str, Array]]
 class Sample:
     """Inputs for one profile: a few rows, as many as a reference must compute, and which of them each sample is.
 
-    What is not `required` is left out where the GPU has no memory for it: requests of that size run in parts then, or are
-    refused.
+    What is not `required` is left out where the GPU has no memory for it: requests of that size then run in parts, or
+    are refused.
     """
 
     profile: int

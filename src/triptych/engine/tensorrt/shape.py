@@ -1,0 +1,112 @@
+"""One execution context at one shape, with buffers that stay in place, soon a CUDA graph."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from triptych.engine.port import Array
+from triptych.engine.tensorrt.api import tensorrt
+from triptych.errors import TriptychError
+
+# A shape that comes this often is worth a CUDA graph; TensorRT must have run a shape once before it can be captured.
+CAPTURE_AFTER_RUNS = 3
+
+logger = logging.getLogger("triptych.engine.tensorrt")
+
+
+class Shape:
+    """All work is on the session's stream.
+
+    It has a context to itself because changing the context that a CUDA graph was captured from would break the graph.
+    """
+
+    def __init__(self, engine: Any, stream: Any, device: torch.device, index: int, inputs: Mapping[str, Array]) -> None:
+        trt = tensorrt()
+        self._stream = stream
+        self._context = engine.create_execution_context(trt.ExecutionContextAllocationStrategy.USER_MANAGED)
+        if self._context is None or not self._context.set_optimization_profile_async(index, self._handle):
+            raise TriptychError("TensorRT could not make an execution context; its log says why")
+        self._stream.synchronize()
+        self._expect(self._context.active_optimization_profile == index, f"the profile {index}")
+        dtypes = {trt.float32: torch.float32, trt.int64: torch.int64}
+        self._inputs = {
+            name: torch.empty(array.shape, dtype=dtypes[engine.get_tensor_dtype(name)], device=device)
+            for name, array in inputs.items()
+        }
+        self._sent = {name: _pinned_like(tensor) for name, tensor in self._inputs.items()}
+        for name, tensor in self._inputs.items():
+            self._expect(self._context.set_input_shape(name, tuple(tensor.shape)), name)
+        if unknown := self._context.infer_shapes():
+            raise TriptychError(f"TensorRT does not know the shapes of {unknown}")
+        names = [engine.get_tensor_name(number) for number in range(engine.num_io_tensors)]
+        self._outputs = {
+            name: torch.empty(tuple(self._context.get_tensor_shape(name)), device=device)
+            for name in names
+            if engine.get_tensor_mode(name) == trt.TensorIOMode.OUTPUT
+        }
+        self._received = {name: _pinned_like(tensor) for name, tensor in self._outputs.items()}
+        for name, tensor in (self._inputs | self._outputs).items():
+            self._expect(self._context.set_tensor_address(name, tensor.data_ptr()), name)
+        self.memory_bytes = int(self._context.update_device_memory_size_for_shapes())
+        self._expect(self.memory_bytes > 0, "to say what memory a shape needs")  # its sign for an error
+        self.graph: torch.cuda.CUDAGraph | None = None
+        self._runs_to_capture = CAPTURE_AFTER_RUNS
+
+    @property
+    def _handle(self) -> int:
+        return int(self._stream.cuda_stream)
+
+    def use(self, memory: torch.Tensor) -> None:
+        """Puts activations into that memory."""
+        # Not `set_device_memory`, which takes the size too: it was seen to end the process (NVIDIA/TensorRT#4302).
+        self._context.device_memory = memory.data_ptr()
+        self._memory = memory
+        self.forget_graph()
+
+    def forget_graph(self) -> None:
+        """Captures another one after a plain run: weights may change again before a capture has paid."""
+        self.graph = None
+        if self._runs_to_capture == 0:
+            self._runs_to_capture = 1
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, torch.Tensor]:
+        """Runs on the current stream, which is the session's, and waits; the outputs lie on the CPU."""
+        for name, array in inputs.items():
+            self._sent[name].copy_(torch.tensor(array))
+            self._inputs[name].copy_(self._sent[name], non_blocking=True)
+        if self.graph is None and self._runs_to_capture == 0:
+            self._capture()
+        if self.graph is not None:
+            self.graph.replay()
+        else:
+            self._runs_to_capture -= 1
+            self._expect(self._context.execute_async_v3(self._handle), "a run")
+        for name, tensor in self._outputs.items():
+            self._received[name].copy_(tensor, non_blocking=True)
+        self._stream.synchronize()
+        return {name: tensor.clone() for name, tensor in self._received.items()}
+
+    def _capture(self) -> None:
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
+                self._expect(self._context.execute_async_v3(self._handle), "a capture")
+        except (RuntimeError, TriptychError):
+            logger.warning("no CUDA graph can be captured of this engine; it runs without", exc_info=True)
+            self._runs_to_capture = -1  # never zero again
+            return
+        self.graph = graph
+
+    @staticmethod
+    def _expect(accepted: bool, what: str) -> None:
+        if not accepted:
+            raise TriptychError(f"TensorRT refused {what}; its log says why")
+
+
+def _pinned_like(tensor: torch.Tensor) -> torch.Tensor:
+    """Memory of this machine that a GPU copies from and to without a detour."""
+    return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda)
