@@ -87,7 +87,7 @@ def test_small_engines_are_built(
     assert built.plan and len(built.activation_bytes) == 1 and built.activation_bytes[0] > 0
 
 
-@pytest.mark.parametrize("upcast", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.parametrize("upcast", [False, True])
 def test_attention_is_fused(rtx: Any, tmp_path: Path, upcast: bool) -> None:
     graph = typed(checkpoint_path(), UNET.name, "fp32")
     to_precision(graph.model, "fp16", upcast)

@@ -82,10 +82,10 @@ def check_outputs(engine: InferWith, reference: Infer, samples: Sequence[Sample]
             known[shapes] = reference(sample.rows)
         try:
             actual = engine(sample.inputs, sample.profile)
-        except ResourceExhaustedError as error:
+        except ResourceExhaustedError as shortage:
             if sample.required:
                 raise
-            logger.warning("%s is not compared at the largest size of profile %d: %s", what, sample.profile, error)
+            logger.warning("%s is not compared at the largest size of profile %d: %s", what, sample.profile, shortage)
             continue
         error = max(_row_errors(actual[name], array, sample.order) for name, array in known[shapes].items())
         if error > worst:
