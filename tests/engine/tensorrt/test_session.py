@@ -156,6 +156,14 @@ def test_an_engine_that_cannot_go_back_says_so(trt: Any, graph: TypedGraph) -> N
     assert np.isfinite(engine.infer(inputs())["noise_pred"]).all()
 
 
+def test_an_engine_for_any_checkpoint_gets_all_of_this_ones_weights(trt: Any, graph: TypedGraph) -> None:
+    zeros = {name: np.zeros(int(np.prod(shape))).tolist() for name, shape in graph.parameters.items()}
+    one = Session(json.dumps(zeros).encode(), graph.dims, graph.profiles, torch.device("cpu"))
+    engine = TensorRtEngine(graph, one, RefitPlan.PER_ARCHITECTURE, None)
+    engine.take_all_weights()
+    assert all(np.array_equal(one.engine._weights[name], half(graph, name)) for name in graph.parameters)
+
+
 def test_weights_that_are_closed_are_named(trt: Any, graph: TypedGraph) -> None:
     one = new_session(graph)
     del one.engine._weights["conv_out.weight"]

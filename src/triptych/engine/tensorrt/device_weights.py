@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
@@ -21,6 +22,8 @@ class DeviceWeights:
         self._device, self._capacity_bytes = device, capacity_bytes
         self._tensors: OrderedDict[tuple[str, int], torch.Tensor] = OrderedDict()
         self.size_bytes = 0
+        # An array may end in any thread, and within this one's own work: then its weight is dropped there.
+        self._lock = threading.RLock()
 
     def merged(self, name: str, array: Floats, dtype: torch.dtype) -> torch.Tensor:
         """A LoRA set's value, which is not written to while anybody has it."""
@@ -34,6 +37,10 @@ class DeviceWeights:
         return self._get((name, 0), value, dtype)
 
     def _get(self, key: tuple[str, int], value: Callable[[], Floats], dtype: torch.dtype) -> torch.Tensor:
+        with self._lock:
+            return self._found(key, value, dtype)
+
+    def _found(self, key: tuple[str, int], value: Callable[[], Floats], dtype: torch.dtype) -> torch.Tensor:
         if key not in self._tensors:
             tensor = brought(value(), self._device, dtype)
             self._tensors[key] = tensor
@@ -45,9 +52,10 @@ class DeviceWeights:
         return found
 
     def _drop(self, key: tuple[str, int]) -> None:
-        tensor = self._tensors.pop(key, None)
-        if tensor is not None:
-            self.size_bytes -= tensor.nbytes
+        with self._lock:
+            tensor = self._tensors.pop(key, None)
+            if tensor is not None:
+                self.size_bytes -= tensor.nbytes
 
 
 def brought(value: Floats, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
