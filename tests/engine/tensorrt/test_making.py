@@ -14,11 +14,12 @@ import torch
 
 from tests.conftest import CACHE
 from triptych.checkpoint import Checkpoint, Component
-from triptych.contract import ENCODER
+from triptych.contract import ENCODER, UNET
 from triptych.engine import Engine, EngineSettings
 from triptych.engine.build import Origin, build_artifact
 from triptych.engine.inventory import Kind, State, inventory
 from triptych.engine.tensorrt import making
+from triptych.engine.tensorrt.padding import padded_batches, read_batch_seconds
 from triptych.engine.tensorrt.plan import OVERRIDE
 from triptych.engine.torch_engine import TorchEngine
 from triptych.errors import FailedPreconditionError, TriptychError
@@ -30,6 +31,7 @@ class StandIn:
     def __init__(self, component: Component) -> None:
         self.engine = TorchEngine.load(component, EngineSettings(2, CACHE))
         self.wrong = False
+        self.room = 64
         self.builds = 0
 
     def build(self, graph: Path, *_arguments: Any) -> Any:
@@ -39,7 +41,13 @@ class StandIn:
 
     def session(self, plan: Any, *_arguments: Any) -> Any:
         assert bytes(plan) == b"serialized"
-        return SimpleNamespace(run_with=self.run, step_seconds=lambda _inputs: 0.25)
+        return SimpleNamespace(run_with=self.run, step_seconds=self.step_seconds)
+
+    def step_seconds(self, inputs: Any) -> float:
+        batch = len(next(iter(inputs.values())))
+        if batch > self.room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return 0.5 if batch == 3 else 0.25
 
     def run(self, inputs: Any, _profile: int) -> Any:
         outputs = self.engine.infer(inputs)
@@ -60,6 +68,11 @@ def settings(tmp_path: Path) -> EngineSettings:
 @pytest.fixture
 def stand_in(component: Component, monkeypatch: pytest.MonkeyPatch) -> StandIn:
     stand_in = StandIn(component)
+    replace_all(stand_in, monkeypatch)
+    return stand_in
+
+
+def replace_all(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     properties = SimpleNamespace(name="NVIDIA L4", major=8, minor=9)
     monkeypatch.setattr(making, "tensorrt", lambda: SimpleNamespace(__version__="10.13.0"))
     monkeypatch.setattr(making, "torch_device", torch.device)
@@ -67,7 +80,6 @@ def stand_in(component: Component, monkeypatch: pytest.MonkeyPatch) -> StandIn:
     monkeypatch.setattr(making, "Session", stand_in.session)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _device: properties)
     monkeypatch.setattr(torch.cuda, "device", lambda _device: contextlib.nullcontext())
-    return stand_in
 
 
 def test_an_engine_is_built_once_and_can_be_listed(
@@ -87,6 +99,19 @@ def test_an_engine_is_built_once_and_can_be_listed(
     assert entry.built_for["gpu"] == "NVIDIA L4" and entry.built_for["precision"] == "fp16"
     manifest = json.loads((built.path.parent / "manifest.json").read_text())
     assert manifest["step_seconds"] == 0.25 and manifest["error"] < 0.03
+
+
+def test_what_every_batch_of_a_unet_takes_is_noted(
+    checkpoints: dict[str, Path], settings: EngineSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    component = Checkpoint.open(checkpoints["sd1"]).components[UNET.name]
+    stand_in = StandIn(component)
+    replace_all(stand_in, monkeypatch)
+    stand_in.room = 8
+    built = build_artifact(component, "tensorrt", settings)
+    seconds = read_batch_seconds(json.loads((built.path.parent / "manifest.json").read_text()))
+    assert seconds == {batch: 0.5 if batch == 3 else 0.25 for batch in range(1, 9)}
+    assert padded_batches(seconds) == {3: 4}
 
 
 def test_a_wrong_engine_is_not_kept(component: Component, settings: EngineSettings, stand_in: StandIn) -> None:

@@ -104,6 +104,19 @@ def test_batches_run_in_the_profiles_that_hold_them(trt: Any, graph: TypedGraph)
     assert [context.active_optimization_profile for context in one.engine._contexts] == [3]
 
 
+def test_a_batch_runs_as_the_larger_one_that_was_measured_to_be_quicker(trt: Any, graph: TypedGraph) -> None:
+    one = new_session(graph)
+    padded = Session(json.dumps({}).encode(), graph.dims, graph.profiles, torch.device("cpu"), {3: 5})
+    padded.engine = one.engine
+    for extent, batch in ((8, 5), (10, 3)):  # at the checkpoint's own size alone
+        one.engine._contexts.clear()
+        sample = inputs(3, extent)
+        outputs = padded.run(sample)["noise_pred"]
+        (context,) = one.engine._contexts
+        assert context._shapes["latents"][0] == batch
+        assert np.array_equal(outputs, one.run(sample)["noise_pred"])
+
+
 def test_a_context_that_needs_no_memory_has_failed(trt: Any, graph: TypedGraph) -> None:
     trt.IExecutionContext._memory_bytes = 0
     with pytest.raises(TriptychError, match="refused to say what memory a shape needs"):

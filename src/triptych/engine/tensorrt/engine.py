@@ -11,7 +11,6 @@ import torch
 from triptych.checkpoint import Component
 from triptych.engine.memory import run_in_memory
 from triptych.engine.port import Array, Engine, EngineSettings, Weights
-from triptych.engine.tensorrt.cache import PLAN_FILE
 from triptych.engine.tensorrt.making import Making
 from triptych.engine.tensorrt.plan import RefitPlan
 from triptych.engine.tensorrt.probe import check_outputs
@@ -43,7 +42,7 @@ class TensorRtEngine(Engine):
         making = Making(component, settings, lambda message: logger.info(message, extra=PROGRESS))
         plan = making.build.plan
         with torch.cuda.device(making.device):
-            session = making.session((making.ensure() / PLAN_FILE).read_bytes())
+            session = making.session(making.ensure())
             engine = cls(making.graph, session, plan, making.reference() if os.environ.get(DEBUG) == "1" else None)
             engine.take_all_weights()
             if plan is RefitPlan.PER_ARCHITECTURE:

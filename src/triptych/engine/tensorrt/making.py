@@ -15,13 +15,16 @@ from typing import Any
 import torch
 
 from triptych.checkpoint import Component
+from triptych.contract import UNET
 from triptych.engine.artifacts import Progress
+from triptych.engine.folders import read_manifest
 from triptych.engine.port import Engine, EngineSettings
 from triptych.engine.tensorrt.api import tensorrt
 from triptych.engine.tensorrt.builder import build_engine
 from triptych.engine.tensorrt.cache import ENGINES, PLAN_FILE, checked_mark, ensure_engine, measured_steps
 from triptych.engine.tensorrt.external import write_model
 from triptych.engine.tensorrt.keys import Build, Gpu, build_of, weights_digest
+from triptych.engine.tensorrt.padding import padded_batches, read_batch_seconds
 from triptych.engine.tensorrt.plan import RefitPlan, choose_plan
 from triptych.engine.tensorrt.probe import check_outputs
 from triptych.engine.tensorrt.session import Session
@@ -47,9 +50,11 @@ class Making:
         with torch.cuda.device(self.device):
             return ensure_engine(self._root, self.build, self._make)
 
-    def session(self, plan: Any) -> Session:
-        """The engine made ready to run."""
-        return Session(plan, self.graph.dims, self.graph.profiles, self.device)
+    def session(self, folder: Path) -> Session:
+        """The engine in a folder of the cache, made ready to run."""
+        padded = padded_batches(read_batch_seconds(read_manifest(folder)))
+        plan = (folder / PLAN_FILE).read_bytes()
+        return Session(plan, self.graph.dims, self.graph.profiles, self.device, padded)
 
     def reference(self) -> Engine:
         """The component on the CPU in float32."""
@@ -80,10 +85,24 @@ class Making:
             serialized = build_engine(path, graph.dims, graph.profiles, open_names, timing_cache, self._told_of)
         (folder / PLAN_FILE).write_bytes(memoryview(serialized))
         self._told_of("comparing it with the reference")
-        session = self.session(memoryview(serialized))
+        session = Session(memoryview(serialized), graph.dims, graph.profiles, self.device)
         samples, reference = graph.samples(), self.reference()
         error = check_outputs(session.run_with, reference.infer, samples, graph.precision, "the engine just built")
-        return {"step_seconds": session.step_seconds(graph.best_sample()), "error": error}
+        step_seconds = session.step_seconds(graph.best_sample())
+        return {"step_seconds": step_seconds, "error": error, "batch_seconds": self._batch_seconds(session)}
+
+    def _batch_seconds(self, session: Session) -> dict[int, float]:
+        """What a step takes with each batch; of the UNet alone, for only its batches are made of several requests."""
+        measured: dict[int, float] = {}
+        if self.build.model != UNET.name:
+            return measured
+        self._told_of("measuring batches")
+        for batch, inputs in self.graph.own_samples():
+            try:
+                measured[batch] = session.step_seconds(inputs)
+            except torch.OutOfMemoryError:
+                break
+        return measured
 
 
 def cuda_device(settings: EngineSettings) -> torch.device:

@@ -12,6 +12,7 @@ import torch
 from triptych.engine.memory import run_whole
 from triptych.engine.port import Array
 from triptych.engine.tensorrt.api import tensorrt, trt_logger
+from triptych.engine.tensorrt.padding import pad
 from triptych.engine.tensorrt.profiles import Dims, Profile, choose_profile, most_batch, parts, sizes_of
 from triptych.engine.tensorrt.recent import Recent
 from triptych.engine.tensorrt.shape import CAPTURE_AFTER_RUNS, Shape
@@ -24,10 +25,18 @@ _TIMED_RUNS = 10
 class Session:
     """A deserialized engine and its execution contexts; all work is on `stream`, and done when `run` returns."""
 
-    def __init__(self, plan: Any, dims: Mapping[str, Dims], profiles: Sequence[Profile], device: torch.device) -> None:
+    def __init__(
+        self,
+        plan: Any,
+        dims: Mapping[str, Dims],
+        profiles: Sequence[Profile],
+        device: torch.device,
+        padded: Mapping[int, int] | None = None,
+    ) -> None:
+        """`padded` says of batches at the first profile's best size what they are run as."""
         self.device = device
         self.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        self._dims, self._profiles = dims, profiles
+        self._dims, self._profiles, self._padded = dims, profiles, padded or {}
         with torch.cuda.device(device):
             self._runtime = tensorrt().Runtime(trt_logger())
             self.engine = self._runtime.deserialize_cuda_engine(plan)
@@ -40,10 +49,14 @@ class Session:
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """One batch, in parts where no profile takes it whole; InvalidArgumentError for a size not built for."""
         sizes = sizes_of(self._dims, {name: array.shape for name, array in inputs.items()})
+        own_size = all(sizes[name] == r.best for name, r in self._profiles[0].ranges.items() if name != "batch")
         outputs = []
         for part in parts(sizes["batch"], most_batch(self._profiles, sizes)):
-            index = choose_profile(self._profiles, {**sizes, "batch": part.stop - part.start})
-            outputs.append(self._run_part(index, {name: array[part] for name, array in inputs.items()}))
+            batch = part.stop - part.start
+            run_as = self._padded.get(batch, batch) if own_size else batch
+            index = choose_profile(self._profiles, {**sizes, "batch": run_as})
+            output = self._run_part(index, pad({name: array[part] for name, array in inputs.items()}, run_as))
+            outputs.append({name: tensor[:batch] for name, tensor in output.items()})
         return {name: torch.cat([output[name] for output in outputs]).numpy() for name in outputs[0]}
 
     def run_with(self, inputs: Mapping[str, Array], profile: int) -> dict[str, Array]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,10 +14,11 @@ from triptych.engine.artifacts import ensure_graph
 from triptych.engine.exchange import free_weights
 from triptych.engine.port import Array, EngineSettings
 from triptych.engine.tensorrt.floats import PRECISIONS
+from triptych.engine.tensorrt.padding import pad
 from triptych.engine.tensorrt.plan import RefitPlan
 from triptych.engine.tensorrt.precision import to_precision
 from triptych.engine.tensorrt.probe import Sample, probe_sample
-from triptych.engine.tensorrt.profiles import Dims, Profile, input_dims, profiles_of
+from triptych.engine.tensorrt.profiles import Dims, Profile, input_dims, most_batch, profiles_of, sizes_of
 from triptych.engine.weights import check_parameters
 from triptych.errors import invalid
 
@@ -73,6 +74,13 @@ class TypedGraph:
     def best_sample(self) -> dict[str, Array]:
         """Random inputs of the size that the engine is tuned for."""
         return self._sample(0, "best").inputs
+
+    def own_samples(self) -> Iterator[tuple[int, Mapping[str, Array]]]:
+        """Every batch that is run whole at that size, with inputs for it."""
+        best = self.best_sample()
+        sizes = sizes_of(self.dims, {name: array.shape for name, array in best.items()})
+        for batch in range(1, most_batch(self.profiles, sizes) + 1):
+            yield batch, pad({name: array[:1] for name, array in best.items()}, batch)
 
     def _sample(self, index: int, which: Literal["best", "most"]) -> Sample:
         return probe_sample(self.dims, self.profiles, index, which, self._vocabulary)
