@@ -72,7 +72,7 @@ def profiles_of(component: Component) -> tuple[Profile, ...]:
     varied = largest_extent(component, best, extent * 3 // 2, extent)
     large = largest_extent(component, 1, extent * 2, extent)
     for centre, top, few in (((height, width), varied, _FEW), ((varied, varied), large, 2)):
-        batch = min(few, most_samples(component, top, top))
+        batch = min(few if model == "unet" else 1, most_samples(component, top, top))
         if batch and (top > extent or height != width):
             sides = [Range(least, side, top) for side in centre]
             profiles.append(_profile(model, Range(1, min(best, batch), batch), *sides))
