@@ -72,7 +72,8 @@ class Supervisor:
         """Starts processes and returns when all are ready; a StartError when one dies instead."""
         started = [_Supervised(Process(spec)) for spec in specs]
         self._supervised += started
-        progress = ProgressLines({one.process.spec.name: one.process.spec.log_path for one in self._supervised})
+        known = [one.process.spec for one in self._supervised]
+        progress = ProgressLines({spec.name: spec.log_path for spec in known if spec.log_path})
         for one in started:
             one.process.start()
         waiting = started
