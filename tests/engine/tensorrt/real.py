@@ -84,7 +84,7 @@ _CLASSES = {"unet": "UNet2DConditionModel", "vae": "AutoencoderKL", "text_encode
 
 
 def save_checkpoint(folder: Path, family: str) -> Path:
-    """A directory that opens; of its weights only those are there that opening looks at."""
+    """A directory that opens; of its weights only those are there that opening looks at, and fillers for the rest."""
     configs = FAMILIES[family]
     hidden, inner = (configs["text_encoder"][key] for key in ("hidden_size", "intermediate_size"))
     shapes: dict[str, dict[str, tuple[int, ...]]] = {
@@ -101,7 +101,7 @@ def save_checkpoint(folder: Path, family: str) -> Path:
         part.mkdir(parents=True)
         (part / "config.json").write_text(json.dumps(config))
         file = "model.safetensors" if name == "text_encoder" else "diffusion_pytorch_model.safetensors"
-        write_zeros(part / file, shapes[name])
+        write_zeros(part / file, shapes[name] | {f"filler.{number}": (1,) for number in range(64)})
     save_tokenizer(folder / "tokenizer")
     (folder / "scheduler").mkdir()
     scheduler = SD1_SCHEDULER if family.startswith("sd15") else SD2_SCHEDULER
