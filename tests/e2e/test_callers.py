@@ -82,7 +82,7 @@ def test_who_never_reads_loses_the_connection(served: Served, tmp_path: Path) ->
     with orchestrator(served, tmp_path, "--limit", "max_unread_seconds=1") as one, Unreading(one.address) as unreading:
         unreading.call("/triptych.v1.SystemService/GetServerInfo", b"")
         assert unreading.ended.wait(60)
-        assert '"client does not read; its connection is closed"' in one.log
+        wait_for(lambda: '"client does not read; its connection is closed"' in one.log)
 
 
 def test_what_a_broken_checkpoint_says_is_bounded_for_all(
