@@ -169,6 +169,11 @@ def test_what_is_taken_is_refused_by_its_name(config: StackConfig, tmp_path: Pat
             Stack(replace(config, run_dir=tmp_path / "other", lora_dir=chosen.lora_dir), StandIns()).start()
         with pytest.raises(FailedPreconditionError, match="started before"):
             stack.start()
+    # Where nothing else is chosen, LoRAs lie in the folder of a stack, and there they are no other's either.
+    other = Stack(StackConfig({}, lora_dir=config.lora_folder(tmp_path / "run")), StandIns())
+    refusal = pytest.raises(FailedPreconditionError, match=r"^lora_dir: another stack runs in .* with --lora-dir$")
+    with Stack(config, StandIns()), refusal:
+        other.start()
 
 
 def test_a_host_that_is_not_here_is_refused_by_its_name(config: StackConfig) -> None:

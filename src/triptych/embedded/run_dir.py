@@ -24,7 +24,7 @@ class RunDir:
             (self.path / "state").mkdir(mode=0o700, exist_ok=True)
 
     def hold_loras(self, folder: Path) -> None:
-        """Holds the folder of LoRAs too, where it is one of its own: two servers would sweep each other's files."""
+        """Holds the folder of LoRAs too: of two servers in it, each would sweep away the other's files."""
         self._held.append(HeldFolder("lora_dir", folder, "name another with --lora-dir"))
 
     def close(self, keep: bool) -> None:

@@ -142,8 +142,7 @@ class Stack:
             self._finished.set()
 
     def _bring_up(self, folder: RunDir, temporary: Path) -> None:
-        if self.config.lora_dir:
-            folder.hold_loras(self.config.lora_folder(folder.path))
+        folder.hold_loras(self.config.lora_folder(folder.path))
         self._require_ports(AFTER_KILL_S if folder.was_abandoned else 0.0)
         self._commands.prepare(temporary / "triton")
         deadline_s = time.monotonic() + self.config.startup_limit_s
