@@ -8,6 +8,7 @@ from pathlib import Path
 from tokenizers import AddedToken, models, pre_tokenizers
 
 from triptych.checkpoint.configs import broken, parse_object, read_small
+from triptych.checkpoint.recognition import ENOUGH_BYTES, recognized
 from triptych.errors import CheckpointInvalidError
 
 WORD_END = "</w>"
@@ -96,6 +97,8 @@ class TokenizerFiles:
         content = self._read("merges.txt")
         if content is None:
             raise self._broken("merges.txt", "missing")
+        if kind := recognized(content[:ENOUGH_BYTES]):
+            raise self._broken("merges.txt", kind)
         try:
             text = content.decode("utf-8")
         except UnicodeDecodeError as error:

@@ -86,6 +86,12 @@ def test_pipelines_for_other_tasks_open(copy: Path, name: str) -> None:
     assert Checkpoint.open(copy).family == "stable-diffusion"
 
 
+def test_an_inpainting_unet_is_refused_for_what_it_is(copy: Path) -> None:
+    change(copy / "unet" / "config.json", lambda config: config | {"in_channels": 9})
+    with pytest.raises(CheckpointInvalidError, match=r"must be the VAE's 4; .* a mask besides"):
+        Checkpoint.open(copy)
+
+
 @pytest.mark.parametrize("name", ["EulerDiscreteScheduler", "DDIMScheduler", "UniPCMultistepScheduler", None])
 def test_the_index_names_the_schedulers_class(copy: Path, name: str | None) -> None:
     change(copy / "model_index.json", lambda index: index | {"scheduler": ["diffusers", name]})
@@ -96,6 +102,29 @@ def test_the_index_names_the_schedulers_class(copy: Path, name: str | None) -> N
     names = {"EulerDiscreteScheduler": "euler", "DDIMScheduler": "ddim", None: "pndm"}
     assert entry.scheduler == names.get(name, "")
     assert ("can be asked for: ddim" in entry.warning) == (name not in names)
+
+
+@pytest.mark.parametrize(
+    ("part", "class_name", "key"),
+    [
+        ("unet", "UNet2DConditionModel", "in_channels"),
+        ("unet", "UNet2DConditionModel", "out_channels"),
+        ("vae", "AutoencoderKL", "latent_channels"),
+        ("vae", "AutoencoderKL", "out_channels"),
+    ],
+)
+def test_a_count_of_channels_that_is_not_said_is_the_classes_own(
+    copy: Path, part: str, class_name: str, key: str
+) -> None:
+    whole = Checkpoint.open(copy)
+    change(copy / part / "config.json", lambda config: {name: config[name] for name in config if name != key})
+    model = getattr(diffusers, class_name).from_pretrained(copy / part)
+    assert model.config[key] == DEFAULTS[class_name][key]
+    opened = Checkpoint.open(copy)
+    assert opened.latent_channels == whole.latent_channels
+    assert {name: one.architecture for name, one in opened.components.items()} == {
+        name: one.architecture for name, one in whole.components.items()
+    }
 
 
 NULLS = [

@@ -54,7 +54,9 @@ def refused(directory: Path) -> TriptychError:
         (b"\0" * 5_000, "zeros"),
     ],
 )
-@pytest.mark.parametrize("file", [UNET, "unet/config.json", "tokenizer/vocab.json", "model_index.json"])
+@pytest.mark.parametrize(
+    "file", [UNET, "unet/config.json", "tokenizer/vocab.json", "tokenizer/merges.txt", "model_index.json"]
+)
 def test_files_that_are_something_else_are_called_what_they_are(
     copy: Path, file: str, content: bytes, said: str
 ) -> None:
@@ -120,13 +122,29 @@ def test_where_there_are_no_weights_what_is_there_is_named(copy: Path) -> None:
     assert "only pickled weights are there" in refused(copy).message
 
 
-def test_a_size_that_was_assumed_is_said_to_be(copy: Path) -> None:
-    file = copy / "text_encoder" / "config.json"
+@pytest.mark.parametrize("file", [UNET, "unet/config.json", "model_index.json"])
+def test_a_link_to_nothing_is_called_one(copy: Path, file: str) -> None:
+    (copy / file).unlink()
+    (copy / file).symlink_to("../../blobs/4d7a2146")
+    assert f"{copy / file}: a link to ../../blobs/4d7a2146, where nothing is" in refused(copy).message
+
+
+def test_weights_that_are_a_folder_are_called_one(copy: Path) -> None:
+    (copy / UNET).unlink()
+    (copy / UNET).mkdir()
+    assert refused(copy).message == f"{copy / UNET}: not a regular file"
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "default"), [("text_encoder", "vocab_size", 49408), ("unet", "cross_attention_dim", 1280)]
+)
+def test_a_size_that_was_assumed_is_said_to_be(copy: Path, part: str, key: str, default: int) -> None:
+    file = copy / part / "config.json"
     config = json.loads(file.read_text())
-    del config["vocab_size"]
+    del config[key]
     file.write_text(json.dumps(config))
-    assert "it does not say vocab_size=49408, which is the default" in refused(copy).message
-    file.write_text(json.dumps(config | {"vocab_size": 10}))
+    assert f"it does not say {key}={default}, which is the default" in refused(copy).message
+    file.write_text(json.dumps(config | {key: 10}))
     assert "which is the default" not in refused(copy).message
 
 

@@ -79,9 +79,13 @@ class Component:
         found = self.weights.get(name)
         if found is None or found.shape != shape:
             what = "is missing" if found is None else f"has shape {found.shape}"
-            assumed = [f"{key}={self.architecture.config[key]}" for key in keys if self.config.get(key) is None]
-            why = f" (it does not say {', '.join(assumed)}, which is the default)" if assumed else ""
-            raise broken(self.folder / "config.json", f"the configuration asks for {name} {shape}, which {what}{why}")
+            problem = f"the configuration asks for {name} {shape}, which {what}{self.assumed(*keys)}"
+            raise broken(self.folder / "config.json", problem)
+
+    def assumed(self, *keys: str) -> str:
+        """For the end of an error about the keys: which of them the file does not say, so that a default was taken."""
+        defaults = [f"{key}={self.architecture.config[key]}" for key in keys if self.config.get(key) is None]
+        return f" (it does not say {', '.join(defaults)}, which is the default)" if defaults else ""
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,7 @@ class Checkpoint:
         if not path.is_dir():
             raise broken(path, not_a_directory(str(path)) or "no such directory")
         index_path = path / "model_index.json"
-        if not index_path.exists():
+        if not (index_path.exists() or index_path.is_symlink()):
             raise broken(index_path, no_index(path))
         index = read_json(index_path, path)
         family = FAMILIES.get(str(index.get("_class_name")))
@@ -127,7 +131,7 @@ class Checkpoint:
         latent_channels = _check_vae(vae)
         _check_unet(unet, latent_channels)
         tokens = _check_encoder(encoder, unet)
-        scale = 2 ** (len(vae.config["block_out_channels"]) - 1)
+        scale = 2 ** (len(vae.architecture.config["block_out_channels"]) - 1)
         height, width = (extent * scale for extent in sample_size(unet.folder / "config.json", unet.config))
         # The VAE's own configuration may name another size, and the VAE draws what the UNet makes.
         own_size = (height // scale or 64, width // scale or 64)
@@ -141,36 +145,41 @@ class Checkpoint:
 
 
 def _check_vae(vae: Component) -> int:
-    path = vae.folder / "config.json"
-    latent_channels = whole_number(path, vae.config, "latent_channels", high=256)
-    channels = channel_list(path, vae.config)
-    if whole_number(path, vae.config, "out_channels", high=16) != 3:
+    path, config = vae.folder / "config.json", vae.architecture.config
+    latent_channels = whole_number(path, config, "latent_channels", high=256)
+    channels = channel_list(path, config)
+    if whole_number(path, config, "out_channels", high=16) != 3:
         raise broken(path, "out_channels must be 3 (RGB)")
     for key in ("scaling_factor", "shift_factor"):
         value = vae.config.get(key)
         if value is not None and (type(value) not in (int, float) or not _LEAST[key] <= abs(value) <= 1e6):
             raise broken(path, f"{key} must be a number, not {value!r}")
-    vae.expect_shape("decoder.conv_in.weight", (channels[-1], latent_channels, 3, 3))
-    vae.expect_shape("decoder.conv_out.weight", (3, channels[0], 3, 3))
+    conv_in = (channels[-1], latent_channels, 3, 3)
+    vae.expect_shape("decoder.conv_in.weight", conv_in, "latent_channels", "block_out_channels")
+    vae.expect_shape("decoder.conv_out.weight", (3, channels[0], 3, 3), "out_channels", "block_out_channels")
     return latent_channels
 
 
 def _check_unet(unet: Component, latent_channels: int) -> None:
-    path = unet.folder / "config.json"
-    channels = channel_list(path, unet.config)
+    path, config = unet.folder / "config.json", unet.architecture.config
+    channels = channel_list(path, config)
     for key in _FOREIGN_UNET_KEYS:
         if unet.config.get(key) is not None:
             raise broken(path, f"{key}={unet.config[key]!r} belongs to a family that is not supported")
     if unet.config.get("num_attention_heads") is not None:
         raise broken(path, "num_attention_heads must be null: diffusers takes attention_head_dim for that count")
-    in_channels = whole_number(path, unet.config, "in_channels", high=256)
-    out_channels = whole_number(path, unet.config, "out_channels", high=256)
+    in_channels = whole_number(path, config, "in_channels", high=256)
+    out_channels = whole_number(path, config, "out_channels", high=256)
     if (in_channels, out_channels) != (latent_channels, latent_channels):
-        raise broken(
-            path, f"in_channels {in_channels} and out_channels {out_channels} must be the VAE's {latent_channels}"
-        )
-    kernel = whole_number(path, unet.architecture.config, "conv_in_kernel", high=15)
-    unet.expect_shape("conv_in.weight", (channels[0], in_channels, kernel, kernel), "conv_in_kernel")
+        problem = f"in_channels {in_channels} and out_channels {out_channels} must be the VAE's {latent_channels}"
+        if in_channels > latent_channels:
+            problem += (
+                "; this one draws from a picture or a mask besides, and only those that draw from text are served"
+            )
+        raise broken(path, problem + unet.assumed("in_channels", "out_channels"))
+    kernel = whole_number(path, config, "conv_in_kernel", high=15)
+    conv_in = (channels[0], in_channels, kernel, kernel)
+    unet.expect_shape("conv_in.weight", conv_in, "block_out_channels", "in_channels", "conv_in_kernel")
 
 
 def _check_encoder(encoder: Component, unet: Component) -> int:
@@ -191,6 +200,6 @@ def _check_encoder(encoder: Component, unet: Component) -> int:
         raise broken(
             unet.folder / "config.json",
             f"cross_attention_dim {unet.architecture.config['cross_attention_dim']!r} must be the text encoder's "
-            f"hidden_size {hidden}",
+            f"hidden_size {hidden}{unet.assumed('cross_attention_dim')}",
         )
     return tokens

@@ -22,7 +22,13 @@ def open_file(path: Path, root: Path | None = None) -> BinaryIO:
 
     OSError where it cannot be opened, CheckpointInvalidError where it must not be.
     """
-    place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        if not path.is_symlink():
+            raise
+        problem = f"a link to {path.readlink()}, where nothing is; put the file itself there"
+        raise CheckpointInvalidError(f"{path}: {problem}", file=str(path)) from error
     try:
         if not stat.S_ISREG(os.fstat(place).st_mode):
             raise CheckpointInvalidError(f"{path}: not a regular file", file=str(path))

@@ -61,7 +61,7 @@ def _variants(folder: Path, base: str) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for pattern in (rf"{base}\.safetensors\.index(?:\.(\w+))?\.json", rf"{base}(?:\.(\w+))?\.safetensors"):
         for path in sorted(folder.iterdir()):
-            if (match := re.fullmatch(pattern, path.name)) and path.is_file():
+            if match := re.fullmatch(pattern, path.name):
                 found[match[1] or ""] = path
     return found
 
