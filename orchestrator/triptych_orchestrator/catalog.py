@@ -60,8 +60,7 @@ class Entry:
     `engine` is what it was registered with, see `parse_engines`: "" leaves the choice to each replica, and to
     `default_engine` where a replica makes none. `lock` and `name` it has in common with its twin: the same checkpoint
     with other engines, whose models can be loaded beside its own. `is_new` until its first load has succeeded, where it
-    is not to be registered otherwise. Caches know it by its `number`, for with itself as the
-    key they would keep a tokenizer that nobody needs any more.
+    is not to be registered otherwise. Caches know it by its `number`: itself as the key, they would keep its tokenizer.
     """
 
     name: str
@@ -98,10 +97,8 @@ class Entry:
         tokenizer.check_vocabulary(encoder.architecture.config["vocab_size"], str(encoder.folder / "config.json"))
         if tokenizer.max_length != checkpoint.tokens:
             file = str(self.path / "tokenizer" / "tokenizer_config.json")
-            problem = (
-                f"model_max_length is {tokenizer.max_length}, but the text encoder takes {checkpoint.tokens} tokens"
-            )
-            raise CheckpointInvalidError(f"{file}: {problem}", file=file)
+            problem = f"model_max_length is {tokenizer.max_length}, but the text encoder takes {checkpoint.tokens}"
+            raise CheckpointInvalidError(f"{file}: {problem} tokens", file=file)
         self.tokenizer, self.checkpoint = tokenizer, checkpoint
         self.scheduler, self.warning = scheduler, warning
 

@@ -204,6 +204,13 @@ def test_looking_ahead_leaves_nothing_and_changes_nothing(triptych: Triptych) ->
     assert Path("there.png").read_text() == "precious"
 
 
+def test_a_device_takes_every_picture(triptych: Triptych, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("null.png").symlink_to("/dev/null")
+    assert triptych("generate", "x", "-o", "null.png", "--num-images-per-prompt", "2", "--quiet") == 0
+    assert capsys.readouterr().out == "null.png\nnull.png\n"
+    assert files() == ["null.png"] and Path("null.png").is_char_device()
+
+
 def test_the_ending_chooses_the_format(triptych: Triptych, capsys: pytest.CaptureFixture[str]) -> None:
     for name, kind in (("out.jpg", "JPEG"), ("out.WebP", "WEBP"), ("out", "PNG")):
         assert triptych("generate", "x", "-o", name, "--quiet") == 0

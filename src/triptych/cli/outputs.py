@@ -85,9 +85,10 @@ class _Files:
         path = self._name(index=index, seed=0, prompt=prompt)
         with suppress(FileNotFoundError):
             os.lstat(path)  # tells of a name that is too long, say
+        if _is_device(path):  # opening a pipe waits for its reader, and closing it tells him that all has come
+            return
         if self._force and path.exists():
-            if path.is_file() or path.is_dir():  # no pipe: closing it would tell its reader that all has come
-                path.open("ab").close()
+            path.open("ab").close()
             return
         folder = next(parent for parent in path.parents if parent.exists())
         if folder not in self._writable:
@@ -101,7 +102,7 @@ class _Files:
         wanted.parent.mkdir(parents=True, exist_ok=True)
         for number in count():
             path = wanted if number == 0 else wanted.with_stem(f"{wanted.stem}-{number}")
-            overwrite = self._force and path not in self._written
+            overwrite = _is_device(path) or (self._force and path not in self._written)
             try:
                 with path.open("wb" if overwrite else "xb") as file:
                     file.write(content)
@@ -117,6 +118,11 @@ class _Files:
         except (AttributeError, IndexError, KeyError, ValueError) as error:
             known = "{index}, {seed} and {prompt}"
             raise invalid("output", f"{self._pattern!r} has a placeholder other than {known}") from error
+
+
+def _is_device(path: Path) -> bool:
+    """Whether it is there and keeps no file: /dev/null or a pipe, which is written to and not numbered."""
+    return path.exists() and not (path.is_file() or path.is_dir())
 
 
 def slug(prompt: str) -> str:
