@@ -1,0 +1,66 @@
+"""Catalogs before a pool that can be held; tests import the fixtures they need."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from triptych_orchestrator.catalog import Catalog, Entry
+from triptych_orchestrator.replicas import PlacedModel
+from triptych_orchestrator.settings import Settings
+
+FIRST, SECOND = Path("/checkpoints/first"), Path("/checkpoints/second")
+
+
+class Pool:
+    """Holds what is placed; `go` lets placing go on, `fail` makes it fail."""
+
+    def __init__(self) -> None:
+        self.held: set[str] = set()
+        self.placed = 0
+        self.go = asyncio.Event()
+        self.go.set()
+        self.fail: Exception | None = None
+
+    async def place(self, model: PlacedModel) -> None:
+        await self.go.wait()
+        if self.fail:
+            raise self.fail
+        self.held.add(model.name)
+        self.placed += 1
+
+    async def withdraw(self, model: PlacedModel) -> None:
+        await asyncio.sleep(0)
+        self.held.discard(model.name)
+
+
+def catalog(pool: Pool, folder: Path) -> Catalog:
+    return Catalog(Settings("x:1", None, {}, folder), pool)  # type: ignore[arg-type]
+
+
+async def use(one: Catalog, entry: Entry, release: asyncio.Event) -> None:
+    async with one.use(entry):
+        await release.wait()
+
+
+async def settle() -> None:
+    await asyncio.sleep(0.1)
+
+
+@pytest.fixture(autouse=True)
+def sound_directories(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every directory is sound."""
+    monkeypatch.setattr(Entry, "open", lambda entry: setattr(entry, "checkpoint", object()))
+
+
+@pytest.fixture
+async def pool() -> Pool:
+    return Pool()
+
+
+@pytest.fixture
+async def entry(pool: Pool, tmp_path: Path) -> tuple[Catalog, Entry]:
+    one = catalog(pool, tmp_path)
+    return one, await one.register("x", FIRST)
