@@ -40,7 +40,7 @@ def check_values(path: Path, class_name: str, config: Mapping[str, Any]) -> None
     for key, value in config.items():
         if value is None and key in NULLABLE[class_name]:
             continue
-        if not _same_kind(value, kinds[key]):
+        if not _same_kind(value, kinds[key], may_list=class_name == "UNet2DConditionModel"):
             raise broken(path, f"{key} must be like {kinds[key]!r}, not {str(value)[:100]}")
         if not _within(value, _MOST_COUNTED if key in _COUNTED else _MOST):
             raise broken(path, f"{key} is out of bounds: {str(value)[:100]}")
@@ -67,12 +67,14 @@ def _numbers(value: Any) -> list[float]:
     return [number for item in value for number in _numbers(item)] if isinstance(value, list) else [value]
 
 
-def _same_kind(value: Any, default: Any) -> bool:
-    """A number may stand as a list of them, one for each block, and lists may be nested."""
+def _same_kind(value: Any, default: Any, *, may_list: bool) -> bool:
+    """Where one `may_list`, a number may stand as a list of them, one for each block, and lists may be nested."""
     if isinstance(default, list):
-        return isinstance(value, list) and bool(value) and all(_same_kind(item, default[0]) for item in value)
+        return (
+            isinstance(value, list) and bool(value) and all(_same_kind(v, default[0], may_list=may_list) for v in value)
+        )
     if isinstance(value, list) and not isinstance(default, str):
-        return bool(value) and all(_same_kind(item, default) for item in value)
+        return may_list and bool(value) and all(_same_kind(item, default, may_list=True) for item in value)
     if isinstance(default, bool | str):
         return type(value) is type(default)
     return isinstance(value, int | float) and not isinstance(value, bool)
