@@ -24,7 +24,7 @@ ALLOWED = {
     "triptych.engine": {"triptych.contract", "triptych.checkpoint"},
     "triptych.lora": {"triptych.contract", "triptych.checkpoint"},
     "triptych.stage": {"triptych.contract", "triptych.checkpoint", "triptych.lora", "triptych.engine", "triptych.logs"},
-    "triptych.sdk": {"triptych.v1", "triptych.wire"},
+    "triptych.sdk": {"triptych.contract", "triptych.v1", "triptych.wire"},
     "triptych.embedded": {"triptych.contract", "triptych.demo", "triptych.sdk", "triptych.wire"},
     "triptych.cli": {"triptych.contract", "triptych.sdk", "triptych.embedded", "triptych.engine", "triptych.demo"},
     "triptych.__main__": {"triptych.cli"},

@@ -18,6 +18,7 @@ from triptych.contract import ENCODER, MODELS, model_name
 from triptych.contract.checkpoints import not_a_directory
 from triptych.contract.engines import DEFAULT_ENGINE, join_engines, parse_engines
 from triptych.contract.names import check_checkpoint_name
+from triptych.contract.paths import told_path
 from triptych.contract.state import CHECKPOINTS_FILE
 from triptych.errors import (
     AlreadyExistsError,
@@ -107,7 +108,7 @@ class Entry:
         engines = parse_engines(self.engine)
         # No checkpoint can have a name with "~" in it.
         name = f"{self.name}~" if self.is_twin else self.name
-        common = {"checkpoint": str(self.path), "default_engine": self.default_engine}
+        common = {"checkpoint": told_path("path", self.path), "default_engine": self.default_engine}
         return {
             spec.name: PlacedModel(model_name(name, spec), spec, common | {"engine": engines[spec.stage]})
             for spec in MODELS.values()

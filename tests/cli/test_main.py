@@ -124,6 +124,22 @@ def test_python_runs_the_package(tmp_path: Path) -> None:
     assert done.stdout == f"triptych {__version__}\n"
 
 
+@pytest.mark.parametrize(
+    ("odd", "shown"),
+    [
+        ({"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}, "jürgen-図".encode() + b"-\xff"),
+        ({"PYTHONIOENCODING": "latin-1:strict"}, "jürgen".encode("latin-1") + rb"-\u56f3-\udcff"),
+        ({"PYTHONIOENCODING": "utf-8:strict"}, "jürgen-図".encode() + b"-\xff"),
+    ],
+)
+def test_names_are_shown_in_any_locale(odd: dict[str, str], shown: bytes, tmp_path: Path) -> None:
+    folder = tmp_path / "jürgen-図-\udcff"
+    folder.mkdir()
+    command = [sys.executable, "-m", "triptych", "cache", "--cache-dir", folder]
+    done = subprocess.run(command, env=os.environ | odd, capture_output=True, timeout=60, check=True)
+    assert b"nothing is in " + os.fsencode(tmp_path) + b"/" + shown + b";" in done.stdout
+
+
 def test_a_reader_that_leaves_is_no_traceback() -> None:
     command = f"{sys.executable} -m triptych version | true; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,14 @@ def test_the_demo_is_served_where_nothing_else_is(tmp_path: Path) -> None:
     assert DEMO in orchestrators_arguments(StackConfig(None), tmp_path)
     (state / "checkpoints.json").write_text(json.dumps({"x": {"path": "/x"}}))
     assert DEMO not in orchestrators_arguments(StackConfig(None), tmp_path)
+
+
+def test_the_orchestrators_file_names_are_utf8_in_any_locale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}.items():
+        monkeypatch.setenv(name, value)
+    environment = make_plan(StackConfig({}), StandIns(), tmp_path, tmp_path / "tmp").orchestrator.env
+    ask = (sys.executable, "-c", "import sys; print(sys.getfilesystemencoding())")
+    assert subprocess.check_output(ask, env=environment, text=True) == "utf-8\n"
 
 
 @pytest.mark.parametrize("port", [0, 25_000])

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -130,6 +132,23 @@ def test_checkpoints(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert [checkpoint.name for checkpoint in client.checkpoints()] == ["far"]
     with pytest.raises(errors.NotFoundError, match="there are: far"):
         client.load_checkpoint("tiny")
+
+
+@pytest.mark.parametrize(
+    ("field", "call"),
+    [
+        ("path", lambda client: client.register_checkpoint("tiny", "\udcff")),
+        ("name", lambda client: client.register_checkpoint("\udcff", "tiny")),
+        ("name", lambda client: client.load_checkpoint("\udcff")),
+        ("name", lambda client: client.add_lora("\udcff", "tiny.safetensors")),
+        ("name", lambda client: client.remove_lora("\udcff")),
+        ("request_id", lambda client: client.cancel("\udcff")),
+    ],
+)
+def test_text_that_is_none_is_refused_by_its_field(client: Client, field: str, call: Callable[[Client], Any]) -> None:
+    with pytest.raises(errors.InvalidArgumentError) as caught:
+        call(client)
+    assert caught.value.metadata["field"] == field
 
 
 def test_server_info(client: Client) -> None:

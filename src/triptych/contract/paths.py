@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from triptych.errors import invalid
+
 
 def path_from_text(text: str) -> Path:
     """The path of that name, as this process's file functions want it."""
@@ -19,3 +21,14 @@ def path_from_text(text: str) -> Path:
 def text_from_path(path: str | Path) -> str:
     """The name as people and other programs write it; also of a message that holds paths."""
     return str(path).encode(errors="surrogateescape").decode(errors="replace")
+
+
+def told_path(field: str, path: str | os.PathLike[str]) -> str:
+    """The name for another process, from one whose file names may be of any encoding.
+
+    InvalidArgumentError about the field where it is no UTF-8, and so no text.
+    """
+    try:
+        return os.fsencode(path).decode()
+    except UnicodeError as error:
+        raise invalid(field, f"{os.fspath(path)!r} is not UTF-8; rename it, or give a link to it") from error

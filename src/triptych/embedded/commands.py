@@ -70,6 +70,7 @@ def make_plan(config: StackConfig, commands: Commands, run_dir: Path, temporary:
     # Free on the wildcard address is free on loopback too.
     port = config.port or free_ports(config.host, 1, {*ports, *metrics_ports})[0]
     env = {**os.environ, "TRIPTYCH_STAGE": "orchestrator", "TRIPTYCH_CACHE_DIR": str(config.cache_path)}
+    env["PYTHONUTF8"] = "1"  # paths come in messages, and whatever the locale they name the same files
     orchestrator = ProcessSpec(
         name="orchestrator",
         command=(

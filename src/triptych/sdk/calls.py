@@ -14,8 +14,10 @@ from typing import Any, Generic, TypeVar
 
 import grpc
 
+from triptych.contract.paths import told_path
 from triptych.sdk.catalog import Checkpoint, ServerInfo, decode_checkpoint, decode_server_info
 from triptych.sdk.events import Event, decode_event
+from triptych.sdk.fields import filled
 from triptych.sdk.loras import Lora, decode_lora, upload
 from triptych.v1 import checkpoints_pb2 as checkpoints
 from triptych.v1 import generation_pb2 as generation
@@ -45,7 +47,7 @@ def generate(request: generation.GenerateRequest) -> Call[Event | None]:
 
 def cancel(request_id: str) -> Call[None]:
     """Stops a running request."""
-    request = generation.CancelRequest(request_id=request_id)
+    request = filled(generation.CancelRequest(), request_id=request_id)
     return Call(lambda channel: GenerationServiceStub(channel).Cancel, request, _nothing)
 
 
@@ -60,25 +62,26 @@ def list_checkpoints() -> Call[list[Checkpoint]]:
 
 def register_checkpoint(name: str, path: str | os.PathLike[str], engine: str | None, load: bool) -> Call[Checkpoint]:
     """Takes a directory under a name; a relative path that exists here is sent as absolute."""
-    request = checkpoints.RegisterCheckpointRequest(name=name, path=_server_path(path), engine=engine or "", load=load)
+    fields = {"name": name, "path": _server_path(path), "engine": engine or "", "load": load}
+    request = filled(checkpoints.RegisterCheckpointRequest(), **fields)
     return Call(lambda channel: CheckpointServiceStub(channel).RegisterCheckpoint, request, decode_checkpoint)
 
 
 def unregister_checkpoint(name: str) -> Call[None]:
     """Unloads and forgets."""
-    request = checkpoints.UnregisterCheckpointRequest(name=name)
+    request = filled(checkpoints.UnregisterCheckpointRequest(), name=name)
     return Call(lambda channel: CheckpointServiceStub(channel).UnregisterCheckpoint, request, _nothing)
 
 
 def load_checkpoint(name: str) -> Call[Checkpoint]:
     """Loads in all stages."""
-    request = checkpoints.LoadCheckpointRequest(name=name)
+    request = filled(checkpoints.LoadCheckpointRequest(), name=name)
     return Call(lambda channel: CheckpointServiceStub(channel).LoadCheckpoint, request, decode_checkpoint)
 
 
 def unload_checkpoint(name: str) -> Call[Checkpoint]:
     """Frees the memory of all stages."""
-    request = checkpoints.UnloadCheckpointRequest(name=name)
+    request = filled(checkpoints.UnloadCheckpointRequest(), name=name)
     return Call(lambda channel: CheckpointServiceStub(channel).UnloadCheckpoint, request, decode_checkpoint)
 
 
@@ -98,7 +101,7 @@ def add_lora(name: str, path: str | os.PathLike[str]) -> Call[Lora]:
 
 def remove_lora(name: str) -> Call[None]:
     """Forgets a name."""
-    request = loras.RemoveLoraRequest(name=name)
+    request = filled(loras.RemoveLoraRequest(), name=name)
     return Call(lambda channel: LoraServiceStub(channel).RemoveLora, request, _nothing)
 
 
@@ -116,6 +119,7 @@ def _server_path(path: str | os.PathLike[str]) -> str:
     """The server's working directory is not the caller's: what is relative to ours is sent as absolute."""
     local = Path(path).expanduser()
     try:
-        return str(local.absolute()) if local.exists() else os.fspath(path)
+        there = local.absolute() if local.exists() else path
     except OSError:  # no path of this machine, too long for one say: the server tells what is wrong with it
-        return os.fspath(path)
+        there = path
+    return told_path("path", there)

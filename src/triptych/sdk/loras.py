@@ -13,6 +13,7 @@ from itertools import chain
 from typing import Any, TypeAlias
 
 from triptych.errors import invalid
+from triptych.sdk.fields import filled
 from triptych.sdk.plain import plain
 from triptych.v1.generation_pb2 import LoraUse
 from triptych.v1.loras_pb2 import AddLoraRequest
@@ -47,9 +48,10 @@ def decode_lora(message: Any) -> Lora:
 
 def upload(name: str, path: str | os.PathLike[str]) -> Iterator[AddLoraRequest]:
     """The messages that bring a file, the name first; InvalidArgumentError at once if it cannot be read."""
+    named = filled(AddLoraRequest(), name=name)
     chunks = lora_chunks(path)
     first = next(chunks, b"")  # opens the file
-    return chain([AddLoraRequest(name=name)], (AddLoraRequest(chunk=chunk) for chunk in chain([first], chunks)))
+    return chain([named], (AddLoraRequest(chunk=chunk) for chunk in chain([first], chunks)))
 
 
 def lora_use(choice: LoraChoice) -> LoraUse:

@@ -9,22 +9,14 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Sequence
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from google.protobuf.descriptor import FieldDescriptor
 
 from triptych.errors import InvalidArgumentError, invalid
+from triptych.sdk.fields import EXPECTED, set_field
 from triptych.sdk.loras import LoraChoice, lora_uses
 from triptych.v1.generation_pb2 import GenerateRequest
-
-_EXPECTED = {
-    FieldDescriptor.TYPE_STRING: "a string",
-    FieldDescriptor.TYPE_INT32: "an integer from -2147483648 to 2147483647",
-    FieldDescriptor.TYPE_UINT32: "an integer from 0 to 4294967295",
-    FieldDescriptor.TYPE_UINT64: "an integer from 0 to 18446744073709551615",
-    FieldDescriptor.TYPE_FLOAT: "a number",
-    FieldDescriptor.TYPE_DOUBLE: "a number",
-}
 
 
 class GenerateParameters(TypedDict, total=False):
@@ -85,23 +77,15 @@ def build_request(
     if unknown:
         raise TypeError(f"no such generation parameter: {', '.join(unknown)}")
     request = GenerateRequest()
-    _set(request, "prompt", prompt)
+    set_field(request, "prompt", prompt)
     for field, value in fields.items():
         if value is not None:
-            _set(request, field, value)
+            set_field(request, field, value)
     if seed is not None:
         _set_seeds(request, seed)
     if loras is not None:
         request.loras.extend(lora_uses(loras))
     return request
-
-
-def _set(request: GenerateRequest, field: str, value: Any) -> None:
-    try:
-        setattr(request, field, value)
-    except (TypeError, ValueError) as error:
-        expected = _EXPECTED[request.DESCRIPTOR.fields_by_name[field].type]
-        raise invalid(field, f"must be {expected}, not {value!r}") from error
 
 
 def _set_seeds(request: GenerateRequest, seed: int | Sequence[int]) -> None:
@@ -112,4 +96,4 @@ def _set_seeds(request: GenerateRequest, seed: int | Sequence[int]) -> None:
 
 
 def _bad_seed(seed: object) -> InvalidArgumentError:
-    return invalid("seed", f"must be {_EXPECTED[FieldDescriptor.TYPE_UINT64]}, or a list of such, not {seed!r}")
+    return invalid("seed", f"must be {EXPECTED[FieldDescriptor.TYPE_UINT64]}, or a list of such, not {seed!r}")

@@ -1,0 +1,38 @@
+"""Gives messages' fields what callers gave, which protobuf may not be able to hold.
+
+set_field(request, "name", name)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf.descriptor import FieldDescriptor
+
+from triptych.errors import invalid
+
+EXPECTED = {
+    FieldDescriptor.TYPE_STRING: "a string",
+    FieldDescriptor.TYPE_BOOL: "true or false",
+    FieldDescriptor.TYPE_INT32: "an integer from -2147483648 to 2147483647",
+    FieldDescriptor.TYPE_UINT32: "an integer from 0 to 4294967295",
+    FieldDescriptor.TYPE_UINT64: "an integer from 0 to 18446744073709551615",
+    FieldDescriptor.TYPE_FLOAT: "a number",
+    FieldDescriptor.TYPE_DOUBLE: "a number",
+}
+
+
+def set_field(request: Any, field: str, value: Any) -> None:
+    """InvalidArgumentError about the field where the value does not fit."""
+    try:
+        setattr(request, field, value)
+    except (TypeError, ValueError) as error:
+        expected = EXPECTED[request.DESCRIPTOR.fields_by_name[field].type]
+        raise invalid(field, f"must be {expected}, not {value!r}") from error
+
+
+def filled(request: Any, **fields: Any) -> Any:
+    """The request with these fields; InvalidArgumentError about the first whose value does not fit."""
+    for field, value in fields.items():
+        set_field(request, field, value)
+    return request
