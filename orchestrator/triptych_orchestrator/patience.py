@@ -16,11 +16,22 @@ from triptych_orchestrator.hanging_up import hang_up
 logger = logging.getLogger("triptych.rpc")
 
 
+class _IsNews(logging.Filter):
+    """Lets pass all but grpc's tracebacks about a message that it could not send: its client is gone."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (record.exc_info and type(record.exc_info[1]).__name__ == "ExecuteBatchError")
+
+
+logging.getLogger("grpc._cython.cygrpc").addFilter(_IsNews())
+
+
 class Patience(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     """Hangs up on whoever leaves a message unread for `limit_s`; the first of a server's interceptors."""
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
+        self._hung_up: set[str] = set()
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
@@ -57,8 +68,13 @@ class Patience(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         return asyncio.get_running_loop().call_later(self._limit_s, self._give_up, method, context.peer())
 
     def _give_up(self, method: str, peer: str) -> None:
+        if peer in self._hung_up:
+            return
         extra = {"method": method, "peer": peer, "seconds": self._limit_s}
         if hang_up(peer):
+            self._hung_up.add(peer)
+            # By then the timers of its other calls have come.
+            asyncio.get_running_loop().call_later(self._limit_s, self._hung_up.discard, peer)
             logger.warning("client does not read; its connection is closed", extra=extra)
         else:
             logger.error("client does not read, and its connection was not found", extra=extra)

@@ -81,8 +81,12 @@ def test_who_comes_back_to_read_has_lost_nothing(narrow: Orchestrator) -> None:
 def test_who_never_reads_loses_the_connection(served: Served, tmp_path: Path) -> None:
     with orchestrator(served, tmp_path, "--limit", "max_unread_seconds=1") as one, Unreading(one.address) as unreading:
         unreading.call("/triptych.v1.SystemService/GetServerInfo", b"")
+        unreading.call("/grpc.health.v1.Health/Watch", b"")
         assert unreading.ended.wait(60)
-        wait_for(lambda: '"client does not read; its connection is closed"' in one.log)
+        one.terminate()
+        assert one.process.wait(60) == 0
+        assert one.log.count('"client does not read; its connection is closed"') == 1
+        assert '"ERROR"' not in one.log, one.log
 
 
 def test_what_a_broken_checkpoint_says_is_bounded_for_all(
