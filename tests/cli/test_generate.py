@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ from PIL import Image
 
 from tests.cli.conftest import Triptych
 from tests.sdk.fake_server import FakeServer, png
+from triptych.cli import exit_codes
+from triptych.cli.failures import Failures
+from triptych.errors import NotFoundError, TriptychError
 
 
 @pytest.fixture(autouse=True)
@@ -91,6 +95,13 @@ def test_a_prompt_that_fails_is_reported_and_the_others_are_made(
         "triptych: prompt 3 (silent): the server ended the stream without a result",
     ]
     assert total == "triptych: 2 of 4 prompts failed"
+
+
+def test_the_exit_code_is_that_of_the_first_prompt_that_failed() -> None:
+    failures = Failures(Namespace(json=False, prompts_file="-"), 3)
+    failures.add(2, "late", TriptychError("it failed at once"))
+    failures.add(1, "early", NotFoundError("it took a while"))
+    assert failures.finish() == exit_codes.exit_code(NotFoundError(""))
 
 
 def test_a_failure_as_json(triptych: Triptych, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,8 +17,7 @@ class Failures:
         self._as_json = arguments.json
         self._numbered = arguments.prompts_file is not None
         self._total = total
-        self._count = 0
-        self._exit_code = exit_codes.OK
+        self._exit_codes: dict[int, int] = {}
 
     def add(self, prompt_index: int, prompt: str, error: TriptychError) -> None:
         """Reports one, on one line of stderr and with --json by an object on stdout; quiet or not."""
@@ -27,11 +26,10 @@ class Failures:
         if self._as_json:
             told = {"reason": error.reason, "message": error.message, "metadata": error.metadata}
             print(json.dumps({"prompt": prompt, "error": told}), flush=True)
-        self._count += 1
-        self._exit_code = self._exit_code or exit_codes.exit_code(error)
+        self._exit_codes[prompt_index] = exit_codes.exit_code(error)
 
     def finish(self) -> int:
-        """Says how many there were; returns the exit code."""
-        if self._numbered and self._count:
-            say(f"triptych: {self._count} of {self._total} prompts failed")
-        return self._exit_code
+        """Says how many there were; returns the exit code of the first prompt that failed, whichever failed first."""
+        if self._numbered and self._exit_codes:
+            say(f"triptych: {len(self._exit_codes)} of {self._total} prompts failed")
+        return self._exit_codes[min(self._exit_codes)] if self._exit_codes else exit_codes.OK

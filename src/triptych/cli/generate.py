@@ -35,7 +35,7 @@ def add_parser(subparsers: Any) -> None:
         "generate",
         help="make pictures from prompts",
         description="Makes pictures from prompts. Prints the path of each on stdout. Of several prompts, those that "
-        "fail are reported on stderr and the others made; the exit code is the first failure's. When the server is "
+        "fail are reported on stderr and the others made; the exit code is the first failed one's. When the server is "
         "gone, no further one is asked for.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
