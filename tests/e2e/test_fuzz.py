@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 import pytest
+import tritonclient.grpc as triton
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2
@@ -118,6 +119,19 @@ def processes(served: Served, target: Orchestrator) -> set[int]:
     return {target.process.pid, *(pid for pid in pids if pid)}.union(*(descendants(pid) for pid in pids if pid))
 
 
+def settled(served: Served, client: triptych.Client) -> bool:
+    """Whether each stage has what the two orchestrators hold and no more: what others unloaded takes a while to go."""
+    known = [replica for each in (served.client, client) for replica in each.server_info().replicas]
+    for process in served.stack.processes():
+        held = {model for replica in known if replica.address == process.address for model in replica.models}
+        if process.pid and held:
+            with triton.InferenceServerClient(process.address) as server:
+                there = {model.name for model in server.get_inference_statistics().model_stats}
+            if there != held or len(descendants(process.pid)) != len(held):
+                return False
+    return True
+
+
 @pytest.mark.parametrize("count", [2_000, pytest.param(60_000, marks=pytest.mark.slow)])
 def test_whatever_comes_is_answered(
     served: Served, target: Orchestrator, checkpoints: dict[str, Path], tmp_path: Path, count: int
@@ -125,7 +139,9 @@ def test_whatever_comes_is_answered(
     lora = save_lora(tmp_path / "a.safetensors", checkpoints["sd1"], only="attn1")
     requests = Requests(SEED + count, SERVICES, valid(checkpoints["sd1"], lora))
     with triptych.Client(target.address) as client:
-        before, running = client.generate(**PICTURE), processes(served, target)
+        before = client.generate(**PICTURE)
+        wait_for(lambda: settled(served, client), what="what was unloaded to be gone")
+        running = processes(served, target)
         outcomes = bombard(target.address, requests, count)
         failed = [outcome for outcome in outcomes if outcome.code is not grpc.StatusCode.OK]
         assert not [outcome for outcome in failed if not is_explained(outcome)]
