@@ -18,8 +18,8 @@ from PIL import Image
 
 import triptych
 from tests.conftest import Served
-from tests.e2e.serving import SIZE, Orchestrator, orchestrator, wait_for
-from tests.e2e.test_operation import REQUEST, value
+from tests.e2e.serving import SIZE, Orchestrator, orchestrator, value, wait_for
+from tests.e2e.test_operation import REQUEST
 from tests.http2 import Unreading
 from triptych.errors import InvalidArgumentError, ServerStoppingError
 from triptych.sdk.events import Queued

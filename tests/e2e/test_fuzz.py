@@ -20,9 +20,8 @@ from grpc_reflection.v1alpha import reflection_pb2
 import triptych
 from tests.conftest import Served
 from tests.e2e.fuzzing import Outcome, Requests, send
-from tests.e2e.serving import SIZE, Orchestrator, difference, orchestrator, wait_for
+from tests.e2e.serving import SIZE, Orchestrator, difference, orchestrator, value, wait_for
 from tests.e2e.test_failure import descendants
-from tests.e2e.test_operation import value
 from tests.loras import save_lora
 from triptych.v1 import checkpoints_pb2, generation_pb2, loras_pb2, system_pb2
 
