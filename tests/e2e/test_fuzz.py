@@ -11,7 +11,6 @@ from typing import Any
 
 import grpc
 import pytest
-import tritonclient.grpc as triton
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2
@@ -113,22 +112,28 @@ def bombard(address: str, requests: Requests, count: int) -> list[Outcome]:
         return list(itertools.chain.from_iterable(pool.map(caller, range(CALLERS))))
 
 
-def processes(served: Served, target: Orchestrator) -> set[int]:
-    pids = [process.pid for process in served.stack.processes()]
-    return {target.process.pid, *(pid for pid in pids if pid)}.union(*(descendants(pid) for pid in pids if pid))
+def processes(served: Served, target: Orchestrator, client: triptych.Client) -> set[tuple[int, str]]:
+    """What must outlive all requests: both ends, and the process of each model that the target has in the stages.
 
-
-def settled(served: Served, client: triptych.Client) -> bool:
-    """Whether each stage has what the two orchestrators hold and no more: what others unloaded takes a while to go."""
-    known = [replica for each in (served.client, client) for replica in each.server_info().replicas]
+    By pid and the model's name, since the stages are shared, and what other tests left there may end at any moment.
+    """
+    held = {model for replica in client.server_info().replicas for model in replica.models}
+    found = {(target.process.pid, "orchestrator")}
     for process in served.stack.processes():
-        held = {model for replica in known if replica.address == process.address for model in replica.models}
-        if process.pid and held:
-            with triton.InferenceServerClient(process.address) as server:
-                there = {model.name for model in server.get_inference_statistics().model_stats}
-            if there != held or len(descendants(process.pid)) != len(held):
-                return False
-    return True
+        if process.pid:
+            found.add((process.pid, process.name))
+            found |= {(pid, model) for pid in descendants(process.pid) for model in held if serves(pid, model)}
+    assert {model for _, model in found} >= held > set()
+    return found
+
+
+def serves(pid: int, model: str) -> bool:
+    """Whether the process is the stub of a model's instance, which Triton names in its arguments."""
+    try:
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return any(argument.startswith(f"{model}_") for argument in arguments)
 
 
 @pytest.mark.parametrize("count", [2_000, pytest.param(60_000, marks=pytest.mark.slow)])
@@ -139,15 +144,14 @@ def test_whatever_comes_is_answered(
     requests = Requests(SEED + count, SERVICES, valid(checkpoints["sd1"], lora))
     with triptych.Client(target.address) as client:
         before = client.generate(**PICTURE)
-        wait_for(lambda: settled(served, client), what="what was unloaded to be gone")
-        running = processes(served, target)
+        running = processes(served, target, client)
         outcomes = bombard(target.address, requests, count)
         failed = [outcome for outcome in outcomes if outcome.code is not grpc.StatusCode.OK]
         assert not [outcome for outcome in failed if not is_explained(outcome)]
         # All of it was reached: nothing is refused at the door alone.
         taken = Counter(outcome.request.path for outcome in outcomes if outcome.code is grpc.StatusCode.OK)
         assert taken.keys() >= {request.path for request in map(requests.make, range(count))} - BY_CHANCE, taken
-        assert running <= processes(served, target)
+        assert running == processes(served, target, client)
         assert difference(client.generate(**PICTURE), before) == 0
         wait_for(lambda: value(target.metrics, "triptych_requests_running") == 0)
     assert "Traceback" not in target.log
