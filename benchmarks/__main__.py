@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import (
+from benchmarks.cases import (
     concurrency,
     guidance_split,
     lora_step,

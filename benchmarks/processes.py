@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from triptych.embedded import Stack
-from triptych.embedded.process import group_members
+from triptych.embedded.processes.process import group_members
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import tempfile
 from pathlib import Path
 
 from triptych.demo import checkpoint_path
-from triptych.engine.artifacts import SHIPPED, ensure_graph
 from triptych.engine.build import open_models
+from triptych.engine.cache.artifacts import SHIPPED, ensure_graph
 
 
 def _say(message: str) -> None:

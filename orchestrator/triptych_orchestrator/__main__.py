@@ -104,7 +104,7 @@ def main() -> int:
     setup_logging("orchestrator")
     try:
         with server_packages("the orchestrator"):
-            from triptych_orchestrator.server import serve
+            from triptych_orchestrator.api.server import serve
         asyncio.run(serve(settings))
     except TriptychError as error:
         logger.error(error.message, extra={"reason": error.reason})

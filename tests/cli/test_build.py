@@ -10,10 +10,10 @@ from types import ModuleType
 
 import pytest
 
-from tests.engine.test_artifacts import Workshop
+from tests.engine.cache.test_artifacts import Workshop
 from triptych.cli.main import main
 from triptych.demo import checkpoint_path
-from triptych.engine import artifacts
+from triptych.engine.cache import artifacts
 
 MODELS = ("encoder", "unet", "vae_decoder")
 

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.engine.caches import (
+from tests.engine.cache.caches import (
     add_engine,
     add_graph,
     add_leftover,
@@ -162,7 +162,7 @@ def test_without_its_packages_it_says_what_to_install(
         def __getattr__(self, name: str) -> object:
             raise ModuleNotFoundError("No module named 'numpy'", name="numpy")
 
-    monkeypatch.setitem(sys.modules, "triptych.engine.inventory", Missing("triptych.engine.inventory"))
+    monkeypatch.setitem(sys.modules, "triptych.engine.cache.inventory", Missing("triptych.engine.cache.inventory"))
     assert main(["cache"]) == 8
     assert "needs the module 'numpy'; install it: pip install 'triptych[server]'" in capsys.readouterr().err
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 
-from triptych.cli.picture_formats import encode
+from triptych.cli.pictures.formats import encode
 
 PARAMETERS = "ein Kreis, größer als 図\nSteps: 20, Seed: 7"
 

@@ -14,8 +14,8 @@ from tritonclient.utils import InferenceServerException
 from tests.embedded import echo
 from tests.embedded.conftest import environment_of, stub_below, triton_below, wait_for
 from triptych.cli.main import main
+from triptych.embedded.folders.shm import FOLDER
 from triptych.embedded.ports import bound_socket, free_ports
-from triptych.embedded.shm import FOLDER
 
 
 def test_a_stage_alone_answers_and_ends_on_sigterm(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from triptych.embedded.process import ProcessSpec, group_members
-from triptych.embedded.shm import regions
+from triptych.embedded.folders.shm import regions
+from triptych.embedded.processes.process import ProcessSpec, group_members
 
 
 def wait_for(condition: Callable[[], object], timeout_s: float = 20.0) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import grpc
 
 from triptych.embedded.commands import Commands
-from triptych.embedded.probe import YES
+from triptych.embedded.processes.probe import YES
 
 
 class StandIns(Commands):

@@ -17,7 +17,7 @@ from triptych.embedded import Stack, StackConfig
 from triptych.embedded.cores import format_cores, parse_cores
 from triptych.embedded.placement import read_placement
 from triptych.embedded.ports import free_ports
-from triptych.embedded.process import group_members
+from triptych.embedded.processes.process import group_members
 from triptych.embedded.replica import Replica
 from triptych.errors import InvalidArgumentError
 

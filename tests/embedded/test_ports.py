@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from triptych.embedded.backoff import Backoff
 from triptych.embedded.ports import bound_socket, free_ports, join, obstacle, reachable
+from triptych.embedded.processes.backoff import Backoff
 
 
 def test_free_ports_are_distinct_and_free() -> None:

@@ -15,9 +15,9 @@ import pytest
 
 from triptych.embedded import Stack, StackConfig
 from triptych.embedded.ports import bound_socket, free_ports, obstacle
-from triptych.embedded.probe import ORCHESTRATOR_HEALTHY, is_ready
-from triptych.embedded.process import group_members
-from triptych.embedded.supervisor import StartError
+from triptych.embedded.processes.probe import ORCHESTRATOR_HEALTHY, is_ready
+from triptych.embedded.processes.process import group_members
+from triptych.embedded.processes.supervisor import StartError
 from triptych.errors import CancelledError, DeadlineExceededError, FailedPreconditionError
 
 from .conftest import runs, wait_for

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from triptych.cli import up
+from triptych.cli.commands import up
 from triptych_orchestrator.settings import Limits
 
 from .conftest import runs, wait_for
@@ -20,7 +20,7 @@ SERVE = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from standin import StandIns
-from triptych.cli.up import serve
+from triptych.cli.commands.up import serve
 from triptych.embedded import Stack, StackConfig
 sys.exit(serve(Stack(StackConfig({{}}, run_dir=sys.argv[1], cache_dir=sys.argv[1]), StandIns(*sys.argv[2:]))))
 """

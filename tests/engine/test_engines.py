@@ -19,8 +19,8 @@ from tests.conftest import CACHE
 from triptych.checkpoint import Checkpoint
 from triptych.contract import ENCODER, UNET, VAE_DECODER
 from triptych.engine import EngineSettings, load_engine
-from triptych.engine.artifacts import ensure_graph
-from triptych.engine.attention import fuse_attention
+from triptych.engine.cache.artifacts import ensure_graph
+from triptych.engine.onnxruntime.attention import fuse_attention
 from triptych.engine.port import Array
 from triptych.errors import CheckpointInvalidError
 
@@ -133,7 +133,7 @@ def test_the_graph_holds_no_weights(checkpoints: dict[str, Path]) -> None:
 def test_onnxruntime_leaves_nothing_in_the_home_and_the_temporary_folder(tmp_path: Path) -> None:
     environment = os.environ | dict.fromkeys(("HOME", "TMPDIR", "XDG_CACHE_HOME"), str(tmp_path))
     environment.pop("ORT_DISABLE_TELEMETRY", None)  # set in this process when it imported the engines
-    command = [sys.executable, "-c", "import triptych.engine.onnxruntime_engine"]
+    command = [sys.executable, "-c", "import triptych.engine.onnxruntime.engine"]
     subprocess.run(command, env=environment, check=True, timeout=60)
     assert not [*tmp_path.iterdir()]
 

@@ -13,10 +13,10 @@ import pytest
 import safetensors.torch
 
 from tests.e2e.serving import wait_for
-from tests.engine.test_artifacts import ARCHITECTURE, KEY, Workshop
+from tests.engine.cache.test_artifacts import ARCHITECTURE, KEY, Workshop
 from triptych.checkpoint import Checkpoint
-from triptych.engine import artifacts
-from triptych.engine.artifacts import ensure_graph
+from triptych.engine.cache import artifacts
+from triptych.engine.cache.artifacts import ensure_graph
 from triptych.engine.exporting import describe_weights, described_component, run_exporter
 from triptych.errors import CheckpointInvalidError, InvalidArgumentError, ResourceExhaustedError, TriptychError
 
@@ -29,7 +29,7 @@ BUILDER = """
 import sys
 from pathlib import Path
 from triptych.checkpoint import Checkpoint
-from triptych.engine.artifacts import ensure_graph
+from triptych.engine.cache.artifacts import ensure_graph
 component = Checkpoint.open(Path(sys.argv[1])).components["unet"]
 ensure_graph(component.architecture, Path(sys.argv[2]), component=component)
 """

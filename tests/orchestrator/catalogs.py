@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from triptych_orchestrator.catalog import Catalog, Entry
-from triptych_orchestrator.replicas import PlacedModel
+from triptych_orchestrator.library.catalog import Catalog, Entry
 from triptych_orchestrator.settings import Settings
+from triptych_orchestrator.stages.pool import PlacedModel
 
 FIRST, SECOND = Path("/checkpoints/first"), Path("/checkpoints/second")
 

@@ -18,7 +18,7 @@ from triptych.errors import InvalidArgumentError, ResourceExhaustedError
 from triptych.stage import NOT_FINITE, Batch
 from triptych.stage.model import chosen_engine, engine_settings
 from triptych_encoder.model import EncoderModel
-from triptych_orchestrator.triton import _translated
+from triptych_orchestrator.stages.triton import _translated
 from triptych_unet.conditioning import ConditioningStore
 from triptych_unet.model import UNetModel
 from triptych_vae.model import VaeDecoderModel

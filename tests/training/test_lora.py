@@ -18,7 +18,7 @@ from triptych.checkpoint import Checkpoint, Component
 from triptych.checkpoint.safetensors import map_tensor
 from triptych.lora import LoraFile, match_lora, merge
 from triptych_training.lora import ALPHA, RANK, attach_lora, save_lora
-from triptych_training.train_lora import load_networks
+from triptych_training.trainers.lora import load_networks
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import torch
 from triptych_training.latents import LatentSet
 from triptych_training.models import make_scheduler, make_text_encoder, make_unet, make_vae
 from triptych_training.snapshots import Pace, load_snapshot, save_snapshot
-from triptych_training.train_vae import standardise_latents
+from triptych_training.trainers.vae import standardise_latents
 
 
 def test_standardised_latents_decode_to_the_same_picture() -> None:

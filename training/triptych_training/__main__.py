@@ -18,9 +18,9 @@ from triptych_training.export import export_checkpoint
 from triptych_training.lora import save_lora
 from triptych_training.score import Sampling, Score, score_checkpoint
 from triptych_training.styles import STYLES
-from triptych_training.train_lora import train_lora
-from triptych_training.train_unet import train_unet
-from triptych_training.train_vae import train_vae
+from triptych_training.trainers.lora import train_lora
+from triptych_training.trainers.unet import train_unet
+from triptych_training.trainers.vae import train_vae
 
 DEMO: Final = Path(__file__).resolve().parents[2] / "src" / "triptych" / "demo"
 CHECKPOINT: Final = DEMO / "checkpoint"

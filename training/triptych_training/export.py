@@ -15,7 +15,7 @@ from diffusers import AutoencoderKL
 
 from triptych_training.models import make_scheduler
 from triptych_training.tokenizer import write_tokenizer
-from triptych_training.train_unet import load_averaged
+from triptych_training.trainers.unet import load_averaged
 
 BYTES_LIMIT: Final = 20_000_000
 

@@ -14,7 +14,7 @@ from transformers import CLIPTokenizer
 from triptych_training.scenes import training_example, word_caption
 from triptych_training.snapshots import load_snapshot, save_snapshot
 from triptych_training.tokenizer import tokenize
-from triptych_training.train_vae import encode_pictures, to_tensor
+from triptych_training.trainers.vae import encode_pictures, to_tensor
 
 logger = logging.getLogger(__name__)
 

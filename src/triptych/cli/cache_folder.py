@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from triptych.embedded.config import StackConfig
-from triptych.embedded.places import usable
+from triptych.embedded.folders.places import usable
 from triptych.errors import invalid
 
 

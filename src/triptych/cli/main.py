@@ -11,7 +11,8 @@ import sys
 from collections.abc import Sequence
 
 from triptych._version import __version__
-from triptych.cli import build, cache, checkpoints, demo, exit_codes, generate, health, loras, stage, up, version
+from triptych.cli import exit_codes
+from triptych.cli.commands import build, cache, checkpoints, demo, generate, health, loras, stage, up, version
 from triptych.errors import TriptychError
 
 DESCRIPTION = """\

@@ -13,10 +13,10 @@ from triptych.contract.state import keeps_checkpoints
 from triptych.demo import checkpoint_path
 from triptych.embedded.config import StackConfig
 from triptych.embedded.ports import LOOPBACK, free_ports, join, reachable
-from triptych.embedded.probe import ORCHESTRATOR_HEALTHY, TRITON_READY
-from triptych.embedded.process import ProcessSpec
+from triptych.embedded.processes.probe import ORCHESTRATOR_HEALTHY, TRITON_READY
+from triptych.embedded.processes.process import ProcessSpec
+from triptych.embedded.processes.triton import Triton, as_triton, find_triton
 from triptych.embedded.replica import Replica
-from triptych.embedded.triton import Triton, as_triton, find_triton
 
 ORCHESTRATOR_END_S = 3.5  # it ends by itself within 3 s of its drain, whatever hangs
 

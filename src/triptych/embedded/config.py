@@ -11,8 +11,8 @@ from triptych.contract import STAGES
 from triptych.contract.checkpoints import not_a_directory
 from triptych.contract.engines import ENGINES
 from triptych.contract.names import check_checkpoint_name, check_lora_name
+from triptych.embedded.folders.places import absolute, cache_folder
 from triptych.embedded.placement import MOST_REPLICAS, read_placement
-from triptych.embedded.places import absolute, cache_folder
 from triptych.embedded.replica import MOST_THREADS, Replica
 from triptych.errors import InvalidArgumentError, invalid
 from triptych.sdk.catalog import Limits

@@ -17,11 +17,11 @@ from types import TracebackType
 from triptych.embedded.chosen_ports import refused_port
 from triptych.embedded.commands import Commands, make_plan
 from triptych.embedded.config import StackConfig
-from triptych.embedded.log_files import set_aside
-from triptych.embedded.process import TICK_S
-from triptych.embedded.run_dir import RunDir
-from triptych.embedded.supervisor import PortTakenError, ProcessStatus, Supervisor
-from triptych.embedded.temporary import TemporaryFolder
+from triptych.embedded.folders.run_dir import RunDir
+from triptych.embedded.folders.temporary import TemporaryFolder
+from triptych.embedded.processes.log_files import set_aside
+from triptych.embedded.processes.process import TICK_S
+from triptych.embedded.processes.supervisor import PortTakenError, ProcessStatus, Supervisor
 from triptych.errors import CancelledError, FailedPreconditionError
 
 logger = logging.getLogger(__name__)

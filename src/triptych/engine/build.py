@@ -14,7 +14,7 @@ from time import perf_counter
 
 from triptych.checkpoint import Component
 from triptych.checkpoint.reading import open_in_time
-from triptych.engine.artifacts import Progress, ensure_graph, is_shipped
+from triptych.engine.cache.artifacts import Progress, ensure_graph, is_shipped
 from triptych.engine.port import EngineSettings
 from triptych.errors import TriptychError
 
@@ -46,7 +46,7 @@ def open_models(path: Path) -> Sequence[Component]:
 def check_buildable(engine: str, settings: EngineSettings) -> None:
     """FailedPreconditionError, or ModuleNotFoundError, where this machine lacks what building for the engine needs."""
     if engine == "tensorrt":
-        from triptych.engine.tensorrt.making import cuda_device
+        from triptych.engine.tensorrt.build.making import cuda_device
 
         cuda_device(settings)
 
@@ -72,8 +72,8 @@ def build_artifact(
 
 
 def _tensorrt_engine(component: Component, settings: EngineSettings, progress: Progress) -> Path:
-    from triptych.engine.tensorrt.cache import PLAN_FILE
-    from triptych.engine.tensorrt.making import Making
+    from triptych.engine.tensorrt.build.cache import PLAN_FILE
+    from triptych.engine.tensorrt.build.making import Making
 
     try:
         return Making(component, settings, progress).ensure() / PLAN_FILE

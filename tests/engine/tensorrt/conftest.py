@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from triptych.engine.tensorrt import api, builder, monitor
+from triptych.engine.tensorrt import api
+from triptych.engine.tensorrt.build import builder, monitor
 
 REQUIRE = "TRIPTYCH_REQUIRE_RTX"
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import onnx
 
-from triptych.engine.tensorrt.builder import Definition, define, serialize
-from triptych.engine.tensorrt.external import write_model
-from triptych.engine.tensorrt.profiles import Profile, Range, input_dims
-from triptych.engine.tensorrt.typed import TypedGraph
+from triptych.engine.tensorrt.build.builder import Definition, define, serialize
+from triptych.engine.tensorrt.network.external import write_model
+from triptych.engine.tensorrt.network.profiles import Profile, Range, input_dims
+from triptych.engine.tensorrt.network.typed import TypedGraph
 
 _LOGGER = logging.getLogger("triptych.engine.tensorrt")
 _ACTIVATIONS = re.compile(r"Total Activation Memory: (\d+) bytes")

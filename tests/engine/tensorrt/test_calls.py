@@ -13,9 +13,10 @@ from tests.engine.tensorrt.standin import VERSIONS, stand_in
 from triptych.checkpoint import Checkpoint, Component
 from triptych.contract import UNET
 from triptych.engine import EngineSettings, load_engine
-from triptych.engine.tensorrt import api, builder, monitor
-from triptych.engine.tensorrt.profiles import Profile, Range
-from triptych.engine.tensorrt.refitter import groups
+from triptych.engine.tensorrt import api
+from triptych.engine.tensorrt.build import builder, monitor
+from triptych.engine.tensorrt.network.profiles import Profile, Range
+from triptych.engine.tensorrt.run.refitter import groups
 from triptych.errors import FailedPreconditionError, InvalidArgumentError, TriptychError
 
 

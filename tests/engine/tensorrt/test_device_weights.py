@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from triptych.engine.tensorrt.device_weights import DeviceWeights, device_capacity_bytes
+from triptych.engine.tensorrt.run.device_weights import DeviceWeights, device_capacity_bytes
 
 CPU = torch.device("cpu")
 

@@ -15,7 +15,7 @@ from triptych.checkpoint import Checkpoint
 from triptych.contract import ENCODER, UNET, VAE_DECODER
 from triptych.engine import Engine, EngineSettings, load_engine
 from triptych.engine.port import Array
-from triptych.engine.tensorrt.plan import OVERRIDE, RefitPlan
+from triptych.engine.tensorrt.build.plan import OVERRIDE, RefitPlan
 from triptych.engine.tensorrt.probe import TOLERANCES, relative_error
 from triptych.engine.weights import float32_weights
 from triptych.errors import InvalidArgumentError
@@ -47,6 +47,7 @@ def engines(
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cache")
+    (CACHE / "graphs").mkdir(parents=True, exist_ok=True)
     (folder / "graphs").symlink_to(CACHE / "graphs", target_is_directory=True)
     return folder
 

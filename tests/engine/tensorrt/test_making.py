@@ -17,10 +17,10 @@ from triptych.checkpoint import Checkpoint, Component
 from triptych.contract import ENCODER, UNET
 from triptych.engine import Engine, EngineSettings
 from triptych.engine.build import Origin, build_artifact
-from triptych.engine.inventory import Kind, State, inventory
-from triptych.engine.tensorrt import making
-from triptych.engine.tensorrt.padding import padded_batches, read_batch_seconds
-from triptych.engine.tensorrt.plan import OVERRIDE
+from triptych.engine.cache.inventory import Kind, State, inventory
+from triptych.engine.tensorrt.build import making
+from triptych.engine.tensorrt.build.plan import OVERRIDE
+from triptych.engine.tensorrt.run.padding import padded_batches, read_batch_seconds
 from triptych.engine.torch_engine import TorchEngine
 from triptych.errors import FailedPreconditionError, TriptychError
 
@@ -61,6 +61,7 @@ def component(checkpoints: dict[str, Path]) -> Component:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> EngineSettings:
+    (CACHE / "graphs").mkdir(parents=True, exist_ok=True)
     (tmp_path / "graphs").symlink_to(CACHE / "graphs", target_is_directory=True)
     return EngineSettings(2, tmp_path, "cuda:0", "fp16")
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from triptych.engine.tensorrt.padding import pad, padded_batches, read_batch_seconds
+from triptych.engine.tensorrt.run.padding import pad, padded_batches, read_batch_seconds
 
 
 @pytest.mark.parametrize(

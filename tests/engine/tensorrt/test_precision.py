@@ -18,10 +18,10 @@ from tests.engine.test_torch_engine import inputs_of
 from triptych.checkpoint import Checkpoint, Component
 from triptych.contract import ENCODER, UNET, VAE_DECODER
 from triptych.engine import EngineSettings, load_engine
-from triptych.engine.tensorrt.external import write_model
-from triptych.engine.tensorrt.floats import BFLOAT16, FLOAT, FLOAT16, encode
-from triptych.engine.tensorrt.precision import to_precision
-from triptych.engine.tensorrt.typed import TypedGraph
+from triptych.engine.tensorrt.network.external import write_model
+from triptych.engine.tensorrt.network.floats import BFLOAT16, FLOAT, FLOAT16, encode
+from triptych.engine.tensorrt.network.precision import to_precision
+from triptych.engine.tensorrt.network.typed import TypedGraph
 
 MODELS = (ENCODER.name, UNET.name, VAE_DECODER.name)
 

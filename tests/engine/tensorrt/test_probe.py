@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from triptych.engine.port import Array
+from triptych.engine.tensorrt.network.profiles import Dims, Profile, Range
 from triptych.engine.tensorrt.probe import TOLERANCES, InferWith, check_outputs, probe_sample, relative_error
-from triptych.engine.tensorrt.profiles import Dims, Profile, Range
 from triptych.errors import FailedPreconditionError, ResourceExhaustedError
 
 DIMS: dict[str, Dims] = {"latents": ("batch", 3)}

@@ -14,7 +14,7 @@ from tests.engine.tensorrt.real import FAMILIES, save_checkpoint
 from triptych.checkpoint import Checkpoint, Component
 from triptych.contract import ENCODER, UNET, VAE_DECODER
 from triptych.engine import EngineSettings
-from triptych.engine.tensorrt.profiles import (
+from triptych.engine.tensorrt.network.profiles import (
     Profile,
     Range,
     choose_profile,
@@ -23,7 +23,7 @@ from triptych.engine.tensorrt.profiles import (
     profiles_of,
     sizes_of,
 )
-from triptych.engine.tensorrt.typed import TypedGraph
+from triptych.engine.tensorrt.network.typed import TypedGraph
 from triptych.errors import FailedPreconditionError, InvalidArgumentError
 from triptych.stage import StageModel
 from triptych_encoder.model import EncoderModel

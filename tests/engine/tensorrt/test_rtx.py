@@ -18,12 +18,12 @@ from triptych.checkpoint import Checkpoint
 from triptych.contract import ENCODER, UNET, VAE_DECODER
 from triptych.demo import checkpoint_path
 from triptych.engine import EngineSettings
-from triptych.engine.tensorrt.builder import open_weights
-from triptych.engine.tensorrt.monitor import build_monitor
-from triptych.engine.tensorrt.plan import RefitPlan
-from triptych.engine.tensorrt.precision import to_precision
-from triptych.engine.tensorrt.profiles import Profile, Range
-from triptych.engine.tensorrt.typed import TypedGraph
+from triptych.engine.tensorrt.build.builder import open_weights
+from triptych.engine.tensorrt.build.monitor import build_monitor
+from triptych.engine.tensorrt.build.plan import RefitPlan
+from triptych.engine.tensorrt.network.precision import to_precision
+from triptych.engine.tensorrt.network.profiles import Profile, Range
+from triptych.engine.tensorrt.network.typed import TypedGraph
 
 pytestmark = [
     pytest.mark.rtx,

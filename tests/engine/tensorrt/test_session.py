@@ -17,11 +17,11 @@ from triptych.checkpoint import Checkpoint
 from triptych.contract import UNET
 from triptych.engine import EngineSettings
 from triptych.engine.port import Array
-from triptych.engine.tensorrt import device_weights, refitter, session, shape
+from triptych.engine.tensorrt.build.plan import RefitPlan
 from triptych.engine.tensorrt.engine import TensorRtEngine
-from triptych.engine.tensorrt.plan import RefitPlan
-from triptych.engine.tensorrt.session import Session
-from triptych.engine.tensorrt.typed import TypedGraph
+from triptych.engine.tensorrt.network.typed import TypedGraph
+from triptych.engine.tensorrt.run import device_weights, refitter, session, shape
+from triptych.engine.tensorrt.run.session import Session
 from triptych.engine.weights import float32_weights
 from triptych.errors import FailedPreconditionError, TriptychError
 

@@ -11,12 +11,12 @@ import torch
 from triptych.checkpoint import Component
 from triptych.engine.memory import run_in_memory
 from triptych.engine.port import Array, Engine, EngineSettings, Weights
-from triptych.engine.tensorrt.making import Making
-from triptych.engine.tensorrt.plan import RefitPlan
+from triptych.engine.tensorrt.build.making import Making
+from triptych.engine.tensorrt.build.plan import RefitPlan
+from triptych.engine.tensorrt.network.typed import TypedGraph
 from triptych.engine.tensorrt.probe import check_outputs
-from triptych.engine.tensorrt.refitter import WeightsRefitter
-from triptych.engine.tensorrt.session import Session
-from triptych.engine.tensorrt.typed import TypedGraph
+from triptych.engine.tensorrt.run.refitter import WeightsRefitter
+from triptych.engine.tensorrt.run.session import Session
 from triptych.engine.weights import check_refit
 from triptych.errors import FailedPreconditionError, TriptychError
 

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from triptych.engine.port import Array
-from triptych.engine.tensorrt.profiles import Dims, Profile
+from triptych.engine.tensorrt.network.profiles import Dims, Profile
 from triptych.errors import FailedPreconditionError, ResourceExhaustedError
 
 # Of ||actual - expected|| / ||expected||: what the number format itself costs through a UNet, with room above it.

@@ -1,0 +1,1 @@
+"""Who shares a call of the UNet stage."""

@@ -1,0 +1,105 @@
+"""One request's place at one UNet replica: what was sent there already, and the batcher its steps go through."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from triptych.contract import UNET
+from triptych_orchestrator.batching.batcher import Group, StepBatcher, Ticket
+from triptych_orchestrator.batching.profile import BatchProfile
+from triptych_orchestrator.stages.conditioning import Conditioning
+from triptych_orchestrator.stages.lora_sets import LoraSet
+from triptych_orchestrator.stages.pool import PlacedModel, Replica
+from triptych_orchestrator.stages.triton import ConditioningLostError, LoraPreparingError, Tensors
+
+# One sample of a step: which conditioning, and the latents [C, h, w].
+Sample = tuple[Conditioning, npt.NDArray[np.float32]]
+
+
+class Batchers:
+    """The batchers of all (replica, model) in use; `max_samples` of 0 has each learn how large batches should be."""
+
+    def __init__(self, call_timeout_s: float, max_samples: int = 0) -> None:
+        self.timeout_s = call_timeout_s
+        self._learns = not max_samples
+        self.max_samples = max_samples or UNET.max_batch_size
+        self._batchers: dict[tuple[Replica, str], StepBatcher] = {}
+
+    def of(self, replica: Replica, model: PlacedModel) -> StepBatcher:
+        """The one of that replica and model; it remembers what batches of which size took."""
+
+        async def call(tensors: Tensors, request_ids: str) -> Tensors:
+            return await replica.infer(model, tensors, request_ids, self.timeout_s)
+
+        if (replica, model.name) not in self._batchers:
+            profile = BatchProfile(self.max_samples, learns=self._learns)
+            self._batchers[replica, model.name] = StepBatcher(call, profile)
+        return self._batchers[replica, model.name]
+
+    def forget(self, model_name: str) -> None:
+        """The model is placed no more; what comes back under its name may be another."""
+        for key in [key for key in self._batchers if key[1] == model_name]:
+            del self._batchers[key]
+
+    def profiles(self, replica: Replica) -> dict[str, BatchProfile]:
+        """What batches took on a replica, by model."""
+        return {name: batcher.profile for (at, name), batcher in self._batchers.items() if at is replica}
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is in its loop."""
+        return all(batcher.idle for batcher in self._batchers.values())
+
+
+class Seat:
+    """Taken until `leave`; the replica counts it as one loop."""
+
+    def __init__(self, replica: Replica, batcher: StepBatcher, group: Group, timeout_s: float) -> None:
+        self.replica = replica
+        self._batcher = batcher
+        self._group = group
+        self._timeout_s = timeout_s
+        self._sent: set[bytes] = set()
+        self._loras_sent = False
+        batcher.join(group)
+        replica.loops += 1
+
+    def leave(self) -> None:
+        """No more steps will come here."""
+        self._batcher.leave(self._group)
+        self.replica.loops -= 1
+
+    async def infer(self, samples: Sequence[Sample], timestep: float, lora_set: LoraSet, ticket: Ticket) -> Tensors:
+        """One step, bringing along what the replica does not know; waits while it prepares the LoRAs."""
+        step: Tensors = {
+            "latents": np.stack([latents for _, latents in samples]),
+            "timestep": np.full((len(samples), 1), timestep, np.float32),
+            "conditioning_key": np.stack([conditioning.key for conditioning, _ in samples]),
+        }
+
+        async def send(loras: Tensors) -> Tensors:
+            return await self._send(samples, step | loras, ticket)
+
+        outputs = await lora_set.infer(send, len(samples), known=self._loras_sent, timeout_s=self._timeout_s)
+        self._loras_sent = True
+        return outputs
+
+    async def _send(self, samples: Sequence[Sample], step: Tensors, ticket: Ticket) -> Tensors:
+        keys = {conditioning.key.tobytes() for conditioning, _ in samples}
+        while True:
+            brought: Tensors = {}
+            if not keys <= self._sent:
+                brought["encoder_hidden_states"] = np.stack([conditioning.states for conditioning, _ in samples])
+            try:
+                outputs = await self._batcher.run(self._group, step | brought, ticket)
+            except ConditioningLostError:
+                self._sent.clear()
+                continue
+            except LoraPreparingError:  # what came along is kept all the same
+                self._sent |= keys
+                raise
+            self._sent |= keys
+            return outputs

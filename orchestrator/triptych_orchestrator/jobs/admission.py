@@ -1,0 +1,153 @@
+"""How many requests run at once, in which order others wait, and which ids are running."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import math
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from triptych.errors import (
+    AlreadyExistsError,
+    CancelledError,
+    DeadlineExceededError,
+    NotFoundError,
+    ResourceExhaustedError,
+    TriptychError,
+)
+from triptych_orchestrator.jobs.unread import Event, ThinOut, Unread, keep_all
+from triptych_orchestrator.metrics import RUNNING, WAIT_SECONDS, WAITING
+from triptych_orchestrator.settings import Limits
+
+_Turn = asyncio.Future[None]
+
+# How much of the estimated time of a request the latest one decides.
+_WEIGHT_OF_LATEST = 0.2
+_EVENT_DELAY_S = 0.002
+
+
+class Admission:
+    """The highest priority goes first, then the order of arrival; beyond the limit of waiting ones all are refused."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._free = limits.max_concurrent_requests
+        self._queue: list[tuple[int, int, _Turn]] = []
+        self._arrivals = itertools.count()
+        self._waiting = 0
+        self._unread: dict[str, Unread[Any]] = {}
+        self._typical_seconds = 0.0
+
+    async def stream(
+        self,
+        request_id: str,
+        events: AsyncGenerator[Event, None],
+        deadline_s: float = math.inf,
+        thin_out: ThinOut[Event] = keep_all,
+    ) -> AsyncGenerator[Event, None]:
+        """Passes on a request's events, until `cancel`, or the loop's clock at `deadline_s`, stops it where it is.
+
+        They are made in a task of their own that waits for no reader, so that a place is free once its work is done;
+        `thin_out` says what is kept for a slow one. Besides, cancelling gRPC's task could hit it outside of our code,
+        while it writes, and the client would never hear of it.
+        """
+        if request_id in self._unread:
+            raise AlreadyExistsError(f"request_id: {request_id!r} is running already", field="request_id")
+        unread = self._unread[request_id] = Unread(events, thin_out)
+        timer = _timer(deadline_s, unread, request_id)
+        try:
+            while (event := await unread.take()) is not None:
+                # Sending an event takes half a millisecond of this loop, and the next step is to go out first.
+                await asyncio.sleep(_EVENT_DELAY_S)
+                yield event
+        finally:
+            try:
+                await unread.close()
+            finally:  # even if gRPC cancels us just then
+                if timer:
+                    timer.cancel()
+                del self._unread[request_id]
+
+    def cancel(self, request_id: str) -> None:
+        """Stops a request; NotFoundError if none of that id is running."""
+        if request_id not in self._unread:
+            raise NotFoundError(f"request_id: no request {request_id!r} is running", field="request_id")
+        self._unread[request_id].stop(CancelledError(f"request {request_id} was cancelled"))
+
+    def stop_all(self, reason: TriptychError) -> None:
+        """Stops every request, with that reason."""
+        for unread in self._unread.values():
+            unread.stop(reason)
+
+    def check_room(self) -> None:
+        """ResourceExhaustedError, with a hint when to try again, if a request could not even wait now."""
+        limits = self._limits
+        if self._free <= 0 and self._waiting >= limits.max_queued_requests:
+            seconds = max(1, math.ceil(self._typical_seconds * (self._waiting + 1) / limits.max_concurrent_requests))
+            raise ResourceExhaustedError(
+                f"{limits.max_concurrent_requests} requests are running and {self._waiting} waiting; try again in "
+                f"{seconds} s",
+                retry_after_seconds=str(seconds),
+            )
+
+    @asynccontextmanager
+    async def turn(self, priority: int = 0) -> AsyncIterator[float]:
+        """Waits for a place; yields the seconds waited."""
+        self.check_room()
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        self._waiting += 1
+        WAITING.inc()
+        try:
+            await self._take(priority)
+        finally:
+            self._waiting -= 1
+            WAITING.dec()
+        started = clock()
+        WAIT_SECONDS.observe(started - began)
+        RUNNING.inc()
+        try:
+            yield started - began
+        finally:
+            RUNNING.dec()
+            self._give_back()
+            self._note(clock() - started)
+
+    async def _take(self, priority: int) -> None:
+        if self._free > 0:
+            self._free -= 1
+            return
+        turn: _Turn = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._queue, (-priority, next(self._arrivals), turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # the place was given in the same moment
+                self._give_back()
+            raise
+
+    def _give_back(self) -> None:
+        while self._queue:
+            turn = heapq.heappop(self._queue)[2]
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
+
+    def _note(self, seconds: float) -> None:
+        before = self._typical_seconds or seconds
+        self._typical_seconds = before + _WEIGHT_OF_LATEST * (seconds - before)
+
+
+def _timer(deadline_s: float, unread: Unread[Any], request_id: str) -> asyncio.TimerHandle | None:
+    """Stops a request that is not done by then."""
+    reason = DeadlineExceededError(f"request {request_id}: its deadline passed before its pictures were done")
+
+    def stop() -> None:
+        if not unread.complete:
+            unread.stop(reason)
+
+    return asyncio.get_running_loop().call_at(deadline_s, stop) if deadline_s < math.inf else None

@@ -1,0 +1,1 @@
+"""What can be drawn with: checkpoints and LoRAs by name, kept over restarts."""

@@ -1,0 +1,178 @@
+"""From the names that a request asks for to the files and weights that its stages get."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+
+from triptych.checkpoint import Component
+from triptych.contract import ENCODER, UNET, LoraWeight
+from triptych.errors import LoraBrokenError, LoraInvalidError, TriptychError, invalid
+from triptych.lora import LoraFile, match_lora
+from triptych.v1 import generation_pb2 as pb
+from triptych_orchestrator.library.catalog import Entry
+from triptych_orchestrator.library.loras.registry import Lora, LoraRegistry, broken
+from triptych_orchestrator.settings import Limits
+from triptych_orchestrator.text.lora_tags import AskedLora, check_weight, has_tags, take_tags
+
+logger = logging.getLogger("triptych.loras")
+
+_REMEMBERED_FITS = 256
+_SHOWN_KEYS = 3
+_LONGEST_KEY = 120
+
+
+@dataclass(frozen=True)
+class LoraChoice:
+    """What a request asks for, and once it is looked up what each stage's model gets, both in the request's order."""
+
+    names: tuple[AskedLora, ...] = ()
+    unet: tuple[LoraWeight, ...] = ()
+    encoder: tuple[LoraWeight, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def asked_loras(request: pb.GenerateRequest, limits: Limits) -> tuple[str, LoraChoice]:
+    """The prompt without its tags, and what field and tags ask for, checked but not looked up."""
+    prompt, tagged = take_tags(request.prompt)
+    for field, count in (("loras", len(request.loras)), ("prompt", len(request.loras) + len(tagged))):
+        if count > limits.max_loras:
+            raise invalid(field, f"{count} LoRAs are more than the {limits.max_loras} that this server allows")
+    warnings = ["LoRA tags are read in the prompt only, not in the negative prompt"]
+    return prompt, LoraChoice(
+        names=(*map(_asked, request.loras), *tagged),
+        warnings=tuple(warnings if has_tags(request.negative_prompt) else ()),
+    )
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """What a request needs to know of how a file fits a checkpoint."""
+
+    models: frozenset[str]
+    left_over: str
+    says_alpha: bool
+
+
+class LoraChooser:
+    """Looks up names, and how their files fit a checkpoint; remembers the latter."""
+
+    def __init__(self, registry: LoraRegistry) -> None:
+        self._registry = registry
+        self._fits: OrderedDict[tuple[str, int, int], _Fit] = OrderedDict()
+
+    @asynccontextmanager
+    async def choose(self, asked: LoraChoice, entry: Entry) -> AsyncIterator[LoraChoice]:
+        """The choice made; its files stay where they are until the end of the context.
+
+        What a stage says of a file in the context is said again in the names that the caller knows.
+
+        Raises:
+            NotFoundError: a name is not known.
+            LoraBrokenError: a file is gone or was changed.
+            LoraInvalidError: a file fits nothing in the checkpoint, or its numbers are absurd.
+        """
+        with ExitStack() as held:
+            loras = [self._registry.get(each.name) for each in asked.names]
+            for lora in loras:
+                held.enter_context(self._registry.hold(lora))
+            choice = asked
+            for each, lora in zip(asked.names, loras, strict=True):
+                choice = _with(choice, each, lora, await self._fit(lora, entry))
+            try:
+                yield choice
+            except (LoraBrokenError, LoraInvalidError) as error:
+                if (told := await self._told(error, loras)) is None:
+                    raise
+                raise told from error
+
+    async def _fit(self, lora: Lora, entry: Entry) -> _Fit:
+        if entry.checkpoint is None:
+            raise RuntimeError(f"checkpoint {entry.name} is in use but not open")
+        await asyncio.to_thread(self._registry.check, lora)
+        key = (lora.digest, entry.number, entry.loads)
+        if key not in self._fits:
+            file = await asyncio.to_thread(self._registry.open, lora)
+            try:
+                self._fits[key] = await asyncio.to_thread(_read_fit, file, entry.checkpoint.components)
+            except LoraInvalidError as error:
+                raise _unfit(error, lora, entry) from error
+        self._fits.move_to_end(key)
+        while len(self._fits) > _REMEMBERED_FITS:
+            self._fits.popitem(last=False)
+        return self._fits[key]
+
+    async def _told(self, error: LoraBrokenError | LoraInvalidError, loras: Sequence[Lora]) -> TriptychError | None:
+        """A stage's error about one of the files, without the path that only the server knows; None if about none."""
+        lora = next((lora for lora in loras if str(lora.path) in error.message), None)
+        if lora is None:
+            return None
+        if isinstance(error, LoraInvalidError):
+            return LoraInvalidError(f"loras: {_without_path(error, lora)}", field="loras", file=lora.name)
+        try:
+            await self._registry.verify(lora)
+        except LoraBrokenError as found:
+            return found
+        logger.error("a stage lacks a lora that is here", extra={"lora": lora.name, "error": error.message})
+        return broken(lora, "a stage does not see its file, which must lie under the same path everywhere")
+
+
+def _read_fit(file: LoraFile, components: Mapping[str, Component]) -> _Fit:
+    match = match_lora(file, components)
+    left_over = ""
+    if keys := match.left_over:
+        shown = ", ".join(key[:_LONGEST_KEY] for key in keys[:_SHOWN_KEYS])
+        more = ", ..." if len(keys) > _SHOWN_KEYS else ""
+        left_over = f"{len(keys)} of its {len(file.modules) + len(file.unknown)} keys fit nothing here: {shown}{more}"
+    # PEFT keeps alpha in a second file, which may have been left behind.
+    says_alpha = file.format != "peft" or any(module.alpha is not None for module in file.modules)
+    return _Fit(frozenset(model for model, targets in match.targets.items() if targets), left_over, says_alpha)
+
+
+def _asked(use: pb.LoraUse) -> AskedLora:
+    weight = use.weight if use.HasField("weight") else 1.0
+    text_encoder_weight = use.text_encoder_weight if use.HasField("text_encoder_weight") else weight
+    weights = (check_weight("loras", use.name, each) for each in (weight, text_encoder_weight))
+    return AskedLora(use.name, *weights)
+
+
+def _without_path(error: LoraInvalidError, lora: Lora) -> str:
+    return error.message.replace(str(lora.path), repr(lora.name))
+
+
+def _unfit(error: LoraInvalidError, lora: Lora, entry: Entry) -> LoraInvalidError:
+    """The error in names that the caller knows."""
+    problem = _without_path(error, lora).removeprefix(f"{lora.name!r}: ")
+    message = f"loras: {lora.name!r} does not fit the checkpoint {entry.name!r}: {problem}"
+    return LoraInvalidError(message, field="loras", file=lora.name)
+
+
+def _with(choice: LoraChoice, asked: AskedLora, lora: Lora, fit: _Fit) -> LoraChoice:
+    """The choice and one LoRA more, for those models that it changes."""
+
+    def weights(model: str, weight: float) -> tuple[LoraWeight, ...]:
+        used = weight != 0 and model in fit.models
+        return (LoraWeight(lora.digest, str(lora.path), weight),) if used else ()
+
+    unet, encoder = weights(UNET.name, asked.unet_weight), weights(ENCODER.name, asked.text_encoder_weight)
+    warnings = list(_warnings(lora, fit))
+    if not (unet or encoder) and any(asked[1:]):
+        warnings.append(f"lora {asked.name!r} changes nothing: what it would change has the weight 0")
+    return replace(
+        choice,
+        unet=choice.unet + unet,
+        encoder=choice.encoder + encoder,
+        # The same name may come twice.
+        warnings=tuple(dict.fromkeys([*choice.warnings, *warnings])),
+    )
+
+
+def _warnings(lora: Lora, fit: _Fit) -> Iterator[str]:
+    if fit.left_over:
+        yield f"lora {lora.name!r}: {fit.left_over}"
+    if not fit.says_alpha:
+        yield f"lora {lora.name!r} says nothing of its alpha; alpha = rank was taken"

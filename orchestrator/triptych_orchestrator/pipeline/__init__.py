@@ -1,0 +1,1 @@
+"""From a job to its pictures: encode, denoise, decode."""

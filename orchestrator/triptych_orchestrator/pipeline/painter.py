@@ -1,0 +1,168 @@
+"""One request from its prompt to its pictures: the stations of ARCHITECTURE.md in order."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import closing
+
+import numpy as np
+import numpy.typing as npt
+
+from triptych.checkpoint import Checkpoint
+from triptych.contract import ENCODER, UNET, VAE_DECODER
+from triptych.legible import legible
+from triptych.v1 import generation_pb2 as pb
+from triptych_orchestrator import metrics
+from triptych_orchestrator.batching.batcher import Ticket
+from triptych_orchestrator.batching.seats import Batchers
+from triptych_orchestrator.jobs.validation import Job
+from triptych_orchestrator.library.catalog import Entry
+from triptych_orchestrator.pipeline.denoiser import Denoiser
+from triptych_orchestrator.pipeline.encoding import PromptEncoder
+from triptych_orchestrator.pipeline.images import describe, encode_png
+from triptych_orchestrator.sampling.guidance import is_guided
+from triptych_orchestrator.sampling.loop import LoopState, sample
+from triptych_orchestrator.sampling.noise import Generator, draw
+from triptych_orchestrator.sampling.schedulers import make_solver, stable_diffusion_config
+from triptych_orchestrator.stages.lora_sets import LoraSet
+from triptych_orchestrator.stages.pool import ReplicaPool
+from triptych_orchestrator.stages.use import StageUse, unsound
+from triptych_orchestrator.text.syntax import literal_syntax
+
+_WARNING_BYTES = 4096
+
+
+class Painter:
+    """Runs jobs on the stages; one for the whole server."""
+
+    def __init__(self, pool: ReplicaPool, call_timeout_s: float, max_batch_samples: int = 0) -> None:
+        self._pool = pool
+        self._timeout_s = call_timeout_s
+        self.batchers = Batchers(call_timeout_s, max_batch_samples)
+        pool.on_withdrawal(self.batchers.forget)
+        self._encoder = PromptEncoder(pool, call_timeout_s)
+
+    async def paint(
+        self, job: Job, entry: Entry, queue_seconds: float, deadline_s: float = math.inf
+    ) -> AsyncGenerator[pb.GenerateResponse, None]:
+        """Yields one Step for each step and at last the Result; `deadline_s` says how urgent its steps are."""
+        began = time.monotonic()
+        if entry.checkpoint is None or entry.tokenizer is None:
+            raise RuntimeError(f"checkpoint {entry.name} is in use but not open")
+        uses = {"encoder": StageUse(), "vae": StageUse()}
+        prompts = {"negative_prompt": job.negative_prompt} if is_guided(job.guidance_scale) else {}
+        prompts["prompt"] = job.prompt
+        tokens = entry.tokenizer.encode(list(prompts.values()))
+        warnings = [
+            f"the prompt is too long for the text encoder; left out: {text!r}" for text in tokens.truncated if text
+        ]
+        warnings += [text for field, prompt in prompts.items() for text in literal_syntax(field, prompt)]
+        warnings += job.loras.warnings
+        encoder = entry.models()[ENCODER.name]
+        conditionings = await self._encoder.encode(
+            encoder, tokens.input_ids, LoraSet.of(job.loras.encoder), job.request_id, uses["encoder"]
+        )
+        denoiser = Denoiser(
+            self._pool,
+            self.batchers,
+            entry.models()[UNET.name],
+            conditionings,
+            LoraSet.of(job.loras.unet),
+            job.guidance_scale,
+            Ticket(job.request_id, job.priority, deadline_s),
+        )
+        latents = np.empty(0, np.float32)
+        with closing(denoiser):
+            async for state, event in self._steps(job, entry, entry.checkpoint, denoiser, uses["vae"]):
+                latents = state.latents
+                yield pb.GenerateResponse(step=event)
+        images = await self._decode(latents, entry, job, uses["vae"])
+        uses["unet"] = denoiser.use
+        warnings += unsound(uses)
+        result = await asyncio.to_thread(_result, job, entry.name, images, warnings)
+        result.timings.CopyFrom(_timings(uses, queue_seconds, queue_seconds + time.monotonic() - began))
+        yield pb.GenerateResponse(result=result)
+
+    async def _steps(
+        self, job: Job, entry: Entry, checkpoint: Checkpoint, denoiser: Denoiser, vae: StageUse
+    ) -> AsyncIterator[tuple[LoopState, pb.Step]]:
+        config = stable_diffusion_config(job.scheduler, checkpoint.scheduler_config)
+        solver = make_solver(job.scheduler, config, job.num_inference_steps, eta=job.eta)
+        scale = checkpoint.vae_scale_factor
+        shape = (job.num_images_per_prompt, checkpoint.latent_channels, job.height // scale, job.width // scale)
+        generators = [Generator(seed) for seed in job.seeds]
+        last, engine_before = time.monotonic(), 0.0
+        async for state in sample(solver, draw(generators, shape), denoiser, lambda: draw(generators, shape)):
+            event = pb.Step(
+                step=state.index + 1,
+                total=state.total,
+                timestep=state.timestep,
+                step_seconds=time.monotonic() - last,
+                engine_seconds=denoiser.use.engine_seconds - engine_before,
+                batch_size=denoiser.use.batch_samples,
+                replicas=denoiser.use.last_replicas,
+            )
+            metrics.STEPS.labels(entry.name, job.scheduler).inc()
+            if job.preview_every_steps and event.step % job.preview_every_steps == 0 and event.step < event.total:
+                estimate = solver.predict_original(state.noise_pred, state.index, state.previous)[:1]
+                preview = await self._decode(estimate, entry, job, vae)
+                event.preview_png = await asyncio.to_thread(encode_png, preview[0])
+            last, engine_before = time.monotonic(), denoiser.use.engine_seconds
+            yield state, event
+
+    async def _decode(
+        self, latents: npt.NDArray[np.float32], entry: Entry, job: Job, use: StageUse
+    ) -> list[npt.NDArray[np.uint8]]:
+        """Pictures [H, W, 3], one call each, so that one large batch holds no stage for long."""
+        model = entry.models()[VAE_DECODER.name]
+
+        async def decode(row: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+            began = time.monotonic()
+            outputs, replica = await self._pool.run(
+                model, lambda at: at.infer(model, {"latents": row[None]}, job.request_id, self._timeout_s)
+            )
+            use.add(time.monotonic() - began, [(outputs, replica)])
+            image: npt.NDArray[np.uint8] = outputs["image"][0]
+            return image
+
+        tasks = [asyncio.create_task(decode(row)) for row in latents]
+        try:
+            return list(await asyncio.gather(*tasks))
+        finally:
+            for task in tasks:  # where one has failed, the others would go on
+                task.cancel()
+
+
+def _result(job: Job, checkpoint: str, images: list[npt.NDArray[np.uint8]], warnings: list[str]) -> pb.Result:
+    seeds = job.seeds if len(job.seeds) == len(images) else job.seeds * len(images)
+    return pb.Result(
+        request_id=job.request_id,
+        images=[
+            pb.Image(
+                png=encode_png(pixels, describe(job, checkpoint, seed, index)),
+                seed=seed,
+                width=job.width,
+                height=job.height,
+            )
+            for index, (pixels, seed) in enumerate(zip(images, seeds, strict=True))
+        ],
+        warnings=[legible(warning, _WARNING_BYTES) for warning in warnings],
+    )
+
+
+def _timings(uses: dict[str, StageUse], queue_seconds: float, total_seconds: float) -> pb.Timings:
+    stages = {
+        stage: pb.StageTiming(
+            calls=use.calls,
+            wall_seconds=use.wall_seconds,
+            engine_seconds=use.engine_seconds,
+            refit_seconds=use.refit_seconds,
+            replicas=use.replicas,
+            split_calls=use.split_calls,
+        )
+        for stage, use in uses.items()
+    }
+    return pb.Timings(total_seconds=total_seconds, queue_seconds=queue_seconds, **stages)

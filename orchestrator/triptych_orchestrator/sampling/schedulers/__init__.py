@@ -1,0 +1,149 @@
+"""The schedulers by name: `make_solver("euler", config, 20)` is diffusers' `from_config(config)`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from triptych.errors import CheckpointInvalidError, InvalidArgumentError, invalid
+from triptych_orchestrator.sampling.schedulers.base import Solver
+from triptych_orchestrator.sampling.schedulers.config import CONFIG_FILE, SchedulerConfig, stated, unsupported
+from triptych_orchestrator.sampling.schedulers.ddim import DDIMSolver
+from triptych_orchestrator.sampling.schedulers.dpmpp_2m import DPMSolverPP2M
+from triptych_orchestrator.sampling.schedulers.euler import EulerSolver
+from triptych_orchestrator.sampling.schedulers.euler_ancestral import EulerAncestralSolver
+from triptych_orchestrator.sampling.schedulers.pndm import PNDMSolver
+
+__all__ = [
+    "SCHEDULERS",
+    "SchedulerInfo",
+    "Solver",
+    "canonical_name",
+    "make_solver",
+    "own_scheduler",
+    "resolved_name",
+    "scheduler_names",
+    "stable_diffusion_config",
+    "usable_names",
+]
+
+_TYPICAL_STEPS = 20
+_LONGEST_CLASS_NAME = 100
+
+
+@dataclass(frozen=True)
+class SchedulerInfo:
+    """One scheduler: its class in diffusers, its solver, and the config keys that its name fixes."""
+
+    class_name: str
+    solver: type[Solver]
+    overrides: Mapping[str, object] = field(default_factory=dict)
+
+
+SCHEDULERS: Mapping[str, SchedulerInfo] = {
+    "ddim": SchedulerInfo("DDIMScheduler", DDIMSolver),
+    "euler": SchedulerInfo("EulerDiscreteScheduler", EulerSolver),
+    "euler_ancestral": SchedulerInfo("EulerAncestralDiscreteScheduler", EulerAncestralSolver),
+    "dpmpp_2m": SchedulerInfo("DPMSolverMultistepScheduler", DPMSolverPP2M),
+    "dpmpp_2m_karras": SchedulerInfo("DPMSolverMultistepScheduler", DPMSolverPP2M, {"use_karras_sigmas": True}),
+    "pndm": SchedulerInfo("PNDMScheduler", PNDMSolver),
+}
+
+_BY_CLASS = {info.class_name: name for name, info in SCHEDULERS.items() if not info.overrides}
+
+
+def scheduler_names() -> list[str]:
+    """The names to offer, aliases left out."""
+    return list(SCHEDULERS)
+
+
+def usable_names(config: Mapping[str, object]) -> list[str]:
+    """Those that can be had with this checkpoint's config, some number of steps given."""
+    return [name for name in SCHEDULERS if _is_usable(name, config)]
+
+
+def _is_usable(name: str, config: Mapping[str, object]) -> bool:
+    try:
+        _build(name, config, _TYPICAL_STEPS)
+    except InvalidArgumentError as error:
+        return error.metadata.get("field") == "num_inference_steps"
+    return True
+
+
+def own_scheduler(config: Mapping[str, object]) -> tuple[str, str]:
+    """The name of the checkpoint's own scheduler and "", or "" and why every request must name another.
+
+    CheckpointInvalidError where the config makes no sense, or no other can be had either.
+    """
+    try:
+        make_solver("", config, _TYPICAL_STEPS)
+    except InvalidArgumentError as error:
+        field = error.metadata.get("field")
+        if field == "scheduler" and usable_names(config):
+            return "", error.message
+        if field != "num_inference_steps":
+            raise CheckpointInvalidError(error.message, file=CONFIG_FILE) from error
+    return resolved_name("", config), ""
+
+
+def canonical_name(name: str) -> str:
+    """The name in `SCHEDULERS` of a name or of a diffusers class; "" stays "", the checkpoint's own."""
+    if not name or name in SCHEDULERS:
+        return name
+    if name in _BY_CLASS:
+        return _BY_CLASS[name]
+    raise invalid("scheduler", f"{name!r} is not a scheduler; there are {', '.join(SCHEDULERS)}")
+
+
+def resolved_name(name: str, config: Mapping[str, object]) -> str:
+    """The name in `SCHEDULERS` that a request gets with this checkpoint."""
+    canonical = canonical_name(name)
+    if canonical:
+        return canonical
+    own = config.get("_class_name")
+    if not isinstance(own, str) or not own.isidentifier() or len(own) > _LONGEST_CLASS_NAME:
+        raise _with_offer(unsupported("_class_name", "names no class, so that requests must name a scheduler"), config)
+    if own not in _BY_CLASS:
+        raise _with_offer(invalid("scheduler", f"the checkpoint's own {own} is not supported"), config)
+    is_karras = _BY_CLASS[own] == "dpmpp_2m" and SchedulerConfig(config).flag("use_karras_sigmas", False)
+    return "dpmpp_2m_karras" if is_karras else _BY_CLASS[own]
+
+
+def make_solver(name: str, config: Mapping[str, object], num_inference_steps: int, *, eta: float = 0.0) -> Solver:
+    """A fresh solver for one request; `eta` concerns DDIM alone, as in diffusers' pipelines."""
+    if not (math.isfinite(eta) and 0.0 <= eta <= 1.0):
+        raise invalid("eta", f"{eta} is not from 0 to 1")
+    resolved = resolved_name(name, config)
+    try:
+        return _build(resolved, config, num_inference_steps, eta=eta)
+    except CheckpointInvalidError as error:
+        if error.metadata.get("field") != "scheduler":
+            raise
+        raise _with_offer(error, config) from error
+
+
+def _build(name: str, config: Mapping[str, object], num_inference_steps: int, *, eta: float = 0.0) -> Solver:
+    info = SCHEDULERS[name]
+    return info.solver(SchedulerConfig({**config, **info.overrides}), num_inference_steps, eta=eta)
+
+
+def stable_diffusion_config(name: str, config: Mapping[str, object]) -> dict[str, object]:
+    """The config as StableDiffusionPipeline corrects it on loading; the SDXL pipeline leaves it alone.
+
+    The pipeline sets `steps_offset` to 1 and `clip_sample` to False, and `from_config` to another class
+    carries a correction over only where the file had the key.
+    """
+    is_own = SCHEDULERS[resolved_name(name, config)].class_name == config.get("_class_name")
+    corrected = stated(config)
+    if is_own or "steps_offset" in corrected:
+        corrected["steps_offset"] = 1
+    if is_own or corrected.get("clip_sample") is True:
+        corrected["clip_sample"] = False
+    return corrected
+
+
+def _with_offer(error: InvalidArgumentError, config: Mapping[str, object]) -> InvalidArgumentError:
+    """The error, and which schedulers to ask for instead."""
+    usable = ", ".join(usable_names(config)) or "none"
+    return type(error)(f"{error.message}; this checkpoint can be asked for: {usable}", **error.metadata)

@@ -1,0 +1,1 @@
+"""From a prompt's text to token ids, and what is written in it besides."""

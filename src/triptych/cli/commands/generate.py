@@ -1,0 +1,108 @@
+"""`triptych generate`: prompts in, pictures out, with a bar on stderr and paths (or JSON) on stdout."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Generator
+from contextlib import aclosing
+from typing import Any
+
+from triptych.cli.connection import add_connection_options, connect
+from triptych.cli.failures import Failures
+from triptych.cli.parameters import add_parameter_options, parameters
+from triptych.cli.pictures.delivery import add_output_options, deliver, outputs_of
+from triptych.cli.pictures.outputs import Outputs
+from triptych.cli.pictures.prompts import read_prompts
+from triptych.cli.progress import Progress
+from triptych.errors import TriptychError, UnavailableError
+from triptych.sdk import AsyncClient, Result
+
+EPILOG = """\
+examples:
+  triptych generate "a red circle" --seed 7 -o out.png
+  triptych generate "a red circle" -o - | display
+  triptych generate "a red circle" --num-images-per-prompt 4 -o "circle-{index}.png"
+  triptych generate "a red circle <lora:ink:0.8>"       # as --lora ink:0.8; see `triptych loras`
+  triptych generate --prompts-file prompts.txt -o pictures/ --concurrency 4
+  echo "a blue star" | triptych generate --prompts-file - --json
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Registers the command."""
+    parser = subparsers.add_parser(
+        "generate",
+        help="make pictures from prompts",
+        description="Makes pictures from prompts. Prints the path of each on stdout. Of several prompts, those that "
+        "fail are reported on stderr and the others made; the exit code is the first failed one's. When the server is "
+        "gone, no further one is asked for.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("prompt", nargs="?", help="what the picture shows (quote it)")
+    source.add_argument("--prompts-file", metavar="FILE", help="one prompt a line; - reads stdin; # starts a comment")
+    add_parameter_options(parser)
+    add_output_options(parser)
+    parser.add_argument("--concurrency", type=int, default=1, metavar="N", help="prompts at a time (default: 1)")
+    add_connection_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Generates every prompt; one that fails is reported and the others are made. The exit code is the first's."""
+    prompts = read_prompts(arguments.prompt, arguments.prompts_file)
+    outputs = outputs_of(arguments, prompts)
+    failures = Failures(arguments, len(prompts))
+    asyncio.run(_generate_all(arguments, prompts, outputs, failures))
+    return failures.finish()
+
+
+async def _generate_all(
+    arguments: argparse.Namespace, prompts: list[str], outputs: Outputs, failures: Failures
+) -> None:
+    jobs = (job for job in enumerate(prompts))
+    ends: list[OSError] = []
+    _stay_awake(asyncio.get_running_loop())
+    async with connect(AsyncClient, arguments) as client:
+        try:
+            async with asyncio.TaskGroup() as group:
+                for slot in range(min(max(arguments.concurrency, 1), len(prompts))):
+                    group.create_task(_work(client, arguments, jobs, outputs, failures, slot))
+        except* OSError as several:  # a full disk, say: no later picture would fit either
+            ends.extend(several.exceptions)  # type: ignore[arg-type]
+    if ends:
+        raise ends[0]
+
+
+def _stay_awake(loop: asyncio.AbstractEventLoop) -> None:
+    """Has Ctrl-C heard: a signal does not wake the loop if it comes just before that waits, or to another thread."""
+    loop.call_later(0.2, _stay_awake, loop)
+
+
+async def _work(
+    client: AsyncClient,
+    arguments: argparse.Namespace,
+    jobs: Generator[tuple[int, str], None, None],
+    outputs: Outputs,
+    failures: Failures,
+    slot: int,
+) -> None:
+    for index, prompt in jobs:
+        with Progress(prompt, slot=slot, hidden=arguments.json or arguments.quiet) as progress:
+            try:
+                await _follow(client, arguments, prompt, progress)
+            except TriptychError as error:
+                failures.add(index, prompt, error)
+                if isinstance(error, UnavailableError):
+                    jobs.close()  # every later one would fail alike
+                continue
+        deliver(arguments, outputs, prompt, index, progress)
+
+
+async def _follow(client: AsyncClient, arguments: argparse.Namespace, prompt: str, progress: Progress) -> Result:
+    async with aclosing(client.stream(prompt, **parameters(arguments))) as events:
+        async for event in events:
+            progress.show(event)
+    return progress.result

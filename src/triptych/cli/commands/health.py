@@ -1,0 +1,37 @@
+"""`triptych health`: whether a server answers and serves, for health checks and scripts that wait."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import Any
+
+from triptych.embedded.processes.probe import ORCHESTRATOR_HEALTHY, TRITON_LIVE, is_ready
+from triptych.errors import UnavailableError
+from triptych.sdk.channel import DEFAULT_ADDRESS
+
+
+def add_parser(subparsers: Any) -> None:
+    """Registers the command."""
+    parser = subparsers.add_parser(
+        "health",
+        help="ask a server whether it serves",
+        description="Exit code 0 when the server answers and serves, 4 when not. The orchestrator serves once every "
+        "checkpoint of its command line is loaded; a stage is live before it holds any.",
+    )
+    default = os.environ.get("TRIPTYCH_ADDRESS") or DEFAULT_ADDRESS
+    parser.add_argument(
+        "--address",
+        metavar="HOST:PORT",
+        default=default,
+        help=f"or any other gRPC target (default: $TRIPTYCH_ADDRESS, else {DEFAULT_ADDRESS})",
+    )
+    parser.add_argument("--stage", action="store_true", help="the server is a stage's Triton, not the orchestrator")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Silent when all is well."""
+    if not is_ready(arguments.address, TRITON_LIVE if arguments.stage else ORCHESTRATOR_HEALTHY):
+        raise UnavailableError(f"{arguments.address} does not serve")
+    return 0

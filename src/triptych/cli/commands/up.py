@@ -1,0 +1,220 @@
+"""`triptych up`: runs the whole stack on this machine, says what runs where, stops on Ctrl-C or SIGTERM."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from triptych.cli.actions import columns
+from triptych.contract import STAGES
+from triptych.contract.engines import ENGINES
+from triptych.embedded import Stack, StackConfig
+from triptych.embedded.config import BUILDING_STARTUP_S, LIMIT_NAMES, STARTUP_S
+from triptych.embedded.folders.places import state_folder
+from triptych.embedded.processes.supervisor import ProcessStatus
+from triptych.errors import CancelledError, InvalidArgumentError, TriptychError
+
+EXIT_STOPPED, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the subcommand; its `run` is in the parsed arguments."""
+    parser = subparsers.add_parser("up", help="run the whole stack on this machine", description=__doc__)
+    stages = ", ".join(STAGES)
+    add = parser.add_argument
+    add(
+        "--checkpoint",
+        action="append",
+        type=_pair(str),
+        metavar="NAME=PATH",
+        help="repeatable; default: those kept, or else the demo",
+    )
+    add("--engine", choices=ENGINES, default="onnxruntime", help="default: %(default)s")
+    add(
+        "--host",
+        default="127.0.0.1",
+        help="the API's address (default: %(default)s); all else stays on loopback",
+    )
+    add(
+        "--port",
+        type=int,
+        default=50051,
+        help="the API's port (default: %(default)s); 0 is a stack of its own: every port free, nothing kept",
+    )
+    add(
+        "--metrics-port",
+        type=int,
+        metavar="PORT",
+        help="Prometheus metrics: of the orchestrator here, of the stages' servers at the ports that follow; "
+        "0 for free ones (default: the one after --port)",
+    )
+    folder = parser.add_mutually_exclusive_group()
+    folder.add_argument(
+        "--run-dir",
+        metavar="DIR",
+        help="where checkpoints, LoRAs and logs are kept (default: $XDG_STATE_HOME/triptych, else "
+        "~/.local/state/triptych; with --port 0, nowhere)",
+    )
+    folder.add_argument("--ephemeral", action="store_true", help="keep nothing after a clean stop")
+    add("--cache-dir", help="engine artifacts (default: $TRIPTYCH_CACHE_DIR or ~/.cache/triptych)")
+    add(
+        "--threads",
+        action="append",
+        type=_pair(int),
+        default=[],
+        metavar="STAGE=N",
+        help=f"cores; of {stages}",
+    )
+    add(
+        "--replicas",
+        action="append",
+        type=_pair(int),
+        default=[],
+        metavar="STAGE=N",
+        help=f"servers; of {stages}",
+    )
+    add("--placement", metavar="FILE", help="which replicas run on which cores, device or host, in place of the two")
+    add(
+        "--limit",
+        action="append",
+        type=_pair(str),
+        default=[],
+        metavar="NAME=VALUE",
+        help=f"repeatable; of {', '.join(LIMIT_NAMES)}",
+    )
+    add(
+        "--lora",
+        action="append",
+        type=_pair(str),
+        default=[],
+        metavar="NAME=FILE",
+        help="a LoRA's safetensors file; repeatable",
+    )
+    add("--lora-dir", help="where LoRAs are kept (default: with the rest of the state)")
+    add(
+        "--startup-timeout",
+        type=float,
+        metavar="SECONDS",
+        help=f"default: {STARTUP_S:g}; with tensorrt {BUILDING_STARTUP_S:g}, for engines that were not built ahead "
+        "(`triptych build`) are built now",
+    )
+    add(
+        "--drain-timeout",
+        type=float,
+        default=20.0,
+        metavar="SECONDS",
+        help="how long running requests may go on after a signal; all has ended 5 s later (default: %(default)g)",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs until a signal: 0 after a stop asked for, 1 when the stack fails, 2 for a wrong argument."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        stack = Stack(configuration(args))
+    except InvalidArgumentError as error:
+        return _complain(error, EXIT_USAGE)
+    except TriptychError as error:
+        return _complain(error, EXIT_FAILED)
+    return serve(stack)
+
+
+def serve(stack: Stack) -> int:
+    """Starts the stack and stays until a signal stops it; a second signal ends the grace periods."""
+    _stop_on_signals(stack)
+    try:
+        print("starting the stages' Triton servers and the orchestrator", flush=True)
+        stack.start()
+        print(table(stack.processes()), flush=True)
+        print(f"\nserving on {stack.address}; Ctrl-C stops everything; {_kept(stack)}", flush=True)
+        stack.wait()
+        failed = stack.failure is not None
+    except CancelledError:  # a signal came during the start
+        failed = False
+    except (TriptychError, OSError) as error:
+        return _complain(error, EXIT_FAILED)
+    finally:
+        stack.stop()
+    print("stopped", flush=True)
+    return EXIT_FAILED if failed else EXIT_STOPPED
+
+
+def table(rows: list[ProcessStatus]) -> str:
+    """What runs where, in columns."""
+    header = ("PROCESS", "PID", "DEVICE", "CORES", "ENGINE", "ADDRESS", "METRICS", "LOG")
+    cells = [header]
+    for row in rows:
+        metrics = f"http://{row.metrics_address}/metrics" if row.metrics_address else "-"
+        cells.append((row.name, str(row.pid or "-"), *row.place, row.address, metrics, row.log_path or "-"))
+    return "\n".join(columns(cells))
+
+
+def configuration(args: argparse.Namespace) -> StackConfig:
+    """What the arguments ask for."""
+    return StackConfig(
+        dict(args.checkpoint) if args.checkpoint else None,
+        engine=args.engine,
+        host=args.host,
+        port=args.port,
+        metrics_port=_metrics_port(args),
+        run_dir=_run_dir(args),
+        cache_dir=args.cache_dir,
+        replicas=dict(args.replicas),
+        threads=dict(args.threads),
+        placement=args.placement,
+        limits=dict(args.limit),
+        loras=dict(args.lora),
+        lora_dir=args.lora_dir,
+        startup_timeout_s=args.startup_timeout,
+        drain_timeout_s=args.drain_timeout,
+    )
+
+
+def _run_dir(args: argparse.Namespace) -> str | Path | None:
+    """Where state is kept; None: nowhere, which is right for a stack of its own."""
+    if args.run_dir is not None:
+        return str(args.run_dir)
+    return None if args.ephemeral or args.port == 0 else state_folder()
+
+
+def _metrics_port(args: argparse.Namespace) -> int:
+    """The one after the API's, unless something else is said."""
+    if args.metrics_port is not None:
+        return int(args.metrics_port)
+    return args.port + 1 if args.port else 0
+
+
+def _kept(stack: Stack) -> str:
+    return "nothing is kept" if stack.config.run_dir is None else f"state is kept in {stack.run_dir}"
+
+
+def _pair(kind: Callable[[str], int | str]) -> Callable[[str], tuple[str, int | str]]:
+    def parse(text: str) -> tuple[str, int | str]:
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+        try:
+            return name, kind(value)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{value!r} in {text!r} is not a number") from None
+
+    return parse
+
+
+def _stop_on_signals(stack: Stack) -> None:
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        stack.request_stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, on_signal)
+
+
+def _complain(error: Exception, code: int) -> int:
+    print(f"triptych up: {error}", file=sys.stderr)
+    return code

@@ -1,0 +1,130 @@
+"""Where pictures go: to files whose names never overwrite unless told to, or to standard output.
+
+outputs = open_outputs("{prompt}-{seed}.png", ["a red circle"])
+outputs.write(png, index=0, seed=7, prompt="a red circle")    # a-red-circle-7.png
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import Protocol
+
+from triptych.cli.pictures.formats import ENDINGS, encode, is_known
+from triptych.errors import TriptychError, invalid
+
+DEFAULT_NAME = "{prompt}-{seed}.png"
+STANDARD_OUTPUT = "-"
+_SLUG_LIMIT = 48  # characters, of up to 4 bytes each; file names end at 255 bytes
+
+
+class Outputs(Protocol):
+    """Takes the pictures of one run."""
+
+    def write(self, png: bytes, *, index: int, seed: int, prompt: str) -> Path | None:
+        """Writes one picture; where to, if to a file."""
+
+
+def open_outputs(pattern: str, prompts: Sequence[str], pictures_per_prompt: int = 1, *, force: bool = False) -> Outputs:
+    """Where the pictures of `prompts` go; what is wrong with that shows now, and not when they are made.
+
+    Args:
+        pattern: a file name, in which {index}, {seed} and {prompt} stand for the picture's; a directory; or "-".
+        prompts: of the run.
+        pictures_per_prompt: how many of each.
+        force: overwrite files that were there before the run.
+
+    Raises:
+        InvalidArgumentError: the pattern has another placeholder or a broken one, or names an unknown format; or
+            several pictures, or a terminal, are to take what is written to standard output.
+        TriptychError: a file cannot be written there.
+    """
+    if pattern == STANDARD_OUTPUT:
+        return _StandardOutput(len(prompts) * pictures_per_prompt)
+    try:
+        files = _Files(pattern, force=force)
+        for index, prompt in enumerate(prompts):
+            files.check(index=index * pictures_per_prompt, prompt=prompt)
+    except OSError as error:
+        raise TriptychError(f"output: {pattern} cannot be written: {error.strerror}", field="output") from error
+    return files
+
+
+class _StandardOutput:
+    def __init__(self, pictures: int) -> None:
+        if pictures > 1:
+            raise invalid("output", f"standard output takes one picture, and these are {pictures}: name files")
+        if sys.stdout.isatty():
+            raise invalid("output", "standard output is a terminal: redirect it, or name a file")
+
+    def write(self, png: bytes, *, index: int, seed: int, prompt: str) -> None:
+        sys.stdout.buffer.write(png)
+        sys.stdout.buffer.flush()
+
+
+class _Files:
+    def __init__(self, pattern: str, *, force: bool) -> None:
+        if pattern.endswith("/") or Path(pattern).is_dir():
+            pattern = str(Path(pattern) / DEFAULT_NAME)
+        self._pattern = pattern
+        self._force = force
+        self._written: set[Path] = set()
+        self._writable: set[Path] = set()
+        ending = self._name(index=0, seed=0, prompt="").suffix
+        if not is_known(ending):
+            raise invalid("output", f"{pattern!r} ends in {ending!r}; pictures are written as {', '.join(ENDINGS)}")
+
+    def check(self, *, index: int, prompt: str) -> None:
+        """OSError where the file could not be made, as far as can be known without making it."""
+        path = self._name(index=index, seed=0, prompt=prompt)
+        with suppress(FileNotFoundError):
+            os.lstat(path)  # tells of a name that is too long, say
+        if _is_device(path):  # opening a pipe waits for its reader, and closing it tells him that all has come
+            return
+        if self._force and path.exists():
+            path.open("ab").close()
+            return
+        folder = next(parent for parent in path.parents if parent.exists())
+        if folder not in self._writable:
+            with tempfile.TemporaryFile(dir=folder):  # tells more than permissions do: of a read-only disk, say
+                self._writable.add(folder)
+
+    def write(self, png: bytes, *, index: int, seed: int, prompt: str) -> Path:
+        """Writes one picture under the first free name (out.png, out-1.png, ...); makes its directory."""
+        wanted = self._name(index=index, seed=seed, prompt=prompt)
+        content = encode(png, wanted.suffix)
+        wanted.parent.mkdir(parents=True, exist_ok=True)
+        for number in count():
+            path = wanted if number == 0 else wanted.with_stem(f"{wanted.stem}-{number}")
+            overwrite = _is_device(path) or (self._force and path not in self._written)
+            try:
+                with path.open("wb" if overwrite else "xb") as file:
+                    file.write(content)
+            except FileExistsError:
+                continue
+            self._written.add(path)
+            return path
+        raise AssertionError("count() does not end")
+
+    def _name(self, *, index: int, seed: int, prompt: str) -> Path:
+        try:
+            return Path(self._pattern.format(index=index, seed=seed, prompt=slug(prompt)))
+        except (AttributeError, IndexError, KeyError, ValueError) as error:
+            known = "{index}, {seed} and {prompt}"
+            raise invalid("output", f"{self._pattern!r} has a placeholder other than {known}") from error
+
+
+def _is_device(path: Path) -> bool:
+    """Whether it is there and keeps no file: /dev/null or a pipe, which is written to and not numbered."""
+    return path.exists() and not (path.is_file() or path.is_dir())
+
+
+def slug(prompt: str) -> str:
+    """The prompt as part of a file name: lower case, words joined by dashes, cut at 48 characters."""
+    return re.sub(r"[\W_]+", "-", prompt.lower())[:_SLUG_LIMIT].strip("-") or "picture"

@@ -1,0 +1,112 @@
+"""The cache of exported graphs: one folder per architecture, complete or absent, whoever builds it and dies.
+
+A graph is looked for among those shipped with the package, then in the cache, then built there. Builders of one
+architecture wait for each other on a file lock, which the kernel drops with its holder; a folder appears by one rename.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import triptych
+from triptych.checkpoint import Architecture, Component
+from triptych.engine.cache.folders import MANIFEST_FILE, lock, mark_used, publishing, read_manifest
+from triptych.engine.exporting import describe_weights, run_exporter
+from triptych.errors import ArtifactMissingError
+
+# Part of every key: raise it when the exporter gives another graph for the same architecture.
+EXPORT_REVISION = 1
+SHIPPED = Path(triptych.__file__).parent / "demo" / "artifacts"
+GRAPHS, GRAPH_FILE, REQUEST_FILE = "graphs", "graph.onnx", "architecture.json"
+
+Progress = Callable[[str], None]
+
+
+def artifact_key(architecture: Architecture) -> str:
+    """The folder's name: which model, and a digest of all that shapes its graph."""
+    digest = hashlib.sha256(f"{EXPORT_REVISION}:{architecture.canonical()}".encode()).hexdigest()
+    return f"{architecture.model}-{digest[:24]}"
+
+
+def find_graph(architecture: Architecture, cache_dir: Path) -> Path | None:
+    """The graph's path where a sound one is shipped or cached."""
+    for root in (SHIPPED, cache_dir / GRAPHS):
+        folder = root / artifact_key(architecture)
+        if is_sound(folder):
+            return folder / GRAPH_FILE
+    return None
+
+
+def ensure_graph(
+    architecture: Architecture,
+    cache_dir: Path,
+    progress: Progress = lambda _message: None,
+    component: Component | None = None,
+) -> Path:
+    """The graph's path, exported first if need be; ArtifactMissingError if that needs torch and there is none.
+
+    Nothing is exported for a `component` whose weights are not what the architecture has: CheckpointInvalidError.
+    """
+    path = find_graph(architecture, cache_dir) or _export_once(architecture, cache_dir, progress, component)
+    if not is_shipped(path):
+        mark_used(path.parent)
+    return path
+
+
+def is_shipped(graph: Path) -> bool:
+    """Whether the graph came with the package, so that no cache holds it."""
+    return SHIPPED in graph.parents
+
+
+def is_sound(folder: Path) -> bool:
+    """Whether the folder's graph is what its manifest says."""
+    try:
+        with (folder / GRAPH_FILE).open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return False
+    return bool(read_manifest(folder).get("sha256") == digest)
+
+
+def _export_once(architecture: Architecture, cache_dir: Path, progress: Progress, component: Component | None) -> Path:
+    root = cache_dir / GRAPHS
+    key = artifact_key(architecture)
+    with lock(root / f"{key}.lock"):
+        if path := find_graph(architecture, cache_dir):
+            return path
+        missing = [
+            name for name in ("torch", "diffusers", "transformers", "onnxscript") if not importlib.util.find_spec(name)
+        ]
+        if missing:
+            raise ArtifactMissingError(
+                f"no graph for this {architecture.class_name} is shipped or in {cache_dir}, and exporting one needs "
+                f"{', '.join(missing)}: install triptych[server,torch], or run `triptych build` where they are and "
+                f"copy its cache here"
+            )
+        progress(f"exporting {architecture.class_name} ({key})")
+        return _build(architecture, root, key, component)
+
+
+def _build(architecture: Architecture, root: Path, key: str, component: Component | None) -> Path:
+    with publishing(root, key) as building:
+        (building / REQUEST_FILE).write_text(architecture.canonical())
+        arguments = [str(building / REQUEST_FILE), str(building / GRAPH_FILE)]
+        if component:
+            described = building.parent / "weights.json"  # of one checkpoint: not to be kept
+            described.write_text(describe_weights(component))
+            arguments += ["--weights", str(described)]
+        run_exporter(_python(), architecture.class_name, arguments)
+        graph = (building / GRAPH_FILE).read_bytes()
+        manifest = {"revision": EXPORT_REVISION, "sha256": hashlib.sha256(graph).hexdigest()}
+        (building / MANIFEST_FILE).write_text(json.dumps(manifest))
+    return root / key / GRAPH_FILE
+
+
+def _python() -> str:
+    """The environment's interpreter; inside Triton's embedded one `sys.executable` may be anything."""
+    return str(Path(sys.prefix) / "bin" / "python3")

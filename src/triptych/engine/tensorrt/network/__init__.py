@@ -1,0 +1,1 @@
+"""The graph as TensorRT is to see it: typed, with profiles and weights."""

@@ -1,0 +1,99 @@
+"""A component's graph as TensorRT is to see it: in one precision, with its profiles and its exchangeable weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import onnx
+
+from triptych.checkpoint import Component
+from triptych.contract import LORA_MODELS
+from triptych.engine.cache.artifacts import ensure_graph
+from triptych.engine.onnxruntime.exchange import free_weights
+from triptych.engine.port import Array, EngineSettings
+from triptych.engine.tensorrt.build.plan import RefitPlan
+from triptych.engine.tensorrt.network.floats import PRECISIONS
+from triptych.engine.tensorrt.network.precision import to_precision
+from triptych.engine.tensorrt.network.profiles import Dims, Profile, input_dims, most_batch, profiles_of, sizes_of
+from triptych.engine.tensorrt.probe import Sample, probe_sample
+from triptych.engine.tensorrt.run.padding import pad
+from triptych.engine.weights import check_parameters
+from triptych.errors import invalid
+
+
+@dataclass(frozen=True)
+class TypedGraph:
+    """`model` holds no weights; `parameters` are their names and shapes, `targets` those that a LoRA can change.
+
+    `content` is all that shapes an engine but for its sizes and weights.
+    """
+
+    component: Component
+    precision: str
+    model: onnx.ModelProto
+    content: bytes
+    dims: Mapping[str, Dims]
+    profiles: Sequence[Profile]
+    parameters: Mapping[str, tuple[int, ...]]
+    targets: Sequence[str]
+
+    @classmethod
+    def of(cls, component: Component, settings: EngineSettings) -> TypedGraph:
+        """From the architecture's graph; CheckpointInvalidError if the component's weights do not fit it."""
+        if settings.precision not in PRECISIONS:
+            raise invalid("precision", f"{settings.precision!r} is not one of {', '.join(PRECISIONS)}")
+        model = onnx.load_model(
+            ensure_graph(component.architecture, settings.cache_dir, component=component), load_external_data=False
+        )
+        external = onnx.TensorProto.EXTERNAL
+        shapes = {t.name: tuple(t.dims) for t in model.graph.initializer if t.data_location == external}
+        check_parameters(component, shapes)
+        to_precision(model, settings.precision, bool(component.architecture.config.get("upcast_attention")))
+        targets = exchangeable(component, model)
+        return cls(
+            component,
+            settings.precision,
+            model,
+            model.SerializeToString(deterministic=True) + "\n".join(targets).encode(),
+            input_dims(model.graph),
+            profiles_of(component),
+            shapes,
+            targets,
+        )
+
+    def open_names(self, plan: RefitPlan) -> Sequence[str]:
+        """The weights that stay exchangeable: a LoRA's targets, or all where the engine is for any checkpoint."""
+        return self.targets if plan is RefitPlan.PER_CHECKPOINT else sorted(self.parameters)
+
+    def samples(self) -> list[Sample]:
+        """Random inputs of each profile's best size and of its largest."""
+        return [self._sample(index, which) for index in range(len(self.profiles)) for which in ("best", "most")]
+
+    def best_sample(self) -> dict[str, Array]:
+        """Random inputs of the size that the engine is tuned for."""
+        return self._sample(0, "best").inputs
+
+    def own_samples(self) -> Iterator[tuple[int, Mapping[str, Array]]]:
+        """Every batch that is run whole at that size, with inputs for it."""
+        best = self.best_sample()
+        sizes = sizes_of(self.dims, {name: array.shape for name, array in best.items()})
+        for batch in range(1, most_batch(self.profiles, sizes) + 1):
+            yield batch, pad({name: array[:1] for name, array in best.items()}, batch)
+
+    def _sample(self, index: int, which: Literal["best", "most"]) -> Sample:
+        return probe_sample(self.dims, self.profiles, index, which, self._vocabulary)
+
+    @property
+    def _vocabulary(self) -> int:
+        return int(self.component.architecture.config.get("vocab_size", 1))
+
+
+def exchangeable(component: Component, model: onnx.ModelProto) -> list[str]:
+    """The weights that a LoRA can change, as the onnxruntime engine has them; none where no LoRA changes the model."""
+    if component.architecture.model not in LORA_MODELS:
+        return []
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return free_weights(copy)

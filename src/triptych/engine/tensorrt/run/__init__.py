@@ -1,0 +1,1 @@
+"""An engine run and refitted on its GPU."""

@@ -1,0 +1,234 @@
+"""Loads, unloads and switches of one checkpoint that meet, with a pool that can be held."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.orchestrator.catalogs import FIRST, SECOND, Pool, entry, pool, settle, sound_directories, use
+from triptych.errors import (
+    CheckpointInvalidError,
+    FailedPreconditionError,
+    NotFoundError,
+    UnavailableError,
+)
+from triptych_orchestrator.library.catalog import Catalog, Entry, State
+from triptych_orchestrator.settings import Limits, Settings
+
+__all__ = ["entry", "pool", "sound_directories"]
+
+
+async def test_a_request_that_leaves_does_not_take_the_load_of_others_along(
+    pool: Pool, entry: tuple[Catalog, Entry]
+) -> None:
+    one, known = entry
+    pool.go.clear()
+    release = asyncio.Event()
+    first, second = (asyncio.create_task(use(one, known, release)) for _ in range(2))
+    await settle()
+    first.cancel()
+    await asyncio.wait([first])
+    pool.go.set()
+    release.set()
+    await asyncio.wait_for(second, 10)
+    assert (known.state, known.users, pool.placed) == (State.LOADED, 0, 3)
+
+
+async def test_a_load_ends_with_the_last_who_wants_it(pool: Pool, entry: tuple[Catalog, Entry]) -> None:
+    one, known = entry
+    pool.go.clear()
+    release = asyncio.Event()
+    callers = [asyncio.create_task(call) for call in (use(one, known, release), one.load("x"), one.load("x"))]
+    await settle()
+    for caller in callers[:2]:
+        caller.cancel()
+    await settle()
+    assert known.state is State.LOADING
+    callers[2].cancel()
+    await asyncio.wait(callers)
+    async with known.lock:  # which the load has let go of
+        assert (known.state, known.error, pool.held) == (State.REGISTERED, "", set())
+    pool.go.set()
+    await one.load("x")
+    assert (known.state, len(pool.held)) == (State.LOADED, 3)
+
+
+async def test_unregistering_does_not_wait_for_a_load(pool: Pool, entry: tuple[Catalog, Entry]) -> None:
+    one, known = entry
+    pool.go.clear()
+    release = asyncio.Event()
+    callers = [asyncio.create_task(call) for call in (use(one, known, release), one.load("x"))]
+    await settle()
+    await asyncio.wait_for(one.unregister("x"), 10)
+    outcomes = await asyncio.gather(*callers, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [NotFoundError] * 2
+    assert not pool.held and not one.entries()
+    # The name is free, also for another directory.
+    pool.go.set()
+    await one.register("x", SECOND)
+    await one.load("x")
+    assert len(pool.held) == 3
+
+
+async def test_directories_that_cannot_be_read_keep_nobody_else_waiting(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = threading.Event()
+    monkeypatch.setattr(Entry, "open", lambda entry: go.wait(60))
+    limits = Limits(max_checkpoint_read_seconds=1)
+    one = Catalog(Settings("x:1", None, {}, tmp_path, limits=limits), pool)  # type: ignore[arg-type]
+    try:
+        outcomes = await asyncio.gather(
+            *(one.register(f"x{number}", FIRST) for number in range(40)), return_exceptions=True
+        )
+        assert {type(outcome) for outcome in outcomes} == {FailedPreconditionError}
+        assert "could not be read within 1 s" in str(outcomes[0])
+        # The threads that everything else uses are free.
+        await asyncio.wait_for(asyncio.to_thread(lambda: None), 10)
+        assert threading.active_count() < 40 and not one.entries()
+    finally:
+        go.set()
+    await one.register("x", FIRST)
+
+
+async def test_a_failed_load_is_said_and_can_be_tried_again(pool: Pool, entry: tuple[Catalog, Entry]) -> None:
+    one, known = entry
+    pool.fail = CheckpointInvalidError("lacks a tensor", tensor="t")
+    with pytest.raises(CheckpointInvalidError):
+        await one.load("x")
+    assert (known.state, known.error, pool.held) == (State.FAILED, "lacks a tensor", set())
+    await one.unload("x")
+    pool.fail = UnavailableError("no unet replica is up")
+    with pytest.raises(UnavailableError):
+        await one.load("x")
+    pool.fail = None
+    await one.load("x")
+    assert (known.state, known.error, len(pool.held)) == (State.LOADED, "", 3)
+
+
+async def test_unregistering_twice_at_once(pool: Pool, entry: tuple[Catalog, Entry]) -> None:
+    one, _ = entry
+    await one.load("x")
+    outcomes = await asyncio.gather(one.unregister("x"), one.unregister("x"), return_exceptions=True)
+    assert outcomes[0] is None and isinstance(outcomes[1], NotFoundError)
+    assert not pool.held and not one.entries()
+
+
+async def test_what_waits_while_it_is_unregistered_hears_of_it(pool: Pool, entry: tuple[Catalog, Entry]) -> None:
+    one, known = entry
+    release = asyncio.Event()
+    running = asyncio.create_task(use(one, known, release))
+    await settle()
+    ending = asyncio.create_task(one.unregister("x"))
+    await settle()
+    assert known.state is State.UNLOADING
+    waiting = [asyncio.create_task(use(one, known, release)), asyncio.create_task(one.load("x"))]
+    await settle()
+    assert not ending.done()
+    release.set()
+    await asyncio.wait_for(asyncio.gather(running, ending), 10)
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [NotFoundError] * 2 and not pool.held
+
+
+async def test_a_request_that_comes_while_unloading_loads_again(pool: Pool, entry: tuple[Catalog, Entry]) -> None:
+    one, known = entry
+    release = asyncio.Event()
+    running = asyncio.create_task(use(one, known, release))
+    await settle()
+    unloading = asyncio.create_task(one.unload("x"))
+    await settle()
+    later = asyncio.create_task(use(one, known, release))
+    release.set()
+    await asyncio.wait_for(asyncio.gather(running, unloading, later), 10)
+    assert (known.state, known.loads, len(pool.held)) == (State.LOADED, 2, 3)
+
+
+async def test_a_switch_loads_the_new_engines_first_and_drops_the_old_when_unused(
+    pool: Pool, entry: tuple[Catalog, Entry]
+) -> None:
+    one, old = entry
+    await one.load("x")
+    release = asyncio.Event()
+    running = asyncio.create_task(use(one, old, release))
+    await settle()
+    pool.go.clear()
+    switching = asyncio.create_task(one.register("x", FIRST, "torch"))
+    await settle()
+    # Until the new ones are there, the old ones serve.
+    async with one.use(old) as used:
+        assert used is old
+    pool.go.set()
+    await settle()
+    assert len(pool.held) == 6 and not switching.done()
+    # Who found the old entry and begins only now gets the new one.
+    async with one.use(old) as used:
+        assert used.engine == "torch" and used is one.get("x") and used is not old
+    release.set()
+    await asyncio.wait_for(asyncio.gather(running, switching), 10)
+    assert pool.held == {"x~.encoder", "x~.unet", "x~.vae_decoder"}
+    assert {model.parameters["engine"] for model in one.get("x").models().values()} == {"torch"}
+    await one.register("x", FIRST, "unet=torch")
+    assert pool.held == {"x.encoder", "x.unet", "x.vae_decoder"}
+    assert {name: model.parameters["engine"] for name, model in one.get("x").models().items()} == {
+        "encoder": "",
+        "unet": "torch",
+        "vae_decoder": "",
+    }
+
+
+async def test_a_switch_that_fails_changes_nothing(pool: Pool, entry: tuple[Catalog, Entry]) -> None:
+    one, known = entry
+    await one.load("x")
+    held = set(pool.held)
+    pool.fail = FailedPreconditionError("there is no torch")
+    with pytest.raises(FailedPreconditionError):
+        await one.register("x", FIRST, "torch")
+    assert (one.get("x"), known.state, known.engine, pool.held) == (known, State.LOADED, "", held)
+
+
+async def test_what_comes_during_a_switch_meets_the_new_engines(pool: Pool, entry: tuple[Catalog, Entry]) -> None:
+    one, _ = entry
+    await one.load("x")
+    pool.go.clear()
+    tasks: list[asyncio.Task[Entry]] = []
+    for call in (one.register("x", FIRST, "torch"), one.register("x", FIRST, "torch"), one.load("x"), one.unload("x")):
+        tasks.append(asyncio.create_task(call))
+        await settle()
+    pool.go.set()
+    switched, same, loaded, unloaded = await asyncio.wait_for(asyncio.gather(*tasks), 10)
+    assert switched is same is loaded is unloaded is one.get("x")
+    assert (unloaded.engine, unloaded.state, pool.held) == ("torch", State.REGISTERED, set())
+    await one.register("x", FIRST, "")
+    assert (one.get("x").engine, pool.held) == ("", set())
+    await one.unregister("x")
+    assert not one.entries()
+
+
+async def test_the_last_word_counts_where_two_switch(pool: Pool, entry: tuple[Catalog, Entry]) -> None:
+    one, _ = entry
+    await one.load("x")
+    pool.go.clear()
+    tasks = [asyncio.create_task(one.register("x", FIRST, "torch"))]
+    await settle()
+    tasks.append(asyncio.create_task(one.register("x", FIRST, "")))
+    await settle()
+    pool.go.set()
+    _, last = await asyncio.wait_for(asyncio.gather(*tasks), 10)
+    assert (last.engine, last, pool.held) == ("", one.get("x"), {"x.encoder", "x.unet", "x.vae_decoder"})
+
+
+async def test_a_caller_that_leaves_does_not_end_a_switch(pool: Pool, entry: tuple[Catalog, Entry]) -> None:
+    one, _ = entry
+    await one.load("x")
+    pool.go.clear()
+    switching = asyncio.create_task(one.register("x", FIRST, "torch"))
+    await settle()
+    switching.cancel()
+    await asyncio.wait([switching])
+    pool.go.set()
+    await settle()
+    assert one.get("x").engine == "torch" and pool.held == {"x~.encoder", "x~.unet", "x~.vae_decoder"}

@@ -1,0 +1,327 @@
+"""The LoRAs that a server keeps: across restarts, from uploads that end early, under requests that hold them."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import hashlib
+import json
+import logging
+import stat
+import tracemalloc
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from tests.orchestrator.lora_files import RANK, any_lora, save_lora
+from triptych.errors import (
+    AlreadyExistsError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    LoraBrokenError,
+    LoraInvalidError,
+    NotFoundError,
+    ResourceExhaustedError,
+)
+from triptych_orchestrator.library.loras.registry import Lora, LoraRegistry
+from triptych_orchestrator.settings import Limits
+
+LIMIT_BYTES = 1 << 20
+LIMITS = Limits(max_lora_bytes=LIMIT_BYTES, max_lora_uploads=10)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "loras"
+
+
+@pytest.fixture
+def registry(folder: Path) -> LoraRegistry:
+    return LoraRegistry(folder, LIMITS)
+
+
+@pytest.fixture
+def ink(tmp_path: Path) -> Path:
+    return any_lora(tmp_path)
+
+
+@pytest.fixture
+def wash(tmp_path: Path) -> Path:
+    return any_lora(tmp_path, "wash", seed=1)
+
+
+def content(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(content(path)).hexdigest()
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} - {"loras.json"}
+
+
+def kept(*paths: Path) -> set[str]:
+    return {f"{digest(path)}.safetensors" for path in paths}
+
+
+def problems(registry: LoraRegistry) -> dict[str, str]:
+    return {lora.name: registry.problem(lora) for lora in registry.entries()}
+
+
+def names(registry: LoraRegistry) -> list[str]:
+    return [lora.name for lora in registry.entries()]
+
+
+async def in_chunks(data: bytes, size_bytes: int = 100) -> AsyncGenerator[bytes, None]:
+    for begin in range(0, len(data), size_bytes):
+        await asyncio.sleep(0)
+        yield data[begin : begin + size_bytes]
+
+
+async def test_a_lora_is_kept_across_restarts(registry: LoraRegistry, folder: Path, ink: Path, wash: Path) -> None:
+    added = await registry.add("wash", in_chunks(content(wash)))
+    await registry.add("ink (v2)", ink)
+    assert (added.digest, added.size_bytes, added.facts.rank) == (digest(wash), len(content(wash)), RANK)
+    assert content(added.path) == content(wash) and added.path.is_absolute()
+    assert stat.S_IMODE(added.path.stat().st_mode) == 0o444
+    again = LoraRegistry(folder, LIMITS)
+    assert names(registry) == names(again) == ["ink (v2)", "wash"]
+    assert again.get("wash") == added
+    assert files(folder) == kept(ink, wash)
+
+
+async def test_the_same_again_is_no_error_and_another_is(
+    registry: LoraRegistry, folder: Path, ink: Path, wash: Path
+) -> None:
+    first = await registry.add("ink", ink)
+    assert await registry.add("ink", ink) is first
+    with pytest.raises(AlreadyExistsError, match="'ink' is another file's"):
+        await registry.add("ink", wash)
+    assert files(folder) == kept(ink)
+    replaced = await registry.add("ink", wash, replace=True)
+    assert registry.get("ink") is replaced
+    assert files(folder) == kept(wash)
+
+
+async def test_a_file_goes_with_its_last_name(registry: LoraRegistry, folder: Path, ink: Path) -> None:
+    await registry.add("a", ink)
+    await registry.add("b", ink)
+    registry.remove("a")
+    assert files(folder) == kept(ink) and names(registry) == ["b"]
+    registry.remove("b")
+    assert files(folder) == set()
+    with pytest.raises(NotFoundError, match="'b' is not known; there are: none"):
+        registry.remove("b")
+    await registry.add("b", ink)
+    with pytest.raises(NotFoundError, match="'a' is not known; there are: b") as caught:
+        registry.get("a")
+    assert caught.value.metadata["field"] == "loras"
+
+
+async def test_what_is_held_stays_until_the_last_release(
+    registry: LoraRegistry, folder: Path, ink: Path, wash: Path
+) -> None:
+    lora = await registry.add("ink", ink)
+    with registry.hold(lora):
+        with registry.hold(lora):
+            registry.remove("ink")
+        assert files(folder) == kept(ink) and names(registry) == []
+        await registry.add("ink", wash)  # the name is free at once
+    assert files(folder) == kept(wash)
+    with registry.hold(registry.get("ink")):
+        await registry.add("ink", ink, replace=True)
+        await registry.add("again", wash)
+    assert files(folder) == kept(ink, wash)  # a name came back meanwhile
+
+
+@pytest.mark.parametrize("name", ["", " ink", ".ink", "a:b", "a/b", "<a", "a>", "a\n", "a=b", "x" * 129])
+async def test_names_that_are_none(registry: LoraRegistry, folder: Path, ink: Path, name: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"^name: ") as caught:
+        await registry.add(name, ink)
+    assert caught.value.metadata["field"] == "name"
+    assert files(folder) == set()
+
+
+@pytest.mark.parametrize("name", ["(ink)", "-", "_x", "水墨 v1.0", "x" * 128])
+async def test_names_as_files_bear_them(registry: LoraRegistry, folder: Path, ink: Path, name: str) -> None:
+    await registry.add(name, ink)
+    assert names(LoraRegistry(folder, LIMITS)) == [name]
+
+
+async def test_what_cannot_be_taken_leaves_nothing(
+    registry: LoraRegistry, folder: Path, ink: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ResourceExhaustedError, match=f"max_lora_bytes, {LIMIT_BYTES}"):
+        await registry.add("large", in_chunks(bytes(LIMIT_BYTES + 1), 1 << 16))
+    with pytest.raises(LoraInvalidError, match=r"^ink: ") as caught:  # and not the path, which its sender never saw
+        await registry.add("ink", in_chunks(content(ink)[:-1]))
+    assert str(folder) not in caught.value.message and caught.value.metadata["file"] == "ink"
+    with pytest.raises(LoraInvalidError):
+        await registry.add("empty", in_chunks(b""))
+    with pytest.raises(InvalidArgumentError, match="cannot be read: No such file"):
+        await registry.add("gone", tmp_path / "nothing")
+    assert files(folder) == set() and names(registry) == []
+
+
+async def test_an_upload_that_is_left_leaves_nothing(registry: LoraRegistry, folder: Path, ink: Path) -> None:
+    waiting = asyncio.Event()
+
+    async def half() -> AsyncGenerator[bytes, None]:
+        yield content(ink)[:100]
+        waiting.set()
+        await asyncio.Event().wait()
+
+    upload = asyncio.create_task(registry.add("ink", half()))
+    await waiting.wait()
+    assert len(files(folder)) == 1
+    upload.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await upload
+    assert files(folder) == set() and names(registry) == []
+
+
+async def test_uploads_at_once(registry: LoraRegistry, folder: Path, ink: Path, wash: Path) -> None:
+    same = [registry.add("ink", in_chunks(content(ink))) for _ in range(4)]
+    others = [registry.add(f"ink {number}", in_chunks(content(ink))) for number in range(4)]
+    rival = registry.add("ink", in_chunks(content(wash), 10))  # the slowest
+    *taken, refused = await asyncio.gather(*same, *others, rival, return_exceptions=True)
+    assert {lora.digest for lora in taken if not isinstance(lora, BaseException)} == {digest(ink)}
+    assert isinstance(refused, AlreadyExistsError)
+    assert names(LoraRegistry(folder, LIMITS)) == ["ink", *(f"ink {number}" for number in range(4))]
+    assert files(folder) == kept(ink)
+
+
+async def test_leftovers_are_swept_and_what_is_lost_stays_known(
+    registry: LoraRegistry, folder: Path, ink: Path, wash: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, path in (("ink", ink), ("wash", wash), ("gone", any_lora(ink.parent, "gone", seed=2))):
+        await registry.add(name, path)
+    registry.get("gone").path.unlink()
+    (folder / f"{'0' * 64}.safetensors").touch()
+    (folder / "begun.part").touch()
+    (folder / "mine.safetensors").touch()
+    (folder / f"{'1' * 64}.safetensors").symlink_to(folder / "nowhere")
+    broken = registry.get("wash").path
+    broken.chmod(0o644)
+    broken.write_bytes(b"broken")
+    with caplog.at_level(logging.ERROR):
+        again = LoraRegistry(folder, LIMITS)
+    assert problems(again) == {
+        "gone": "its file is gone",
+        "ink": "",
+        "wash": "its file is no LoRA that can be read any more",
+    }
+    assert files(folder) == {*kept(ink), broken.name, "mine.safetensors", f"{'1' * 64}.safetensors"}
+    assert {record.lora for record in caplog.records} == {"gone", "wash"}  # type: ignore[attr-defined]
+    assert await again.add("wash", wash) == registry.get("wash")  # mends it
+    again.remove("gone")
+    assert problems(again) == problems(LoraRegistry(folder, LIMITS)) == {"ink": "", "wash": ""}
+
+
+async def test_what_is_done_to_a_file_while_it_is_served(
+    registry: LoraRegistry, folder: Path, ink: Path, wash: Path
+) -> None:
+    for name, path in (("ink", ink), ("same", ink), ("wash", wash)):
+        await registry.add(name, path)
+    lora = registry.get("ink")
+    lora.path.unlink()
+    assert problems(registry) == {"ink": "its file is gone", "same": "its file is gone", "wash": ""}
+    with pytest.raises(
+        LoraBrokenError, match=r"^loras: 'ink' cannot be used, its file is gone; add it again"
+    ) as caught:
+        await registry.verify(lora)
+    assert caught.value.metadata == {"field": "loras", "lora": "ink"} and str(folder) not in caught.value.message
+    lora.path.write_bytes(content(wash))  # as large, and a LoRA too
+    assert problems(registry)["ink"] == ""  # at a glance
+    with pytest.raises(LoraBrokenError, match="its file was changed"):
+        await registry.verify(lora)
+    assert problems(registry) == {"ink": "its file was changed", "same": "its file was changed", "wash": ""}
+    await registry.verify(registry.get("wash"))
+    assert await registry.add("another", ink)
+    assert set(problems(registry).values()) == {""}
+    await registry.verify(lora)
+    assert content(lora.path) == content(ink)
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"ink": 7}', '{"ink": "../../x"}', '{"a/b": "' + "0" * 64 + '"}'])
+async def test_a_broken_index_costs_names_and_no_files(
+    registry: LoraRegistry, folder: Path, ink: Path, wash: Path, text: str
+) -> None:
+    await registry.add("ink", ink)
+    index = (folder / "loras.json").read_text()
+    (folder / "loras.json").write_text(text)
+    again = LoraRegistry(folder, LIMITS)
+    assert names(again) == []
+    await again.add("wash", wash)
+    # Nor at a later start.
+    assert names(LoraRegistry(folder, LIMITS)) == ["wash"]
+    aside = folder / "loras.json.broken-1"
+    assert aside.read_text() == text and files(folder) - {aside.name} == kept(ink, wash)
+    aside.unlink()
+    (folder / "loras.json").write_text(index)
+    assert names(LoraRegistry(folder, LIMITS)) == ["ink"] and files(folder) == kept(ink)
+
+
+async def test_uploads_names_and_bytes_have_limits(folder: Path, ink: Path, wash: Path) -> None:
+    room_bytes = 2 * len(content(ink)) + len(content(wash)) + 100
+    registry = LoraRegistry(folder, Limits(max_lora_uploads=2, max_kept_loras=3, max_kept_lora_bytes=room_bytes))
+    begun, more = asyncio.Semaphore(0), asyncio.Event()
+
+    async def slowly() -> AsyncGenerator[bytes, None]:
+        yield content(ink)[:150]
+        begun.release()
+        await more.wait()
+        yield content(ink)[150:]
+
+    uploads = [asyncio.create_task(registry.add(name, slowly())) for name in ("a", "b")]
+    for _ in uploads:
+        await begun.acquire()
+    with pytest.raises(ResourceExhaustedError, match=r"2 uploads at once .* max_lora_uploads") as caught:
+        await registry.add("c", ink)
+    assert caught.value.metadata["retry_after_seconds"]
+    more.set()
+    outcomes = await asyncio.gather(*uploads, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [Lora, Lora]
+    with pytest.raises(ResourceExhaustedError, match=f"max_kept_lora_bytes, {room_bytes}, of LoRAs; remove one first"):
+        await registry.add("c", in_chunks(content(wash) + bytes(room_bytes - len(content(wash)))))
+    await registry.add("c", wash)
+    for name in ("a", "b"):
+        registry.remove(name)
+    assert files(folder) == kept(wash)
+    for name in ("a", "b"):
+        await registry.add(name, ink)  # there is room again
+    with pytest.raises(ResourceExhaustedError, match="3 LoRAs are all that max_kept_loras allows; remove one first"):
+        await registry.add("d", ink)
+    await registry.add("a", wash, replace=True)
+    assert problems(LoraRegistry(folder, Limits(max_kept_loras=1))).keys() == {"a", "b", "c"}
+
+
+async def test_a_name_keeps_next_to_nothing_in_memory(registry: LoraRegistry, tmp_path: Path) -> None:
+    large = save_lora(tmp_path / "large.safetensors", {f"lora_unet_{number}": (1, 1) for number in range(500)})
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for number in range(3):
+            await registry.add(f"large {number}", large)
+        gc.collect()
+        # As much as one tensor's place takes, and not a thousand times that.
+        assert tracemalloc.get_traced_memory()[0] < 100_000
+    finally:
+        tracemalloc.stop()
+
+
+async def test_an_index_that_cannot_be_written_changes_nothing(
+    registry: LoraRegistry, folder: Path, ink: Path, wash: Path
+) -> None:
+    await registry.add("ink", ink)
+    (folder / "loras.new").mkdir()
+    with pytest.raises(FailedPreconditionError, match="cannot be written"):
+        await registry.add("wash", wash)
+    with pytest.raises(FailedPreconditionError, match="cannot be written"):
+        registry.remove("ink")
+    (folder / "loras.new").rmdir()
+    assert names(registry) == ["ink"] and files(folder) == kept(ink)
+    assert json.loads((folder / "loras.json").read_text()) == {"ink": digest(ink)}
