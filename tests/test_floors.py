@@ -13,9 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("src", "orchestrator", "services/encoder", "services/unet", "services/vae")
 
-ORCHESTRATOR = {
-    "triptych.contract", "triptych.checkpoint", "triptych.lora", "triptych.logs", "triptych.v1", "triptych.wire",
-}  # fmt: skip
+ORCHESTRATOR = {"triptych.contract", "triptych.checkpoint", "triptych.lora", "triptych.logs"}
 
 # Each package may import those named; those in FREE are free to all.
 ALLOWED = {
@@ -42,10 +40,14 @@ ALLOWED = {
             ("text", {"triptych.checkpoint"}, ()),
             ("stages", {"triptych.contract"}, ()),
             ("batching", {"triptych.contract"}, ("stages",)),
-            ("library", ORCHESTRATOR, ("sampling", "text", "stages")),
+            ("library", ORCHESTRATOR | {"triptych.wire"}, ("sampling", "text", "stages")),
             ("jobs", ORCHESTRATOR, ("sampling", "text", "library")),
             ("pipeline", ORCHESTRATOR, ("sampling", "text", "stages", "batching", "library", "jobs")),
-            ("api", ORCHESTRATOR, ("sampling", "stages", "batching", "library", "jobs", "pipeline")),
+            (
+                "api",
+                ORCHESTRATOR | {"triptych.v1", "triptych.wire"},
+                ("sampling", "stages", "batching", "library", "jobs", "pipeline"),
+            ),
         )
     },
     "triptych_orchestrator.__main__": ORCHESTRATOR | {"triptych_orchestrator.api"},

@@ -26,12 +26,14 @@ from triptych.v1 import (
     system_pb2,
     system_pb2_grpc,
 )
+from triptych_orchestrator.api.checkpoints import CheckpointService
 from triptych_orchestrator.api.drain import Drain, cut_off
+from triptych_orchestrator.api.generation import GenerationService
 from triptych_orchestrator.api.health import Health
 from triptych_orchestrator.api.interceptor import ErrorInterceptor
 from triptych_orchestrator.api.loras import LoraService
 from triptych_orchestrator.api.patience import Patience
-from triptych_orchestrator.api.servicers import CheckpointService, GenerationService, SystemService
+from triptych_orchestrator.api.system import SystemService
 from triptych_orchestrator.jobs.admission import Admission
 from triptych_orchestrator.library.catalog import Catalog
 from triptych_orchestrator.library.loras.choice import LoraChooser

@@ -18,7 +18,7 @@ from triptych.errors import (
     ResourceExhaustedError,
     TriptychError,
 )
-from triptych_orchestrator.jobs.unread import Event, ThinOut, Unread, keep_all
+from triptych_orchestrator.jobs.unread import Made, ThinOut, Unread, keep_all
 from triptych_orchestrator.metrics import RUNNING, WAIT_SECONDS, WAITING
 from triptych_orchestrator.settings import Limits
 
@@ -44,10 +44,10 @@ class Admission:
     async def stream(
         self,
         request_id: str,
-        events: AsyncGenerator[Event, None],
+        events: AsyncGenerator[Made, None],
         deadline_s: float = math.inf,
-        thin_out: ThinOut[Event] = keep_all,
-    ) -> AsyncGenerator[Event, None]:
+        thin_out: ThinOut[Made] = keep_all,
+    ) -> AsyncGenerator[Made, None]:
         """Passes on a request's events, until `cancel`, or the loop's clock at `deadline_s`, stops it where it is.
 
         They are made in a task of their own that waits for no reader, so that a place is free once its work is done;

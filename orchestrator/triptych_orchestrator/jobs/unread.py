@@ -9,20 +9,20 @@ from contextlib import aclosing
 from typing import Generic, TypeVar
 
 from triptych.errors import TriptychError
-from triptych.v1.generation_pb2 import GenerateResponse
+from triptych_orchestrator.jobs.events import Event, Step
 
-Event = TypeVar("Event")
-ThinOut = Callable[[deque[Event]], None]
+Made = TypeVar("Made")
+ThinOut = Callable[[deque[Made]], None]
 
 _PREVIEW_BYTES = 8 << 20
 
 
-class Unread(Generic[Event]):
+class Unread(Generic[Made]):
     """Events in order, made in a task of their own; `thin_out` is given all unread ones whenever one more is made."""
 
-    def __init__(self, events: AsyncGenerator[Event, None], thin_out: ThinOut[Event]) -> None:
+    def __init__(self, events: AsyncGenerator[Made, None], thin_out: ThinOut[Made]) -> None:
         self._thin_out = thin_out
-        self._events: deque[Event] = deque()
+        self._events: deque[Made] = deque()
         self._reason: TriptychError | None = None
         self._news = asyncio.Event()
         self._making = asyncio.create_task(self._make(events))
@@ -33,7 +33,7 @@ class Unread(Generic[Event]):
         """Whether nothing more is made."""
         return self._making.done()
 
-    async def take(self) -> Event | None:
+    async def take(self) -> Made | None:
         """The next event, None after the last; a failure comes after what was made before it."""
         while not (self._events or self.complete):
             self._news.clear()
@@ -59,7 +59,7 @@ class Unread(Generic[Event]):
         if not self._making.cancelling():  # a second time would disturb what the first has it clean up
             self._making.cancel()
 
-    async def _make(self, events: AsyncGenerator[Event, None]) -> None:
+    async def _make(self, events: AsyncGenerator[Made, None]) -> None:
         async with aclosing(events):
             async for event in events:
                 self._events.append(event)
@@ -67,16 +67,16 @@ class Unread(Generic[Event]):
                 self._news.set()
 
 
-def keep_all(events: deque[Event]) -> None:
+def keep_all(events: deque[Made]) -> None:
     """Thins out nothing."""
 
 
-def drop_previews(events: deque[GenerateResponse]) -> None:
+def drop_previews(events: deque[Event]) -> None:
     """Takes the oldest previews out of steps until those left are few; the steps stay, and so does all else."""
-    excess = sum(len(event.step.preview_png) for event in events) - _PREVIEW_BYTES
-    for event in events:
+    steps = [event for event in events if isinstance(event, Step) and event.preview_png]
+    excess = sum(len(step.preview_png) for step in steps) - _PREVIEW_BYTES
+    for step in steps:
         if excess <= 0:
             return
-        if event.step.preview_png:
-            excess -= len(event.step.preview_png)
-            event.step.ClearField("preview_png")
+        excess -= len(step.preview_png)
+        step.preview_png = b""

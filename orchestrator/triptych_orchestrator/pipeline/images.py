@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image, PngImagePlugin
 
 from triptych._version import __version__
-from triptych_orchestrator.jobs.validation import Job
+from triptych_orchestrator.jobs.job import Job
 
 # Pillow's own level, 6, takes up to three times as long, and makes files smaller by 4% (noisy ones) to 20% (flat ones).
 _COMPRESS_LEVEL = 1
@@ -26,7 +26,7 @@ def encode_png(pixels: npt.NDArray[np.uint8], parameters: str = "") -> bytes:
     return stream.getvalue()
 
 
-def describe(job: Job, checkpoint: str, seed: int, index: int) -> str:
+def describe(job: Job, seed: int, index: int) -> str:
     """Prompt, negative prompt, then `Name: value` pairs; values with a comma, colon or newline are JSON strings."""
     values: dict[str, object] = {
         "Steps": job.num_inference_steps,
@@ -34,7 +34,7 @@ def describe(job: Job, checkpoint: str, seed: int, index: int) -> str:
         "CFG scale": f"{job.guidance_scale:g}",
         "Seed": seed,
         "Size": f"{job.width}x{job.height}",
-        "Model": checkpoint,
+        "Model": job.checkpoint,
         "Version": f"Triptych {__version__}",
     }
     if len(job.seeds) < job.num_images_per_prompt:

@@ -14,11 +14,11 @@ import numpy.typing as npt
 from triptych.checkpoint import Checkpoint
 from triptych.contract import ENCODER, UNET, VAE_DECODER
 from triptych.legible import legible
-from triptych.v1 import generation_pb2 as pb
 from triptych_orchestrator import metrics
 from triptych_orchestrator.batching.batcher import Ticket
 from triptych_orchestrator.batching.seats import Batchers
-from triptych_orchestrator.jobs.validation import Job
+from triptych_orchestrator.jobs.events import Picture, Result, StageTiming, Step
+from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.library.catalog import Entry
 from triptych_orchestrator.pipeline.denoiser import Denoiser
 from triptych_orchestrator.pipeline.encoding import PromptEncoder
@@ -47,7 +47,7 @@ class Painter:
 
     async def paint(
         self, job: Job, entry: Entry, queue_seconds: float, deadline_s: float = math.inf
-    ) -> AsyncGenerator[pb.GenerateResponse, None]:
+    ) -> AsyncGenerator[Step | Result, None]:
         """Yields one Step for each step and at last the Result; `deadline_s` says how urgent its steps are."""
         began = time.monotonic()
         if entry.checkpoint is None or entry.tokenizer is None:
@@ -78,17 +78,23 @@ class Painter:
         with closing(denoiser):
             async for state, event in self._steps(job, entry, entry.checkpoint, denoiser, uses["vae"]):
                 latents = state.latents
-                yield pb.GenerateResponse(step=event)
+                yield event
         images = await self._decode(latents, entry, job, uses["vae"])
         uses["unet"] = denoiser.use
         warnings += unsound(uses)
-        result = await asyncio.to_thread(_result, job, entry.name, images, warnings)
-        result.timings.CopyFrom(_timings(uses, queue_seconds, queue_seconds + time.monotonic() - began))
-        yield pb.GenerateResponse(result=result)
+        pictures = await asyncio.to_thread(_pictures, job, images)
+        yield Result(
+            request_id=job.request_id,
+            images=pictures,
+            warnings=[legible(warning, _WARNING_BYTES) for warning in warnings],
+            total_seconds=queue_seconds + time.monotonic() - began,
+            queue_seconds=queue_seconds,
+            stages={stage: _timing(use) for stage, use in uses.items()},
+        )
 
     async def _steps(
         self, job: Job, entry: Entry, checkpoint: Checkpoint, denoiser: Denoiser, vae: StageUse
-    ) -> AsyncIterator[tuple[LoopState, pb.Step]]:
+    ) -> AsyncIterator[tuple[LoopState, Step]]:
         config = stable_diffusion_config(job.scheduler, checkpoint.scheduler_config)
         solver = make_solver(job.scheduler, config, job.num_inference_steps, eta=job.eta)
         scale = checkpoint.vae_scale_factor
@@ -96,7 +102,7 @@ class Painter:
         generators = [Generator(seed) for seed in job.seeds]
         last, engine_before = time.monotonic(), 0.0
         async for state in sample(solver, draw(generators, shape), denoiser, lambda: draw(generators, shape)):
-            event = pb.Step(
+            event = Step(
                 step=state.index + 1,
                 total=state.total,
                 timestep=state.timestep,
@@ -136,33 +142,20 @@ class Painter:
                 task.cancel()
 
 
-def _result(job: Job, checkpoint: str, images: list[npt.NDArray[np.uint8]], warnings: list[str]) -> pb.Result:
+def _pictures(job: Job, images: list[npt.NDArray[np.uint8]]) -> list[Picture]:
     seeds = job.seeds if len(job.seeds) == len(images) else job.seeds * len(images)
-    return pb.Result(
-        request_id=job.request_id,
-        images=[
-            pb.Image(
-                png=encode_png(pixels, describe(job, checkpoint, seed, index)),
-                seed=seed,
-                width=job.width,
-                height=job.height,
-            )
-            for index, (pixels, seed) in enumerate(zip(images, seeds, strict=True))
-        ],
-        warnings=[legible(warning, _WARNING_BYTES) for warning in warnings],
+    return [
+        Picture(encode_png(pixels, describe(job, seed, index)), seed, job.width, job.height)
+        for index, (pixels, seed) in enumerate(zip(images, seeds, strict=True))
+    ]
+
+
+def _timing(use: StageUse) -> StageTiming:
+    return StageTiming(
+        calls=use.calls,
+        wall_seconds=use.wall_seconds,
+        engine_seconds=use.engine_seconds,
+        refit_seconds=use.refit_seconds,
+        replicas=use.replicas,
+        split_calls=use.split_calls,
     )
-
-
-def _timings(uses: dict[str, StageUse], queue_seconds: float, total_seconds: float) -> pb.Timings:
-    stages = {
-        stage: pb.StageTiming(
-            calls=use.calls,
-            wall_seconds=use.wall_seconds,
-            engine_seconds=use.engine_seconds,
-            refit_seconds=use.refit_seconds,
-            replicas=use.replicas,
-            split_calls=use.split_calls,
-        )
-        for stage, use in uses.items()
-    }
-    return pb.Timings(total_seconds=total_seconds, queue_seconds=queue_seconds, **stages)

@@ -12,11 +12,12 @@ from triptych import demo
 from triptych.checkpoint import Checkpoint, Component
 from triptych.contract import ENCODER, UNET, LoraWeight
 from triptych.errors import InvalidArgumentError, LoraBrokenError, LoraInvalidError, NotFoundError, TriptychError
-from triptych.v1 import generation_pb2 as pb
-from triptych_orchestrator.jobs.validation import Job, check
+from triptych_orchestrator.jobs.asked import Asked
+from triptych_orchestrator.jobs.job import Job
+from triptych_orchestrator.jobs.validation import check
 from triptych_orchestrator.library.catalog import Entry
 from triptych_orchestrator.library.loras import choice as lora_choice
-from triptych_orchestrator.library.loras.choice import LoraChoice, LoraChooser
+from triptych_orchestrator.library.loras.choice import LoraChoice, LoraChooser, LoraUse
 from triptych_orchestrator.library.loras.registry import Lora, LoraRegistry
 from triptych_orchestrator.pipeline.images import describe
 from triptych_orchestrator.settings import Limits
@@ -25,9 +26,9 @@ UNET_PLACE = "mid_block.attentions.0.transformer_blocks.0.attn1.to_q"
 ENCODER_PLACE = "encoder.layers.0.self_attn.q_proj"
 
 
-def request(prompt: str = "a fox", **fields: Any) -> pb.GenerateRequest:
-    loras = [pb.LoraUse(**use) for use in fields.pop("loras", ())]
-    return pb.GenerateRequest(prompt=prompt, loras=loras, **fields)
+def request(prompt: str = "a fox", **fields: Any) -> Asked:
+    loras = tuple(LoraUse(**use) for use in fields.pop("loras", ()))
+    return Asked(prompt=prompt, loras=loras, **fields)
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +75,9 @@ def weight(lora: Lora, value: float) -> LoraWeight:
     return LoraWeight(lora.digest, str(lora.path), value)
 
 
-async def chosen(registry: LoraRegistry, entry: Entry, asked: pb.GenerateRequest) -> LoraChoice:
+async def chosen(registry: LoraRegistry, entry: Entry, asked: Asked) -> LoraChoice:
     assert entry.checkpoint is not None
-    job = check(asked, "id", entry.checkpoint, Limits())
+    job = check(asked, entry.checkpoint, Limits())
     async with LoraChooser(registry).choose(job.loras, entry) as choice:
         return choice
 
@@ -125,7 +126,7 @@ async def test_what_fits_nothing_or_is_not_known_is_refused(registry: LoraRegist
 
 async def test_files_are_held_while_the_job_runs(registry: LoraRegistry, entry: Entry) -> None:
     assert entry.checkpoint is not None
-    job = check(request("<lora:both>"), "id", entry.checkpoint, Limits())
+    job = check(request("<lora:both>"), entry.checkpoint, Limits())
     path = registry.get("both").path
     async with LoraChooser(registry).choose(job.loras, entry):
         registry.remove("both")
@@ -210,7 +211,7 @@ async def test_matches_are_remembered_by_content_checkpoint_and_load(
 
 def check_names(entry: Entry, name: str) -> LoraChoice:
     assert entry.checkpoint is not None
-    return check(request(loras=[{"name": name}]), "id", entry.checkpoint, Limits()).loras
+    return check(request(loras=[{"name": name}]), entry.checkpoint, Limits()).loras
 
 
 @pytest.mark.parametrize(
@@ -225,31 +226,31 @@ def check_names(entry: Entry, name: str) -> LoraChoice:
         ("prompt", request("<lora:a:x>")),
     ],
 )
-def test_bad_fields_are_named(checkpoint: Checkpoint, field: str, asked: pb.GenerateRequest) -> None:
+def test_bad_fields_are_named(checkpoint: Checkpoint, field: str, asked: Asked) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
-        check(asked, "id", checkpoint, Limits())
+        check(asked, checkpoint, Limits())
     assert caught.value.metadata["field"] == field
 
 
 def test_an_operator_may_allow_none(checkpoint: Checkpoint) -> None:
     limits = Limits().with_changes(["max_loras=0", "max_lora_bytes=1000"])
     assert limits.max_lora_bytes == 1000
-    assert check(request(), "id", checkpoint, limits).loras == LoraChoice()
+    assert check(request(), checkpoint, limits).loras == LoraChoice()
     with pytest.raises(InvalidArgumentError, match="1 LoRAs are more than the 0"):
-        check(request("<lora:a>"), "id", checkpoint, limits)
+        check(request("<lora:a>"), checkpoint, limits)
     with pytest.raises(InvalidArgumentError, match="max_lora_bytes"):
         Limits().with_changes(["max_lora_bytes=0"])
 
 
 def described(job: Job) -> str:
-    return describe(job, "demo", 7, 0).partition("\nSteps: ")[0]
+    return describe(job, 7, 0).partition("\nSteps: ")[0]
 
 
 def test_tags_leave_the_prompt_and_come_back_in_the_metadata(checkpoint: Checkpoint) -> None:
     asked = request("<lora:a:0.5> a fox <lora:b:te=0:unet=0.8> ", negative_prompt="a <lora:c:1>", loras=[{"name": "d"}])
-    job = check(asked, "id", checkpoint, Limits())
+    job = check(asked, checkpoint, Limits())
     assert (job.prompt, job.negative_prompt) == (" a fox  ", "a <lora:c:1>")
     assert job.loras.warnings == ("LoRA tags are read in the prompt only, not in the negative prompt",)
     assert described(job) == "a fox <lora:d:1> <lora:a:0.5> <lora:b:0:0.8>\nNegative prompt: a <lora:c:1>"
-    assert described(check(request("<lora:a>"), "id", checkpoint, Limits())) == "<lora:a:1>"
-    assert described(check(request(" a fox "), "id", checkpoint, Limits())) == " a fox "
+    assert described(check(request("<lora:a>"), checkpoint, Limits())) == "<lora:a:1>"
+    assert described(check(request(" a fox "), checkpoint, Limits())) == " a fox "

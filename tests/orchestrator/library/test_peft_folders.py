@@ -16,7 +16,7 @@ from triptych.checkpoint import Checkpoint, Component
 from triptych.checkpoint.safetensors import map_tensor
 from triptych.lora import LoraFile, match_lora, merge
 from triptych.sdk.loras import upload
-from triptych.v1 import generation_pb2 as pb
+from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.jobs.validation import check
 from triptych_orchestrator.library.catalog import Entry
 from triptych_orchestrator.library.loras.choice import LoraChooser
@@ -87,6 +87,6 @@ async def test_a_file_without_its_alpha_is_a_warning(registry: LoraRegistry, fol
     await registry.add("whole", folder)
     (folder / "adapter_config.json").unlink()
     await registry.add("half", folder)
-    asked = check(pb.GenerateRequest(prompt="<lora:half><lora:whole>"), "id", entry.checkpoint, Limits())
+    asked = check(Asked(prompt="<lora:half><lora:whole>"), entry.checkpoint, Limits())
     async with LoraChooser(registry).choose(asked.loras, entry) as choice:
         assert choice.warnings == ("lora 'half' says nothing of its alpha; alpha = rank was taken",)

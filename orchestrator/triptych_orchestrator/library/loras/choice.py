@@ -13,7 +13,6 @@ from triptych.checkpoint import Component
 from triptych.contract import ENCODER, UNET, LoraWeight
 from triptych.errors import LoraBrokenError, LoraInvalidError, TriptychError, invalid
 from triptych.lora import LoraFile, match_lora
-from triptych.v1 import generation_pb2 as pb
 from triptych_orchestrator.library.catalog import Entry
 from triptych_orchestrator.library.loras.registry import Lora, LoraRegistry, broken
 from triptych_orchestrator.settings import Limits
@@ -36,16 +35,24 @@ class LoraChoice:
     warnings: tuple[str, ...] = ()
 
 
-def asked_loras(request: pb.GenerateRequest, limits: Limits) -> tuple[str, LoraChoice]:
+@dataclass(frozen=True)
+class LoraUse:
+    """One LoRA of a request's field; the text encoder's weight is the UNet's where it is not said."""
+
+    name: str
+    weight: float = 1.0
+    text_encoder_weight: float | None = None
+
+
+def asked_loras(prompt: str, negative_prompt: str, uses: Sequence[LoraUse], limits: Limits) -> tuple[str, LoraChoice]:
     """The prompt without its tags, and what field and tags ask for, checked but not looked up."""
-    prompt, tagged = take_tags(request.prompt)
-    for field, count in (("loras", len(request.loras)), ("prompt", len(request.loras) + len(tagged))):
+    prompt, tagged = take_tags(prompt)
+    for field, count in (("loras", len(uses)), ("prompt", len(uses) + len(tagged))):
         if count > limits.max_loras:
             raise invalid(field, f"{count} LoRAs are more than the {limits.max_loras} that this server allows")
     warnings = ["LoRA tags are read in the prompt only, not in the negative prompt"]
     return prompt, LoraChoice(
-        names=(*map(_asked, request.loras), *tagged),
-        warnings=tuple(warnings if has_tags(request.negative_prompt) else ()),
+        names=(*map(_asked, uses), *tagged), warnings=tuple(warnings if has_tags(negative_prompt) else ())
     )
 
 
@@ -133,10 +140,9 @@ def _read_fit(file: LoraFile, components: Mapping[str, Component]) -> _Fit:
     return _Fit(frozenset(model for model, targets in match.targets.items() if targets), left_over, says_alpha)
 
 
-def _asked(use: pb.LoraUse) -> AskedLora:
-    weight = use.weight if use.HasField("weight") else 1.0
-    text_encoder_weight = use.text_encoder_weight if use.HasField("text_encoder_weight") else weight
-    weights = (check_weight("loras", use.name, each) for each in (weight, text_encoder_weight))
+def _asked(use: LoraUse) -> AskedLora:
+    text_encoder_weight = use.weight if use.text_encoder_weight is None else use.text_encoder_weight
+    weights = (check_weight("loras", use.name, each) for each in (use.weight, text_encoder_weight))
     return AskedLora(use.name, *weights)
 
 

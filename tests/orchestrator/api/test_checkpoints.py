@@ -10,7 +10,7 @@ import pytest
 
 from triptych.errors import InvalidArgumentError
 from triptych.v1.checkpoints_pb2 import ListCheckpointsRequest, UnloadCheckpointRequest, UnregisterCheckpointRequest
-from triptych_orchestrator.api.servicers import CheckpointService
+from triptych_orchestrator.api.checkpoints import CheckpointService
 from triptych_orchestrator.library.catalog import Entry, State
 
 

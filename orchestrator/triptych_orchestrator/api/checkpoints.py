@@ -1,0 +1,83 @@
+"""The checkpoints over gRPC; errors are raised and the interceptor maps them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import grpc
+
+from triptych.errors import invalid
+from triptych.legible import legible
+from triptych.v1 import checkpoints_pb2, checkpoints_pb2_grpc
+from triptych.wire.status import MESSAGE_LIMIT_BYTES
+from triptych_orchestrator.library.catalog import Catalog, Entry
+from triptych_orchestrator.shielded import shielded
+
+# The longest that Linux opens.
+_PATH_BYTES = 4096
+
+
+class CheckpointService(checkpoints_pb2_grpc.CheckpointServiceServicer):  # type: ignore[misc]
+    """The catalog over gRPC. A load goes on when its caller leaves, as long as others wait for it."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    async def ListCheckpoints(  # noqa: N802
+        self, request: checkpoints_pb2.ListCheckpointsRequest, context: grpc.aio.ServicerContext
+    ) -> checkpoints_pb2.ListCheckpointsResponse:
+        """All, by name."""
+        return checkpoints_pb2.ListCheckpointsResponse(checkpoints=map(_checkpoint, self._catalog.entries()))
+
+    async def RegisterCheckpoint(  # noqa: N802
+        self, request: checkpoints_pb2.RegisterCheckpointRequest, context: grpc.aio.ServicerContext
+    ) -> checkpoints_pb2.Checkpoint:
+        """Checks and takes a directory."""
+        registering = self._catalog.register(request.name, Path(request.path), request.engine, load=request.load)
+        return _checkpoint(await registering)
+
+    async def UnregisterCheckpoint(  # noqa: N802
+        self, request: checkpoints_pb2.UnregisterCheckpointRequest, context: grpc.aio.ServicerContext
+    ) -> checkpoints_pb2.UnregisterCheckpointResponse:
+        """Unloads and forgets."""
+        await shielded(self._catalog.unregister(_given_name(request)))
+        return checkpoints_pb2.UnregisterCheckpointResponse()
+
+    async def LoadCheckpoint(  # noqa: N802
+        self, request: checkpoints_pb2.LoadCheckpointRequest, context: grpc.aio.ServicerContext
+    ) -> checkpoints_pb2.Checkpoint:
+        """Loads all stages' models."""
+        return _checkpoint(await self._catalog.load(request.name))
+
+    async def UnloadCheckpoint(  # noqa: N802
+        self, request: checkpoints_pb2.UnloadCheckpointRequest, context: grpc.aio.ServicerContext
+    ) -> checkpoints_pb2.Checkpoint:
+        """Frees all stages' models."""
+        return _checkpoint(await shielded(self._catalog.unload(_given_name(request))))
+
+
+def _given_name(
+    request: checkpoints_pb2.UnregisterCheckpointRequest | checkpoints_pb2.UnloadCheckpointRequest,
+) -> str:
+    """Where a server has one checkpoint, an empty name means that one; but not to whoever takes it away."""
+    if not request.name:
+        raise invalid("name", "is empty; name the checkpoint")
+    return str(request.name)
+
+
+def _checkpoint(entry: Entry) -> checkpoints_pb2.Checkpoint:
+    message = checkpoints_pb2.Checkpoint(
+        name=entry.name,
+        path=legible(str(entry.path), _PATH_BYTES),
+        state=f"CHECKPOINT_STATE_{entry.state.value}",
+        error=legible(entry.error, MESSAGE_LIMIT_BYTES),
+        engine=entry.engine or entry.default_engine,
+    )
+    if checkpoint := entry.checkpoint:
+        message.family = checkpoint.family
+        message.scheduler = entry.scheduler
+        message.warnings.extend([entry.warning] if entry.warning else [])
+        message.default_width, message.default_height = checkpoint.default_width, checkpoint.default_height
+        message.vae_scale_factor = checkpoint.vae_scale_factor
+        message.weights_bytes = checkpoint.weights_bytes
+    return message

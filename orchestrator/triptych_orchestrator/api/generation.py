@@ -1,0 +1,97 @@
+"""Generate and Cancel; errors are raised and the interceptor maps them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+
+import grpc
+
+from triptych.errors import CancelledError, FailedPreconditionError, TriptychError
+from triptych.logs import request_id as log_request_id
+from triptych.v1 import generation_pb2, generation_pb2_grpc
+from triptych_orchestrator import metrics
+from triptych_orchestrator.api.messages import asked_of, response_of
+from triptych_orchestrator.jobs.admission import Admission
+from triptych_orchestrator.jobs.asked import Asked
+from triptych_orchestrator.jobs.events import Event, Queued
+from triptych_orchestrator.jobs.unread import drop_previews
+from triptych_orchestrator.jobs.validation import check, deadline_of, request_id_of
+from triptych_orchestrator.library.catalog import Catalog, Entry
+from triptych_orchestrator.library.loras.choice import LoraChooser
+from triptych_orchestrator.pipeline.painter import Painter
+from triptych_orchestrator.settings import Limits
+
+logger = logging.getLogger("triptych.requests")
+
+
+class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type: ignore[misc]
+    """Generate and Cancel."""
+
+    def __init__(
+        self, catalog: Catalog, loras: LoraChooser, painter: Painter, admission: Admission, limits: Limits
+    ) -> None:
+        self._catalog = catalog
+        self._loras = loras
+        self._painter = painter
+        self._admission = admission
+        self._limits = limits
+
+    async def Generate(  # noqa: N802
+        self, request: generation_pb2.GenerateRequest, context: grpc.aio.ServicerContext
+    ) -> AsyncGenerator[generation_pb2.GenerateResponse, None]:
+        """The stream of one request."""
+        began, outcome = time.monotonic(), "error"
+        checkpoint_label = ""
+        try:
+            asked = asked_of(request)
+            request_id = request_id_of(asked)
+            log_request_id.set(request_id)
+            entry = self._catalog.get(asked.checkpoint)
+            checkpoint_label = entry.name
+            deadline_s = asyncio.get_running_loop().time() + deadline_of(asked, context.time_remaining())
+            produced = self._events(replace(asked, request_id=request_id, checkpoint=entry.name), entry, deadline_s)
+            stream = self._admission.stream(request_id, produced, deadline_s, thin_out=drop_previews)
+            async with aclosing(stream) as events:
+                async for event in events:
+                    yield response_of(event)
+            outcome = "ok"
+        except (asyncio.CancelledError, GeneratorExit, CancelledError):
+            outcome = "cancelled"
+            raise
+        except TriptychError as error:
+            outcome = error.reason.lower()
+            raise
+        finally:
+            seconds = time.monotonic() - began
+            metrics.REQUESTS.labels(checkpoint_label, outcome).inc()
+            metrics.REQUEST_SECONDS.labels(checkpoint_label).observe(seconds)
+            extra = {"checkpoint": checkpoint_label, "outcome": outcome, "seconds": round(seconds, 3)}
+            logger.info("request finished", extra=extra)
+
+    async def _events(self, asked: Asked, entry: Entry, deadline_s: float) -> AsyncGenerator[Event, None]:
+        if entry.checkpoint is None:
+            problem = f"checkpoint {entry.name!r} is broken: {entry.error}; once it is whole again, load it"
+            raise FailedPreconditionError(problem, checkpoint=entry.name)
+        job = check(asked, entry.checkpoint, self._limits)
+        async with self._loras.choose(job.loras, entry) as loras:
+            self._admission.check_room()
+            yield Queued(job)
+            async with (
+                self._admission.turn(job.priority) as waited_s,
+                self._catalog.use(entry) as used,
+                aclosing(self._painter.paint(replace(job, loras=loras), used, waited_s, deadline_s)) as events,
+            ):
+                async for event in events:
+                    yield event
+
+    async def Cancel(  # noqa: N802
+        self, request: generation_pb2.CancelRequest, context: grpc.aio.ServicerContext
+    ) -> generation_pb2.CancelResponse:
+        """Stops a running request."""
+        self._admission.cancel(request.request_id)
+        return generation_pb2.CancelResponse()

@@ -1,0 +1,80 @@
+"""A request from its message, and events as messages: where `triptych.v1` ends and the jobs begin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from triptych.v1 import generation_pb2 as pb
+from triptych_orchestrator.jobs.asked import Asked
+from triptych_orchestrator.jobs.events import Event, Queued, Result, StageTiming, Step
+from triptych_orchestrator.library.loras.choice import LoraUse
+
+
+def asked_of(request: pb.GenerateRequest) -> Asked:
+    """The same with None for what was not set."""
+    return Asked(
+        request_id=request.request_id,
+        checkpoint=request.checkpoint,
+        prompt=request.prompt,
+        negative_prompt=request.negative_prompt,
+        num_inference_steps=_given(request, "num_inference_steps"),
+        guidance_scale=_given(request, "guidance_scale"),
+        width=_given(request, "width"),
+        height=_given(request, "height"),
+        num_images_per_prompt=_given(request, "num_images_per_prompt"),
+        seeds=tuple(request.seeds),
+        scheduler=request.scheduler,
+        eta=_given(request, "eta"),
+        preview_every_steps=request.preview_every_steps,
+        loras=tuple(map(_lora_use, request.loras)),
+        priority=request.priority,
+        deadline_seconds=_given(request, "deadline_seconds"),
+    )
+
+
+def response_of(event: Event) -> pb.GenerateResponse:
+    """The message that tells of an event."""
+    if isinstance(event, Queued):
+        return pb.GenerateResponse(queued=_queued(event))
+    if isinstance(event, Step):
+        return pb.GenerateResponse(step=pb.Step(**vars(event)))
+    return pb.GenerateResponse(result=_result(event))
+
+
+def _queued(event: Queued) -> pb.Queued:
+    job = event.job
+    return pb.Queued(
+        request_id=job.request_id,
+        checkpoint=job.checkpoint,
+        scheduler=job.scheduler,
+        num_inference_steps=job.num_inference_steps,
+        width=job.width,
+        height=job.height,
+        seeds=job.seeds,
+    )
+
+
+def _result(event: Result) -> pb.Result:
+    return pb.Result(
+        request_id=event.request_id,
+        images=[pb.Image(**vars(picture)) for picture in event.images],
+        timings=pb.Timings(
+            total_seconds=event.total_seconds,
+            queue_seconds=event.queue_seconds,
+            **{stage: _timing(timing) for stage, timing in event.stages.items()},
+        ),
+        warnings=event.warnings,
+    )
+
+
+def _timing(timing: StageTiming) -> pb.StageTiming:
+    return pb.StageTiming(**vars(timing))
+
+
+def _lora_use(use: pb.LoraUse) -> LoraUse:
+    weight = _given(use, "weight")
+    return LoraUse(use.name, 1.0 if weight is None else weight, _given(use, "text_encoder_weight"))
+
+
+def _given(message: Any, field: str) -> Any:
+    return getattr(message, field) if message.HasField(field) else None

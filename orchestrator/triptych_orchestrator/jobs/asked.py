@@ -1,0 +1,29 @@
+"""What a caller asks for, nothing of it checked yet; None stands for what was left open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from triptych_orchestrator.library.loras.choice import LoraUse
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request in the public API's names and units, whichever door it came through."""
+
+    request_id: str = ""
+    checkpoint: str = ""
+    prompt: str = ""
+    negative_prompt: str = ""
+    num_inference_steps: int | None = None
+    guidance_scale: float | None = None
+    width: int | None = None
+    height: int | None = None
+    num_images_per_prompt: int | None = None
+    seeds: tuple[int, ...] = ()
+    scheduler: str = ""
+    eta: float | None = None
+    preview_every_steps: int = 0
+    loras: tuple[LoraUse, ...] = ()
+    priority: int = 0
+    deadline_seconds: float | None = None

@@ -1,0 +1,67 @@
+"""What happens to a job, in order: one Queued, one Step for each evaluation of the model, one Result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from triptych_orchestrator.jobs.job import Job
+
+
+@dataclass(frozen=True)
+class Queued:
+    """The job was understood; it waits for its turn."""
+
+    job: Job
+
+
+@dataclass
+class Step:
+    """One evaluation of the model is done; `step` counts from 1 to `total`."""
+
+    step: int
+    total: int
+    timestep: float
+    step_seconds: float
+    engine_seconds: float
+    batch_size: int
+    """Samples that shared the UNet's batch, others' included."""
+    replicas: Sequence[str] = ()
+    preview_png: bytes = b""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG and the seed that drew it; sizes in pixels."""
+
+    png: bytes
+    seed: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class StageTiming:
+    """What the job had of one stage; see StageTiming of the API."""
+
+    calls: int
+    wall_seconds: float
+    engine_seconds: float
+    refit_seconds: float
+    replicas: Sequence[str]
+    split_calls: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """The pictures, and what is worth knowing of how they were made; `stages` by name."""
+
+    request_id: str
+    images: Sequence[Picture]
+    warnings: Sequence[str] = ()
+    total_seconds: float = 0.0
+    queue_seconds: float = 0.0
+    stages: Mapping[str, StageTiming] = field(default_factory=dict)
+
+
+Event = Queued | Step | Result

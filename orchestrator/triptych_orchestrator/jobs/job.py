@@ -1,0 +1,31 @@
+"""A request with nothing open: all that a worker needs to make the same pictures, as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from triptych_orchestrator.library.loras.choice import LoraChoice
+
+
+@dataclass(frozen=True)
+class Job:
+    """Sizes in pixels. One seed draws for the whole batch, several draw one image each.
+
+    `prompt` is without its LoRA tags; what they ask for is in `loras`, by digest once it is looked up.
+    """
+
+    request_id: str
+    checkpoint: str
+    prompt: str
+    negative_prompt: str
+    num_inference_steps: int
+    guidance_scale: float
+    width: int
+    height: int
+    num_images_per_prompt: int
+    seeds: tuple[int, ...]
+    scheduler: str
+    eta: float
+    preview_every_steps: int
+    priority: int
+    loras: LoraChoice

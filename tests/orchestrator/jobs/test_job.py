@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from triptych import demo
+from triptych.checkpoint import Checkpoint
+from triptych.contract import LoraWeight
+from triptych_orchestrator.jobs.asked import Asked
+from triptych_orchestrator.jobs.validation import check
+from triptych_orchestrator.library.loras.choice import LoraChoice, LoraUse
+from triptych_orchestrator.settings import Limits
+
+
+def test_a_job_is_plain_values_with_nothing_open() -> None:
+    asked = Asked("a", "demo", "a fox", num_images_per_prompt=2, loras=(LoraUse("ink", 0.5),))
+    values = asdict(check(asked, Checkpoint.open(demo.checkpoint_path()), Limits()))
+    assert None not in values.values() and len(values["seeds"]) == 2 and values["scheduler"]
+    written = json.loads(json.dumps(values))
+    assert written | {"seeds": tuple(written["seeds"]), "loras": values["loras"]} == values
+
+
+def test_its_loras_are_named_by_content() -> None:
+    written = json.loads(json.dumps(asdict(LoraChoice(unet=(LoraWeight("0" * 64, "/loras/a", 0.5),)))))
+    assert written["unet"] == [{"digest": "0" * 64, "path": "/loras/a", "weight": 0.5}]
