@@ -9,14 +9,16 @@ from pathlib import Path
 
 import grpc
 import pytest
-from triptych_orchestrator.api.servicers import CheckpointService, GenerationService, SystemService
 
 from tests.conftest import Served
 from tests.e2e.serving import SIZE
 from tests.loras import save_lora
 from triptych.sdk import AsyncClient
 from triptych.v1 import checkpoints_pb2_grpc, generation_pb2_grpc, system_pb2_grpc
+from triptych_orchestrator.api.checkpoints import CheckpointService
+from triptych_orchestrator.api.generation import GenerationService
 from triptych_orchestrator.api.interceptor import ErrorInterceptor
+from triptych_orchestrator.api.system import SystemService
 from triptych_orchestrator.jobs.admission import Admission
 from triptych_orchestrator.library.catalog import Catalog
 from triptych_orchestrator.library.loras.choice import LoraChooser
