@@ -33,6 +33,24 @@ SD2_SCHEDULER: dict[str, Any] = {
     "steps_offset": 1,
 }
 
+SDXL_SCHEDULER: dict[str, Any] = {
+    "_class_name": "EulerDiscreteScheduler",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "clip_sample": False,
+    "interpolation_type": "linear",
+    "num_train_timesteps": 1000,
+    "prediction_type": "epsilon",
+    "sample_max_value": 1.0,
+    "set_alpha_to_one": False,
+    "skip_prk_steps": True,
+    "steps_offset": 1,
+    "timestep_spacing": "leading",
+    "trained_betas": None,
+    "use_karras_sigmas": False,
+}
+
 
 def save_tokenizer(folder: Path, pad_token: str = "<|endoftext|>") -> int:
     """A CLIP vocabulary of bytes and a few words; returns its size."""
@@ -126,6 +144,75 @@ def save_checkpoint(folder: Path, family: str = "sd1", seed: int = 0) -> Path:
     }
     (folder / "model_index.json").write_text(json.dumps(index, indent=2))
     return folder
+
+
+def save_sdxl_checkpoint(folder: Path, seed: int = 0, *, force_zeros_for_empty_prompt: bool = True) -> Path:
+    """A StableDiffusionXLPipeline directory: encoders 32 and 48 wide, a pooled vector of 24 numbers, three blocks."""
+    from diffusers import AutoencoderKL, EulerDiscreteScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
+    from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+    torch.manual_seed(seed)
+    size = save_tokenizer(folder / "tokenizer")
+    save_tokenizer(folder / "tokenizer_2", "!")
+    unet = UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(8, 16, 16),
+        layers_per_block=1,
+        cross_attention_dim=32 + 48,
+        norm_num_groups=4,
+        attention_head_dim=[1, 2, 4],
+        transformer_layers_per_block=[1, 1, 2],
+        use_linear_projection=True,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=24 + 6 * 8,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+    )
+    with torch.no_grad():  # else sizes and pooled vectors would hardly show in the pictures
+        for layer in (unet.add_embedding.linear_1, unet.add_embedding.linear_2):
+            layer.weight *= 4
+    vae = AutoencoderKL(
+        block_out_channels=(8, 8, 16, 16),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        layers_per_block=1,
+        latent_channels=4,
+        norm_num_groups=4,
+        sample_size=64,
+        scaling_factor=0.13025,
+    )
+    pipeline = StableDiffusionXLPipeline(
+        vae=vae,
+        text_encoder=CLIPTextModel(_sdxl_text_config(size, 32, 3, hidden_act="quick_gelu")),
+        text_encoder_2=CLIPTextModelWithProjection(_sdxl_text_config(size, 48, 4, hidden_act="gelu")),
+        tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer"),
+        tokenizer_2=CLIPTokenizer.from_pretrained(folder / "tokenizer_2"),
+        unet=unet,
+        scheduler=EulerDiscreteScheduler.from_config(SDXL_SCHEDULER),
+        force_zeros_for_empty_prompt=force_zeros_for_empty_prompt,
+        add_watermarker=False,
+    )
+    pipeline.save_pretrained(folder)
+    return folder
+
+
+def _sdxl_text_config(vocab_size: int, hidden_size: int, layers: int, hidden_act: str) -> Any:
+    """As Stable Diffusion XL's own: the end token has the largest id, which `eos_token_id` 2 means."""
+    from transformers import CLIPTextConfig
+
+    return CLIPTextConfig(
+        vocab_size=vocab_size,
+        hidden_size=hidden_size,
+        intermediate_size=2 * hidden_size,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        projection_dim=24,
+        hidden_act=hidden_act,
+        bos_token_id=0,
+        eos_token_id=2,
+        pad_token_id=1,
+    )
 
 
 def save_outdated_checkpoint(folder: Path, whole: Path) -> Path:
