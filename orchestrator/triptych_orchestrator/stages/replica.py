@@ -16,12 +16,15 @@ import numpy as np
 import numpy.typing as npt
 
 from triptych.contract import ModelSpec
+from triptych.errors import TriptychError
 from triptych_orchestrator.stages.triton import ReplicaDownError, Tensors, TritonServer
 
 logger = logging.getLogger("triptych.replicas")
 Value = TypeVar("Value")
 
 _REMEMBERED_LORAS = 16
+# Between two tries to end an export that may not have begun.
+_STOP_INTERVAL_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -126,21 +129,29 @@ class Replica:
 
     async def _load(self, model: PlacedModel) -> None:
         began = time.monotonic()
+        loading = self._begin(self.server.load_model(model.name, model.spec, model.parameters, self._load_timeout_s))
         try:
-            await self._call(self.server.load_model(model.name, model.spec, model.parameters, self._load_timeout_s))
+            await self._answer(loading)
         except asyncio.CancelledError:
-            await asyncio.shield(self._abandon(model))
+            await asyncio.shield(self._abandon(model, loading))
             raise
         seconds = round(time.monotonic() - began, 3)
         logger.info("model placed", extra={"replica": self.name, "model": model.name, "seconds": seconds})
 
-    async def _abandon(self, model: PlacedModel) -> None:
+    async def _abandon(self, model: PlacedModel, loading: asyncio.Task[None]) -> None:
         """Ends a load that nobody waits for any more: at once if it is exporting a graph, which takes minutes."""
-        await asyncio.gather(
-            self._call(self.server.stop_export(model.name, model.spec, self._load_timeout_s)),
-            self._call(self.server.unload_model(model.name, self._load_timeout_s)),
-            return_exceptions=True,
-        )
+        stopping = self._stop_export(model, loading)
+        await asyncio.gather(stopping, self._unload_after(model, loading), return_exceptions=True)
+
+    async def _stop_export(self, model: PlacedModel, loading: asyncio.Task[None]) -> None:
+        while not loading.done():
+            await self._call(self.server.stop_export(model.name, model.spec, self._load_timeout_s))
+            await asyncio.wait([loading], timeout=_STOP_INTERVAL_S)
+
+    async def _unload_after(self, model: PlacedModel, loading: asyncio.Task[None]) -> None:
+        with contextlib.suppress(TriptychError):
+            await self._answer(loading)
+        await self._call(self.server.unload_model(model.name, self._load_timeout_s))
 
     async def _call(self, work: Coroutine[Any, Any, Value]) -> Value:
         """The answer, or ReplicaDownError once the replica is known to be down.
@@ -148,14 +159,21 @@ class Replica:
         A caller that is cancelled leaves the call to finish: Triton would compute it all the same, and cancelling
         has crashed some of its versions.
         """
+        return await self._answer(self._begin(work))
+
+    def _begin(self, work: Coroutine[Any, Any, Value]) -> asyncio.Task[Value]:
         if self._loss is None:
             work.close()
             raise ReplicaDownError(f"{self.server.address}: is down")
         call = asyncio.create_task(work)
         self._calls.add(call)
         call.add_done_callback(self._ended)
-        first: set[asyncio.Future[Any]] = {call, self._loss}
-        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+        return call
+
+    async def _answer(self, call: asyncio.Task[Value]) -> Value:
+        if self._loss:
+            first: set[asyncio.Future[Any]] = {call, self._loss}
+            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         if not call.done():
             raise ReplicaDownError(f"{self.server.address}: went down during a call")
         return call.result()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ from triptych.errors import BY_REASON, FailedPreconditionError, InvalidArgumentE
 Tensors = dict[str, npt.NDArray[np.generic]]
 
 _QUESTION_TIMEOUT_S = 10.0
+# What takes a thread of Triton microseconds, with room for a machine that keeps it waiting.
+_SETTLING_S = 0.25
 _CHANNEL_OPTIONS = [
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
@@ -89,10 +92,11 @@ class TritonServer:
     async def load_model(self, name: str, spec: ModelSpec, parameters: Mapping[str, str], timeout_s: float) -> None:
         """Loads a model that needs no folder on the server: its configuration and code travel with the call.
 
-        Triton keeps a loaded model of that name whatever the new parameters are, so it is unloaded first.
+        Triton keeps a loaded model of that name where the parameters are the same, though its process died or the
+        files are others, so it is unloaded first.
         """
         try:
-            await self._client.unload_model(name, client_timeout=timeout_s)
+            await self._unload(name, timeout_s)
             await self._client.load_model(
                 name,
                 config=json.dumps(model_config(spec, parameters)),
@@ -101,10 +105,8 @@ class TritonServer:
             )
         except InferenceServerException as error:
             translated = _translated(error, self.address)
-            if type(translated) in (
-                InvalidArgumentError,
-                TriptychError,
-            ):  # Triton tells no failure to load from another
+            # Triton tells no failure to load from another.
+            if type(translated) in (InvalidArgumentError, TriptychError):
                 translated = FailedPreconditionError(f"{name} cannot be loaded: {translated.message}")
             raise translated from error
 
@@ -119,11 +121,30 @@ class TritonServer:
             )
 
     async def unload_model(self, name: str, timeout_s: float) -> None:
-        """Unloads a model; no error if it is not there."""
+        """Unloads a model; no error if it is not there, and nothing is done where it is just being loaded."""
         try:
-            await self._client.unload_model(name, client_timeout=timeout_s)
+            await self._unload(name, timeout_s)
         except InferenceServerException as error:
             raise _translated(error, self.address) from error
+
+    async def _unload(self, name: str, timeout_s: float) -> None:
+        """Unloads a model that is loaded, but not at the very end of its load, of which Triton 2.51 dies.
+
+        A model's thread takes its instance off a list while it works, and puts it back a moment after it has said that
+        the load is done; an unload, such as one that was waiting for the load, takes the last of that list even if it
+        is empty. Once the model has answered a request, there is always one to be found.
+        """
+        try:
+            known = await self._client.get_inference_statistics(name, client_timeout=_QUESTION_TIMEOUT_S)
+        except InferenceServerException as error:
+            if str(error.status()).endswith(("INVALID_ARGUMENT", "NOT_FOUND")):
+                return
+            raise
+        if not any(
+            stats.inference_stats.success.count + stats.inference_stats.fail.count for stats in known.model_stats
+        ):
+            await asyncio.sleep(_SETTLING_S)
+        await self._client.unload_model(name, client_timeout=timeout_s)
 
     async def infer(
         self,
