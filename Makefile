@@ -43,6 +43,10 @@ test-slow: $(VENV)/.dev ## The tests that take minutes
 test-containers: $(VENV)/.dev ## Build the images, run compose.yaml, make a picture (needs a container engine)
 	$(BIN)/python -m pytest -m containers --timeout 3600
 
+.PHONY: parity
+parity: $(VENV)/.dev ## Compare every family, task and parameter with diffusers, and write docs/families.md's table
+	$(BIN)/python -m tests.parity
+
 .PHONY: check
 check: $(VENV)/.dev ## Formatting, lint, types, and that nothing derived is stale
 	$(BIN)/ruff format --check .

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -24,16 +23,33 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# Of the tiny checkpoints those that are served by the torch engine as well: an engine knows nothing of schedulers.
+WITH_TORCH = ("sd1", "sd2")
+
+
+def make_checkpoints(root: Path) -> dict[str, Path]:
+    """Tiny random checkpoints: SD 1.x, SD 2.x, and SD 2.x as it is with epsilon, and with zero terminal SNR."""
+    paths = {family: tiny.save_checkpoint(root / family, family) for family in ("sd1", "sd2")}
+    changes: dict[str, dict[str, object]] = {
+        "sd2-epsilon": {"prediction_type": "epsilon"},
+        "sd2zero": {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"},
+    }
+    for name, changed in changes.items():
+        paths[name] = Path(shutil.copytree(paths["sd2"], root / name))
+        tiny.update(paths[name] / "scheduler" / "scheduler_config.json", **changed)
+    return paths
+
+
+def register_torch(client: triptych.Client, checkpoints: dict[str, Path]) -> None:
+    """Serves each under `<name>-torch` with that engine."""
+    for name, path in checkpoints.items():
+        client.register_checkpoint(f"{name}-torch", path, engine="torch", load=True)
+
+
 @pytest.fixture(scope="session")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Tiny random checkpoints: SD 1.x, SD 2.x, and SD 2.x with a zero terminal signal-to-noise ratio."""
-    root = tmp_path_factory.mktemp("checkpoints")
-    paths = {family: tiny.save_checkpoint(root / family, family) for family in ("sd1", "sd2")}
-    paths["sd2zero"] = Path(shutil.copytree(paths["sd2"], root / "sd2zero"))
-    config = paths["sd2zero"] / "scheduler" / "scheduler_config.json"
-    changes = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
-    config.write_text(json.dumps(json.loads(config.read_text()) | changes))
-    return paths
+    """See make_checkpoints."""
+    return make_checkpoints(tmp_path_factory.mktemp("checkpoints"))
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +78,5 @@ def served(checkpoints: dict[str, Path], tmp_path_factory: pytest.TempPathFactor
         limits={"max_pixels": 256 * 256, "max_batch_samples": 16},
     )
     with Stack(config) as stack, triptych.Client(stack.address) as client:
-        for name in ("sd1", "sd2"):
-            client.register_checkpoint(f"{name}-torch", checkpoints[name], engine="torch", load=True)
+        register_torch(client, {name: checkpoints[name] for name in WITH_TORCH})
         yield Served(stack, client)

@@ -1,0 +1,83 @@
+"""What is compared with diffusers: every family, task, engine and parameter, whole or so that each pair occurs."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tests.conftest import WITH_TORCH
+from triptych_orchestrator.sampling.schedulers import SCHEDULERS
+
+Values = Mapping[str, Any]
+
+ENGINES = ("onnxruntime", "torch")
+FAMILIES = {
+    "sd1": "Stable Diffusion 1.x",
+    "sd2-epsilon": "Stable Diffusion 2.x, epsilon",
+    "sd2": "Stable Diffusion 2.x, v",
+    "sd2zero": "Stable Diffusion 2.x, v, zero terminal SNR",
+}
+TASKS = {"text-to-image": "text-to-image"}
+
+# Each parameter's values, by diffusers' names; the first is what most requests bring.
+TEXT_TO_IMAGE: Mapping[str, Sequence[Any]] = {
+    "scheduler": ("", *SCHEDULERS),
+    "guidance_scale": (7.5, 1.0),
+    "negative_prompt": ("blue", ""),
+    "num_images_per_prompt": (1, 2),
+    "size": ((64, 64), (96, 64), (72, 104)),
+    "num_inference_steps": (5,),
+}
+PARAMETERS: Mapping[str, Mapping[str, Sequence[Any]]] = {"text-to-image": TEXT_TO_IMAGE}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One picture, or a batch of them, to be made on both sides."""
+
+    family: str
+    task: str
+    engine: str
+    parameters: tuple[tuple[str, Any], ...]
+
+    @property
+    def name(self) -> str:
+        """What pytest calls it."""
+        values = "-".join(str(value).replace(" ", "") or "none" for _, value in self.parameters)
+        return f"{self.family}-{self.task}-{self.engine}-{values}"
+
+
+def is_possible(family: str, values: Values) -> bool:
+    """Whether diffusers makes a picture of it at all: its PNDM fails at a zero terminal SNR."""
+    return not (family == "sd2zero" and values["scheduler"] == "pndm")
+
+
+def every(task: str) -> Iterator[Case]:
+    """All values of all axes."""
+    for family, engine, values in itertools.product(FAMILIES, ENGINES, _products(PARAMETERS[task])):
+        if is_possible(family, values):
+            yield Case(family, task, engine, tuple(values.items()))
+
+
+def pairwise(task: str) -> list[Case]:
+    """Few of them, in which every two values of two axes meet that can; the same ones each time."""
+    cases = [case for case in every(task) if case.engine != "torch" or case.family in WITH_TORCH]
+    missing = set().union(*map(_pairs, cases))
+    chosen = []
+    while missing:
+        best = max(cases, key=lambda case: len(_pairs(case) & missing))
+        chosen.append(best)
+        missing -= _pairs(best)
+    return chosen
+
+
+def _products(axes: Mapping[str, Sequence[Any]]) -> Iterator[Values]:
+    for combination in itertools.product(*axes.values()):
+        yield dict(zip(axes, combination, strict=True))
+
+
+def _pairs(case: Case) -> set[tuple[Any, ...]]:
+    values = [("family", case.family), ("engine", case.engine), *case.parameters]
+    return set(itertools.combinations(values, 2))
