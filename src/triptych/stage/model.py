@@ -96,8 +96,10 @@ class StageModel(ABC):
                 ready.append((index, self._require_loras(*loras), prepared))
             except TriptychError as error:
                 responses[index] = self._error(error)
+            except Exception as error:  # of any class; the other requests are not to blame
+                responses[index] = self._error(self._unforeseen(error, "request failed", _ids([request])))
         for merged_set, group in _groups(ready, self.lora_sets.active_key if self.lora_sets else NO_LORAS):
-            ids = [name for index, _ in group for name in requests[index].request_id().split(",")]
+            ids = _ids([requests[index] for index, _ in group])
             try:
                 self._run_group(merged_set, group, ids, responses)
             except TriptychError as error:  # the engine says what it cannot do
@@ -105,9 +107,9 @@ class StageModel(ABC):
                 for index, _ in group:
                     responses[index] = self._error(error)
             except Exception as error:  # an engine's own, of any class; the other groups are not to blame
-                logger.exception("batch failed", extra={"model": self.name, "request_ids": ids})
+                failure = self._unforeseen(error, "batch failed", ids)
                 for index, _ in group:
-                    responses[index] = self._error(TriptychError(f"{self.name}: {type(error).__name__}: {error}"))
+                    responses[index] = self._error(failure)
         return responses
 
     def finalize(self) -> None:
@@ -197,6 +199,11 @@ class StageModel(ABC):
             responses[index] = self._triton.InferenceResponse(tensors)
             start += count
 
+    def _unforeseen(self, error: Exception, message: str, ids: list[str]) -> TriptychError:
+        """Logged whole, for the caller learns its class and text alone."""
+        logger.error(message, exc_info=error, extra={"model": self.name, "request_ids": ids})
+        return TriptychError(f"{self.name}: {type(error).__name__}: {error}")
+
     def _error(self, error: TriptychError) -> Any:
         code = getattr(self._triton.TritonError, _TRITON_CODES.get(error.grpc_status, "INTERNAL"))
         # Triton has codes for few errors, and for none the class; who asked for a LoRA must hear of it by that.
@@ -210,6 +217,11 @@ def not_finite(outputs: Batch) -> Array:
     flags = [~np.isfinite(array).reshape(len(array), -1).all(axis=1) for array in outputs.values()]
     unsound: Array = np.stack(flags).any(axis=0)
     return unsound
+
+
+def _ids(requests: Sequence[Any]) -> list[str]:
+    """Those of all requests whose samples the orchestrator put into these."""
+    return [name for request in requests for name in request.request_id().split(",")]
 
 
 _TRITON_CODES = {"NOT_FOUND": "NOT_FOUND", "INVALID_ARGUMENT": "INVALID_ARG", "UNAVAILABLE": "UNAVAILABLE"}
