@@ -8,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from triptych.contract import UNET
+from triptych.contract.carried import ConditioningLostError, LoraPreparingError
 from triptych_orchestrator.batching.batcher import Group, StepBatcher, Ticket
 from triptych_orchestrator.batching.profile import BatchProfile
 from triptych_orchestrator.stages.conditioning import Conditioning
 from triptych_orchestrator.stages.lora_sets import LoraSet
 from triptych_orchestrator.stages.pool import PlacedModel, Replica
-from triptych_orchestrator.stages.triton import ConditioningLostError, LoraPreparingError, Tensors
+from triptych_orchestrator.stages.triton import Tensors
 
 # One sample of a step: which conditioning, and the latents [C, h, w].
 Sample = tuple[Conditioning, npt.NDArray[np.float32]]

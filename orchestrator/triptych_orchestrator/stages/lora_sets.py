@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from triptych.contract import NO_LORAS, LoraWeight, encode_lora_set, lora_key
-from triptych_orchestrator.stages.triton import LoraLostError, LoraPreparingError, Tensors
+from triptych.contract.carried import LoraLostError, LoraPreparingError
+from triptych_orchestrator.stages.triton import Tensors
 
 # Beside a step that is short, and a merge takes longer.
 _POLL_INTERVAL_S = 0.01

@@ -13,8 +13,9 @@ import tritonclient.grpc.aio as aio
 from tritonclient.utils import InferenceServerException
 
 from triptych.contract import ModelSpec
+from triptych.contract.carried import carried
 from triptych.contract.repository import model_config, model_shim, stop_shim
-from triptych.errors import BY_REASON, FailedPreconditionError, InvalidArgumentError, TriptychError, UnavailableError
+from triptych.errors import FailedPreconditionError, InvalidArgumentError, TriptychError, UnavailableError
 
 Tensors = dict[str, npt.NDArray[np.generic]]
 
@@ -44,24 +45,6 @@ class ModelMissingError(UnavailableError):
     """The server answers but does not hold the model, or the model's process died."""
 
     reason = "MODEL_MISSING"
-
-
-class ConditioningLostError(TriptychError):
-    """The UNet replica does not hold a conditioning key."""
-
-    reason = "CONDITIONING_LOST"
-
-
-class LoraLostError(TriptychError):
-    """The replica does not know a LoRA set by its key."""
-
-    reason = "LORA_LOST"
-
-
-class LoraPreparingError(UnavailableError):
-    """The replica merges a LoRA set beside its running engine; the same call succeeds once that is done."""
-
-    reason = "LORA_PREPARING"
 
 
 class TritonServer:
@@ -168,18 +151,12 @@ class TritonServer:
 
 
 def _translated(error: InferenceServerException, address: str) -> TriptychError:
-    """Triton's statuses are few and its messages stable, so both are read."""
+    """A model's own errors are carried; Triton's statuses are few and its messages stable, so both are read."""
     status, message = str(error.status()).removeprefix("StatusCode."), str(error.message())
-    if (carried := _carried(message)) is not None:
-        return carried
+    if (own := carried(message)) is not None:
+        return own
     if "unknown model" in message or "is not healthy" in message or "Stub process" in message:
         return ModelMissingError(f"{address}: {message}")
-    if status == "NOT_FOUND" and "conditioning" in message:
-        return ConditioningLostError(message)
-    if status == "NOT_FOUND" and "lora set" in message:
-        return LoraLostError(message)
-    if status == "UNAVAILABLE" and "is being prepared" in message:
-        return LoraPreparingError(message)
     if status == "DEADLINE_EXCEEDED":  # stuck, while the server may be well: loading it again ends its process
         return ModelMissingError(f"{address}: no answer in time: {message}")
     if status in ("UNAVAILABLE", "CANCELLED", "UNKNOWN") or "RST_STREAM" in message:
@@ -187,13 +164,3 @@ def _translated(error: InferenceServerException, address: str) -> TriptychError:
     if status == "INVALID_ARGUMENT":
         return InvalidArgumentError(message)
     return TriptychError(f"{address}: {status}: {message}")
-
-
-def _carried(message: str) -> TriptychError | None:
-    """The error that a stage's model put into its message, at load or because Triton has no code for it."""
-    start = message.find('{"reason"')
-    try:
-        fields = json.JSONDecoder().raw_decode(message, start)[0] if start >= 0 else {}
-        return BY_REASON[fields.pop("reason")](fields.pop("message"), **fields)
-    except (KeyError, ValueError, TypeError):
-        return None

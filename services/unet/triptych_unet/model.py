@@ -8,9 +8,10 @@ import numpy as np
 
 from triptych.checkpoint import Checkpoint
 from triptych.contract import UNET
+from triptych.contract.carried import ConditioningLostError
 from triptych.engine import EngineSettings
 from triptych.engine.port import Array
-from triptych.errors import NotFoundError, invalid
+from triptych.errors import invalid
 from triptych.stage import Batch, StageModel
 from triptych_unet.conditioning import ConditioningStore
 
@@ -65,7 +66,9 @@ class UNetModel(StageModel):
         held = {key: self.store.get(key) for key in set(keys)}
         lost = [key.hex() for key, value in held.items() if value is None]
         if lost:
-            raise NotFoundError(f"conditioning {', '.join(lost)} is not held here; send encoder_hidden_states again")
+            raise ConditioningLostError(
+                f"conditioning {', '.join(lost)} is not held here; send encoder_hidden_states again"
+            )
         return np.stack([value for key in keys if (value := held[key]) is not None])
 
     def run(self, batch: Batch) -> Batch:

@@ -22,9 +22,10 @@ import numpy.typing as npt
 
 from triptych.checkpoint import Component
 from triptych.contract import NO_LORAS, LoraWeight, decode_lora_set, lora_key
+from triptych.contract.carried import LoraLostError, LoraPreparingError
 from triptych.engine import Engine
 from triptych.engine.weights import float32_weights
-from triptych.errors import NotFoundError, UnavailableError, invalid
+from triptych.errors import invalid
 from triptych.lora import Target, find_targets, merge
 from triptych.stage.lora_files import LoraFiles
 
@@ -68,19 +69,19 @@ class LoraSets:
     def require(self, key: bytes, content: bytes | None) -> MergedSet:
         """The set, if it can be activated now.
 
-        NotFoundError if it is unknown and `content`, its JSON, was not brought along; UnavailableError while it is
+        LoraLostError if it is unknown and `content`, its JSON, was not brought along; LoraPreparingError while it is
         being prepared; LoraBrokenError if a file is gone or was changed; LoraInvalidError if it cannot be merged.
         """
         if key == NO_LORAS:
             return BASE
         if key not in self._sets:
             if content is None:
-                raise NotFoundError(f"lora set {key.hex()} is not held here; send loras again")
+                raise LoraLostError(f"lora set {key.hex()} is not held here; send loras again")
             self._sets[key] = self._worker.submit(self._prepared, key, _checked_set(key, content))
             wait([self._sets[key]], _PATIENCE_S)
         self._sets.move_to_end(key)
         if not self._sets[key].done():
-            raise UnavailableError(f"lora set {key.hex()} is being prepared")
+            raise LoraPreparingError(f"lora set {key.hex()} is being prepared")
         if error := self._sets[key].exception():
             del self._sets[key]
             raise error

@@ -21,11 +21,12 @@ import numpy as np
 from triptych.checkpoint import Checkpoint, Component
 from triptych.checkpoint.reading import open_in_time
 from triptych.contract import LORA_MODELS, NO_LORAS, REPORT, ModelSpec, Report
+from triptych.contract.carried import carry
 from triptych.contract.engines import DEFAULT_ENGINE, default_precision
 from triptych.contract.paths import path_from_text
 from triptych.engine import Engine, EngineSettings, load_engine
 from triptych.engine.port import Array
-from triptych.errors import CheckpointInvalidError, LoraInvalidError, TriptychError, invalid
+from triptych.errors import CheckpointInvalidError, TriptychError, invalid
 from triptych.logs import setup_logging
 from triptych.stage.lora_sets import BASE, LoraSets, MergedSet
 
@@ -63,7 +64,7 @@ class StageModel(ABC):
             self.open(path_from_text(parameters["checkpoint"]), engine, engine_settings())
         except TriptychError as error:
             # Triton passes on the text of an exception and nothing else of it.
-            raise triton.TritonModelException(_carried(error)) from error
+            raise triton.TritonModelException(carry(error)) from error
         seconds = time.perf_counter() - began
         logger.info("model loaded", extra={"model": self.name, "engine": engine, "seconds": round(seconds, 3)})
 
@@ -206,10 +207,7 @@ class StageModel(ABC):
 
     def _error(self, error: TriptychError) -> Any:
         code = getattr(self._triton.TritonError, _TRITON_CODES.get(error.grpc_status, "INTERNAL"))
-        # Triton has codes for few errors, and for none the class; who asked for a LoRA must hear of it by that.
-        known = error.grpc_status in _TRITON_CODES or error.grpc_status == "INTERNAL"
-        text = error.message if known and not isinstance(error, LoraInvalidError) else _carried(error)
-        return self._triton.InferenceResponse(error=self._triton.TritonError(text, code))
+        return self._triton.InferenceResponse(error=self._triton.TritonError(carry(error), code))
 
 
 def not_finite(outputs: Batch) -> Array:
@@ -225,11 +223,6 @@ def _ids(requests: Sequence[Any]) -> list[str]:
 
 
 _TRITON_CODES = {"NOT_FOUND": "NOT_FOUND", "INVALID_ARGUMENT": "INVALID_ARG", "UNAVAILABLE": "UNAVAILABLE"}
-
-
-def _carried(error: TriptychError) -> str:
-    """A text from which the orchestrator makes the same error again."""
-    return json.dumps({"reason": error.reason, "message": error.message} | error.metadata)
 
 
 def chosen_engine(parameters: Mapping[str, str]) -> str:

@@ -10,19 +10,14 @@ import numpy as np
 import pytest
 
 from triptych.contract import UNET, LoraWeight, Report
+from triptych.contract.carried import ConditioningLostError, LoraLostError, LoraPreparingError
 from triptych_orchestrator.batching.batcher import Ticket
 from triptych_orchestrator.batching.seats import Batchers
 from triptych_orchestrator.pipeline.denoiser import Denoiser
 from triptych_orchestrator.stages.conditioning import Conditioning
 from triptych_orchestrator.stages.lora_sets import LoraSet
 from triptych_orchestrator.stages.pool import PlacedModel
-from triptych_orchestrator.stages.triton import (
-    ConditioningLostError,
-    LoraLostError,
-    LoraPreparingError,
-    ReplicaDownError,
-    Tensors,
-)
+from triptych_orchestrator.stages.triton import ReplicaDownError, Tensors
 
 pytestmark = pytest.mark.fast_clock
 

@@ -7,6 +7,7 @@ import json
 import pytest
 from tritonclient.utils import InferenceServerException
 
+from triptych.contract.carried import ConditioningLostError, LoraLostError, LoraPreparingError, carry
 from triptych.errors import (
     ArtifactMissingError,
     CheckpointInvalidError,
@@ -14,9 +15,10 @@ from triptych.errors import (
     InvalidArgumentError,
     LoraBrokenError,
     LoraInvalidError,
+    ResourceExhaustedError,
     TriptychError,
 )
-from triptych_orchestrator.stages.triton import ConditioningLostError, ModelMissingError, ReplicaDownError, _translated
+from triptych_orchestrator.stages.triton import ModelMissingError, ReplicaDownError, _translated
 
 SEEN: list[tuple[str, str, type[TriptychError]]] = [
     ("UNAVAILABLE", "failed to connect to all addresses", ReplicaDownError),
@@ -27,7 +29,10 @@ SEEN: list[tuple[str, str, type[TriptychError]]] = [
     ("NOT_FOUND", "Request for unknown model: 'x.unet' is not found", ModelMissingError),
     ("UNAVAILABLE", "Request for unknown model: 'x.unet' has no available versions", ModelMissingError),
     ("INTERNAL", "Failed to process the request(s) ..., message: Stub process 'x' is not healthy.", ModelMissingError),
-    ("NOT_FOUND", "conditioning 00ff is not held here; send encoder_hidden_states again", ConditioningLostError),
+    # What a model says is told by its reason alone, whatever its words are like.
+    ("NOT_FOUND", "no conditioning, no lora set", TriptychError),
+    ("INTERNAL", carry(TriptychError("x.unet: RuntimeError: Stub process, unknown model")), TriptychError),
+    ("UNAVAILABLE", "the model is being prepared", ReplicaDownError),
     ("INVALID_ARGUMENT", "unexpected inference input 'x'", InvalidArgumentError),
     ("INTERNAL", "something else", TriptychError),
 ]  # fmt: skip
@@ -53,10 +58,21 @@ def test_errors_at_load_are_carried(kind: type[TriptychError], message: str) -> 
     assert (error.message, error.metadata) == (message, {"tensor": "a.b", "file": "/{x}/y"})
 
 
-@pytest.mark.parametrize(("status", "kind"), [("INTERNAL", LoraBrokenError), ("INVALID_ARGUMENT", LoraInvalidError)])
-def test_what_a_stage_says_of_a_lora_is_carried(status: str, kind: type[TriptychError]) -> None:
-    carried = json.dumps({"reason": kind.reason, "message": "/x is gone", "digest": "00ff"})
-    error = _translated(InferenceServerException(carried, f"StatusCode.{status}"), "host:1")
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        ("INTERNAL", LoraBrokenError),
+        ("INVALID_ARGUMENT", LoraInvalidError),
+        ("INVALID_ARGUMENT", InvalidArgumentError),
+        ("INTERNAL", ResourceExhaustedError),
+        ("NOT_FOUND", ConditioningLostError),
+        ("NOT_FOUND", LoraLostError),
+        ("UNAVAILABLE", LoraPreparingError),
+    ],
+)
+def test_what_a_stage_says_is_carried(status: str, kind: type[TriptychError]) -> None:
+    text = carry(kind("/x is gone", digest="00ff"))
+    error = _translated(InferenceServerException(text, f"StatusCode.{status}"), "host:1")
     assert (type(error), error.message, error.metadata) == (kind, "/x is gone", {"digest": "00ff"})
 
 
