@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
+import bisect
 import itertools
 import math
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -121,17 +121,20 @@ class Admission:
             self._free -= 1
             return
         turn: _Turn = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._queue, (-priority, next(self._arrivals), turn))
+        place = (-priority, next(self._arrivals), turn)
+        bisect.insort(self._queue, place)
         try:
             await turn
         except asyncio.CancelledError:
+            if place in self._queue:
+                self._queue.remove(place)
             if not turn.cancelled():  # the place was given in the same moment
                 self._give_back()
             raise
 
     def _give_back(self) -> None:
         while self._queue:
-            turn = heapq.heappop(self._queue)[2]
+            turn = self._queue.pop(0)[2]
             if not turn.done():
                 turn.set_result(None)
                 return

@@ -206,6 +206,24 @@ async def test_one_that_leaves_the_queue_loses_no_place(moments: int) -> None:
     assert gate._free == 1 and not gate._waiting
 
 
+async def test_cancelled_ones_do_not_stay_in_the_queue() -> None:
+    gate, order = admission(queued=1_000), list[str]()
+    running, waiting = asyncio.Event(), asyncio.Event()
+    waiting.set()
+    first = asyncio.create_task(hold(gate, running, order, "first"))
+    await asyncio.sleep(0)
+    doomed = [asyncio.create_task(hold(gate, waiting, order, "doomed")) for _ in range(500)]
+    last = asyncio.create_task(hold(gate, waiting, order, "last"))
+    await until(lambda: len(gate._queue) == 501)
+    for task in doomed:
+        task.cancel()
+    await asyncio.wait(doomed)
+    assert len(gate._queue) == 1
+    running.set()
+    await asyncio.wait_for(asyncio.gather(first, last), 5)
+    assert order == ["first", "last"] and not gate._queue and gate._free == 1
+
+
 async def test_a_full_queue_says_when_to_try_again() -> None:
     gate = admission(running=1, queued=0)
     gate._note(8.0)
