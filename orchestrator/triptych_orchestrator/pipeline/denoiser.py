@@ -104,6 +104,7 @@ class Denoiser:
     async def _infer(self, samples: Sequence[Sample], timestep: float, preferred: Replica | None) -> Answer:
         async def step(replica: Replica) -> Tensors:
             seat = self._seat(replica, samples[0][1].shape)
+            replica.remember_loras(self._lora_set.key)
             return await seat.infer(samples, timestep, self._lora_set, self._ticket)
 
         return await self._pool.run(self._model, step, preferred)
@@ -133,7 +134,6 @@ class Denoiser:
             batcher = self._batchers.of(replica, self._model)
             group = Group(shape, self._lora_set.key)
             self._seats[replica] = Seat(replica, batcher, group, self._batchers.timeout_s)
-            replica.remember_loras(self._lora_set.key)
         return self._seats[replica]
 
     def _keep_seats(self, replicas: Sequence[Replica | None]) -> None:

@@ -97,9 +97,10 @@ class Replica:
             del self.held[load.model.name]
 
     def remember_loras(self, key: bytes) -> None:
-        """A request with this LoRA set has its steps done here."""
-        if key not in self.lora_keys:
-            self.lora_keys.append(key)
+        """A step with this LoRA set is done here."""
+        if key in self.lora_keys:
+            self.lora_keys.remove(key)
+        self.lora_keys.append(key)
 
     async def ensure(self, model: PlacedModel) -> Load:
         """Loads the model unless it is held; callers at the same time share one load."""
