@@ -9,11 +9,12 @@ import numpy.typing as npt
 
 from triptych.contract import UNET
 from triptych.contract.carried import ConditioningLostError, LoraPreparingError
-from triptych_orchestrator.batching.batcher import Group, StepBatcher, Ticket
+from triptych_orchestrator.batching.batcher import Call, Group, StepBatcher, Ticket
 from triptych_orchestrator.batching.profile import BatchProfile
 from triptych_orchestrator.stages.conditioning import Conditioning
 from triptych_orchestrator.stages.lora_sets import LoraSet
 from triptych_orchestrator.stages.pool import PlacedModel, Replica
+from triptych_orchestrator.stages.replica import Load
 from triptych_orchestrator.stages.triton import Tensors
 
 # One sample of a step: which conditioning, and the latents [C, h, w].
@@ -28,22 +29,35 @@ class Batchers:
         self._learns = not max_samples
         self.max_samples = max_samples or UNET.max_batch_size
         self._batchers: dict[tuple[Replica, str], StepBatcher] = {}
+        self._learned_of: dict[tuple[Replica, str], Load | None] = {}
 
     def of(self, replica: Replica, model: PlacedModel) -> StepBatcher:
-        """The one of that replica and model; it remembers what batches of which size took."""
+        """The one of that replica and model; it remembers what batches of which size took, since the model's load.
+
+        A replica that was restarted may have another engine or device by its own settings, which nobody here is told.
+        """
+        at = replica, model.name
+        if at not in self._batchers:
+            self._batchers[at] = StepBatcher(self._call_of(replica, model), self._new_profile())
+        load = replica.held.get(model.name)
+        if self._learned_of.setdefault(at, load) is not load:
+            self._learned_of[at], self._batchers[at].profile = load, self._new_profile()
+        return self._batchers[at]
+
+    def _new_profile(self) -> BatchProfile:
+        return BatchProfile(self.max_samples, learns=self._learns)
+
+    def _call_of(self, replica: Replica, model: PlacedModel) -> Call:
 
         async def call(tensors: Tensors, request_ids: str) -> Tensors:
             return await replica.infer(model, tensors, request_ids, self.timeout_s)
 
-        if (replica, model.name) not in self._batchers:
-            profile = BatchProfile(self.max_samples, learns=self._learns)
-            self._batchers[replica, model.name] = StepBatcher(call, profile)
-        return self._batchers[replica, model.name]
+        return call
 
     def forget(self, model_name: str) -> None:
         """The model is placed no more; what comes back under its name may be another."""
         for key in [key for key in self._batchers if key[1] == model_name]:
-            del self._batchers[key]
+            del self._batchers[key], self._learned_of[key]
 
     def profiles(self, replica: Replica) -> dict[str, BatchProfile]:
         """What batches took on a replica, by model."""

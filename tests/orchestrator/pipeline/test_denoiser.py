@@ -34,6 +34,7 @@ class Recorder:
     def __init__(self, name: str = "unet-0") -> None:
         self.name = name
         self.loops = 0
+        self.held: dict[str, Any] = {}
         self.lora_keys: list[bytes] = []
         self.known_loras: dict[bytes, int] = {}  # to how often it is still being prepared
         self.kept: dict[bytes, float] = {}
