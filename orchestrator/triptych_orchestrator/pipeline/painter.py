@@ -100,13 +100,13 @@ class Painter:
         scale = checkpoint.vae_scale_factor
         shape = (job.num_images_per_prompt, checkpoint.latent_channels, job.height // scale, job.width // scale)
         generators = [Generator(seed) for seed in job.seeds]
-        last, engine_before = time.monotonic(), 0.0
+        engine_before = 0.0
         async for state in sample(solver, draw(generators, shape), denoiser, lambda: draw(generators, shape)):
             event = Step(
                 step=state.index + 1,
                 total=state.total,
                 timestep=state.timestep,
-                step_seconds=time.monotonic() - last,
+                step_seconds=state.seconds,
                 engine_seconds=denoiser.use.engine_seconds - engine_before,
                 batch_size=denoiser.use.batch_samples,
                 replicas=denoiser.use.last_replicas,
@@ -116,7 +116,7 @@ class Painter:
                 estimate = solver.predict_original(state.noise_pred, state.index, state.previous)[:1]
                 preview = await self._decode(estimate, entry, job, vae)
                 event.preview_png = await asyncio.to_thread(encode_png, preview[0])
-            last, engine_before = time.monotonic(), denoiser.use.engine_seconds
+            engine_before = denoiser.use.engine_seconds
             yield state, event
 
     async def _decode(

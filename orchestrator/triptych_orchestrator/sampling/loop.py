@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
@@ -25,6 +26,8 @@ class LoopState:
     latents: Latents
     noise_pred: Latents
     previous: Latents
+    seconds: float
+    """Of the model and the solver, not of whoever had the state before this one."""
 
 
 async def sample(
@@ -34,6 +37,8 @@ async def sample(
     latents = latents * np.float32(solver.init_noise_sigma)
     total = len(solver.timesteps)
     for index, timestep in enumerate(solver.timesteps):
+        began = time.monotonic()
         noise_pred = await denoise(solver.scale_model_input(latents, index), float(timestep))
         previous, latents = latents, solver.step(noise_pred, index, latents, draw_noise)
-        yield LoopState(index, total, float(timestep), latents, noise_pred, previous)
+        seconds = time.monotonic() - began
+        yield LoopState(index, total, float(timestep), latents, noise_pred, previous, seconds)

@@ -37,6 +37,7 @@ class Step:
     total: int
     timestep: float
     step_seconds: float
+    """The UNet's calls, waiting for others to share them included, and the scheduler; no preview and no reader."""
     engine_seconds: float
     batch_size: int
     """How many samples shared the UNet batch, this request's own included."""
