@@ -28,6 +28,7 @@ class Step:
     """Samples that shared the UNet's batch, others' included."""
     replicas: Sequence[str] = ()
     preview_png: bytes = b""
+    engine_share_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class StageTiming:
     refit_seconds: float
     replicas: Sequence[str]
     split_calls: int
+    engine_share_seconds: float
 
 
 @dataclass(frozen=True)

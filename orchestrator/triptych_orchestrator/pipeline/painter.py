@@ -100,7 +100,7 @@ class Painter:
         scale = checkpoint.vae_scale_factor
         shape = (job.num_images_per_prompt, checkpoint.latent_channels, job.height // scale, job.width // scale)
         generators = [Generator(seed) for seed in job.seeds]
-        engine_before = 0.0
+        engine_before = share_before = 0.0
         async for state in sample(solver, draw(generators, shape), denoiser, lambda: draw(generators, shape)):
             event = Step(
                 step=state.index + 1,
@@ -110,13 +110,14 @@ class Painter:
                 engine_seconds=denoiser.use.engine_seconds - engine_before,
                 batch_size=denoiser.use.batch_samples,
                 replicas=denoiser.use.last_replicas,
+                engine_share_seconds=denoiser.use.engine_share_seconds - share_before,
             )
             metrics.STEPS.labels(entry.name, job.scheduler).inc()
             if job.preview_every_steps and event.step % job.preview_every_steps == 0 and event.step < event.total:
                 estimate = solver.predict_original(state.noise_pred, state.index, state.previous)[:1]
                 preview = await self._decode(estimate, entry, job, vae)
                 event.preview_png = await asyncio.to_thread(encode_png, preview[0])
-            engine_before = denoiser.use.engine_seconds
+            engine_before, share_before = denoiser.use.engine_seconds, denoiser.use.engine_share_seconds
             yield state, event
 
     async def _decode(
@@ -158,4 +159,5 @@ def _timing(use: StageUse) -> StageTiming:
         refit_seconds=use.refit_seconds,
         replicas=use.replicas,
         split_calls=use.split_calls,
+        engine_share_seconds=use.engine_share_seconds,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from triptych.contract import STAGES, Report
+from triptych.contract import REPORT, STAGES, Report
 from triptych_orchestrator import metrics
 from triptych_orchestrator.stages.pool import Replica
 from triptych_orchestrator.stages.triton import Tensors
@@ -19,6 +19,8 @@ class StageUse:
     split_calls: int = 0
     wall_seconds: float = 0.0
     engine_seconds: float = 0.0
+    engine_share_seconds: float = 0.0
+    """Of the engines' time what its samples are of the batches': over all requests, all that the engines worked."""
     refit_seconds: float = 0.0
     batch_samples: int = 0
     not_finite: bool = False
@@ -41,6 +43,10 @@ class StageUse:
         self.split_calls += len(answers) > 1
         self.wall_seconds += wall_seconds
         self.engine_seconds += max(report.engine_seconds for report in reports)
+        self.engine_share_seconds += sum(
+            report.engine_seconds * len(outputs[REPORT.name]) / report.batch_samples
+            for report, (outputs, _) in zip(reports, answers, strict=True)
+        )
         self.refit_seconds += max(report.refit_seconds for report in reports)
         self.batch_samples = int(max(report.batch_samples for report in reports))
         self.not_finite |= any(report.not_finite for report in reports)

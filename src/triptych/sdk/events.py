@@ -45,6 +45,8 @@ class Step:
     """The UNet replicas that did it: two where the halves of guidance went to two at once."""
     preview: Image.Image | None = field(default=None, repr=False)
     """The current estimate of the first image, where `preview_every_steps` asked for it."""
+    engine_share_seconds: float = 0.0
+    """Of the engines' time what this request's samples are of the batches' samples, all replicas together."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class StageTiming:
     """Bringing the request's LoRA weights into the engines, between steps."""
     split_calls: int = 0
     """Of the calls, those whose guidance halves went to two replicas at once."""
+    engine_share_seconds: float = 0.0
+    """Of the engines' time what this request's samples are of the batches': its cost, whoever shared its calls."""
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ class Queued(_message.Message):
     def __init__(self, request_id: _Optional[str] = ..., checkpoint: _Optional[str] = ..., scheduler: _Optional[str] = ..., num_inference_steps: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., seeds: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Step(_message.Message):
-    __slots__ = ("step", "total", "timestep", "step_seconds", "engine_seconds", "batch_size", "preview_png", "replicas")
+    __slots__ = ("step", "total", "timestep", "step_seconds", "engine_seconds", "batch_size", "preview_png", "replicas", "engine_share_seconds")
     STEP_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
     TIMESTEP_FIELD_NUMBER: _ClassVar[int]
@@ -90,6 +90,7 @@ class Step(_message.Message):
     BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
     PREVIEW_PNG_FIELD_NUMBER: _ClassVar[int]
     REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_SHARE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     step: int
     total: int
     timestep: float
@@ -98,7 +99,8 @@ class Step(_message.Message):
     batch_size: int
     preview_png: bytes
     replicas: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, step: _Optional[int] = ..., total: _Optional[int] = ..., timestep: _Optional[float] = ..., step_seconds: _Optional[float] = ..., engine_seconds: _Optional[float] = ..., batch_size: _Optional[int] = ..., preview_png: _Optional[bytes] = ..., replicas: _Optional[_Iterable[str]] = ...) -> None: ...
+    engine_share_seconds: float
+    def __init__(self, step: _Optional[int] = ..., total: _Optional[int] = ..., timestep: _Optional[float] = ..., step_seconds: _Optional[float] = ..., engine_seconds: _Optional[float] = ..., batch_size: _Optional[int] = ..., preview_png: _Optional[bytes] = ..., replicas: _Optional[_Iterable[str]] = ..., engine_share_seconds: _Optional[float] = ...) -> None: ...
 
 class Result(_message.Message):
     __slots__ = ("request_id", "images", "timings", "warnings")
@@ -139,20 +141,22 @@ class Timings(_message.Message):
     def __init__(self, total_seconds: _Optional[float] = ..., queue_seconds: _Optional[float] = ..., encoder: _Optional[_Union[StageTiming, _Mapping]] = ..., unet: _Optional[_Union[StageTiming, _Mapping]] = ..., vae: _Optional[_Union[StageTiming, _Mapping]] = ...) -> None: ...
 
 class StageTiming(_message.Message):
-    __slots__ = ("calls", "wall_seconds", "engine_seconds", "replicas", "refit_seconds", "split_calls")
+    __slots__ = ("calls", "wall_seconds", "engine_seconds", "replicas", "refit_seconds", "split_calls", "engine_share_seconds")
     CALLS_FIELD_NUMBER: _ClassVar[int]
     WALL_SECONDS_FIELD_NUMBER: _ClassVar[int]
     ENGINE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     REPLICAS_FIELD_NUMBER: _ClassVar[int]
     REFIT_SECONDS_FIELD_NUMBER: _ClassVar[int]
     SPLIT_CALLS_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_SHARE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     calls: int
     wall_seconds: float
     engine_seconds: float
     replicas: _containers.RepeatedScalarFieldContainer[str]
     refit_seconds: float
     split_calls: int
-    def __init__(self, calls: _Optional[int] = ..., wall_seconds: _Optional[float] = ..., engine_seconds: _Optional[float] = ..., replicas: _Optional[_Iterable[str]] = ..., refit_seconds: _Optional[float] = ..., split_calls: _Optional[int] = ...) -> None: ...
+    engine_share_seconds: float
+    def __init__(self, calls: _Optional[int] = ..., wall_seconds: _Optional[float] = ..., engine_seconds: _Optional[float] = ..., replicas: _Optional[_Iterable[str]] = ..., refit_seconds: _Optional[float] = ..., split_calls: _Optional[int] = ..., engine_share_seconds: _Optional[float] = ...) -> None: ...
 
 class CancelRequest(_message.Message):
     __slots__ = ("request_id",)

@@ -45,6 +45,9 @@ def test_the_stream_is_queued_steps_result(served: Served) -> None:
     assert timings.vae.calls == 2 and timings.vae.replicas == ["vae-0"]
     assert 0 < timings.unet.engine_seconds <= timings.unet.wall_seconds <= timings.total_seconds
     assert all(isinstance(step, Step) and step.preview is None and step.batch_size >= 4 for step in steps)
+    shares = [step.engine_share_seconds for step in steps if isinstance(step, Step)]
+    assert min(shares) > 0 and sum(shares) == pytest.approx(timings.unet.engine_share_seconds, rel=1e-4)
+    assert timings.unet.engine_share_seconds <= timings.unet.engine_seconds * 1.0001
 
 
 def test_pndm_has_one_step_more(served: Served) -> None:

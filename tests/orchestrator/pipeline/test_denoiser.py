@@ -40,11 +40,13 @@ class Recorder:
         self.kept: dict[bytes, float] = {}
         self.sent: list[set[str]] = []
         self.sent_bytes: list[int] = []
+        self.samples: list[int] = []
         self.down = False
 
     async def infer(self, model: PlacedModel, tensors: Tensors, request_id: str, timeout_s: float) -> Tensors:
         self.sent.append(set(tensors))
         self.sent_bytes.append(sum(tensor.nbytes for tensor in tensors.values()))
+        self.samples.append(len(tensors["latents"]))
         await asyncio.sleep(0.001)
         if self.down:
             raise ReplicaDownError("down")
@@ -158,6 +160,7 @@ async def test_the_halves_go_to_two_idle_replicas() -> None:
     assert first.sent_bytes[1] == second.sent_bytes[1] == 2 * (LATENTS[0].nbytes + 4 + 16)
     # Side by side: each step counts once, as long as its longer half.
     assert (denoise.use.calls, denoise.use.split_calls, denoise.use.engine_seconds) == (2, 2, 1.0)
+    assert denoise.use.engine_share_seconds == 2.0  # both engines worked for it
     denoise.close()
     assert (first.loops, second.loops) == (0, 0) and batchers.idle
 
@@ -190,6 +193,21 @@ async def test_a_half_whose_replica_dies_is_done_by_the_other() -> None:
     assert np.array_equal(await denoise(LATENTS, 100.0), expected(0, 1))
     denoise.close()
     assert batchers.idle
+
+
+async def test_who_shares_a_batch_shares_its_engine_seconds() -> None:
+    replica, batchers = Recorder(), Batchers(5.0)
+    pool = Pool(replica)
+    both = [denoiser(pool, batchers, 0, 1), denoiser(pool, batchers, 2)]
+    await asyncio.gather(*(denoise(LATENTS, 900.0) for denoise in both))  # the first finds itself alone
+    await asyncio.gather(*(denoise(LATENTS, 500.0) for denoise in both))
+    assert [denoise.use.engine_seconds for denoise in both] == [1.0, 1.0]
+    assert replica.samples[-1] == 6 and [denoise.use.batch_samples for denoise in both] == [6, 6]
+    shares = [denoise.use.engine_share_seconds for denoise in both]
+    assert sum(shares) == pytest.approx(0.5 * len(replica.sent))
+    assert min(shares) > 0
+    for denoise in both:
+        denoise.close()
 
 
 async def test_loras_are_named_and_brought_where_they_are_unknown() -> None:
