@@ -37,6 +37,8 @@ def describe(job: Job, seed: int, index: int) -> str:
         "Model": job.checkpoint,
         "Version": f"Triptych {__version__}",
     }
+    if job.eta:
+        values["Eta DDIM"] = f"{job.eta:g}"
     if len(job.seeds) < job.num_images_per_prompt:
         values["Batch size"], values["Batch position"] = job.num_images_per_prompt, index
     pairs = ", ".join(f"{name}: {_quoted(str(value))}" for name, value in values.items())

@@ -6,7 +6,12 @@ import struct
 import numpy as np
 from PIL import Image
 
-from triptych_orchestrator.pipeline.images import encode_png
+from triptych import demo
+from triptych.checkpoint import Checkpoint
+from triptych_orchestrator.jobs.asked import Asked
+from triptych_orchestrator.jobs.validation import check
+from triptych_orchestrator.pipeline.images import describe, encode_png
+from triptych_orchestrator.settings import Limits
 
 
 def chunks(png: bytes) -> list[tuple[bytes, bytes]]:
@@ -25,3 +30,13 @@ def test_a_png_holds_the_pixels_and_took_little_time() -> None:
     assert np.array_equal(np.asarray(image), pixels) and image.info["parameters"] == "a star\nSteps: 4"
     data = next(content for name, content in chunks(png) if name == b"IDAT")
     assert data[1] >> 6 == 0  # zlib's FLEVEL: the fastest algorithm
+
+
+def test_eta_is_among_the_parameters_where_it_was_asked_for() -> None:
+    checkpoint = Checkpoint.open(demo.checkpoint_path())
+    with_eta, without = (
+        check(Asked("a", "demo", "a fox", scheduler="ddim", eta=eta, seeds=(1,)), checkpoint, Limits())
+        for eta in (0.25, None)
+    )
+    assert "Eta DDIM: 0.25" in describe(with_eta, 1, 0).splitlines()[-1].split(", ")
+    assert "Eta" not in describe(without, 1, 0)
