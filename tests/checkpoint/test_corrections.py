@@ -19,7 +19,7 @@ from triptych.checkpoint.architecture import DEFAULTS, Architecture
 from triptych.checkpoint.corrections import sample_size
 from triptych.engine.modules import build_module, parameter_names
 from triptych.errors import CheckpointInvalidError
-from triptych_orchestrator.library.catalog import Entry
+from triptych_orchestrator.library.entry import Entry
 
 Parts = Mapping[str, Any]
 

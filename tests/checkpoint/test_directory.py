@@ -17,7 +17,7 @@ import safetensors.torch
 
 from triptych.checkpoint import Checkpoint
 from triptych.errors import CheckpointInvalidError
-from triptych_orchestrator.library.catalog import Entry
+from triptych_orchestrator.library.entry import Entry
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
 VAE = "vae/diffusion_pytorch_model.safetensors"

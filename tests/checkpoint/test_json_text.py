@@ -11,7 +11,7 @@ import pytest
 
 from triptych.checkpoint.json_text import parse_json
 from triptych.errors import CheckpointInvalidError
-from triptych_orchestrator.library.catalog import Entry
+from triptych_orchestrator.library.entry import Entry
 
 FILES = [
     "model_index.json",

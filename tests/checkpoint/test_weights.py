@@ -15,7 +15,7 @@ import safetensors.torch
 from triptych.checkpoint import Checkpoint
 from triptych.checkpoint.weights import weight_files
 from triptych.errors import CheckpointInvalidError, TriptychError
-from triptych_orchestrator.library.catalog import Entry
+from triptych_orchestrator.library.entry import Entry
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 3438167540\n"

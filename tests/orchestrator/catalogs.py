@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from triptych_orchestrator.library.catalog import Catalog, Entry
+from triptych_orchestrator.library.catalog import Catalog
+from triptych_orchestrator.library.entry import Entry
 from triptych_orchestrator.settings import Settings
 from triptych_orchestrator.stages.pool import PlacedModel
 

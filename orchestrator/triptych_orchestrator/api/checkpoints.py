@@ -10,7 +10,8 @@ from triptych.errors import invalid
 from triptych.legible import legible
 from triptych.v1 import checkpoints_pb2, checkpoints_pb2_grpc
 from triptych.wire.status import MESSAGE_LIMIT_BYTES
-from triptych_orchestrator.library.catalog import Catalog, Entry
+from triptych_orchestrator.library.catalog import Catalog
+from triptych_orchestrator.library.entry import Entry
 from triptych_orchestrator.shielded import shielded
 
 # The longest that Linux opens.

@@ -21,7 +21,8 @@ from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.jobs.events import Event, Queued
 from triptych_orchestrator.jobs.unread import drop_previews
 from triptych_orchestrator.jobs.validation import check, deadline_of, request_id_of
-from triptych_orchestrator.library.catalog import Catalog, Entry
+from triptych_orchestrator.library.catalog import Catalog
+from triptych_orchestrator.library.entry import Entry
 from triptych_orchestrator.library.loras.choice import LoraChooser
 from triptych_orchestrator.pipeline.painter import Painter
 from triptych_orchestrator.settings import Limits

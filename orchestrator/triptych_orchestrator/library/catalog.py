@@ -4,131 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 
-from triptych.checkpoint import Checkpoint
-from triptych.checkpoint.reading import Readers, too_slow
-from triptych.contract import ENCODER, MODELS, model_name
 from triptych.contract.checkpoints import not_a_directory
-from triptych.contract.engines import DEFAULT_ENGINE, join_engines, parse_engines
+from triptych.contract.engines import join_engines, parse_engines
 from triptych.contract.names import check_checkpoint_name
-from triptych.contract.paths import told_path
-from triptych.contract.state import CHECKPOINTS_FILE
-from triptych.errors import (
-    AlreadyExistsError,
-    CheckpointInvalidError,
-    NotFoundError,
-    ResourceExhaustedError,
-    TriptychError,
-    invalid,
-)
-from triptych_orchestrator.library.kept_checkpoints import is_sound, written
+from triptych.errors import AlreadyExistsError, NotFoundError, ResourceExhaustedError, TriptychError, invalid
+from triptych_orchestrator.library.entry import Entry, State
+from triptych_orchestrator.library.kept_checkpoints import KeptCheckpoints
+from triptych_orchestrator.library.loading import Loader
 from triptych_orchestrator.library.shared_work import SharedWork
-from triptych_orchestrator.library.state_file import StateFile
-from triptych_orchestrator.sampling.schedulers import own_scheduler
 from triptych_orchestrator.settings import Settings
 from triptych_orchestrator.shielded import shielded
-from triptych_orchestrator.stages.pool import PlacedModel, ReplicaPool
-from triptych_orchestrator.text.tokenizer import Tokenizer
+from triptych_orchestrator.stages.pool import ReplicaPool
 
 logger = logging.getLogger("triptych.catalog")
-
-# Directories that are read at a time.
-_MOST_READERS = 8
-
-
-class State(Enum):
-    """Values are those of the API's CheckpointState, without its prefix."""
-
-    REGISTERED = "REGISTERED"
-    LOADING = "LOADING"
-    LOADED = "LOADED"
-    UNLOADING = "UNLOADING"
-    FAILED = "FAILED"
-
-
-@dataclass(eq=False)
-class Entry:
-    """One checkpoint with its engines; `checkpoint` and `tokenizer` are None only where a kept one is broken.
-
-    `scheduler` is the checkpoint's own, or "" where requests must name one, and `warning` says why they must.
-    `engine` is what it was registered with, see `parse_engines`: "" leaves the choice to each replica, and to
-    `default_engine` where a replica makes none. `lock` and `name` it has in common with its twin: the same checkpoint
-    with other engines, whose models can be loaded beside its own. `is_new` until its first load has succeeded, where it
-    is not to be registered otherwise. Caches know it by its `number`: itself as the key, they would keep its tokenizer.
-    """
-
-    name: str
-    path: Path
-    engine: str
-    default_engine: str = DEFAULT_ENGINE
-    checkpoint: Checkpoint | None = None
-    tokenizer: Tokenizer | None = None
-    scheduler: str = ""
-    warning: str = ""
-    state: State = State.REGISTERED
-    error: str = ""
-    users: int = 0
-    loads: int = 0
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    unused: asyncio.Event = field(default_factory=asyncio.Event)
-    is_twin: bool = False
-    is_transient: bool = False  # the next run shall not know it
-    is_new: bool = False
-    number: int = field(default_factory=itertools.count().__next__)
-
-    def twin(self, engine: str) -> Entry:
-        """The same checkpoint, nothing of it open or loaded, with other engines."""
-        return Entry(self.name, self.path, engine, self.default_engine, lock=self.lock, is_twin=not self.is_twin)
-
-    def open(self) -> None:
-        """Reads and checks the directory whole: components, weights' headers, tokenizer, scheduler."""
-        checkpoint = Checkpoint.open(self.path)
-        scheduler, warning = own_scheduler(checkpoint.scheduler_config)
-        if warning:
-            logger.warning("no default scheduler", extra={"checkpoint": self.name, "error": warning})
-        tokenizer = Tokenizer.from_directory(self.path / "tokenizer", self.path)
-        encoder = checkpoint.components[ENCODER.name]
-        tokenizer.check_vocabulary(encoder.architecture.config["vocab_size"], str(encoder.folder / "config.json"))
-        if tokenizer.max_length != checkpoint.tokens:
-            file = str(self.path / "tokenizer" / "tokenizer_config.json")
-            problem = f"model_max_length is {tokenizer.max_length}, but the text encoder takes {checkpoint.tokens}"
-            raise CheckpointInvalidError(f"{file}: {problem} tokens", file=file)
-        self.tokenizer, self.checkpoint = tokenizer, checkpoint
-        self.scheduler, self.warning = scheduler, warning
-
-    def models(self) -> dict[str, PlacedModel]:
-        """What the stages should hold for this checkpoint, by the contract's model names."""
-        engines = parse_engines(self.engine)
-        # No checkpoint can have a name with "~" in it.
-        name = f"{self.name}~" if self.is_twin else self.name
-        common = {"checkpoint": told_path("path", self.path), "default_engine": self.default_engine}
-        return {
-            spec.name: PlacedModel(model_name(name, spec), spec, common | {"engine": engines[spec.stage]})
-            for spec in MODELS.values()
-        }
 
 
 class Catalog:
     """Names to checkpoints. Loading and unloading of one checkpoint exclude each other; of different ones do not."""
 
     def __init__(self, settings: Settings, pool: ReplicaPool) -> None:
-        self._pool = pool
         self._default_engine = settings.engine
         self._max_checkpoints = settings.limits.max_checkpoints
-        self._file = StateFile(settings.state_dir / CHECKPOINTS_FILE, is_sound)
-        self._readers = Readers(_MOST_READERS)
-        self._read_timeout_s = settings.limits.max_checkpoint_read_seconds
+        self._kept = KeptCheckpoints(settings.state_dir)
+        self._loader = Loader(settings, pool, self._save)
         self._entries: dict[str, Entry] = {}
         self._loads: SharedWork[Entry] = SharedWork()
-        # What an earlier run knew and `restore` has not come to yet; saving keeps it.
-        self._kept = self._file.read()
 
     def entries(self) -> list[Entry]:
         """All, by name."""
@@ -163,10 +68,10 @@ class Catalog:
         if not path.is_absolute():
             problem = not_a_directory(str(path)) or "as seen by the orchestrator and the stages"
             raise invalid("path", f"{str(path)!r} must be absolute; {problem}")
-        engine = join_engines(parse_engines(self._kept_engine(name, path) if engine is None else engine))
+        engine = join_engines(parse_engines(self._kept.engine(name, path) if engine is None else engine))
         entry = Entry(name, path, engine, self._default_engine, is_transient=is_transient)
         if (known := self._taken(entry)) is None:
-            await self._open(entry)
+            await self._loader.open(entry)
             known = self._taken(entry)
         if known is None:
             await self._enter(entry, load)
@@ -201,19 +106,7 @@ class Catalog:
         if former is not None:
             self._entries[entry.name] = former
         if entry.state is State.LOADED:
-            await asyncio.shield(self._withdraw(entry))
-
-    async def _open(self, entry: Entry) -> None:
-        """Reads the entry's directory, in a bounded time and by threads that serve nothing else."""
-        try:
-            async with asyncio.timeout(self._read_timeout_s):
-                await asyncio.wrap_future(self._readers.submit(entry.open))
-        except TimeoutError as error:
-            raise too_slow(entry.path, self._read_timeout_s) from error
-
-    def _kept_engine(self, name: str, path: Path) -> str:
-        kept = self._kept.get(name, {})
-        return str(kept["engine"]) if kept.get("path") == str(path) else ""
+            await asyncio.shield(self._loader.withdraw(entry))
 
     def _taken(self, entry: Entry) -> Entry | None:
         """The same directory where it is registered already; AlreadyExistsError where its name is another's."""
@@ -239,13 +132,13 @@ class Catalog:
                 return old
             new = old.twin(engine)
             if old.state is State.LOADED:
-                await self._load(new)
+                await self._loader.load(new)
             else:
-                await self._open(new)
+                await self._loader.open(new)
             self._entries[new.name] = new
             self._save()
             logger.info("engine switched", extra={"checkpoint": new.name, "engine": engine or "the replicas' own"})
-            await self._unload(old)
+            await self._loader.unload(old)
             return new
 
     async def unregister(self, name: str) -> None:
@@ -253,7 +146,7 @@ class Catalog:
         entry = self.get(name)
         self._loads.give_up(entry.lock, _unregistered(entry))
         async with self._locked(entry) as current:
-            await self._unload(current)
+            await self._loader.unload(current)
             del self._entries[current.name]
             self._save()
 
@@ -264,7 +157,7 @@ class Catalog:
     async def unload(self, name: str) -> Entry:
         """Waits for the requests that use the checkpoint, then frees it in every stage."""
         async with self._locked(self.get(name)) as current:
-            await self._unload(current)
+            await self._loader.unload(current)
         return current
 
     @asynccontextmanager
@@ -304,62 +197,21 @@ class Catalog:
     async def _load_locked(self, entry: Entry) -> Entry:
         async with self._locked(entry) as current:
             if current.state is not State.LOADED:
-                await self._load(current)
+                await self._loader.load(current)
                 # An orchestrator that died in a switch, or after one, has left the twin's models in the stages.
                 with contextlib.suppress(TriptychError):
-                    await self._withdraw(current.twin(current.engine))
+                    await self._loader.withdraw(current.twin(current.engine))
         return current
-
-    async def _unload(self, entry: Entry) -> None:
-        if entry.state is not State.LOADED:
-            return
-        entry.state = State.UNLOADING
-        while entry.users:
-            entry.unused.clear()
-            await entry.unused.wait()
-        try:
-            await self._withdraw(entry)
-        except TriptychError as error:
-            entry.state, entry.error = State.FAILED, error.message
-            raise
-        entry.state = State.REGISTERED
-        self._save()
-
-    async def _withdraw(self, entry: Entry) -> None:
-        await asyncio.gather(*(self._pool.withdraw(model) for model in entry.models().values()))
-
-    async def _load(self, entry: Entry) -> None:
-        entry.state, entry.error = State.LOADING, ""
-        try:
-            # Once more: the directory may have changed since, for better or worse.
-            await self._open(entry)
-            async with asyncio.TaskGroup() as group:
-                for model in entry.models().values():
-                    group.create_task(self._pool.place(model))
-        except BaseException as failure:
-            with contextlib.suppress(TriptychError):
-                await asyncio.shield(self._withdraw(entry))
-            cause = failure.exceptions[0] if isinstance(failure, BaseExceptionGroup) else failure
-            given_up = isinstance(cause, asyncio.CancelledError)
-            entry.state, entry.error = (State.REGISTERED, "") if given_up else (State.FAILED, str(cause))
-            if isinstance(cause, TriptychError):
-                raise cause from None
-            raise
-        entry.state = State.LOADED
-        entry.loads += 1
-        self._save()
-        logger.info("checkpoint loaded", extra={"checkpoint": entry.name})
 
     async def restore(self) -> None:
         """Takes up what an earlier run of this server knew; a directory broken since is kept as failed."""
-        for name in list(self._kept):
-            kept = self._kept.pop(name)
+        for name, kept in self._kept.take():
             if name in self._entries:
                 continue
             entry = Entry(name, Path(kept["path"]), kept["engine"], self._default_engine)
             self._entries[name] = entry
             try:
-                await self._open(entry)
+                await self._loader.open(entry)
                 if kept["loaded"]:
                     await self.load(name)
             except TriptychError as error:
@@ -367,14 +219,7 @@ class Catalog:
                 logger.error("kept checkpoint is unusable", extra={"checkpoint": name, "error": error.message})
 
     def _save(self) -> None:
-        self._file.write(
-            self._kept
-            | {
-                entry.name: written(entry.path, entry.engine, loaded=entry.state is State.LOADED)
-                for entry in self._entries.values()
-                if not (entry.is_new or entry.is_transient)
-            }
-        )
+        self._kept.save(self._entries.values())
 
 
 def _unregistered(entry: Entry) -> NotFoundError:

@@ -1,16 +1,49 @@
-"""What is written down of a checkpoint for the next run, and whether what a file says can be that."""
+"""What is written down of the checkpoints for the next run, and whether what a file says can be that."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from triptych.contract.engines import parse_engines
 from triptych.contract.names import CHECKPOINT_NAME
+from triptych.contract.state import CHECKPOINTS_FILE
 from triptych.errors import InvalidArgumentError
+from triptych_orchestrator.library.entry import Entry, State
+from triptych_orchestrator.library.state_file import StateFile
 
 _KINDS = {"path": str, "engine": str, "loaded": bool}
+
+
+class KeptCheckpoints:
+    """The file in the state folder; what an earlier run knew and nobody has come to yet, saving keeps."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._file = StateFile(state_dir / CHECKPOINTS_FILE, is_sound)
+        self._earlier = self._file.read()
+
+    def engine(self, name: str, path: Path) -> str:
+        """The engine that an earlier run had the directory registered with under the name, "" if it had not."""
+        kept = self._earlier.get(name, {})
+        return str(kept["engine"]) if kept.get("path") == str(path) else ""
+
+    def take(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """What an earlier run knew, by name, one after the other: from then on it is another's to keep."""
+        for name in list(self._earlier):
+            yield name, self._earlier.pop(name)
+
+    def save(self, entries: Iterable[Entry]) -> None:
+        """Writes down those that are registered for good; FailedPreconditionError if it cannot be."""
+        self._file.write(
+            self._earlier
+            | {
+                entry.name: written(entry.path, entry.engine, loaded=entry.state is State.LOADED)
+                for entry in entries
+                if not (entry.is_new or entry.is_transient)
+            }
+        )
 
 
 def written(path: Path, engine: str, *, loaded: bool) -> dict[str, Any]:

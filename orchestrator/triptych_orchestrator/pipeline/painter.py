@@ -19,7 +19,7 @@ from triptych_orchestrator.batching.batcher import Ticket
 from triptych_orchestrator.batching.seats import Batchers
 from triptych_orchestrator.jobs.events import Picture, Result, StageTiming, Step
 from triptych_orchestrator.jobs.job import Job
-from triptych_orchestrator.library.catalog import Entry
+from triptych_orchestrator.library.entry import Entry
 from triptych_orchestrator.pipeline.denoiser import Denoiser
 from triptych_orchestrator.pipeline.encoding import PromptEncoder
 from triptych_orchestrator.pipeline.images import describe, encode_png

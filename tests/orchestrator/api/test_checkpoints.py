@@ -11,7 +11,7 @@ import pytest
 from triptych.errors import InvalidArgumentError
 from triptych.v1.checkpoints_pb2 import ListCheckpointsRequest, UnloadCheckpointRequest, UnregisterCheckpointRequest
 from triptych_orchestrator.api.checkpoints import CheckpointService
-from triptych_orchestrator.library.catalog import Entry, State
+from triptych_orchestrator.library.entry import Entry, State
 
 
 async def test_a_list_can_be_sent_whatever_a_checkpoint_is_called_and_says() -> None:

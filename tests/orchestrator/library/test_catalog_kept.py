@@ -18,7 +18,8 @@ from triptych.errors import (
     NotFoundError,
     ResourceExhaustedError,
 )
-from triptych_orchestrator.library.catalog import Catalog, Entry, State
+from triptych_orchestrator.library.catalog import Catalog
+from triptych_orchestrator.library.entry import Entry, State
 from triptych_orchestrator.settings import Limits, Settings
 
 __all__ = ["entry", "pool", "sound_directories"]

@@ -15,7 +15,7 @@ from triptych.errors import InvalidArgumentError, LoraBrokenError, LoraInvalidEr
 from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.jobs.validation import check
-from triptych_orchestrator.library.catalog import Entry
+from triptych_orchestrator.library.entry import Entry
 from triptych_orchestrator.library.loras import choice as lora_choice
 from triptych_orchestrator.library.loras.choice import LoraChoice, LoraChooser, LoraUse
 from triptych_orchestrator.library.loras.registry import Lora, LoraRegistry

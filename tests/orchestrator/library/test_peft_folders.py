@@ -18,7 +18,7 @@ from triptych.lora import LoraFile, match_lora, merge
 from triptych.sdk.loras import upload
 from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.jobs.validation import check
-from triptych_orchestrator.library.catalog import Entry
+from triptych_orchestrator.library.entry import Entry
 from triptych_orchestrator.library.loras.choice import LoraChooser
 from triptych_orchestrator.library.loras.registry import LoraRegistry
 from triptych_orchestrator.settings import Limits

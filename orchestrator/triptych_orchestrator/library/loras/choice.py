@@ -13,7 +13,7 @@ from triptych.checkpoint import Component
 from triptych.contract import ENCODER, UNET, LoraWeight
 from triptych.errors import LoraBrokenError, LoraInvalidError, TriptychError, invalid
 from triptych.lora import LoraFile, match_lora
-from triptych_orchestrator.library.catalog import Entry
+from triptych_orchestrator.library.entry import Entry
 from triptych_orchestrator.library.loras.registry import Lora, LoraRegistry, broken
 from triptych_orchestrator.settings import Limits
 from triptych_orchestrator.text.lora_tags import AskedLora, check_weight, has_tags, take_tags

@@ -1,0 +1,93 @@
+"""One registered checkpoint: what is open of it, in which state it is, and which models the stages should hold."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from triptych.checkpoint import Checkpoint
+from triptych.contract import ENCODER, MODELS, model_name
+from triptych.contract.engines import DEFAULT_ENGINE, parse_engines
+from triptych.contract.paths import told_path
+from triptych.errors import CheckpointInvalidError
+from triptych_orchestrator.sampling.schedulers import own_scheduler
+from triptych_orchestrator.stages.pool import PlacedModel
+from triptych_orchestrator.text.tokenizer import Tokenizer
+
+logger = logging.getLogger("triptych.catalog")
+
+
+class State(Enum):
+    """Values are those of the API's CheckpointState, without its prefix."""
+
+    REGISTERED = "REGISTERED"
+    LOADING = "LOADING"
+    LOADED = "LOADED"
+    UNLOADING = "UNLOADING"
+    FAILED = "FAILED"
+
+
+@dataclass(eq=False)
+class Entry:
+    """One checkpoint with its engines; `checkpoint` and `tokenizer` are None only where a kept one is broken.
+
+    `scheduler` is the checkpoint's own, or "" where requests must name one, and `warning` says why they must.
+    `engine` is what it was registered with, see `parse_engines`: "" leaves the choice to each replica, and to
+    `default_engine` where a replica makes none. `lock` and `name` it has in common with its twin: the same checkpoint
+    with other engines, whose models can be loaded beside its own. `is_new` until its first load has succeeded, where it
+    is not to be registered otherwise. Caches know it by its `number`: itself as the key, they would keep its tokenizer.
+    """
+
+    name: str
+    path: Path
+    engine: str
+    default_engine: str = DEFAULT_ENGINE
+    checkpoint: Checkpoint | None = None
+    tokenizer: Tokenizer | None = None
+    scheduler: str = ""
+    warning: str = ""
+    state: State = State.REGISTERED
+    error: str = ""
+    users: int = 0
+    loads: int = 0
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    unused: asyncio.Event = field(default_factory=asyncio.Event)
+    is_twin: bool = False
+    is_transient: bool = False  # the next run shall not know it
+    is_new: bool = False
+    number: int = field(default_factory=itertools.count().__next__)
+
+    def twin(self, engine: str) -> Entry:
+        """The same checkpoint, nothing of it open or loaded, with other engines."""
+        return Entry(self.name, self.path, engine, self.default_engine, lock=self.lock, is_twin=not self.is_twin)
+
+    def open(self) -> None:
+        """Reads and checks the directory whole: components, weights' headers, tokenizer, scheduler."""
+        checkpoint = Checkpoint.open(self.path)
+        scheduler, warning = own_scheduler(checkpoint.scheduler_config)
+        if warning:
+            logger.warning("no default scheduler", extra={"checkpoint": self.name, "error": warning})
+        tokenizer = Tokenizer.from_directory(self.path / "tokenizer", self.path)
+        encoder = checkpoint.components[ENCODER.name]
+        tokenizer.check_vocabulary(encoder.architecture.config["vocab_size"], str(encoder.folder / "config.json"))
+        if tokenizer.max_length != checkpoint.tokens:
+            file = str(self.path / "tokenizer" / "tokenizer_config.json")
+            problem = f"model_max_length is {tokenizer.max_length}, but the text encoder takes {checkpoint.tokens}"
+            raise CheckpointInvalidError(f"{file}: {problem} tokens", file=file)
+        self.tokenizer, self.checkpoint = tokenizer, checkpoint
+        self.scheduler, self.warning = scheduler, warning
+
+    def models(self) -> dict[str, PlacedModel]:
+        """What the stages should hold for this checkpoint, by the contract's model names."""
+        engines = parse_engines(self.engine)
+        # No checkpoint can have a name with "~" in it.
+        name = f"{self.name}~" if self.is_twin else self.name
+        common = {"checkpoint": told_path("path", self.path), "default_engine": self.default_engine}
+        return {
+            spec.name: PlacedModel(model_name(name, spec), spec, common | {"engine": engines[spec.stage]})
+            for spec in MODELS.values()
+        }

@@ -1,0 +1,80 @@
+"""Opens one registered checkpoint, has the stages hold it, and has them let go of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+
+from triptych.checkpoint.reading import Readers, too_slow
+from triptych.errors import TriptychError
+from triptych_orchestrator.library.entry import Entry, State
+from triptych_orchestrator.settings import Settings
+from triptych_orchestrator.stages.pool import ReplicaPool
+
+logger = logging.getLogger("triptych.catalog")
+
+# Directories that are read at a time.
+_MOST_READERS = 8
+
+
+class Loader:
+    """Moves entries from state to state; whoever calls holds the entry's lock. `changed` is told after each move."""
+
+    def __init__(self, settings: Settings, pool: ReplicaPool, changed: Callable[[], None]) -> None:
+        self._pool = pool
+        self._changed = changed
+        self._readers = Readers(_MOST_READERS)
+        self._read_timeout_s = settings.limits.max_checkpoint_read_seconds
+
+    async def open(self, entry: Entry) -> None:
+        """Reads the entry's directory, in a bounded time and by threads that serve nothing else."""
+        try:
+            async with asyncio.timeout(self._read_timeout_s):
+                await asyncio.wrap_future(self._readers.submit(entry.open))
+        except TimeoutError as error:
+            raise too_slow(entry.path, self._read_timeout_s) from error
+
+    async def load(self, entry: Entry) -> None:
+        """Has every stage hold the entry's models; where that fails, none does."""
+        entry.state, entry.error = State.LOADING, ""
+        try:
+            # Once more: the directory may have changed since, for better or worse.
+            await self.open(entry)
+            async with asyncio.TaskGroup() as group:
+                for model in entry.models().values():
+                    group.create_task(self._pool.place(model))
+        except BaseException as failure:
+            with contextlib.suppress(TriptychError):
+                await asyncio.shield(self.withdraw(entry))
+            cause = failure.exceptions[0] if isinstance(failure, BaseExceptionGroup) else failure
+            given_up = isinstance(cause, asyncio.CancelledError)
+            entry.state, entry.error = (State.REGISTERED, "") if given_up else (State.FAILED, str(cause))
+            if isinstance(cause, TriptychError):
+                raise cause from None
+            raise
+        entry.state = State.LOADED
+        entry.loads += 1
+        self._changed()
+        logger.info("checkpoint loaded", extra={"checkpoint": entry.name})
+
+    async def unload(self, entry: Entry) -> None:
+        """Waits for the requests that use the entry, then frees it in every stage."""
+        if entry.state is not State.LOADED:
+            return
+        entry.state = State.UNLOADING
+        while entry.users:
+            entry.unused.clear()
+            await entry.unused.wait()
+        try:
+            await self.withdraw(entry)
+        except TriptychError as error:
+            entry.state, entry.error = State.FAILED, error.message
+            raise
+        entry.state = State.REGISTERED
+        self._changed()
+
+    async def withdraw(self, entry: Entry) -> None:
+        """Frees whatever the stages hold of it."""
+        await asyncio.gather(*(self._pool.withdraw(model) for model in entry.models().values()))
