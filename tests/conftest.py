@@ -58,12 +58,6 @@ def sdxl(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.save_sdxl_checkpoint(tmp_path_factory.mktemp("sdxl") / "sdxl")
 
 
-@pytest.fixture(scope="session")
-def sdxl(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny random checkpoint of Stable Diffusion XL."""
-    return tiny.save_sdxl_checkpoint(tmp_path_factory.mktemp("sdxl") / "sdxl")
-
-
 @dataclass(frozen=True)
 class Served:
     """A running stack and a client of it."""

@@ -16,7 +16,7 @@ import transformers
 
 from triptych.checkpoint import Checkpoint
 from triptych.checkpoint.architecture import DEFAULTS, Architecture
-from triptych.checkpoint.corrections import sample_size
+from triptych.checkpoint.corrections import trained_sample_size
 from triptych.engine.modules import build_module, parameter_names
 from triptych.errors import CheckpointInvalidError
 from triptych_orchestrator.library.entry import Entry
@@ -50,7 +50,7 @@ def test_small_sizes_from_before_diffusers_0_9_mean_64(checkpoints: dict[str, Pa
         )
     theirs = pipeline.unet.config.sample_size
     expected = (theirs, theirs) if isinstance(theirs, int) else tuple(theirs or (0, 0))
-    assert sample_size(Path("config.json"), config) == expected
+    assert trained_sample_size(Path("config.json"), config) == expected
 
 
 def test_a_checkpoint_without_a_size_opens(copy: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_text_encoders_configuration_may_be_a_whole_clip_models(copy: Path, ke
 )
 def test_pipelines_for_other_tasks_open(copy: Path, name: str) -> None:
     change(copy / "model_index.json", lambda index: index | {"_class_name": name, "image_encoder": [None, None]})
-    assert Checkpoint.open(copy).family == "stable-diffusion"
+    assert Checkpoint.open(copy).family.name == "stable-diffusion"
 
 
 def test_an_inpainting_unet_is_refused_for_what_it_is(copy: Path) -> None:
@@ -146,7 +146,7 @@ def test_null_is_what_it_is_to_the_class(copy: Path, folder: str, class_name: st
     module = build_module(architecture)
     shapes = {name: parameter.shape for name, parameter in module.named_parameters()}
     ours = {own: shapes[name] for name, own in parameter_names(module).items()}
-    # Of the VAE the decoder alone is served.
+    # The VAE's encoder is a model of its own.
     unserved = ("encoder.", "quant_conv.")
     assert ours == {name: value.shape for name, value in theirs.state_dict().items() if not name.startswith(unserved)}
     assert bool(architecture.config[key]) == bool(theirs.config[key])

@@ -242,8 +242,8 @@ def test_classes_that_are_not_known(broken: Path, change_index: dict[str, Any]) 
 @pytest.mark.parametrize(
     ("class_name", "said"),
     [
-        ("StableDiffusionXLPipeline", "'StableDiffusionXLPipeline', which is Stable Diffusion XL and not supported"),
-        ("StableDiffusion3Pipeline", "Stable Diffusion 3"),
+        ("StableDiffusionXLInstructPix2PixPipeline", "which is Stable Diffusion XL for another task and not supported"),
+        ("StableDiffusion3Pipeline", "'StableDiffusion3Pipeline', which is Stable Diffusion 3 and not supported"),
         ("FluxPipeline", "Flux"),
         ("NobodyKnowsPipeline", "'NobodyKnowsPipeline' and not supported"),
         (None, "'None' and not supported"),

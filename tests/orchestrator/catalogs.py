@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from triptych.checkpoint.families import FAMILIES
 from triptych_orchestrator.library.catalog import Catalog
 from triptych_orchestrator.library.entry import Entry
 from triptych_orchestrator.settings import Settings
@@ -53,7 +55,8 @@ async def settle() -> None:
 @pytest.fixture(autouse=True)
 def sound_directories(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every directory is sound."""
-    monkeypatch.setattr(Entry, "open", lambda entry: setattr(entry, "checkpoint", object()))
+    checkpoint = SimpleNamespace(family=FAMILIES["stable-diffusion"])
+    monkeypatch.setattr(Entry, "open", lambda entry: setattr(entry, "checkpoint", checkpoint))
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ def _checkpoint(entry: Entry) -> checkpoints_pb2.Checkpoint:
         engine=entry.engine or entry.default_engine,
     )
     if checkpoint := entry.checkpoint:
-        message.family = checkpoint.family
+        message.family = checkpoint.family.name
         message.scheduler = entry.scheduler
         message.warnings.extend([entry.warning] if entry.warning else [])
         message.default_width, message.default_height = checkpoint.default_width, checkpoint.default_height

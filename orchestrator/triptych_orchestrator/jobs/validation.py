@@ -13,7 +13,7 @@ from triptych.errors import invalid
 from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.library.loras.choice import asked_loras
-from triptych_orchestrator.sampling.schedulers import make_solver, resolved_name, stable_diffusion_config
+from triptych_orchestrator.sampling.schedulers import corrected_config, make_solver, resolved_name
 from triptych_orchestrator.settings import Limits
 
 Number = TypeVar("Number", int, float)
@@ -50,7 +50,8 @@ def check(asked: Asked, checkpoint: Checkpoint, limits: Limits) -> Job:
     eta = _real("eta", _given(asked.eta, 0.0), 1.0)
     scheduler = resolved_name(asked.scheduler, checkpoint.scheduler_config)
     # Says what this scheduler, with this checkpoint's configuration, makes of that many steps.
-    make_solver(scheduler, stable_diffusion_config(scheduler, checkpoint.scheduler_config), steps, eta=eta)
+    config = corrected_config(scheduler, checkpoint.scheduler_config, checkpoint.family.scheduler_config)
+    make_solver(scheduler, config, steps, eta=eta)
     return Job(
         request_id=asked.request_id,
         checkpoint=asked.checkpoint,

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
-from triptych.checkpoint import Checkpoint
-from triptych.contract import ENCODER, MODELS, model_name
+from triptych.checkpoint import Checkpoint, TextPart
+from triptych.contract import MODELS, model_name
 from triptych.contract.engines import DEFAULT_ENGINE, parse_engines
 from triptych.contract.paths import told_path
 from triptych.errors import CheckpointInvalidError
@@ -33,13 +33,14 @@ class State(Enum):
 
 @dataclass(eq=False)
 class Entry:
-    """One checkpoint with its engines; `checkpoint` and `tokenizer` are None only where a kept one is broken.
+    """One checkpoint with its engines; `checkpoint` is None, and `tokenizers` empty, only where a kept one is broken.
 
-    `scheduler` is the checkpoint's own, or "" where requests must name one, and `warning` says why they must.
-    `engine` is what it was registered with, see `parse_engines`: "" leaves the choice to each replica, and to
-    `default_engine` where a replica makes none. `lock` and `name` it has in common with its twin: the same checkpoint
-    with other engines, whose models can be loaded beside its own. `is_new` until its first load has succeeded, where it
-    is not to be registered otherwise. Caches know it by its `number`: itself as the key, they would keep its tokenizer.
+    `tokenizers` are in the order of the family's texts. `scheduler` is the checkpoint's own, or "" where requests must
+    name one, and `warning` says why they must. `engine` is what it was registered with, see `parse_engines`: "" leaves
+    the choice to each replica, and to `default_engine` where a replica makes none. `lock` and `name` it has in common
+    with its twin: the same checkpoint with other engines, whose models can be loaded beside its own. `is_new` until its
+    first load has succeeded, where it is not to be registered otherwise. Caches know it by its `number`: itself as the
+    key, they would keep its tokenizers.
     """
 
     name: str
@@ -47,7 +48,7 @@ class Entry:
     engine: str
     default_engine: str = DEFAULT_ENGINE
     checkpoint: Checkpoint | None = None
-    tokenizer: Tokenizer | None = None
+    tokenizers: tuple[Tokenizer, ...] = ()
     scheduler: str = ""
     warning: str = ""
     state: State = State.REGISTERED
@@ -66,23 +67,20 @@ class Entry:
         return Entry(self.name, self.path, engine, self.default_engine, lock=self.lock, is_twin=not self.is_twin)
 
     def open(self) -> None:
-        """Reads and checks the directory whole: components, weights' headers, tokenizer, scheduler."""
+        """Reads and checks the directory whole: components, weights' headers, tokenizers, scheduler."""
         checkpoint = Checkpoint.open(self.path)
         scheduler, warning = own_scheduler(checkpoint.scheduler_config)
         if warning:
             logger.warning("no default scheduler", extra={"checkpoint": self.name, "error": warning})
-        tokenizer = Tokenizer.from_directory(self.path / "tokenizer", self.path)
-        encoder = checkpoint.components[ENCODER.name]
-        tokenizer.check_vocabulary(encoder.architecture.config["vocab_size"], str(encoder.folder / "config.json"))
-        if tokenizer.max_length != checkpoint.tokens:
-            file = str(self.path / "tokenizer" / "tokenizer_config.json")
-            problem = f"model_max_length is {tokenizer.max_length}, but the text encoder takes {checkpoint.tokens}"
-            raise CheckpointInvalidError(f"{file}: {problem} tokens", file=file)
-        self.tokenizer, self.checkpoint = tokenizer, checkpoint
-        self.scheduler, self.warning = scheduler, warning
+        self.tokenizers = tuple(_tokenizer(checkpoint, part) for part in checkpoint.family.texts)
+        self.checkpoint, self.scheduler, self.warning = checkpoint, scheduler, warning
 
     def models(self) -> dict[str, PlacedModel]:
-        """What the stages should hold for this checkpoint, by the contract's model names."""
+        """What the stages may hold for this checkpoint, by the contract's model names; of one not open, all there are.
+
+        So whatever an earlier run left of it is found.
+        """
+        present = self.checkpoint.family.parts if self.checkpoint else MODELS
         engines = parse_engines(self.engine)
         # No checkpoint can have a name with "~" in it.
         name = f"{self.name}~" if self.is_twin else self.name
@@ -90,4 +88,23 @@ class Entry:
         return {
             spec.name: PlacedModel(model_name(name, spec), spec, common | {"engine": engines[spec.stage]})
             for spec in MODELS.values()
+            if spec.name in present
         }
+
+    def models_to_load(self) -> list[PlacedModel]:
+        """What the stages should hold of an open checkpoint while it is loaded, whoever asks for what."""
+        parts = self.checkpoint.family.parts if self.checkpoint else {}
+        return [model for name, model in self.models().items() if name in parts and not parts[name].on_demand]
+
+
+def _tokenizer(checkpoint: Checkpoint, part: TextPart) -> Tokenizer:
+    """One text's tokenizer, which its encoder must have an embedding for all ids of, and as many places."""
+    folder = checkpoint.path / part.tokenizer
+    tokenizer = Tokenizer.from_directory(folder, checkpoint.path)
+    encoder = checkpoint.components[part.model]
+    tokenizer.check_vocabulary(encoder.architecture.config["vocab_size"], str(encoder.file))
+    if tokenizer.max_length != checkpoint.tokens:
+        file = str(folder / "tokenizer_config.json")
+        problem = f"model_max_length is {tokenizer.max_length}, but the text encoder takes {checkpoint.tokens}"
+        raise CheckpointInvalidError(f"{file}: {problem} tokens", file=file)
+    return tokenizer

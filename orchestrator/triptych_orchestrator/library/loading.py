@@ -43,7 +43,7 @@ class Loader:
             # Once more: the directory may have changed since, for better or worse.
             await self.open(entry)
             async with asyncio.TaskGroup() as group:
-                for model in entry.models().values():
+                for model in entry.models_to_load():
                     group.create_task(self._pool.place(model))
         except BaseException as failure:
             with contextlib.suppress(TriptychError):

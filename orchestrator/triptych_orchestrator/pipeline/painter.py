@@ -26,7 +26,7 @@ from triptych_orchestrator.pipeline.images import describe, encode_png
 from triptych_orchestrator.sampling.guidance import is_guided
 from triptych_orchestrator.sampling.loop import LoopState, sample
 from triptych_orchestrator.sampling.noise import Generator, draw
-from triptych_orchestrator.sampling.schedulers import make_solver, stable_diffusion_config
+from triptych_orchestrator.sampling.schedulers import corrected_config, make_solver
 from triptych_orchestrator.stages.lora_sets import LoraSet
 from triptych_orchestrator.stages.pool import ReplicaPool
 from triptych_orchestrator.stages.use import StageUse, unsound
@@ -50,12 +50,12 @@ class Painter:
     ) -> AsyncGenerator[Step | Result, None]:
         """Yields one Step for each step and at last the Result; `deadline_s` says how urgent its steps are."""
         began = time.monotonic()
-        if entry.checkpoint is None or entry.tokenizer is None:
+        if entry.checkpoint is None or not entry.tokenizers:
             raise RuntimeError(f"checkpoint {entry.name} is in use but not open")
         uses = {"encoder": StageUse(), "vae": StageUse()}
         prompts = {"negative_prompt": job.negative_prompt} if is_guided(job.guidance_scale) else {}
         prompts["prompt"] = job.prompt
-        tokens = entry.tokenizer.encode(list(prompts.values()))
+        tokens = entry.tokenizers[0].encode(list(prompts.values()))
         warnings = [
             f"the prompt is too long for the text encoder; left out: {text!r}" for text in tokens.truncated if text
         ]
@@ -95,7 +95,7 @@ class Painter:
     async def _steps(
         self, job: Job, entry: Entry, checkpoint: Checkpoint, denoiser: Denoiser, vae: StageUse
     ) -> AsyncIterator[tuple[LoopState, Step]]:
-        config = stable_diffusion_config(job.scheduler, checkpoint.scheduler_config)
+        config = corrected_config(job.scheduler, checkpoint.scheduler_config, checkpoint.family.scheduler_config)
         solver = make_solver(job.scheduler, config, job.num_inference_steps, eta=job.eta)
         scale = checkpoint.vae_scale_factor
         shape = (job.num_images_per_prompt, checkpoint.latent_channels, job.height // scale, job.width // scale)

@@ -1,6 +1,8 @@
 """Reads a diffusers-format directory: configurations, families and where every weight lies; imports no torch."""
 
 from triptych.checkpoint.architecture import Architecture
-from triptych.checkpoint.directory import Checkpoint, Component
+from triptych.checkpoint.component import Component
+from triptych.checkpoint.directory import Checkpoint
+from triptych.checkpoint.families import Family, TextPart
 
-__all__ = ["Architecture", "Checkpoint", "Component"]
+__all__ = ["Architecture", "Checkpoint", "Component", "Family", "TextPart"]

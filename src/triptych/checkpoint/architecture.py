@@ -30,6 +30,18 @@ OPTIONAL: dict[str, dict[str, Any]] = {
     },
     "AutoencoderKL": {},
     "CLIPTextModel": {},
+    "CLIPTextModelWithProjection": {},
+}
+
+_CLIP_TEXT: dict[str, Any] = {
+    "vocab_size": 49408,
+    "hidden_size": 512,
+    "intermediate_size": 2048,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 8,
+    "max_position_embeddings": 77,
+    "hidden_act": "quick_gelu",
+    "layer_norm_eps": 1e-05,
 }
 
 # The classes' own defaults: a configuration that spells one out and one that leaves it out are the same architecture.
@@ -81,16 +93,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "use_post_quant_conv": True,
         "mid_block_add_attention": True,
     },
-    "CLIPTextModel": {
-        "vocab_size": 49408,
-        "hidden_size": 512,
-        "intermediate_size": 2048,
-        "num_hidden_layers": 12,
-        "num_attention_heads": 8,
-        "max_position_embeddings": 77,
-        "hidden_act": "quick_gelu",
-        "layer_norm_eps": 1e-05,
-    },
+    "CLIPTextModel": _CLIP_TEXT,
+    "CLIPTextModelWithProjection": _CLIP_TEXT | {"projection_dim": 512},
 }
 
 
@@ -99,6 +103,7 @@ NULLABLE: dict[str, frozenset[str]] = {
     "UNet2DConditionModel": frozenset({"mid_block_type"}),
     "AutoencoderKL": frozenset(),
     "CLIPTextModel": frozenset(),
+    "CLIPTextModelWithProjection": frozenset(),
 }
 
 

@@ -46,7 +46,14 @@ def sample_size(path: Path, config: Mapping[str, Any]) -> tuple[int, int]:
     height, width = (
         whole_number(path, {"sample_size": each}, "sample_size", high=_MOST_SAMPLE_SIZE) for each in extents
     )
-    if size == height < _TRAINED_SAMPLE_SIZE and _is_before(config.get("_diffusers_version"), _TRUSTED_VERSION):
+    return height, width
+
+
+def trained_sample_size(path: Path, config: Mapping[str, Any]) -> tuple[int, int]:
+    """`sample_size`, but for that of old files of Stable Diffusion, which were trained at another."""
+    height, width = sample_size(path, config)
+    is_small = config.get("sample_size") == height < _TRAINED_SAMPLE_SIZE
+    if is_small and _is_before(config.get("_diffusers_version"), _TRUSTED_VERSION):
         return _TRAINED_SAMPLE_SIZE, _TRAINED_SAMPLE_SIZE
     return height, width
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from triptych.checkpoint.architecture import DEFAULTS, NULLABLE, OPTIONAL
 from triptych.checkpoint.configs import broken
+from triptych.checkpoint.weights import is_text_encoder
 
 _MOST = 1 << 24
 # How often a block is repeated, or how far a kernel reaches.
@@ -32,6 +33,14 @@ _MOST_LAYERS = 1024
 _LONGEST_LIST = 16
 _LONGEST_NAME = 64
 _BLOCKS = ("down_block_types", "up_block_types", "block_out_channels")
+_BY_BLOCK = (
+    "attention_head_dim",
+    "cross_attention_dim",
+    "layers_per_block",
+    "only_cross_attention",
+    "reverse_transformer_layers_per_block",
+    "transformer_layers_per_block",
+)
 
 
 def check_values(path: Path, class_name: str, config: Mapping[str, Any]) -> None:
@@ -44,15 +53,25 @@ def check_values(path: Path, class_name: str, config: Mapping[str, Any]) -> None
             raise broken(path, f"{key} must be like {kinds[key]!r}, not {str(value)[:100]}")
         if not _within(value, _MOST_COUNTED if key in _COUNTED else _MOST):
             raise broken(path, f"{key} is out of bounds: {str(value)[:100]}")
-    if class_name != "CLIPTextModel" and len({len(config[key]) for key in _BLOCKS}) != 1:
-        raise broken(path, f"{', '.join(_BLOCKS)} must have the same length")
+    if not is_text_encoder(class_name):
+        _check_blocks(path, config)
     if (layers := count_layers(class_name, config)) > _MOST_LAYERS:
         raise broken(path, f"asks for {layers} layers in all; {_MOST_LAYERS} are allowed")
 
 
+def _check_blocks(path: Path, config: Mapping[str, Any]) -> None:
+    if len({len(config[key]) for key in _BLOCKS}) != 1:
+        raise broken(path, f"{', '.join(_BLOCKS)} must have the same length")
+    blocks = len(config["block_out_channels"])
+    for key in _BY_BLOCK:
+        value = config.get(key)
+        if isinstance(value, list) and len(value) != blocks:
+            raise broken(path, f"{key} must be one value or {blocks}, as many as there are blocks, not {value!r}")
+
+
 def count_layers(class_name: str, config: Mapping[str, Any]) -> int:
     """About how many layers a model has, each of several tensors; blocks count as if each were the deepest."""
-    if class_name == "CLIPTextModel":
+    if is_text_encoder(class_name):
         return int(config["num_hidden_layers"])
     blocks = len(config["block_out_channels"])
     layers, depths = _numbers(config["layers_per_block"]), [0.0]

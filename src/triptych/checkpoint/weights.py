@@ -18,9 +18,14 @@ _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": 
 _OLD_ATTENTION_PATTERN = re.compile(r"(.*\.attentions\.\d+)\.(query|key|value|proj_attn)\.(weight|bias)")
 
 
+def is_text_encoder(class_name: str) -> bool:
+    """Whether the class is one of CLIP's text encoders."""
+    return class_name.startswith("CLIPTextModel")
+
+
 def canonical_name(class_name: str, name: str) -> str:
     """A parameter's name in today's diffusers and transformers, from the one in the file."""
-    if class_name == "CLIPTextModel":
+    if is_text_encoder(class_name):
         return name.removeprefix("text_model.")
     if match := _OLD_ATTENTION_PATTERN.fullmatch(name):
         return f"{match[1]}.{_OLD_ATTENTION[match[2]]}.{match[3]}"

@@ -89,7 +89,12 @@ def save_checkpoint(folder: Path, family: str) -> Path:
     hidden, inner = (configs["text_encoder"][key] for key in ("hidden_size", "intermediate_size"))
     shapes: dict[str, dict[str, tuple[int, ...]]] = {
         "unet": {"conv_in.weight": (320, 4, 3, 3)},
-        "vae": {"decoder.conv_in.weight": (512, 4, 3, 3), "decoder.conv_out.weight": (3, 128, 3, 3)},
+        "vae": {
+            "decoder.conv_in.weight": (512, 4, 3, 3),
+            "decoder.conv_out.weight": (3, 128, 3, 3),
+            "encoder.conv_in.weight": (128, 3, 3, 3),
+            "encoder.conv_out.weight": (8, 512, 3, 3),
+        },
         "text_encoder": {
             "embeddings.token_embedding.weight": (49408, hidden),
             "embeddings.position_embedding.weight": (77, hidden),
@@ -101,7 +106,8 @@ def save_checkpoint(folder: Path, family: str) -> Path:
         part.mkdir(parents=True)
         (part / "config.json").write_text(json.dumps(config))
         file = "model.safetensors" if name == "text_encoder" else "diffusion_pytorch_model.safetensors"
-        write_zeros(part / file, shapes[name] | {f"filler.{number}": (1,) for number in range(64)})
+        fillers = [f"{half}filler.{number}" for half in ("decoder.", "encoder.", "") for number in range(64)]
+        write_zeros(part / file, shapes[name] | dict.fromkeys(fillers, (1,)))
     save_tokenizer(folder / "tokenizer")
     (folder / "scheduler").mkdir()
     scheduler = SD1_SCHEDULER if family.startswith("sd15") else SD2_SCHEDULER

@@ -11,15 +11,16 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from triptych.checkpoint.families.stable_diffusion import STABLE_DIFFUSION
 from triptych.errors import CheckpointInvalidError
 from triptych_orchestrator.sampling.noise import Generator
 from triptych_orchestrator.sampling.schedulers import (
     SCHEDULERS,
     canonical_name,
+    corrected_config,
     make_solver,
     resolved_name,
     scheduler_names,
-    stable_diffusion_config,
 )
 from triptych_orchestrator.sampling.schedulers.base import Solver
 from triptych_orchestrator.sampling.schedulers.betas import training_betas, zero_terminal_snr
@@ -390,7 +391,7 @@ def test_epsilon_from_zero_terminal_snr_is_refused_where_it_divides_by_zero() ->
     ],
     ids=["sd1", "sd2", "bare-ddim", "outdated", "null", "defaults", "ddpm", "unipc"],
 )
-def test_stable_diffusion_config_is_what_the_pipeline_makes_of_it(name: str, config: dict[str, Any]) -> None:
+def test_the_corrected_config_is_what_the_pipeline_makes_of_it(name: str, config: dict[str, Any]) -> None:
     own = getattr(diffusers, config["_class_name"]).from_config(dict(config))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # the pipeline's notice about outdated configs
@@ -401,7 +402,7 @@ def test_stable_diffusion_config_is_what_the_pipeline_makes_of_it(name: str, con
     if type(theirs).__name__ != info.class_name:
         theirs = getattr(diffusers, info.class_name).from_config(theirs.config, **info.overrides)
     theirs.set_timesteps(10)
-    solver = make_solver(name, stable_diffusion_config(name, config), 10)
+    solver = make_solver(name, corrected_config(name, config, STABLE_DIFFUSION.scheduler_config), 10)
     np.testing.assert_allclose(solver.timesteps, theirs.timesteps.numpy(), rtol=1e-6, atol=1e-4)
     if name == "ddim":
         assert (solver._clip_range is not None) == bool(theirs.config.clip_sample)  # type: ignore[attr-defined]

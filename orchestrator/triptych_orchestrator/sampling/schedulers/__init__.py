@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from triptych.errors import CheckpointInvalidError, InvalidArgumentError, invalid
@@ -20,11 +20,11 @@ __all__ = [
     "SchedulerInfo",
     "Solver",
     "canonical_name",
+    "corrected_config",
     "make_solver",
     "own_scheduler",
     "resolved_name",
     "scheduler_names",
-    "stable_diffusion_config",
     "usable_names",
 ]
 
@@ -128,19 +128,15 @@ def _build(name: str, config: Mapping[str, object], num_inference_steps: int, *,
     return info.solver(SchedulerConfig({**config, **info.overrides}), num_inference_steps, eta=eta)
 
 
-def stable_diffusion_config(name: str, config: Mapping[str, object]) -> dict[str, object]:
-    """The config as StableDiffusionPipeline corrects it on loading; the SDXL pipeline leaves it alone.
+def corrected_config(
+    name: str, config: Mapping[str, object], correct: Callable[[Mapping[str, object], bool], dict[str, object]]
+) -> dict[str, object]:
+    """The checkpoint's config for a scheduler, as the family's pipeline corrects it.
 
-    The pipeline sets `steps_offset` to 1 and `clip_sample` to False, and `from_config` to another class
-    carries a correction over only where the file had the key.
+    `correct` is given what the file states, and whether the scheduler's class is the file's own.
     """
     is_own = SCHEDULERS[resolved_name(name, config)].class_name == config.get("_class_name")
-    corrected = stated(config)
-    if is_own or "steps_offset" in corrected:
-        corrected["steps_offset"] = 1
-    if is_own or corrected.get("clip_sample") is True:
-        corrected["clip_sample"] = False
-    return corrected
+    return correct(stated(config), is_own)
 
 
 def _with_offer(error: InvalidArgumentError, config: Mapping[str, object]) -> InvalidArgumentError:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from triptych.contract.checkpoints import CONVERT
 
 # By how the names of a family's pipeline classes begin, the longest first.
 _OTHERS = {
-    "StableDiffusionXL": "Stable Diffusion XL",
+    "StableDiffusionXL": "Stable Diffusion XL for another task",
     "StableDiffusion3": "Stable Diffusion 3",
     "StableDiffusionControlNet": "Stable Diffusion with a ControlNet",
     "StableCascade": "Stable Cascade",
@@ -33,12 +33,12 @@ _OTHERS = {
 _MOST_NAMED = 5
 
 
-def unsupported(class_name: object, supported: Iterable[str]) -> str:
-    """What is wrong with a `model_index.json` that names this class."""
+def unsupported(class_name: object, supported: Mapping[str, Sequence[str]]) -> str:
+    """What is wrong with a `model_index.json` that names this class; `supported` are the classes by family."""
     named = class_name if isinstance(class_name, str) else ""
     family = next((name for start, name in _OTHERS.items() if named.startswith(start)), "")
     which = f", which is {family}" if family else ""
-    served = f"supported are Stable Diffusion 1.x and 2.x ({', '.join(supported)})"
+    served = "supported are " + ", ".join(f"{title} ({classes[0]}, ...)" for title, classes in supported.items())
     return f"_class_name is {str(class_name)[:100]!r}{which} and not supported; {served}"
 
 

@@ -1,0 +1,90 @@
+"""One model of a checkpoint: its configuration and where its weights lie, read and checked without loading them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from triptych.checkpoint.architecture import Architecture
+from triptych.checkpoint.configs import broken, read_json
+from triptych.checkpoint.corrections import text_config
+from triptych.checkpoint.safetensors import TensorInfo
+from triptych.checkpoint.values import check_values, count_layers
+from triptych.checkpoint.weights import is_text_encoder, read_weights
+
+# AutoencoderKL's own, where a configuration names none.
+_SCALING_FACTOR = 0.18215
+
+
+@dataclass(frozen=True)
+class Part:
+    """Where one model of the contract lies in a checkpoint's directory, and the class that it must be.
+
+    `prefixes` are how the names of its weights begin, where the folder holds another model's too. What is `on_demand`
+    is not loaded with the checkpoint, but by the first request that needs it.
+    """
+
+    folder: str
+    class_name: str
+    prefixes: tuple[str, ...] = ("",)
+    on_demand: bool = False
+
+
+@dataclass(frozen=True)
+class LatentScaling:
+    """What lies between a VAE's latents and a UNet's: unet = (vae - mean) * factor / std, by channel where given."""
+
+    factor: float = _SCALING_FACTOR
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Component:
+    """One model of a checkpoint: what it is, its configuration file's values, and where every weight lies."""
+
+    folder: Path
+    architecture: Architecture
+    config: Mapping[str, Any]
+    weights: Mapping[str, TensorInfo]
+    latent_size: tuple[int, int] = (64, 64)  # height and width of the latents of the checkpoint's own pictures
+    latent_scaling: LatentScaling = LatentScaling()
+
+    @classmethod
+    def open(cls, root: Path, index: Mapping[str, Any], model: str, part: Part) -> Component:
+        """Reads one component's configuration and its weight files' headers."""
+        entry = index.get(part.folder)
+        if not isinstance(entry, list) or len(entry) != 2 or entry[1] != part.class_name:
+            raise broken(root / "model_index.json", f"{part.folder} must be a {part.class_name}, not {entry!r}")
+        folder = root / part.folder
+        file = folder / "config.json"
+        config: Mapping[str, Any] = read_json(file, root)
+        if is_text_encoder(part.class_name):
+            config = text_config(file, config)
+        architecture = Architecture.of(model, part.class_name, config)
+        check_values(file, part.class_name, architecture.config)
+        weights = read_weights(folder, part.class_name, root)
+        own = {name: info for name, info in weights.items() if name.startswith(part.prefixes)}
+        if (layers := count_layers(part.class_name, architecture.config)) > len(own):
+            raise broken(file, f"asks for {layers} layers, but the weights have {len(own)} tensors")
+        return cls(folder, architecture, config, own)
+
+    @property
+    def file(self) -> Path:
+        """The configuration's file."""
+        return self.folder / "config.json"
+
+    def expect_shape(self, name: str, shape: tuple[int, ...], *keys: str) -> None:
+        """CheckpointInvalidError unless the tensor is there in that shape, which the configuration gives by `keys`."""
+        found = self.weights.get(name)
+        if found is None or found.shape != shape:
+            what = "is missing" if found is None else f"has shape {found.shape}"
+            problem = f"the configuration asks for {name} {shape}, which {what}{self.assumed(*keys)}"
+            raise broken(self.file, problem)
+
+    def assumed(self, *keys: str) -> str:
+        """For the end of an error about the keys: which of them the file does not say, so that a default was taken."""
+        defaults = [f"{key}={self.architecture.config[key]}" for key in keys if self.config.get(key) is None]
+        return f" (it does not say {', '.join(defaults)}, which is the default)" if defaults else ""

@@ -1,0 +1,38 @@
+"""The families by name; another one is its own file here and a line in FAMILIES."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from triptych.checkpoint.configs import broken
+from triptych.checkpoint.families.base import Family, Pair, TextPart, TimeIds
+from triptych.checkpoint.families.stable_diffusion import STABLE_DIFFUSION
+from triptych.checkpoint.families.stable_diffusion_xl import STABLE_DIFFUSION_XL
+from triptych.checkpoint.families.unsupported import unsupported
+from triptych.errors import invalid
+
+__all__ = ["FAMILIES", "Family", "Pair", "TextPart", "TimeIds", "check_fields", "family_of"]
+
+FAMILIES: Mapping[str, Family] = {family.name: family for family in (STABLE_DIFFUSION, STABLE_DIFFUSION_XL)}
+
+
+def family_of(path: Path, index: Mapping[str, Any]) -> Family:
+    """The family of the checkpoint whose `model_index.json`, at `path`, is `index`."""
+    named = index.get("_class_name")
+    family = next((family for family in FAMILIES.values() if named in family.pipelines), None)
+    if family is None:
+        titles = {family.title: family.pipelines for family in FAMILIES.values()}
+        raise broken(path, unsupported(named, titles))
+    if problem := family.unserved(index):
+        raise broken(path, f"this is {problem}")
+    return family
+
+
+def check_fields(family: Family, given: Iterable[str]) -> None:
+    """InvalidArgumentError about the first of a request's fields that other families know and this one does not."""
+    for field in given:
+        knowing = [other.title for other in FAMILIES.values() if field in other.fields]
+        if knowing and field not in family.fields:
+            raise invalid(field, f"is not known to {family.title}, only to {' and '.join(knowing)}")

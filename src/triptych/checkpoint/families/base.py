@@ -1,0 +1,109 @@
+"""What a family of checkpoints is: its models, its texts, the request fields it knows, and what diffusers does to them.
+
+A family is data and small pure functions; whatever is asked of a checkpoint's family is answered here, and nowhere else
+is a family's name looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from triptych.checkpoint.component import Component, Part
+from triptych.checkpoint.corrections import sample_size
+
+# Height and width, or top and left, in pixels.
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class TextPart:
+    """One text encoder's share in a conditioning: the hidden states of all lie side by side, in the family's order.
+
+    `prompt` and `negative_prompt` are the request's fields; one that is empty is taken from the first part. The states
+    are those of `skip_layers` before the last layer, with the final norm or without. A request's `clip_skip` is added
+    for the prompt and not for the negative one, as in diffusers.
+    """
+
+    model: str
+    tokenizer: str
+    prompt: str
+    negative_prompt: str
+    skip_layers: int = 0
+    final_norm: bool = True
+    gives_pooled: bool = False
+
+    def skipped(self, clip_skip: int | None, *, is_negative: bool) -> int:
+        """Layers to leave out for one of the two prompts."""
+        return self.skip_layers + (0 if is_negative else clip_skip or 0)
+
+
+class TimeIds(NamedTuple):
+    """A UNet's `time_ids` for the prompt and for the negative one; empty where the family has none."""
+
+    positive: tuple[float, ...] = ()
+    negative: tuple[float, ...] = ()
+
+
+def as_the_file_says(config: Mapping[str, object], is_own: bool) -> dict[str, object]:
+    """A scheduler's configuration, which the family's pipeline leaves alone."""
+    return dict(config)
+
+
+def no_time_ids(asked: Mapping[str, Pair], height: int, width: int) -> TimeIds:
+    """Where the UNet is told nothing of sizes."""
+    return TimeIds()
+
+
+def never_zero(index: Mapping[str, Any]) -> bool:
+    """Where an empty negative prompt is a prompt like any other."""
+    return False
+
+
+def nothing_to_refuse(index: Mapping[str, Any]) -> str:
+    """Where every checkpoint with the family's pipeline class is one that is served."""
+    return ""
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family by the `name` that the API tells; `title` is for people.
+
+    pipelines: diffusers' classes, as `model_index.json` names them.
+    parts: each model of the contract, and where it lies.
+    texts: the text encoders, in the order of their hidden states.
+    fields: the request's fields that not every family knows, and this one does.
+    normalizes_latents: whether the VAE's `latents_mean` and `latents_std` count.
+    check: raises CheckpointInvalidError where the components do not fit each other.
+    unserved: from `model_index.json`, why a checkpoint of this family is not served; "" where it is.
+    sample_size: height and width in latents of a UNet's own pictures, from its file and configuration.
+    scheduler_config: from a scheduler's configuration and whether it is the checkpoint's own, what the pipeline makes
+        of it.
+    time_ids: from the sizes that a request gives, by its fields, and the picture's height and width.
+    zeroes_negative: from `model_index.json`, whether zeros stand for a negative prompt that is not given.
+    """
+
+    name: str
+    title: str
+    pipelines: tuple[str, ...]
+    parts: Mapping[str, Part]
+    texts: tuple[TextPart, ...]
+    fields: frozenset[str]
+    check: Callable[[Mapping[str, Component]], None]
+    normalizes_latents: bool = False
+    unserved: Callable[[Mapping[str, Any]], str] = nothing_to_refuse
+    sample_size: Callable[[Path, Mapping[str, Any]], tuple[int, int]] = sample_size
+    scheduler_config: Callable[[Mapping[str, object], bool], dict[str, object]] = as_the_file_says
+    time_ids: Callable[[Mapping[str, Pair], int, int], TimeIds] = no_time_ids
+    zeroes_negative: Callable[[Mapping[str, Any]], bool] = never_zero
+
+
+def pipelines_for(name: str) -> tuple[str, ...]:
+    """A family's classes in diffusers by how they begin: those for other tasks have the components of the one for text.
+
+    What they have besides is not asked for.
+    """
+    tasks = ("", "Img2Img", "Inpaint", "ControlNet", "ControlNetImg2Img", "ControlNetInpaint")
+    return tuple(f"{name}{task}Pipeline" for task in tasks)
