@@ -14,6 +14,8 @@ from triptych.checkpoint import Architecture
 # Triton's batches stay below the 64 samples at which diffusers' upsampling takes another path.
 _MAX_BATCH = 63
 _MAX_LATENT_EXTENT = 4096
+# Of SDXL's time_ids: original size, crop, target size.
+_TIME_IDS = 6
 
 
 class _Encoder(nn.Module):
@@ -51,6 +53,24 @@ class _UNet(nn.Module):
         return prediction
 
 
+class _ConditionedUNet(_UNet):
+    """SDXL's: besides, text_embeds [B, pooled] and time_ids [B, 6], diffusers' added_cond_kwargs."""
+
+    def forward(  # type: ignore[override]
+        self,
+        latents: torch.Tensor,
+        timestep: torch.Tensor,
+        encoder_hidden_states: torch.Tensor,
+        text_embeds: torch.Tensor,
+        time_ids: torch.Tensor,
+    ) -> torch.Tensor:
+        conditions = {"text_embeds": text_embeds, "time_ids": time_ids}
+        prediction: torch.Tensor = self.model(
+            latents, timestep, encoder_hidden_states, added_cond_kwargs=conditions, return_dict=False
+        )[0]
+        return prediction
+
+
 class _VaeDecoder(nn.Module):
     """AutoencoderKL's decoder: latents [B, C, h, w], already unscaled -> image [B, 3, H, W], nominally in [-1, 1]."""
 
@@ -72,11 +92,19 @@ _MODULES: dict[str, type[nn.Module]] = {"encoder": _Encoder, "unet": _UNet, "vae
 OUTPUT_NAMES = {"encoder": "hidden_states", "unet": "noise_pred", "vae_decoder": "image"}
 
 
+def _module_class(architecture: Architecture) -> type[nn.Module]:
+    return _ConditionedUNet if _is_conditioned(architecture) else _MODULES[architecture.model]
+
+
+def _is_conditioned(architecture: Architecture) -> bool:
+    return architecture.config.get("addition_embed_type") == "text_time"
+
+
 def build_module(architecture: Architecture) -> nn.Module:
     """The architecture in evaluation mode, its parameters on the meta device: known in shape, nowhere in memory."""
     with warnings.catch_warnings(), torch.device("meta"):
         warnings.simplefilter("ignore")
-        module = _MODULES[architecture.model](architecture.config)
+        module = _module_class(architecture)(architecture.config)
     for name, buffer in list(module.named_buffers()):
         owner, _, attribute = name.rpartition(".")
         if attribute != "position_ids":
@@ -109,4 +137,9 @@ def example_inputs(architecture: Architecture) -> tuple[dict[str, torch.Tensor],
     states = torch.zeros(2, 77, config["cross_attention_dim"])
     arguments = {"latents": latents, "timestep": torch.zeros(2), "encoder_hidden_states": states}
     tokens = dim("tokens", min=2, max=4096)
-    return arguments, {"latents": free, "timestep": {0: batch}, "encoder_hidden_states": {0: batch, 1: tokens}}
+    shapes = {"latents": free, "timestep": {0: batch}, "encoder_hidden_states": {0: batch, 1: tokens}}
+    if _is_conditioned(architecture):
+        pooled = config["projection_class_embeddings_input_dim"] - _TIME_IDS * config["addition_time_embed_dim"]
+        arguments |= {"text_embeds": torch.zeros(2, pooled), "time_ids": torch.zeros(2, _TIME_IDS)}
+        shapes |= {"text_embeds": {0: batch}, "time_ids": {0: batch}}
+    return arguments, shapes
