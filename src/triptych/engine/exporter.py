@@ -20,6 +20,7 @@ from typing import Any
 
 import onnx
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from triptych.checkpoint import Architecture, Component
 from triptych.engine.exporting import described_component, told
@@ -40,13 +41,15 @@ def export_graph(architecture: Architecture, component: Component | None = None)
     names = parameter_names(module)
     if component:
         check_parameters(component, {names[name]: tuple(value.shape) for name, value in module.named_parameters()})
-    # Allocated, never touched: tracing wants parameters on the inputs' device, but reads no value of them.
+    arguments, dynamic_shapes = example_inputs(architecture)
+    # Tracing wants tensors on a device and copies parameters, twice; fake ones claim to be there and hold no memory.
+    fakes = FakeTensorMode(allow_non_fake_inputs=True)
     for name in names:
         owner, _, attribute = name.rpartition(".")
         holder = module.get_submodule(owner)
-        empty = torch.empty_like(getattr(holder, attribute), device="cpu")
+        with fakes:
+            empty = torch.empty_like(getattr(holder, attribute), device="cpu")
         setattr(holder, attribute, torch.nn.Parameter(empty, requires_grad=False))
-    arguments, dynamic_shapes = example_inputs(architecture)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(

@@ -1,7 +1,7 @@
 """Runs the exporter within bounds: seconds, memory, and the life of the process that asked for it.
 
 TRIPTYCH_EXPORT_SECONDS (1500) and TRIPTYCH_EXPORT_BYTES (24 GiB, or three quarters of the machine's memory where that
-is less) are the operator's. The UNet of Stable Diffusion 1.x takes a minute or two and 4 GB.
+is less) are the operator's. The UNet of Stable Diffusion 1.x takes a minute or two, that of SDXL five; each 1 GB.
 """
 
 from __future__ import annotations
