@@ -20,9 +20,9 @@ from benchmarks.cases import (
     switch,
     whole_request,
 )
-from benchmarks.checkpoints import SIZES
-from benchmarks.machine import describe
 from benchmarks.setting import Setting
+from triptych.measuring.checkpoints import SIZES
+from triptych.measuring.machine import describe
 
 
 @dataclass(frozen=True)

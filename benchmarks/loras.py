@@ -1,4 +1,4 @@
-"""Random LoRA files for a checkpoint's UNet, in the layout of kohya's sd-scripts, and how a stage takes one on.
+"""How a stage takes on a LoRA of random weights.
 
 ink = BenchLora.of(folder / "ink.safetensors", component, seed=1)
 ink.bring(lora_sets)    # merged, and in the engine
@@ -11,17 +11,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-from safetensors.numpy import save_file
-
 from triptych.checkpoint import Component
 from triptych.contract import LoraWeight, encode_lora_set, lora_key
 from triptych.errors import UnavailableError
+from triptych.measuring.loras import RANK, ensure_lora
 from triptych.stage.lora_sets import LoraSets
 
-RANK = 16
-_LAYERS = (".attn1.", ".attn2.", ".ff.")
 _POLL_S = 0.001
 
 
@@ -35,8 +30,7 @@ class BenchLora:
     @classmethod
     def of(cls, path: Path, component: Component, seed: int) -> BenchLora:
         """The file is made if it is not there."""
-        if not path.is_file():
-            _save(path, component, seed)
+        ensure_lora(path, component, seed)
         lora_set = (LoraWeight(hashlib.sha256(path.read_bytes()).hexdigest(), str(path), 1.0),)
         return cls(lora_key(lora_set), encode_lora_set(lora_set))
 
@@ -58,25 +52,3 @@ def pair(folder: Path, models: str, component: Component) -> tuple[BenchLora, Be
         BenchLora.of(folder / f"{models}-rank{RANK}-{seed}.safetensors", component, seed) for seed in (1, 2)
     )
     return first, second
-
-
-def layers(component: Component) -> list[str]:
-    """The matrices that it changes: all of attention and of the feed-forward layers."""
-    weights = component.weights.items()
-    return [name for name, info in weights if len(info.shape) == 2 and any(part in name for part in _LAYERS)]
-
-
-def _save(path: Path, component: Component, seed: int) -> None:
-    noise = np.random.default_rng(seed)
-    tensors: dict[str, npt.NDArray[np.float16]] = {}
-    for name in layers(component):
-        key = "lora_unet_" + name.removesuffix(".weight").replace(".", "_")
-        outputs, inputs = component.weights[name].shape
-        down = noise.standard_normal((RANK, inputs), np.float32) * inputs**-0.5
-        up = noise.standard_normal((outputs, RANK), np.float32) * 0.01
-        tensors[f"{key}.lora_down.weight"] = down.astype(np.float16)
-        tensors[f"{key}.lora_up.weight"] = up.astype(np.float16)
-        tensors[f"{key}.alpha"] = np.array(RANK, np.float16)
-    building = path.with_name(f"{path.name}.building")
-    save_file(tensors, building)
-    building.rename(path)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import triptych
-from benchmarks.checkpoints import SIZES, ensure_checkpoint
 from triptych.embedded import LocalStack
+from triptych.measuring.checkpoints import SIZES, ensure_checkpoint
 
 
 @dataclass(frozen=True)

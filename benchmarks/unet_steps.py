@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.machine import cores
 from benchmarks.setting import Setting
 from benchmarks.turns import timed
 from triptych.checkpoint import Checkpoint, Component
 from triptych.contract import UNET
 from triptych.engine import Engine, EngineSettings
 from triptych.engine.port import Array
+from triptych.measuring.machine import cores
 
 
 @dataclass(frozen=True)

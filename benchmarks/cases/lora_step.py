@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmarks.loras import RANK, layers, pair
+from benchmarks.loras import pair
 from benchmarks.report import print_judgement, print_seconds
 from benchmarks.setting import Setting
 from benchmarks.turns import Side, ratio_by_round, take_turns
 from benchmarks.unet_steps import UnetSteps
 from triptych.engine import load_engine
+from triptych.measuring.loras import RANK, layers
 from triptych.stage.lora_sets import BASE, LoraSets
 
 TARGET_RATIO = 1.03

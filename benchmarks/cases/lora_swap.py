@@ -9,12 +9,13 @@ from __future__ import annotations
 from functools import partial
 from statistics import median
 
-from benchmarks.loras import RANK, BenchLora, layers, pair
+from benchmarks.loras import BenchLora, pair
 from benchmarks.report import print_judgement, print_seconds, print_table
 from benchmarks.setting import Setting
 from benchmarks.turns import take_turns, timed
 from benchmarks.unet_steps import UnetSteps
 from triptych.engine import Engine, load_engine
+from triptych.measuring.loras import RANK, layers
 from triptych.stage.lora_sets import BASE, LoraSets
 
 TARGET_NEW_SET_STEPS = 1.0

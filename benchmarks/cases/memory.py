@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from benchmarks.diffusers_worker import DiffusersWorker
-from benchmarks.machine import cores
 from benchmarks.processes import Memory, memory_by_process, total_memory
 from benchmarks.report import print_judgement, print_table
 from benchmarks.setting import Setting
+from triptych.measuring.diffusers_worker import diffusers_worker
+from triptych.measuring.machine import cores
 
 TARGET_RATIO = 1.5
 
@@ -15,10 +15,11 @@ def run(setting: Setting) -> bool:
     """Both sides loaded at once, each after `rounds` requests of the same size; whether the target is met."""
     checkpoint = setting.checkpoint()
     stack = setting.stack(checkpoint)
-    with stack as client, DiffusersWorker(checkpoint, cores()) as worker:
+    with stack as client, diffusers_worker(checkpoint, threads=cores()) as worker:
+        worker.wait_ready()
         for _ in range(setting.rounds):
             client.generate("a red circle", **setting.parameters())
-            worker.generate(prompt="a red circle", **setting.parameters())
+            worker.ask({"prompt": "a red circle", **setting.parameters()})
         parts = memory_by_process(stack.stack)
         diffusers = total_memory([worker.pid])
     whole = sum(parts.values(), Memory())

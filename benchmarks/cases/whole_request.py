@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from statistics import median
 
-from benchmarks.diffusers_worker import DiffusersWorker
-from benchmarks.machine import cores
 from benchmarks.report import print_judgement, print_table
 from benchmarks.setting import Setting
 from benchmarks.turns import ratio_by_round
+from triptych.measuring.diffusers_worker import diffusers_worker
+from triptych.measuring.machine import cores
 from triptych.sdk import Client
 
 TARGET_RATIO = 0.72
@@ -19,14 +19,15 @@ def run(setting: Setting) -> bool:
     """Prints the table; whether the target is met."""
     checkpoint = setting.checkpoint()
     triptych_seconds, diffusers_seconds = [], []
-    with setting.stack(checkpoint) as client, DiffusersWorker(checkpoint, cores()) as diffusers:
+    with setting.stack(checkpoint) as client, diffusers_worker(checkpoint, threads=cores()) as diffusers:
+        diffusers.wait_ready()
         _triptych(client, setting, "warm-up")
-        diffusers.generate(prompt="warm-up", **setting.parameters())
+        diffusers.ask({"prompt": "warm-up", **setting.parameters()})
         for index in range(setting.rounds):
             # A new prompt each time, for Triptych remembers what it has encoded.
             prompt = f"a red circle, number {index}"
             triptych_seconds.append(_triptych(client, setting, prompt))
-            diffusers_seconds.append(diffusers.generate(prompt=prompt, **setting.parameters()))
+            diffusers_seconds.append(diffusers.ask({"prompt": prompt, **setting.parameters()}))
             print(f"round {index + 1}: {triptych_seconds[-1]:.2f} s, {diffusers_seconds[-1]:.2f} s", flush=True)
     print(f"whole request, {setting.describe()}, {setting.steps} steps, guidance 7.5")
     print_table(

@@ -1,12 +1,15 @@
 """Random checkpoints in diffusers format, made where they are wanted: speed and memory do not depend on training.
 
 sd15 = ensure_checkpoint(folder / "sd15", SIZES["sd15"])
+
+`python -m triptych.measuring.checkpoints FOLDER NAME` does the same in a process of its own.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,10 +45,30 @@ class Size:
     unet: Mapping[str, Any] = field(default_factory=dict)
     vae: Mapping[str, Any] = field(default_factory=dict)
     text: Mapping[str, Any] = field(default_factory=dict)
+    scheduler: Mapping[str, Any] = field(default_factory=dict)
 
 
 # 860 million parameters in the UNet, 123 in CLIP ViT-L/14's text encoder, 84 in the VAE: 4.3 GB in float32.
 SD15 = Size()
+# 866 million parameters in the UNet, 340 in OpenCLIP ViT-H's text encoder without its last layer; 768x768.
+SD21 = Size(
+    unet={
+        "sample_size": 96,
+        "cross_attention_dim": 1024,
+        "attention_head_dim": (5, 10, 20, 20),
+        "use_linear_projection": True,
+        "upcast_attention": True,
+    },
+    vae={"sample_size": 768},
+    text={
+        "hidden_size": 1024,
+        "intermediate_size": 4096,
+        "num_hidden_layers": 23,
+        "num_attention_heads": 16,
+        "hidden_act": "gelu",
+    },
+    scheduler={"prediction_type": "v_prediction"},
+)
 # One stage of each kind and next to no arithmetic, but latents of the full size: what is left is the split's own cost.
 TINY = Size(
     unet={
@@ -60,7 +83,7 @@ TINY = Size(
     vae={"block_out_channels": (8, 8, 16, 16), "layers_per_block": 1, "norm_num_groups": 4},
     text={"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4},
 )
-SIZES = {"sd15": SD15, "tiny": TINY}
+SIZES = {"sd15": SD15, "sd21": SD21, "tiny": TINY}
 
 
 def ensure_checkpoint(folder: Path, size: Size) -> Path:
@@ -71,7 +94,7 @@ def ensure_checkpoint(folder: Path, size: Size) -> Path:
     shutil.rmtree(building, ignore_errors=True)
     _save_models(building, size)
     _save_tokenizer(building / "tokenizer")
-    _save_json(building / "scheduler" / "scheduler_config.json", _SCHEDULER)
+    _save_json(building / "scheduler" / "scheduler_config.json", _SCHEDULER | dict(size.scheduler))
     _save_json(building / "model_index.json", _INDEX)
     return building.rename(folder)
 
@@ -120,3 +143,7 @@ def _save_tokenizer(folder: Path) -> None:
 def _save_json(path: Path, values: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(values, indent=2))
+
+
+if __name__ == "__main__":
+    ensure_checkpoint(Path(sys.argv[1]), SIZES[sys.argv[2]])

@@ -1,0 +1,60 @@
+"""Triptych's engines alone, where no Triton can run: one process, no orchestrator, no solver.
+
+with engines_worker(checkpoint, "torch", device="cuda:0", precision="fp16", cache_dir=cache) as engines:
+    seconds = engines.ask({"num_inference_steps": 50, "width": 512, "height": 512})
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from triptych.checkpoint import Checkpoint
+from triptych.contract import ENCODER, UNET, VAE_DECODER
+from triptych.engine import Engine, EngineSettings, load_engine
+from triptych.measuring.worker import Work, Worker, answer_all
+
+# Latents must not run away over the steps; what they become is no picture.
+_DAMPING = np.float32(0.02)
+
+
+def engines_worker(
+    checkpoint: Path, engine: str, *, device: str, precision: str, cache_dir: Path, log: Path | None = None
+) -> Worker:
+    """The process."""
+    setting = {"checkpoint": str(checkpoint), "engine": engine, "device": device, "precision": precision}
+    return Worker(__name__, {**setting, "cache_dir": str(cache_dir)}, log)
+
+
+def load(setting: dict[str, Any]) -> Work:
+    """Three engines; a request is one encoding, as many guided UNet steps as it asks for, and one decoding."""
+    checkpoint = Checkpoint.open(Path(setting["checkpoint"]))
+    threads = len(os.sched_getaffinity(0))
+    settings = EngineSettings(threads, Path(setting["cache_dir"]), setting["device"], setting["precision"])
+    engines = {
+        name: load_engine(setting["engine"], component, settings) for name, component in checkpoint.components.items()
+    }
+    return lambda parameters: _paint(engines, checkpoint, parameters)
+
+
+def _paint(engines: dict[str, Engine], checkpoint: Checkpoint, parameters: dict[str, Any]) -> None:
+    ids = np.zeros((2, checkpoint.tokens), np.int64)
+    states = engines[ENCODER.name].infer({"input_ids": ids})["hidden_states"]
+    scale = checkpoint.vae_scale_factor
+    shape = (1, checkpoint.latent_channels, parameters["height"] // scale, parameters["width"] // scale)
+    latents = np.random.default_rng(0).standard_normal(shape, np.float32)
+    for timestep in np.linspace(999, 1, parameters["num_inference_steps"], dtype=np.float32):
+        inputs = {"latents": np.concatenate([latents, latents]), "timestep": np.full(2, timestep, np.float32)}
+        prediction = engines[UNET.name].infer(inputs | {"encoder_hidden_states": states})["noise_pred"]
+        latents = latents - _DAMPING * prediction[:1].astype(np.float32)
+    if not np.isfinite(engines[VAE_DECODER.name].infer({"latents": latents})["image"]).all():
+        raise ValueError("the picture has NaN or infinite numbers")
+
+
+if __name__ == "__main__":
+    sys.exit(answer_all(lambda: load(json.loads(sys.argv[1]))))
