@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check $(if $(WHEELS),--no-index --find-links '$(WHEELS)')
 PROMPT ?= a large blue star on a yellow background
 
 .PHONY: help
@@ -73,6 +73,10 @@ benchmark: $(VENV)/.dev ## All benchmarks, or BENCHMARKS="split-cost ..." (an ho
 	for name in $${names:-$$($(BIN)/python -c 'from benchmarks.__main__ import BENCHMARKS; print(*BENCHMARKS)')}; do \
 	  $(BIN)/python -m benchmarks $$name || missed="$$missed $$name"; \
 	done; test -z "$$missed" || { echo "missed:$$missed"; exit 1; }
+
+.PHONY: gpu-check
+gpu-check: $(VENV)/.dev ## What the GPU here does, beside diffusers: docs/gpu.md (OPTIONS="--minutes 8"; WHEELS=folder)
+	$(BIN)/triptych gpu-check $(if $(WHEELS),--wheels '$(WHEELS)') $(OPTIONS)
 
 .PHONY: dist
 dist: $(VENV)/.dev ## Build the wheel and the source distribution: dist/

@@ -29,7 +29,7 @@ __all__ = ["server"]
 
 ROOT = Path(__file__).parent.parent
 # Packages of the wheel that a client imports nothing of.
-SERVER_PACKAGES = {"checkpoint", "engine", "lora", "stage"}
+SERVER_PACKAGES = {"checkpoint", "engine", "gpu_check", "lora", "measuring", "stage"}
 # What Triton itself gives to the models that it runs.
 GIVEN = {"triton_python_backend_utils"}
 

@@ -28,7 +28,22 @@ ALLOWED = {
     "triptych.stage": {"triptych.contract", "triptych.checkpoint", "triptych.lora", "triptych.engine", "triptych.logs"},
     "triptych.sdk": {"triptych.contract", "triptych.v1", "triptych.wire"},
     "triptych.embedded": {"triptych.contract", "triptych.demo", "triptych.sdk", "triptych.wire"},
-    "triptych.cli": {"triptych.contract", "triptych.sdk", "triptych.embedded", "triptych.engine", "triptych.demo"},
+    "triptych.measuring": {"triptych.contract", "triptych.checkpoint", "triptych.engine"},
+    "triptych.gpu_check": {
+        "triptych.contract",
+        "triptych.checkpoint",
+        "triptych.sdk",
+        "triptych.embedded",
+        "triptych.measuring",
+    },
+    "triptych.cli": {
+        "triptych.contract",
+        "triptych.sdk",
+        "triptych.embedded",
+        "triptych.engine",
+        "triptych.demo",
+        "triptych.gpu_check",
+    },
     "triptych.__main__": {"triptych.cli"},
     "triptych_encoder": {"triptych.contract", "triptych.checkpoint", "triptych.engine", "triptych.stage"},
     "triptych_unet": {"triptych.contract", "triptych.checkpoint", "triptych.engine", "triptych.stage"},
@@ -61,9 +76,9 @@ MOST_FILES = 15
 
 # Third-party packages that only these may import.
 RESERVED = {
-    "torch": {"triptych.engine"},
-    "diffusers": {"triptych.engine"},
-    "transformers": {"triptych.engine"},
+    "torch": {"triptych.engine", "triptych.measuring"},
+    "diffusers": {"triptych.engine", "triptych.measuring"},
+    "transformers": {"triptych.engine", "triptych.measuring"},
     "onnx": {"triptych.engine"},
     "onnxscript": {"triptych.engine"},
     "onnxruntime": {"triptych.engine"},
@@ -122,7 +137,9 @@ def test_no_folder_is_crowded() -> None:
     assert not {folder: count for folder, count in counts.items() if count > MOST_FILES}
 
 
-@pytest.mark.parametrize("module", ["triptych_orchestrator.api.server", "triptych.cli.main", "triptych.embedded"])
+@pytest.mark.parametrize(
+    "module", ["triptych_orchestrator.api.server", "triptych.cli.main", "triptych.embedded", "triptych.gpu_check"]
+)
 def test_runs_without_torch(module: str) -> None:
     code = f"import sys, {module}; print([n for n in ('torch', 'diffusers', 'transformers') if n in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

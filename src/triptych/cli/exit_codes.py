@@ -6,6 +6,7 @@ from triptych.errors import TriptychError
 
 OK = 0
 FAILED = 1
+NO_GPU = 10
 INTERRUPTED = 130
 
 BY_GRPC_STATUS = {
@@ -26,7 +27,7 @@ exit codes:
   2  invalid argument, usage    7  a limit of the server is reached
   3  not found                  8  not possible in the present state
   4  server unavailable         9  already exists
-                              130  interrupted (Ctrl-C)
+ 10  no GPU to check          130  interrupted (Ctrl-C)
 """
 
 

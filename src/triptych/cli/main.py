@@ -12,7 +12,19 @@ from collections.abc import Sequence
 
 from triptych._version import __version__
 from triptych.cli import exit_codes
-from triptych.cli.commands import build, cache, checkpoints, demo, generate, health, loras, stage, up, version
+from triptych.cli.commands import (
+    build,
+    cache,
+    checkpoints,
+    demo,
+    generate,
+    gpu_check,
+    health,
+    loras,
+    stage,
+    up,
+    version,
+)
 from triptych.errors import TriptychError
 
 DESCRIPTION = """\
@@ -37,7 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"triptych {__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (up, generate, checkpoints, loras, build, cache, demo, stage, health, version):
+    for command in (up, generate, checkpoints, loras, build, cache, demo, gpu_check, stage, health, version):
         command.add_parser(subparsers)
     return parser
 

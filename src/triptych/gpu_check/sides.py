@@ -1,0 +1,63 @@
+"""What is compared: diffusers two ways, Triptych with each engine, on one GPU and with guidance split over two."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from triptych.gpu_check.machine import Machine
+
+# What is measured at the first size alone beside pictures, on servers of one GPU.
+MORE = ("lora", "eight", "swap", "switch")
+
+
+@dataclass(frozen=True)
+class Side:
+    """`engine` is Triptych's, "" for diffusers; `start_s` and `new_size_s` are guesses, until they are measured."""
+
+    name: str
+    title: str
+    start_s: float
+    engine: str = ""
+    compiled: bool = False
+    new_size_s: float = 0.0  # before the first picture of another size
+    unet_replicas: int = 1  # each on a GPU of its own
+    servers: bool = True
+    plan: str = ""  # TRIPTYCH_TENSORRT_PLAN
+    more: tuple[str, ...] = ()
+    first_edge_only: bool = False
+
+    def stands_in(self, machine: Machine) -> bool:
+        """Whether it is there for servers that cannot run; where they can, they are measured instead."""
+        return self.servers or not self.engine or bool(machine.triton_problem)
+
+    def why_absent(self, machine: Machine) -> str:
+        """What the machine lacks for it; "" where it can run."""
+        if machine.torch_problem and any(device != "cpu" for device in machine.devices):
+            return machine.torch_problem
+        if not self.engine:
+            return "" if machine.diffusers else "diffusers is not installed"
+        if self.servers and machine.triton_problem:
+            return machine.triton_problem
+        if self.unet_replicas > len(machine.devices):
+            return f"it takes {self.unet_replicas} GPUs, and there is {len(machine.devices)}"
+        if self.engine == "tensorrt":
+            return machine.tensorrt_problem or ("" if machine.devices[0] != "cpu" else "TensorRT needs a GPU")
+        return ""
+
+
+# In the order of their worth: what starts at once first, what builds for minutes late.
+SIDES = (
+    Side("diffusers", "diffusers, eager", 30.0),
+    Side("torch", "Triptych, torch", 45.0, engine="torch", more=MORE),
+    Side("torch-engines", "Triptych's torch engines alone, no servers", 40.0, engine="torch", servers=False),
+    Side("diffusers-compiled", "diffusers, torch.compile", 30.0, compiled=True, new_size_s=90.0),
+    Side("torch-split", "Triptych, torch, guidance on two GPUs", 60.0, engine="torch", unet_replicas=2),
+    Side("tensorrt", "Triptych, TensorRT", 420.0, engine="tensorrt", more=MORE),
+    Side(
+        "tensorrt-split", "Triptych, TensorRT, guidance on two GPUs", 60.0, engine="tensorrt", unet_replicas=2,
+    ),
+    Side(
+        "tensorrt-closed", "Triptych, TensorRT, no weight open to LoRA", 420.0, engine="tensorrt", plan="closed",
+        first_edge_only=True,
+    ),
+)  # fmt: skip
