@@ -101,9 +101,10 @@ class Painter:
         shape = (job.num_images_per_prompt, checkpoint.latent_channels, job.height // scale, job.width // scale)
         generators = [Generator(seed) for seed in job.seeds]
         engine_before = share_before = 0.0
-        async for state in sample(solver, draw(generators, shape), denoiser, lambda: draw(generators, shape)):
+        latents = solver.from_noise(draw(generators, shape))
+        async for state in sample(solver, latents, denoiser, lambda: draw(generators, shape)):
             event = Step(
-                step=state.index + 1,
+                step=state.step,
                 total=state.total,
                 timestep=state.timestep,
                 step_seconds=state.seconds,

@@ -18,10 +18,14 @@ Denoise = Callable[[Latents, float], Awaitable[Latents]]
 
 @dataclass(frozen=True)
 class LoopState:
-    """After one step: `latents` is the new state, `noise_pred` and `previous` gave it."""
+    """After one step: `latents` is the new state, `noise_pred` and `previous` gave it.
 
-    index: int
+    `step` counts this run's from 1 to `total`; `index` is the solver's own count, which a shortened run begins later.
+    """
+
+    step: int
     total: int
+    index: int
     timestep: float
     latents: Latents
     noise_pred: Latents
@@ -31,14 +35,17 @@ class LoopState:
 
 
 async def sample(
-    solver: Solver, latents: Latents, denoise: Denoise, draw_noise: Callable[[], Latents]
+    solver: Solver, latents: Latents, denoise: Denoise, draw_noise: Callable[[], Latents], first_index: int = 0
 ) -> AsyncIterator[LoopState]:
-    """Runs the solver from noise [B, C, h, w] of unit variance to latents, one yield a step."""
-    latents = latents * np.float32(solver.init_noise_sigma)
-    total = len(solver.timesteps)
-    for index, timestep in enumerate(solver.timesteps):
+    """Runs the solver from `first_index` to its end, one yield a step.
+
+    `latents` [B, C, h, w] are as noisy as the solver wants them there; see `Solver.from_noise` and `add_noise`.
+    """
+    timesteps = [float(timestep) for timestep in solver.timesteps[first_index:]]
+    for step, timestep in enumerate(timesteps, 1):
         began = time.monotonic()
-        noise_pred = await denoise(solver.scale_model_input(latents, index), float(timestep))
+        index = first_index + step - 1
+        noise_pred = await denoise(solver.scale_model_input(latents, index), timestep)
         previous, latents = latents, solver.step(noise_pred, index, latents, draw_noise)
         seconds = time.monotonic() - began
-        yield LoopState(index, total, float(timestep), latents, noise_pred, previous, seconds)
+        yield LoopState(step, len(timesteps), index, timestep, latents, noise_pred, previous, seconds)

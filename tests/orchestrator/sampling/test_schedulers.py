@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -105,8 +106,18 @@ class TorchNoise:
         return torch.randn(shape, generator=self.generator).numpy()
 
 
-def check_run(name: str, config: dict[str, Any], steps: int, eta: float = 0.0, noise_type: Any = TorchNoise) -> Solver:
-    """Run both sides side by side from the same noise, comparing what the model sees and what comes back."""
+def check_run(
+    name: str,
+    config: dict[str, Any],
+    steps: int,
+    eta: float = 0.0,
+    noise_type: Any = TorchNoise,
+    strength: float | None = None,
+) -> Solver:
+    """Run both sides side by side from the same noise, comparing what the model sees and what comes back.
+
+    With a `strength` from latents x_0 and that noise, as image-to-image does.
+    """
     theirs = oracle(name, config)
     theirs.set_timesteps(steps)
     if hasattr(theirs, "set_begin_index"):  # else it starts at the second of two equal timesteps, and overruns
@@ -120,12 +131,22 @@ def check_run(name: str, config: dict[str, Any], steps: int, eta: float = 0.0, n
 
     noise = noise_type(SEED)
     generator = torch.Generator().manual_seed(SEED)
-    ours = noise.randn(SHAPE) * np.float32(solver.init_noise_sigma)
-    others = torch.randn(SHAPE, generator=generator) * theirs.init_noise_sigma
+    own_noise, theirs_noise = noise.randn(SHAPE), torch.randn(SHAPE, generator=generator)
+    if strength is None:
+        first, timesteps = 0, theirs.timesteps
+        ours, others = solver.from_noise(own_noise), theirs_noise * theirs.init_noise_sigma
+    else:
+        first, timesteps = solver.first_index(strength), shortened(theirs, steps, strength)
+        original_latents = torch.randn(SHAPE, generator=torch.Generator().manual_seed(1)) * 2
+        ours = solver.add_noise(original_latents.numpy(), own_noise, first)
+        others = theirs.add_noise(original_latents, theirs_noise, timesteps[:1].repeat(len(own_noise)))
+        assert ours.dtype == np.float32
+        close(ours, others, rtol)
     extra: dict[str, Any] = {"eta": eta} if "DDIM" in type(theirs).__name__ else {}
     if type(theirs).__name__ != "PNDMScheduler":
         extra["generator"] = generator
-    for index, timestep in enumerate(theirs.timesteps):
+    assert len(solver.timesteps) - first == len(timesteps)
+    for index, timestep in enumerate(timesteps, first):
         seen, theirs_seen = solver.scale_model_input(ours, index), theirs.scale_model_input(others, timestep)
         close(seen, theirs_seen, rtol)
         latents, kept, largest = ours, ours.copy(), float(np.abs(ours).max())
@@ -139,8 +160,16 @@ def check_run(name: str, config: dict[str, Any], steps: int, eta: float = 0.0, n
         others = result.prev_sample
         close(ours, others, rtol, largest)
         close(preview, original(theirs, result, noise_pred, timestep, torch.from_numpy(latents)), rtol, largest)
-    assert len(solver.timesteps) == len(theirs.timesteps)
     return solver
+
+
+def shortened(theirs: Any, steps: int, strength: float) -> torch.Tensor:
+    """The timesteps that diffusers' image-to-image leaves; the scheduler is told where they begin."""
+    pipeline = SimpleNamespace(scheduler=theirs)
+    timesteps: torch.Tensor = diffusers.StableDiffusionImg2ImgPipeline.get_timesteps(pipeline, steps, strength, "cpu")[
+        0
+    ]
+    return timesteps
 
 
 def original(scheduler: Any, result: Any, noise_pred: Any, timestep: Any, latents: Any) -> Any:
@@ -192,6 +221,33 @@ def test_sample_prediction(name: str) -> None:
 @pytest.mark.parametrize("spacing", ["linspace", "leading", "trailing"])
 def test_zero_terminal_snr_in_every_spacing(name: str, spacing: str) -> None:
     check_run(name, {**ZERO_SNR, "timestep_spacing": spacing}, 10)
+
+
+@pytest.mark.parametrize(
+    ("steps", "strength"), [(1, 1.0), (5, 0.2), (5, 0.5), (20, 0.3), (20, 0.8), (20, 0.95), (50, 1.0)]
+)
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("config", [SD1, SD2, SDXL, ZERO_SNR], ids=["sd1", "sd2", "sdxl", "zero-snr"])
+def test_a_shortened_run_equals_diffusers_image_to_image(
+    name: str, config: dict[str, Any], steps: int, strength: float
+) -> None:
+    check_run(name, config, steps, strength=strength)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("pndm", {"skip_prk_steps": False}),
+        ("pndm", {"timestep_spacing": "linspace", "prediction_type": "v_prediction"}),
+        ("ddim", {"timestep_spacing": "trailing", "clip_sample": True}),
+        ("euler", {"use_exponential_sigmas": True, "final_sigmas_type": "sigma_min"}),
+        ("dpmpp_2m", {"final_sigmas_type": "sigma_min", "timestep_spacing": "leading"}),
+        ("dpmpp_2m", {"solver_type": "heun"}),
+    ],
+)
+@pytest.mark.parametrize("strength", [0.5, 0.9])
+def test_a_shortened_run_follows_the_config(name: str, options: dict[str, Any], strength: float) -> None:
+    check_run(name, {**SD1, **options}, 16, strength=strength)
 
 
 @pytest.mark.parametrize("eta", [0.3, 1.0])
@@ -337,6 +393,16 @@ def test_trained_betas() -> None:
     config = {**SD1, "num_train_timesteps": 40, "trained_betas": betas}
     for name in NAMES:
         check_run(name, config, 5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shortened_run_has_as_many_steps_as_diffusers_counts(name: str) -> None:
+    solver = make_solver(name, SD1, 50)
+    for percent in range(2, 101):
+        theirs = oracle(name, SD1)
+        theirs.set_timesteps(50)
+        left = len(shortened(theirs, 50, percent / 100))
+        assert len(solver.timesteps) - solver.first_index(percent / 100) == left
 
 
 def test_zero_terminal_snr_ends_at_zero() -> None:

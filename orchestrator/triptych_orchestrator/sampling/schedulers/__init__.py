@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from triptych.errors import CheckpointInvalidError, InvalidArgumentError, invalid
 from triptych_orchestrator.sampling.schedulers.base import Solver
@@ -14,8 +14,10 @@ from triptych_orchestrator.sampling.schedulers.dpmpp_2m import DPMSolverPP2M
 from triptych_orchestrator.sampling.schedulers.euler import EulerSolver
 from triptych_orchestrator.sampling.schedulers.euler_ancestral import EulerAncestralSolver
 from triptych_orchestrator.sampling.schedulers.pndm import PNDMSolver
+from triptych_orchestrator.sampling.schedulers.sigmas import SPACINGS
 
 __all__ = [
+    "METHODS",
     "SCHEDULERS",
     "SchedulerInfo",
     "Solver",
@@ -33,24 +35,50 @@ _LONGEST_CLASS_NAME = 100
 
 
 @dataclass(frozen=True)
-class SchedulerInfo:
-    """One scheduler: its class in diffusers, its solver, and the config keys that its name fixes."""
+class Method:
+    """A solver, and its class in diffusers."""
 
     class_name: str
     solver: type[Solver]
-    overrides: Mapping[str, object] = field(default_factory=dict)
+
+
+METHODS: Mapping[str, Method] = {
+    "ddim": Method("DDIMScheduler", DDIMSolver),
+    "euler": Method("EulerDiscreteScheduler", EulerSolver),
+    "euler_ancestral": Method("EulerAncestralDiscreteScheduler", EulerAncestralSolver),
+    "dpmpp_2m": Method("DPMSolverMultistepScheduler", DPMSolverPP2M),
+    "pndm": Method("PNDMScheduler", PNDMSolver),
+}
+
+
+@dataclass(frozen=True)
+class SchedulerInfo:
+    """What a name stands for: one of METHODS with one of SPACINGS, or with the one that the config has."""
+
+    method: str
+    spacing: str = ""
+
+    @property
+    def class_name(self) -> str:
+        """The class in diffusers."""
+        return METHODS[self.method].class_name
+
+    @property
+    def overrides(self) -> Mapping[str, object]:
+        """The config's keys that the name fixes."""
+        return {SPACINGS[self.spacing].key: True} if self.spacing else {}
 
 
 SCHEDULERS: Mapping[str, SchedulerInfo] = {
-    "ddim": SchedulerInfo("DDIMScheduler", DDIMSolver),
-    "euler": SchedulerInfo("EulerDiscreteScheduler", EulerSolver),
-    "euler_ancestral": SchedulerInfo("EulerAncestralDiscreteScheduler", EulerAncestralSolver),
-    "dpmpp_2m": SchedulerInfo("DPMSolverMultistepScheduler", DPMSolverPP2M),
-    "dpmpp_2m_karras": SchedulerInfo("DPMSolverMultistepScheduler", DPMSolverPP2M, {"use_karras_sigmas": True}),
-    "pndm": SchedulerInfo("PNDMScheduler", PNDMSolver),
+    "ddim": SchedulerInfo("ddim"),
+    "euler": SchedulerInfo("euler"),
+    "euler_ancestral": SchedulerInfo("euler_ancestral"),
+    "dpmpp_2m": SchedulerInfo("dpmpp_2m"),
+    "dpmpp_2m_karras": SchedulerInfo("dpmpp_2m", "karras"),
+    "pndm": SchedulerInfo("pndm"),
 }
 
-_BY_CLASS = {info.class_name: name for name, info in SCHEDULERS.items() if not info.overrides}
+_BY_CLASS = {info.class_name: name for name, info in SCHEDULERS.items() if not info.spacing}
 
 
 def scheduler_names() -> list[str]:
@@ -106,8 +134,15 @@ def resolved_name(name: str, config: Mapping[str, object]) -> str:
         raise _with_offer(unsupported("_class_name", "names no class, so that requests must name a scheduler"), config)
     if own not in _BY_CLASS:
         raise _with_offer(invalid("scheduler", f"the checkpoint's own {own} is not supported"), config)
-    is_karras = _BY_CLASS[own] == "dpmpp_2m" and SchedulerConfig(config).flag("use_karras_sigmas", False)
-    return "dpmpp_2m_karras" if is_karras else _BY_CLASS[own]
+    return _with_spacing(_BY_CLASS[own], SchedulerConfig(config))
+
+
+def _with_spacing(name: str, config: SchedulerConfig) -> str:
+    """The row of the same method that is named for the spacing that the config switches on, where there is one."""
+    for other, info in SCHEDULERS.items():
+        if info.spacing and info.method == SCHEDULERS[name].method and config.flag(SPACINGS[info.spacing].key, False):
+            return other
+    return name
 
 
 def make_solver(name: str, config: Mapping[str, object], num_inference_steps: int, *, eta: float = 0.0) -> Solver:
@@ -125,7 +160,7 @@ def make_solver(name: str, config: Mapping[str, object], num_inference_steps: in
 
 def _build(name: str, config: Mapping[str, object], num_inference_steps: int, *, eta: float = 0.0) -> Solver:
     info = SCHEDULERS[name]
-    return info.solver(SchedulerConfig({**config, **info.overrides}), num_inference_steps, eta=eta)
+    return METHODS[info.method].solver(SchedulerConfig({**config, **info.overrides}), num_inference_steps, eta=eta)
 
 
 def corrected_config(

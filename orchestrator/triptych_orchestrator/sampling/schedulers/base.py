@@ -112,6 +112,22 @@ class Solver(ABC):
         self.num_inference_steps = num_inference_steps
         self.eta = eta
 
+    def first_index(self, strength: float) -> int:
+        """The evaluation with which a shortened run begins: the last `strength` of all steps are done.
+
+        Counted in steps as diffusers counts, so that PNDM's repeated timestep is one evaluation more here too.
+        """
+        return self.num_inference_steps - min(int(self.num_inference_steps * strength), self.num_inference_steps)
+
+    def from_noise(self, noise: Array) -> Array:
+        """What a whole run begins with, made of noise of unit variance."""
+        return noise * np.float32(self.init_noise_sigma)
+
+    def add_noise(self, original: Array, noise: Array, index: int) -> Array:
+        """What a run that begins at `index` begins with, made of latents x_0: Ho et al., eq. 4."""
+        alpha: np.float32 = self.schedule.alphas_cumprod[int(self.timesteps[index])]
+        return root(alpha) * original + root(ONE - alpha) * noise
+
     def scale_model_input(self, latents: Array, index: int) -> Array:
         """The latents as the model is to see them."""
         return latents

@@ -68,6 +68,12 @@ class DPMSolverPP2M(Solver):
             return self.schedule.spaced_timesteps(count, total)
         return self.schedule.spaced_timesteps(count + 1, total).round()[:-1]
 
+    def add_noise(self, original: Array, noise: Array, index: int) -> Array:
+        """α x_0 + σ ε."""
+        alpha: np.float32 = self._alpha_t[index]
+        sigma: np.float32 = self._sigma_t[index]
+        return alpha * original + sigma * noise
+
     def step(self, noise_pred: Array, index: int, latents: Array, draw_noise: Callable[[], Array]) -> Array:
         """Second order from the second step on, except for an end that would be unstable."""
         original = self.predict_original(noise_pred, index, latents)

@@ -22,6 +22,11 @@ class SigmaSolver(Solver):
         wide = self.schedule.timestep_spacing == "leading"
         self.init_noise_sigma = float(root(highest * highest + ONE) if wide else highest)
 
+    def add_noise(self, original: Array, noise: Array, index: int) -> Array:
+        """x_0 + σ ε."""
+        sigma: np.float32 = self._sigmas[index]
+        return original + noise * sigma
+
     def scale_model_input(self, latents: Array, index: int) -> Array:
         """Unit variance for the model."""
         sigma: np.float32 = self._sigmas[index]

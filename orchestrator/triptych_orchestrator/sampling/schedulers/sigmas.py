@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,20 +40,41 @@ def respaced(config: SchedulerConfig, highest: float, lowest: float, count: int)
     `sigma_max` and `sigma_min` of the config come before the `highest` and `lowest` that the caller proposes.
     """
     config.refuse("use_beta_sigmas")
-    karras = config.flag("use_karras_sigmas", False)
-    exponential = config.flag("use_exponential_sigmas", False)
-    if karras and exponential:
-        raise unsupported("use_exponential_sigmas", "excludes use_karras_sigmas")
-    if not karras and not exponential:
+    asked = [spacing for spacing in SPACINGS.values() if config.flag(spacing.key, False)]
+    if len(asked) > 1:
+        raise unsupported(asked[1].key, f"excludes {asked[0].key}")
+    if not asked:
         return None
     tiny = math.ulp(0.0)
     sigma_max = config.optional_number("sigma_max", tiny, _LARGEST_SIGMA) or highest
     sigma_min = config.optional_number("sigma_min", tiny, _LARGEST_SIGMA) or lowest
-    if exponential:
-        return np.asarray(np.exp(np.linspace(math.log(sigma_max), math.log(sigma_min), count)))
-    # Karras et al. 2022 (arXiv:2206.00364), eq. 5
-    first, last = sigma_max ** (1 / _RHO), sigma_min ** (1 / _RHO)
+    return asked[0].sigmas(sigma_max, sigma_min, count)
+
+
+def _karras(highest: float, lowest: float, count: int) -> Doubles:
+    """Karras et al. 2022 (arXiv:2206.00364), eq. 5."""
+    first, last = highest ** (1 / _RHO), lowest ** (1 / _RHO)
     return np.asarray((first + np.linspace(0, 1, count) * (last - first)) ** _RHO)
+
+
+def _exponential(highest: float, lowest: float, count: int) -> Doubles:
+    """Evenly spaced in log σ."""
+    return np.asarray(np.exp(np.linspace(math.log(highest), math.log(lowest), count)))
+
+
+@dataclass(frozen=True)
+class Spacing:
+    """Descending σ from the highest to the lowest, and the key of diffusers' configurations that switches it on."""
+
+    key: str
+    sigmas: Callable[[float, float, int], Doubles]
+
+
+SPACINGS: Mapping[str, Spacing] = {
+    "karras": Spacing("use_karras_sigmas", _karras),
+    "exponential": Spacing("use_exponential_sigmas", _exponential),
+}
+"""By the name that a scheduler's row has them by; without one, the config says which, or none."""
 
 
 def with_final(config: SchedulerConfig, sigmas: Doubles, training_sigmas: Array) -> Array:
