@@ -23,12 +23,15 @@ class VaeDecoderModel(StageModel):
 
     def prepare(self, batch: Batch) -> Batch:
         """Undoes the scaling that the checkpoint's configuration states; diffusers' pipeline knows no shift here."""
-        config = self.component.config
+        scaling = self.component.latent_scaling
         latents = batch["latents"].astype(np.float32, copy=False)
         channels = self.component.architecture.config["latent_channels"]
         if latents.shape[1] != channels:
             raise invalid("latents", f"has {latents.shape[1]} channels, must have {channels}")
-        return {"latents": latents / np.float32(config.get("scaling_factor") or 0.18215)}
+        if not scaling.std:
+            return {"latents": latents / np.float32(scaling.factor)}
+        mean, std = (np.array(each, np.float32)[:, None, None] for each in (scaling.mean, scaling.std))
+        return {"latents": latents * std / np.float32(scaling.factor) + mean}
 
     def run(self, batch: Batch) -> Batch:
         """Decodes, and rounds to 8 bits as diffusers does."""

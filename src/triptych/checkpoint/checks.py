@@ -108,10 +108,7 @@ def check_cross_attention(unet: Component, encoders: Sequence[Component]) -> Non
     widths = [encoder.architecture.config["hidden_size"] for encoder in encoders]
     wide = unet.architecture.config["cross_attention_dim"]
     if wide != sum(widths):
-        whose = " and ".join(f"{encoder.folder.name}'s" for encoder in encoders)
-        of = (
-            f"{whose} hidden_size {sum(widths)}"
-            if len(widths) == 1
-            else f"the sum {sum(widths)} of {whose} hidden_size"
+        whose = " plus ".join(
+            f"{encoder.folder.name}'s hidden_size {width}" for encoder, width in zip(encoders, widths, strict=True)
         )
-        raise broken(unet.file, f"cross_attention_dim {wide!r} must be {of}{unet.assumed('cross_attention_dim')}")
+        raise broken(unet.file, f"cross_attention_dim {wide!r} must be {whose}{unet.assumed('cross_attention_dim')}")

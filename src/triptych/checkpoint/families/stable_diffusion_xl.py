@@ -44,11 +44,9 @@ def _check_conditions(unet: Component, pooled: int) -> None:
         raise broken(path, f"addition_embed_type must be 'text_time', not {kind!r}")
     each = whole_number(path, config, "addition_time_embed_dim", high=65536)
     inputs = whole_number(path, config, "projection_class_embeddings_input_dim")
-    if inputs != pooled + _TIME_IDS * each:
-        must = f"text_encoder_2's projection_dim {pooled} and {_TIME_IDS} times addition_time_embed_dim {each}"
-        raise broken(
-            path, f"projection_class_embeddings_input_dim {inputs} must be {must}: {pooled + _TIME_IDS * each}"
-        )
+    if inputs != (expected := pooled + _TIME_IDS * each):
+        why = f"text_encoder_2's projection_dim {pooled} plus {_TIME_IDS} times addition_time_embed_dim {each}"
+        raise broken(path, f"projection_class_embeddings_input_dim {inputs} must be {expected}: {why}")
     embedded = config.get("time_embedding_dim") or 4 * config["block_out_channels"][0]
     unet.expect_shape("add_embedding.linear_1.weight", (embedded, inputs), "block_out_channels")
 
@@ -57,9 +55,7 @@ def _unserved(index: Mapping[str, Any]) -> str:
     """The refiner has the second text encoder alone, and is told how beautiful the picture is to be."""
     first = index.get("text_encoder")
     if index.get("requires_aesthetics_score") or first == [None, None]:
-        return (
-            "a refiner, which only finishes pictures that a base checkpoint began; it is not supported, serve the base"
-        )
+        return "a refiner, which finishes what a base checkpoint began, and not supported; serve a base checkpoint"
     return ""
 
 

@@ -1,0 +1,243 @@
+"""What each family makes of requests and configurations, compared with diffusers' pipeline of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import numpy as np
+import pytest
+import transformers
+
+from tests import tiny
+from triptych.checkpoint import Checkpoint
+from triptych.checkpoint.architecture import DEFAULTS
+from triptych.checkpoint.component import LatentScaling
+from triptych.checkpoint.families import FAMILIES, check_fields
+from triptych.checkpoint.families.stable_diffusion import STABLE_DIFFUSION
+from triptych.checkpoint.families.stable_diffusion_xl import STABLE_DIFFUSION_XL
+from triptych.errors import CheckpointInvalidError, InvalidArgumentError
+from triptych_orchestrator.library.entry import Entry
+
+
+@pytest.fixture(scope="module")
+def pipeline(sdxl: Path) -> Any:
+    return diffusers.StableDiffusionXLPipeline.from_pretrained(sdxl)
+
+
+@pytest.fixture
+def copy(sdxl: Path, tmp_path: Path) -> Path:
+    """A checkpoint to change."""
+    return Path(shutil.copytree(sdxl, tmp_path / "copy"))
+
+
+def refused(directory: Path) -> CheckpointInvalidError:
+    with pytest.raises(CheckpointInvalidError) as caught:
+        Checkpoint.open(directory)
+    return caught.value
+
+
+def test_every_pipeline_class_is_diffusers_own_and_of_one_family() -> None:
+    named = [name for family in FAMILIES.values() for name in family.pipelines]
+    assert len(set(named)) == len(named) == 13
+    for name in set(named) - {"StableDiffusionInpaintPipelineLegacy"}:  # which diffusers has moved away
+        assert hasattr(diffusers, name)
+
+
+def test_all_of_sdxl_is_read_and_only_its_own(sdxl: Path, pipeline: Any) -> None:
+    checkpoint = Checkpoint.open(sdxl)
+    assert checkpoint.family is STABLE_DIFFUSION_XL
+    assert (checkpoint.tokens, checkpoint.default_height, checkpoint.default_width) == (77, 64, 64)
+    theirs = {
+        "encoder": pipeline.text_encoder.state_dict(),
+        "encoder_2": pipeline.text_encoder_2.state_dict(),
+        "unet": pipeline.unet.state_dict(),
+        "vae_decoder": pipeline.vae.state_dict(),
+        "vae_encoder": pipeline.vae.state_dict(),
+    }
+    halves = {"vae_decoder": ("decoder.", "post_quant_conv."), "vae_encoder": ("encoder.", "quant_conv.")}
+    for model, component in checkpoint.components.items():
+        assert component.architecture.model == model
+        assert {name: info.shape for name, info in component.weights.items()} == {
+            name.removeprefix("text_model."): tuple(value.shape)
+            for name, value in theirs[model].items()
+            if name.startswith(halves.get(model, ""))
+        }
+    assert checkpoint.components.keys() == theirs.keys()
+
+
+@pytest.mark.parametrize("class_name", ["StableDiffusionXLImg2ImgPipeline", "StableDiffusionXLControlNetPipeline"])
+def test_sdxl_for_other_tasks_opens(copy: Path, class_name: str) -> None:
+    tiny.update(copy / "model_index.json", _class_name=class_name)
+    assert Checkpoint.open(copy).family is STABLE_DIFFUSION_XL
+
+
+def test_a_refiner_is_called_what_it_is(copy: Path) -> None:
+    index = copy / "model_index.json"
+    tiny.update(index, _class_name="StableDiffusionXLImg2ImgPipeline", requires_aesthetics_score=True)
+    assert "this is a refiner" in refused(copy).message
+    tiny.update(index, requires_aesthetics_score=False, text_encoder=[None, None], tokenizer=[None, None])
+    error = refused(copy)
+    assert "serve a base checkpoint" in error.message and error.metadata["file"] == str(index)
+
+
+MISFITS: list[tuple[str, dict[str, Any], str]] = [
+    ("unet", {"cross_attention_dim": 32}, "text_encoder's hidden_size 32 plus text_encoder_2's hidden_size 48"),
+    ("unet", {"projection_class_embeddings_input_dim": 48}, "must be 72: text_encoder_2's projection_dim 24 plus 6"),
+    ("unet", {"projection_class_embeddings_input_dim": None}, "projection_class_embeddings_input_dim must be a whole"),
+    ("unet", {"addition_time_embed_dim": 16}, "must be 120"),
+    ("unet", {"addition_time_embed_dim": "8"}, "addition_time_embed_dim must be like"),
+    ("unet", {"addition_embed_type": None}, "addition_embed_type must be 'text_time', not None"),
+    ("unet", {"addition_embed_type": "text"}, "addition_embed_type must be 'text_time', not 'text'"),
+    ("unet", {"time_cond_proj_dim": 256}, "time_cond_proj_dim=256 belongs to a family that is not supported"),
+    ("unet", {"time_embedding_dim": 64}, "add_embedding.linear_1.weight"),
+    ("unet", {"in_channels": 9}, "a picture or a mask besides"),
+    ("unet", {"transformer_layers_per_block": [1, 2]}, "one value or 3"),
+    ("unet", {"transformer_layers_per_block": [1, 1, 900]}, "out of bounds"),
+    ("unet", {"transformer_layers_per_block": [1, 1, 100]}, "layers, but the weights have"),
+    ("unet", {"attention_head_dim": [1, 2]}, "one value or 3"),
+    ("text_encoder", {"max_position_embeddings": 32}, "embeddings.position_embedding.weight (32, 32)"),
+    ("text_encoder_2", {"projection_dim": 32}, "text_projection.weight"),
+    ("text_encoder_2", {"projection_dim": 0}, "projection_dim must be a whole number from 1"),
+    ("text_encoder_2", {"hidden_size": 32}, "embeddings.token_embedding.weight"),
+    ("text_encoder_2", {"vocab_size": 10**12}, "out of bounds"),
+    ("vae", {"latents_mean": [0, 0, 0]}, "latents_mean must be 4 numbers"),
+    ("vae", {"latents_std": [0, 1, 1, 1]}, "latents_std must be 4 numbers"),
+    ("vae", {"latents_std": "wide"}, "latents_std must be 4 numbers"),
+    ("vae", {"in_channels": 4}, "in_channels must be 3"),
+]
+
+
+@pytest.mark.parametrize(("folder", "values", "said"), MISFITS)
+def test_components_that_do_not_fit_are_named(copy: Path, folder: str, values: dict[str, Any], said: str) -> None:
+    tiny.update(copy / folder / "config.json", **values)
+    error = refused(copy)
+    assert said in error.message and error.metadata["file"] == str(copy / folder / "config.json")
+
+
+def test_encoders_of_unequal_lengths(copy: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    file = copy / "text_encoder_2" / "model.safetensors"
+    tensors = load_file(file)
+    name = "text_model.embeddings.position_embedding.weight"
+    save_file(tensors | {name: tensors[name][:50].clone()}, file, {"format": "pt"})
+    tiny.update(copy / "text_encoder_2" / "config.json", max_position_embeddings=50)
+    assert "max_position_embeddings 50 must be text_encoder's 77" in refused(copy).message
+
+
+def test_a_family_under_the_others_pipeline(copy: Path, checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    tiny.update(copy / "model_index.json", _class_name="StableDiffusionPipeline")
+    assert "addition_embed_type='text_time' belongs to a family" in refused(copy).message
+    first = Path(shutil.copytree(checkpoints["sd1"], tmp_path / "sd1"))
+    tiny.update(first / "model_index.json", _class_name="StableDiffusionXLPipeline")
+    assert "text_encoder_2 must be a CLIPTextModelWithProjection" in refused(first).message
+
+
+def test_a_projections_defaults_are_transformers_own() -> None:
+    config = transformers.CLIPTextConfig().to_dict()
+    name = "CLIPTextModelWithProjection"
+    assert {key: config[key] for key in DEFAULTS[name]} == DEFAULTS[name]
+
+
+SIZES: dict[str, tuple[int, int]] = {
+    "original_size": (512, 300),
+    "crops_coords_top_left": (10, 200),
+    "target_size": (32, 99),
+}
+
+
+@pytest.mark.parametrize("asked", [{}, *({field: SIZES[field]} for field in SIZES), SIZES])
+@pytest.mark.parametrize("negative", [(), ("original_size",), ("original_size", "target_size"), tuple(SIZES)])
+def test_time_ids_are_diffusers_own(pipeline: Any, asked: dict[str, Any], negative: tuple[str, ...]) -> None:
+    """By what the UNet is given at its first step, of the negative prompt and of the prompt."""
+    seen: list[Any] = []
+
+    def remember(_module: Any, _args: Any, keywords: dict[str, Any]) -> None:
+        seen.append(keywords["added_cond_kwargs"]["time_ids"].numpy())
+        raise InterruptedError
+
+    sizes = asked | {f"negative_{field}": tuple(extent + 7 for extent in SIZES[field]) for field in negative}
+    handle = pipeline.unet.register_forward_pre_hook(remember, with_kwargs=True)
+    try:
+        with pytest.raises(InterruptedError):
+            pipeline("a", num_inference_steps=1, height=64, width=72, **sizes)
+    finally:
+        handle.remove()
+    ours = STABLE_DIFFUSION_XL.time_ids(sizes, 64, 72)
+    np.testing.assert_array_equal(np.array([ours.negative, ours.positive]), seen[0])
+    assert STABLE_DIFFUSION.time_ids({}, 64, 72) == ((), ())
+
+
+@pytest.mark.parametrize(
+    "config",
+    [tiny.SDXL_SCHEDULER, {**tiny.SD1_SCHEDULER, "steps_offset": 0}, {**tiny.SD2_SCHEDULER, "clip_sample": True}],
+)
+def test_sdxl_leaves_the_schedulers_configuration_alone(config: dict[str, Any]) -> None:
+    own = getattr(diffusers, config["_class_name"]).from_config(config)
+    names = ("vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "unet")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pipeline = diffusers.StableDiffusionXLPipeline(**dict.fromkeys(names), scheduler=own)  # type: ignore[arg-type]
+    for is_own in (True, False):
+        ours = STABLE_DIFFUSION_XL.scheduler_config(config, is_own)
+        assert ours == {key: pipeline.scheduler.config[key] for key in config if key != "_class_name"} | {
+            "_class_name": config["_class_name"]
+        }
+
+
+@pytest.mark.parametrize("stated", [True, False, None, ...])
+def test_whether_zeros_stand_for_no_negative_prompt(copy: Path, stated: Any) -> None:
+    file = copy / "model_index.json"
+    index = {key: value for key, value in json.loads(file.read_text()).items() if key != "force_zeros_for_empty_prompt"}
+    file.write_text(json.dumps(index if stated is ... else index | {"force_zeros_for_empty_prompt": stated}))
+    theirs = diffusers.StableDiffusionXLPipeline.from_pretrained(copy).config.force_zeros_for_empty_prompt
+    assert Checkpoint.open(copy).zeroes_negative == bool(theirs)
+
+
+def test_sdxl_alone_has_statistics_of_latents(copy: Path, checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    statistics = {"latents_mean": [0.1, -0.2, 0, 1], "latents_std": [1, 2, 3, -4.5]}
+    first = Path(shutil.copytree(checkpoints["sd1"], tmp_path / "sd1"))
+    for path in (copy, first):
+        tiny.update(path / "vae" / "config.json", **statistics)
+    with_all = LatentScaling(0.13025, (0.1, -0.2, 0.0, 1.0), (1.0, 2.0, 3.0, -4.5))
+    assert Checkpoint.open(copy).components["vae_decoder"].latent_scaling == with_all
+    assert Checkpoint.open(first).components["vae_decoder"].latent_scaling == LatentScaling(0.18215)
+    tiny.update(copy / "vae" / "config.json", latents_std=None, scaling_factor=None)
+    assert Checkpoint.open(copy).components["vae_encoder"].latent_scaling == LatentScaling(0.18215)
+
+
+def test_clip_skip_counts_for_the_prompt_alone() -> None:
+    (only,), (first, second) = STABLE_DIFFUSION.texts, STABLE_DIFFUSION_XL.texts
+    assert [only.skipped(skip, is_negative=False) for skip in (None, 0, 2)] == [0, 0, 2]
+    assert [first.skipped(skip, is_negative=False) for skip in (None, 0, 2)] == [1, 1, 3]
+    assert [part.skipped(2, is_negative=True) for part in (only, first, second)] == [0, 1, 1]
+
+
+def test_a_field_that_a_family_does_not_know_is_refused_with_those_that_do() -> None:
+    check_fields(STABLE_DIFFUSION, ["prompt", "clip_skip", "guidance_rescale"])
+    check_fields(STABLE_DIFFUSION_XL, ["prompt_2", "negative_target_size", "clip_skip"])
+    with pytest.raises(InvalidArgumentError, match=r"prompt_2: .* not known to .* 2\.x, only to .* XL base") as caught:
+        check_fields(STABLE_DIFFUSION, ["prompt", "prompt_2"])
+    assert caught.value.metadata["field"] == "prompt_2"
+
+
+def test_both_tokenizers_are_opened_each_with_its_own_padding(sdxl: Path) -> None:
+    entry = Entry("x", sdxl, "onnxruntime")
+    entry.open()
+    theirs = [transformers.CLIPTokenizer.from_pretrained(sdxl / name) for name in ("tokenizer", "tokenizer_2")]
+    for ours, reference in zip(entry.tokenizers, theirs, strict=True):
+        expected = reference(["a red circle!", ""], padding="max_length", max_length=77, truncation=True).input_ids
+        assert ours.encode(["a red circle!", ""]).input_ids.tolist() == expected
+    assert entry.tokenizers[0].encode([""]).input_ids[0, 2] != entry.tokenizers[1].encode([""]).input_ids[0, 2] == 0
+
+
+def test_a_second_tokenizer_that_does_not_fit_is_named(copy: Path) -> None:
+    tiny.update(copy / "tokenizer_2" / "tokenizer_config.json", model_max_length=32)
+    with pytest.raises(CheckpointInvalidError, match="takes 77 tokens") as caught:
+        Entry("x", copy, "onnxruntime").open()
+    assert caught.value.metadata["file"] == str(copy / "tokenizer_2" / "tokenizer_config.json")

@@ -1,0 +1,28 @@
+"""Which models the stages are to hold for a checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from triptych.contract import MODELS
+from triptych_orchestrator.library.entry import Entry
+
+
+def test_a_checkpoint_has_its_familys_models(checkpoints: dict[str, Path], sdxl: Path) -> None:
+    for path in (checkpoints["sd1"], sdxl):
+        entry = Entry("x", path, "unet=torch")
+        entry.open()
+        assert entry.checkpoint is not None
+        present = entry.checkpoint.components.keys() & MODELS.keys()
+        assert {name: model.name for name, model in entry.models().items()} == {name: f"x.{name}" for name in present}
+        # The VAE's encoder waits for the first request with an image.
+        assert {model.spec.name for model in entry.models_to_load()} == present - {"vae_encoder"}
+        assert entry.models()["unet"].parameters["engine"] == "torch"
+
+
+def test_one_that_is_not_open_may_have_left_any_model(checkpoints: dict[str, Path]) -> None:
+    entry = Entry("x", checkpoints["sd1"], "")
+    entry.open()
+    twin = entry.twin("torch")
+    assert {model.name for model in twin.models().values()} == {f"x~.{name}" for name in MODELS}
+    assert twin.models_to_load() == []
