@@ -1,4 +1,8 @@
-"""Weights that wait on the GPU, in the engine's types, for the next time that a LoRA set is put in or taken out."""
+"""Weights that wait in the engine's types for the next time that a LoRA set is put in or taken out.
+
+On the GPU as many as fit a limit, beyond that in pinned memory of this machine, from where they cross the bus at its
+full speed; what fits neither is made again from the float32 arrays that sets are kept as.
+"""
 
 from __future__ import annotations
 
@@ -13,57 +17,111 @@ import numpy.typing as npt
 import torch
 
 Floats = npt.NDArray[np.float32]
+# A parameter, and the number of its array; 0 for the checkpoint's own.
+_Key = tuple[str, int]
+
+
+class _Place:
+    """Tensors up to a limit; the least recently used make room."""
+
+    def __init__(self, capacity_bytes: int) -> None:
+        self._capacity_bytes = capacity_bytes
+        self._tensors: OrderedDict[_Key, torch.Tensor] = OrderedDict()
+        self.size_bytes = 0
+
+    def __contains__(self, key: _Key) -> bool:
+        return key in self._tensors
+
+    def put(self, key: _Key, tensor: torch.Tensor) -> list[tuple[_Key, torch.Tensor]]:
+        """Returns what has to go for it, which may be itself."""
+        self._tensors[key] = tensor
+        self.size_bytes += tensor.nbytes
+        gone = []
+        while self.size_bytes > self._capacity_bytes:
+            oldest = next(iter(self._tensors))
+            gone.append((oldest, self._tensors[oldest]))
+            self.take(oldest)
+        return gone
+
+    def take(self, key: _Key) -> torch.Tensor | None:
+        """Removes it, if it is there."""
+        tensor = self._tensors.pop(key, None)
+        if tensor is not None:
+            self.size_bytes -= tensor.nbytes
+        return tensor
+
+    def could_hold(self, tensor: torch.Tensor) -> bool:
+        return tensor.nbytes <= self._capacity_bytes
 
 
 class DeviceWeights:
-    """By parameter and array; the least recently used go beyond `capacity_bytes`, and with its array a weight goes."""
+    """By parameter and array; the least recently used leave the GPU first, and with its array a weight goes."""
 
-    def __init__(self, device: torch.device, capacity_bytes: int) -> None:
-        self._device, self._capacity_bytes = device, capacity_bytes
-        self._tensors: OrderedDict[tuple[str, int], torch.Tensor] = OrderedDict()
-        self.size_bytes = 0
+    def __init__(self, device: torch.device, capacity_bytes: int, pinned_capacity_bytes: int) -> None:
+        self._device = device
+        self._on_device, self._pinned = _Place(capacity_bytes), _Place(pinned_capacity_bytes)
         # An array may end in any thread, and within this one's own work: then its weight is dropped there.
         self._lock = threading.RLock()
+
+    @property
+    def size_bytes(self) -> int:
+        """Held of the GPU's memory."""
+        return self._on_device.size_bytes
+
+    @property
+    def pinned_bytes(self) -> int:
+        """Held of this machine's memory, where it cannot be swapped out."""
+        return self._pinned.size_bytes
 
     def merged(self, name: str, array: Floats, dtype: torch.dtype) -> torch.Tensor:
         """A LoRA set's value, which is not written to while anybody has it."""
         key = (name, id(array))
-        if key not in self._tensors:  # while the array lives nothing else has its number
-            weakref.finalize(array, self._drop, key).atexit = False
+        with self._lock:
+            if key not in self._on_device and key not in self._pinned:
+                # While the array lives nothing else has its number.
+                weakref.finalize(array, self._drop, key).atexit = False
         return self._get(key, lambda: array, dtype)
 
     def base(self, name: str, value: Callable[[], Floats], dtype: torch.dtype) -> torch.Tensor:
         """The checkpoint's own value."""
         return self._get((name, 0), value, dtype)
 
-    def _get(self, key: tuple[str, int], value: Callable[[], Floats], dtype: torch.dtype) -> torch.Tensor:
+    def _get(self, key: _Key, value: Callable[[], Floats], dtype: torch.dtype) -> torch.Tensor:
         with self._lock:
-            return self._found(key, value, dtype)
+            tensor, pinned = self._on_device.take(key), self._pinned.take(key)
+            if tensor is None:
+                tensor = brought(value(), self._device, dtype) if pinned is None else sent(pinned, self._device)
+            for other, gone in self._on_device.put(key, tensor):
+                if self._pinned.could_hold(gone):
+                    self._pinned.put(other, pinned if other == key and pinned is not None else _pinned_copy(gone))
+        return tensor
 
-    def _found(self, key: tuple[str, int], value: Callable[[], Floats], dtype: torch.dtype) -> torch.Tensor:
-        if key not in self._tensors:
-            tensor = brought(value(), self._device, dtype)
-            self._tensors[key] = tensor
-            self.size_bytes += tensor.nbytes
-        self._tensors.move_to_end(key)
-        found = self._tensors[key]
-        while self.size_bytes > self._capacity_bytes and self._tensors:
-            self._drop(next(iter(self._tensors)))
-        return found
-
-    def _drop(self, key: tuple[str, int]) -> None:
+    def _drop(self, key: _Key) -> None:
         with self._lock:
-            tensor = self._tensors.pop(key, None)
-            if tensor is not None:
-                self.size_bytes -= tensor.nbytes
+            self._on_device.take(key)
+            self._pinned.take(key)
 
 
 def brought(value: Floats, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
     """The values on the device: rounded here, for half the bytes then cross, and from pinned memory."""
     tensor = torch.tensor(value).to(dtype)
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+    return sent(tensor.pin_memory() if device.type == "cuda" else tensor, device)
+
+
+def sent(pinned: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A copy on the device, made beside what this thread does next."""
+    return pinned.to(device, non_blocking=True)
+
+
+def _pinned_copy(tensor: torch.Tensor) -> torch.Tensor:
+    return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda).copy_(tensor)
 
 
 def device_capacity_bytes() -> int:
     """From TRIPTYCH_LORA_DEVICE_BYTES; by default two sets that touch all attention of an SD 1.5."""
     return int(os.environ.get("TRIPTYCH_LORA_DEVICE_BYTES") or 2 * 1024**3)
+
+
+def pinned_capacity_bytes() -> int:
+    """From TRIPTYCH_LORA_PINNED_BYTES; by default two more."""
+    return int(os.environ.get("TRIPTYCH_LORA_PINNED_BYTES") or 2 * 1024**3)

@@ -12,7 +12,12 @@ import torch
 from triptych.checkpoint import Component
 from triptych.engine.port import Weights
 from triptych.engine.tensorrt.api import tensorrt, trt_logger
-from triptych.engine.tensorrt.run.device_weights import DeviceWeights, brought, device_capacity_bytes
+from triptych.engine.tensorrt.run.device_weights import (
+    DeviceWeights,
+    brought,
+    device_capacity_bytes,
+    pinned_capacity_bytes,
+)
 from triptych.engine.tensorrt.run.session import Session
 from triptych.engine.weights import float32_weights
 from triptych.errors import FailedPreconditionError, TriptychError
@@ -32,7 +37,7 @@ class WeightsRefitter:
         self._dtypes = {trt.float32: torch.float32, trt.float16: torch.float16, trt.bfloat16: torch.bfloat16}
         self._open = set(self._refitter.get_all_weights())
         self._replaced: dict[str, npt.NDArray[np.float32]] = {}
-        self._waiting = DeviceWeights(session.device, device_capacity_bytes())
+        self._waiting = DeviceWeights(session.device, device_capacity_bytes(), pinned_capacity_bytes())
         self._once_replaced: set[str] = set()  # whose own values may be wanted back as often as a set comes
         if closed := sorted(set(needed) - self._open):
             raise FailedPreconditionError(
