@@ -6,7 +6,7 @@ import gc
 import hashlib
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,14 @@ from triptych.checkpoint import Checkpoint, Component
 from triptych.contract import NO_LORAS, LoraWeight, encode_lora_set, lora_key
 from triptych.engine import Engine, EngineSettings, load_engine
 from triptych.engine.port import Weights
-from triptych.errors import InvalidArgumentError, LoraBrokenError, LoraInvalidError, NotFoundError, UnavailableError
+from triptych.errors import (
+    FailedPreconditionError,
+    InvalidArgumentError,
+    LoraBrokenError,
+    LoraInvalidError,
+    NotFoundError,
+    UnavailableError,
+)
 from triptych.stage import lora_sets
 from triptych.stage.lora_sets import LoraSets
 
@@ -39,6 +46,11 @@ class Recorder:
         self.engine = engine
         self.refits: list[set[str]] = []
         self.fail = False
+        self.not_ready = ""
+
+    def prepare_refit(self, names: Iterable[str]) -> None:
+        if self.not_ready:
+            raise FailedPreconditionError(f"{min(names)}: {self.not_ready}")
 
     def refit(self, weights: Weights) -> None:
         self.refits.append(set(weights))
@@ -142,6 +154,19 @@ def test_a_swap_that_fails_is_made_good_by_the_next(component: Component, files:
         recorder.fail = False
         swap(sets, *loras)
         assert np.array_equal(noise_pred(engine), target)
+
+
+def test_a_set_that_the_engine_is_not_ready_for_is_refused_until_it_is(
+    component: Component, files: list[LoraWeight]
+) -> None:
+    recorder = Recorder(load_engine("onnxruntime", component, SETTINGS))
+    sets = LoraSets(recorder, component, 1 << 30)  # type: ignore[arg-type]
+    recorder.not_ready = "an engine with that weight open is being built"
+    with pytest.raises(FailedPreconditionError, match=r"conv_in\.weight: an engine with that weight open"):
+        swap(sets, files[2])
+    recorder.not_ready = ""
+    swap(sets, files[2])
+    assert recorder.refits and "conv_in.weight" in recorder.refits[0]
 
 
 def test_the_least_recently_used_are_forgotten(component: Component, files: list[LoraWeight]) -> None:

@@ -75,8 +75,14 @@ def build_artifact(
 def _tensorrt_engine(component: Component, settings: EngineSettings, progress: Progress) -> Path:
     from triptych.engine.tensorrt.build.cache import PLAN_FILE
     from triptych.engine.tensorrt.build.making import Making
+    from triptych.engine.tensorrt.choice import PlainChoice
 
     try:
-        return Making(component, settings, progress).ensure() / PLAN_FILE
+        making = Making(component, settings, progress)
+        folder = making.ensure()
+        plain = PlainChoice(making, making.plan)
+        if not plain.is_settled:
+            plain.session(making.session())
+        return folder / PLAN_FILE
     except RuntimeError as error:  # CUDA's, by way of torch: out of memory, say
         raise TriptychError(f"building a TensorRT engine failed: {error}") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,5 +52,16 @@ class Engine(ABC):
         """Replaces those parameters from the next `infer` on; all others keep what they have.
 
         Only weights of Linear and convolution layers may be named: those a LoRA can change. Putting None back gives
-        the checkpoint's bits again. The arrays must not be written to until they are replaced.
+        the checkpoint's bits again. The arrays must not be written to any more, for one that is replaced may be kept
+        for when it comes again.
         """
+
+    def prepare_refit(self, names: Iterable[str]) -> None:  # noqa: B027
+        """Has done what those parameters need before they can be replaced: nothing, for most engines.
+
+        FailedPreconditionError while that is being done, or where it cannot be. May be called beside all others, from
+        one thread, and may take seconds.
+        """
+
+    def close(self) -> None:  # noqa: B027
+        """Ends what the engine has begun beside its runs; it is not used any more."""

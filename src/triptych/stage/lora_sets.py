@@ -70,7 +70,8 @@ class LoraSets:
         """The set, if it can be activated now.
 
         LoraLostError if it is unknown and `content`, its JSON, was not brought along; LoraPreparingError while it is
-        being prepared; LoraBrokenError if a file is gone or was changed; LoraInvalidError if it cannot be merged.
+        being prepared; LoraBrokenError if a file is gone or was changed; LoraInvalidError if it cannot be merged;
+        FailedPreconditionError while the engine is not ready for what it changes.
         """
         if key == NO_LORAS:
             return BASE
@@ -122,6 +123,7 @@ class LoraSets:
             file = self._files.open(lora)
             for target in find_targets(file, self._component.architecture.model, self._component):
                 contributions.setdefault(target.parameter, []).append((lora, target))
+        self._engine.prepare_refit(contributions)
         maps: dict[Path, mmap.mmap] = {}
         weights = {}
         for name, base in float32_weights(self._component, contributions):

@@ -117,6 +117,7 @@ class StageModel(ABC):
         """Triton calls this at unload; the stub's process ends afterwards and takes the engine with it."""
         if self.lora_sets:
             self.lora_sets.close()
+        self.engine.close()
         if self._claimed:
             self._claimed.unlink(missing_ok=True)
         logger.info("model unloaded", extra={"model": self.name})

@@ -1,4 +1,6 @@
-"""TensorRT for RTX in TensorRT's place: its builder is of the same family, works on a CPU, and is on the package index.
+"""What these tests share: a stand-in for TensorRT, which computes, and TensorRT for RTX, which builds.
+
+TensorRT for RTX is in TensorRT's place: its builder is of the same family, works on a CPU, and is on the package index.
 
 Where it is not installed its tests are skipped by name. TRIPTYCH_REQUIRE_RTX=1 makes such a skip a failure.
 """
@@ -8,12 +10,21 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.conftest import CACHE
+from tests.engine.tensorrt.standin import VERSIONS, stand_in
+from tests.engine.tensorrt.standin.cuda import patch_torch
+from triptych.checkpoint import Checkpoint
+from triptych.contract import UNET
+from triptych.engine import EngineSettings
 from triptych.engine.tensorrt import api
 from triptych.engine.tensorrt.build import builder, monitor
+from triptych.engine.tensorrt.network.typed import TypedGraph
+from triptych.engine.tensorrt.run import refitter, session, shape
 
 REQUIRE = "TRIPTYCH_REQUIRE_RTX"
 
@@ -46,3 +57,20 @@ def rtx(rtx_package: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(module, "tensorrt", lambda: rtx_package)
     monkeypatch.setattr(builder, "trt_logger", lambda: rtx_package.tests_logger)
     return rtx_package
+
+
+@pytest.fixture(scope="module")
+def graph(checkpoints: dict[str, Path]) -> TypedGraph:
+    component = Checkpoint.open(checkpoints["sd1"]).components[UNET.name]
+    return TypedGraph.of(component, EngineSettings(2, CACHE, precision="fp16"))
+
+
+@pytest.fixture(params=VERSIONS)
+def trt(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    trt = stand_in(request.param)
+    for module in (session, refitter, shape):
+        monkeypatch.setattr(module, "tensorrt", lambda: trt)
+    for module in (session, refitter):
+        monkeypatch.setattr(module, "trt_logger", lambda: None)
+    patch_torch(monkeypatch)
+    return trt

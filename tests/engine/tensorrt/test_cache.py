@@ -15,7 +15,7 @@ from triptych.checkpoint import Checkpoint
 from triptych.contract import UNET
 from triptych.engine.tensorrt.build.cache import PLAN_FILE, ensure_engine, measured_steps
 from triptych.engine.tensorrt.build.keys import Build, Gpu, build_of, weights_digest
-from triptych.engine.tensorrt.build.plan import OVERRIDE, RefitPlan, choose_plan
+from triptych.engine.tensorrt.build.plan import RefitPlan
 from triptych.engine.tensorrt.network.profiles import Profile, Range
 from triptych.engine.tensorrt.run.recent import Recent
 from triptych.errors import FailedPreconditionError
@@ -54,27 +54,6 @@ def test_equal_weights_are_one_checkpoint(checkpoints: dict[str, Path], tmp_path
     file.write_bytes(content)
     os.utime(file, ns=(0, 0))
     assert weights_digest(copied) != weights_digest(original)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "override", "plan"),
-    [
-        ({}, "", ALONE),
-        ({SHARED: 0.1}, "", ALONE),
-        ({ALONE: 1.0, SHARED: 1.04}, "", SHARED),
-        ({ALONE: 1.0, SHARED: 1.7}, "", ALONE),
-        ({ALONE: 1.0, SHARED: 1.7}, "architecture", SHARED),
-        ({ALONE: 1.0, SHARED: 1.0}, "checkpoint", ALONE),
-    ],
-)
-def test_the_plan_follows_what_was_measured(seconds: dict[RefitPlan, float], override: str, plan: RefitPlan) -> None:
-    assert choose_plan(seconds, override) is plan
-
-
-def test_an_unknown_plan_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(OVERRIDE, "both")
-    with pytest.raises(FailedPreconditionError, match="name checkpoint or architecture"):
-        choose_plan({})
 
 
 class Workshop:

@@ -75,6 +75,7 @@ def stand_in(component: Component, monkeypatch: pytest.MonkeyPatch) -> StandIn:
 
 def replace_all(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     properties = SimpleNamespace(name="NVIDIA L4", major=8, minor=9)
+    monkeypatch.setenv("TRIPTYCH_TENSORRT_PLAIN", "never")
     monkeypatch.setattr(making, "tensorrt", lambda: SimpleNamespace(__version__="10.13.0"))
     monkeypatch.setattr(making, "torch_device", torch.device)
     monkeypatch.setattr(making, "build_engine", stand_in.build)

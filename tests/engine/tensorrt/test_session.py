@@ -3,47 +3,30 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import threading
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from tests.conftest import CACHE
-from tests.engine.tensorrt.standin import VERSIONS, real_names, stand_in
-from tests.engine.tensorrt.standin.cuda import Captured, patch_torch
-from triptych.checkpoint import Checkpoint
-from triptych.contract import UNET
-from triptych.engine import EngineSettings
+from tests.engine.tensorrt.standin import VERSIONS, real_names
+from tests.engine.tensorrt.standin.cuda import Captured
 from triptych.engine.port import Array
 from triptych.engine.tensorrt.build.plan import RefitPlan
 from triptych.engine.tensorrt.engine import TensorRtEngine
 from triptych.engine.tensorrt.network.typed import TypedGraph
-from triptych.engine.tensorrt.run import device_weights, refitter, session, shape
+from triptych.engine.tensorrt.pair import Pair
+from triptych.engine.tensorrt.refittable import Refittable
+from triptych.engine.tensorrt.run import device_weights
 from triptych.engine.tensorrt.run.session import Session
 from triptych.engine.weights import float32_weights
 from triptych.errors import FailedPreconditionError, TriptychError
 
 QUERY = "mid_block.attentions.0.transformer_blocks.0.attn1.to_q.weight"
 KEY = QUERY.replace("to_q", "to_k")
-
-
-@pytest.fixture(scope="module")
-def graph(checkpoints: dict[str, Path]) -> TypedGraph:
-    component = Checkpoint.open(checkpoints["sd1"]).components[UNET.name]
-    return TypedGraph.of(component, EngineSettings(2, CACHE, precision="fp16"))
-
-
-@pytest.fixture(params=VERSIONS)
-def trt(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
-    trt = stand_in(request.param)
-    for module in (session, refitter, shape):
-        monkeypatch.setattr(module, "tensorrt", lambda: trt)
-    for module in (session, refitter):
-        monkeypatch.setattr(module, "trt_logger", lambda: None)
-    patch_torch(monkeypatch)
-    return trt
+NOTHING_BESIDE: Any = SimpleNamespace(require=lambda names: None, close=lambda: None)
 
 
 def half(graph: TypedGraph, name: str) -> Array:
@@ -55,9 +38,11 @@ def new_session(graph: TypedGraph) -> Session:
     return Session(plan, graph.dims, graph.profiles, torch.device("cpu"))
 
 
-def new_engine(graph: TypedGraph) -> tuple[TensorRtEngine, Any]:
-    one = new_session(graph)
-    return TensorRtEngine(graph, one, RefitPlan.PER_CHECKPOINT, None), one.engine
+def new_engine(
+    graph: TypedGraph, one: Session | None = None, plan: RefitPlan = RefitPlan.PER_CHECKPOINT
+) -> tuple[TensorRtEngine, Any]:
+    pair = Pair(Refittable(graph, one or new_session(graph), plan), threading.Lock())
+    return TensorRtEngine(graph, pair, NOTHING_BESIDE, None), pair.refittable.session.engine
 
 
 def inputs(batch: int = 2, extent: int = 8) -> dict[str, Array]:
@@ -151,7 +136,7 @@ def test_a_refit_that_fails_halfway_goes_back_to_the_base(trt: Any, graph: Typed
     trt.Refitter._failures.append("the next one")
     with pytest.raises(TriptychError, match=r"the checkpoint's own weights are back: TensorRT refused a refit"):
         engine.refit({name: 2 * array for name, array in ones.items()})
-    assert not engine._refitter._refitter._given  # type: ignore[union-attr]
+    assert not engine._pair.refittable._refitter._refitter._given  # type: ignore[union-attr]
     assert factor(engine) == base
     engine.refit(ones)
     assert (held._weights[QUERY] == 1).all()
@@ -172,8 +157,7 @@ def test_an_engine_that_cannot_go_back_says_so(trt: Any, graph: TypedGraph) -> N
 def test_an_engine_for_any_checkpoint_gets_all_of_this_ones_weights(trt: Any, graph: TypedGraph) -> None:
     zeros = {name: np.zeros(int(np.prod(shape))).tolist() for name, shape in graph.parameters.items()}
     one = Session(json.dumps(zeros).encode(), graph.dims, graph.profiles, torch.device("cpu"))
-    engine = TensorRtEngine(graph, one, RefitPlan.PER_ARCHITECTURE, None)
-    engine.take_all_weights()
+    new_engine(graph, one, RefitPlan.PER_ARCHITECTURE)
     assert all(np.array_equal(one.engine._weights[name], half(graph, name)) for name in graph.parameters)
 
 
@@ -181,7 +165,7 @@ def test_weights_that_are_closed_are_named(trt: Any, graph: TypedGraph) -> None:
     one = new_session(graph)
     del one.engine._weights["conv_out.weight"]
     with pytest.raises(FailedPreconditionError, match=r"keeps 1 weights closed.*conv_out"):
-        TensorRtEngine(graph, one, RefitPlan.PER_CHECKPOINT, None)
+        new_engine(graph, one)
 
 
 def test_shapes_that_alternate_are_captured_once_each(trt: Any, graph: TypedGraph) -> None:
@@ -191,7 +175,7 @@ def test_shapes_that_alternate_are_captured_once_each(trt: Any, graph: TypedGrap
         for batch, extent in shapes:
             engine.infer(inputs(batch, extent))
     assert len(Captured.made) == 8 and all(graph.replays == 3 for graph in Captured.made)
-    engine.refit({QUERY: None})
+    engine.refit({QUERY: np.ones(graph.component.weights[QUERY].shape, np.float32)})
     for captured in (8, 16, 16):  # a plain run comes first, for weights may change with every run
         for batch, extent in shapes:
             engine.infer(inputs(batch, extent))

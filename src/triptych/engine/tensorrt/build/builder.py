@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,11 +33,15 @@ def build_engine(
     open_names: Sequence[str],
     timing_cache: Path,
     progress: Progress,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Any:
-    """The serialized engine, an IHostMemory, of a graph file whose weights lie beside it; the current GPU is used."""
+    """The serialized engine, an IHostMemory, of a graph file whose weights lie beside it; the current GPU is used.
+
+    Once `stopped` it ends soon, as a build that failed.
+    """
     definition = define(graph, dims, profiles)
     open_weights(definition, open_names)
-    monitor = build_monitor(progress)  # lives until the build has ended
+    monitor = build_monitor(progress, stopped=stopped)  # lives until the build has ended
     definition.config.progress_monitor = monitor
     return serialize(definition, timing_cache)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from triptych.engine.cache.folders import MANIFEST_FILE, lock, mark_used, publishing, read_manifest
+from triptych.engine.cache.folders import MANIFEST_FILE, discard, lock, mark_used, publishing, read_manifest
 from triptych.engine.tensorrt.build.plan import RefitPlan
+from triptych.errors import FailedPreconditionError
 
 if TYPE_CHECKING:  # at run time it would bring onnx, and who only looks into a cache needs none
     from triptych.engine.tensorrt.build.keys import Build
@@ -31,6 +33,14 @@ def is_sound(folder: Path) -> bool:
         return bool((folder / PLAN_FILE).stat().st_size == read_manifest(folder).get("size_bytes"))
     except OSError:
         return False
+
+
+def drop_engine(root: Path, build: Build) -> None:
+    """Removes an engine that was found to be of no use, unless somebody has; a cache that is read-only keeps it."""
+    key = build.key()
+    with suppress(OSError, FailedPreconditionError), lock(root / f"{key}.lock"):
+        forget_checks(root, key)
+        discard(root, key)
 
 
 def checked_mark(root: Path, key: str, weights: str) -> Path:

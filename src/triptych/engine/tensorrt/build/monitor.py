@@ -14,8 +14,10 @@ _EVERY_S = 10.0
 _PHASES_TOLD = 2
 
 
-def build_monitor(progress: Progress, clock: Callable[[], float] = monotonic) -> Any:
-    """For a build's configuration, which does not keep it alive."""
+def build_monitor(
+    progress: Progress, clock: Callable[[], float] = monotonic, stopped: Callable[[], bool] = lambda: False
+) -> Any:
+    """For a build's configuration, which does not keep it alive; the build ends early once `stopped`."""
     trt = tensorrt()
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc, name-defined]
@@ -31,13 +33,13 @@ def build_monitor(progress: Progress, clock: Callable[[], float] = monotonic) ->
             self._phases.pop(phase_name, None)
 
         def step_complete(self, phase_name: str, step: int) -> bool:
-            """True, for False would end the build."""
+            """False ends the build."""
             if phase_name in self._phases:
                 self._phases[phase_name][0] = step + 1
             if clock() - self._told_at_s >= _EVERY_S:
                 self._told_at_s = clock()
                 phases = list(self._phases.items())[:_PHASES_TOLD]
                 progress(", ".join(f"{name.lower()}: {done} of {steps}" for name, (done, steps) in phases))
-            return True
+            return not stopped()
 
     return Monitor()

@@ -9,33 +9,42 @@ from enum import StrEnum
 from triptych.errors import FailedPreconditionError
 
 OVERRIDE = "TRIPTYCH_TENSORRT_PLAN"
-# The one engine for all checkpoints may cost this much more per step: it saves a build of minutes per checkpoint.
+# An engine that does for more may cost this much more per step: it saves builds of minutes.
 _BEARABLE = 1.05
 
 
 class RefitPlan(StrEnum):
-    """Which weights stay open, and so what the engine in the cache belongs to."""
+    """Which weights stay open, and so what the engine in the cache belongs to; all else may be folded and fused."""
+
+    PLAIN = "plain"
+    """None, for requests without a LoRA alone."""
+
+    USUAL = "usual"
+    """Those that LoRA files usually change. A UNet's first engine, for engines whose weights are all open were
+    reported 1.7 to 2 times slower (by users of NVIDIA/TensorRT)."""
 
     PER_CHECKPOINT = "checkpoint"
-    """Only what a LoRA can change is open, all else may be folded and fused. The default, for engines whose weights are
-    all open were reported 1.7 to 2 times slower (by users of NVIDIA/TensorRT)."""
+    """Whatever a LoRA can change. It takes over from a UNet's first engine once a LoRA needs it."""
 
     PER_ARCHITECTURE = "architecture"
-    """Every weight of the checkpoint is open, and one engine takes any checkpoint. Not stripped of its weights
-    (STRIP_PLAN): such engines were seen to give zeros after a refit (by users of pytorch/TensorRT)."""
+    """Every weight of the checkpoint, and one engine takes any checkpoint. Not stripped of its weights (STRIP_PLAN):
+    such engines were seen to give zeros after a refit (by users of pytorch/TensorRT)."""
 
 
-def choose_plan(step_seconds: Mapping[RefitPlan, float], override: str | None = None) -> RefitPlan:
-    """The plan, from the seconds that a step took with each that was built on this machine so far.
+def choose_plan(first: RefitPlan, step_seconds: Mapping[RefitPlan, float], override: str | None = None) -> RefitPlan:
+    """`first`, or the plan that does for more, where the step that was measured with it on this machine bears that.
 
-    TRIPTYCH_TENSORRT_PLAN names one outright, which is how the other one gets built and measured.
+    TRIPTYCH_TENSORRT_PLAN names one outright, which is how another one gets built and measured.
     """
+    wider = (RefitPlan.PER_ARCHITECTURE, RefitPlan.PER_CHECKPOINT)
     named = override if override is not None else os.environ.get(OVERRIDE, "")
     if named:
-        if named not in list(RefitPlan):
-            raise FailedPreconditionError(f"{OVERRIDE} is {named!r}: name {' or '.join(RefitPlan)}, or leave it out")
+        choices = (RefitPlan.USUAL, *reversed(wider))
+        if named not in choices:
+            raise FailedPreconditionError(f"{OVERRIDE} is {named!r}: name {' or '.join(choices)}, or leave it out")
         return RefitPlan(named)
-    alone, shared = (step_seconds.get(plan) for plan in (RefitPlan.PER_CHECKPOINT, RefitPlan.PER_ARCHITECTURE))
-    if alone is not None and shared is not None and shared <= alone * _BEARABLE:
-        return RefitPlan.PER_ARCHITECTURE
-    return RefitPlan.PER_CHECKPOINT
+    measured = step_seconds.get(first)
+    if measured is None:
+        return first
+    able = (plan for plan in wider if plan in step_seconds and step_seconds[plan] <= measured * _BEARABLE)
+    return next(able, first)

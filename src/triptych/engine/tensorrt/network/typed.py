@@ -9,7 +9,7 @@ from typing import Literal
 import onnx
 
 from triptych.checkpoint import Component
-from triptych.contract import LORA_MODELS
+from triptych.contract import LORA_MODELS, UNET
 from triptych.engine.cache.artifacts import ensure_graph
 from triptych.engine.onnxruntime.exchange import free_weights
 from triptych.engine.port import Array, EngineSettings
@@ -63,9 +63,23 @@ class TypedGraph:
             targets,
         )
 
+    @property
+    def first_plan(self) -> RefitPlan:
+        """How it is built before anything was measured, and before a LoRA has asked for more."""
+        usual, all_targets = (self.open_names(plan) for plan in (RefitPlan.USUAL, RefitPlan.PER_CHECKPOINT))
+        return RefitPlan.USUAL if len(usual) < len(all_targets) else RefitPlan.PER_CHECKPOINT
+
     def open_names(self, plan: RefitPlan) -> Sequence[str]:
-        """The weights that stay exchangeable: a LoRA's targets, or all where the engine is for any checkpoint."""
-        return self.targets if plan is RefitPlan.PER_CHECKPOINT else sorted(self.parameters)
+        """The weights that stay exchangeable: none, a LoRA's usual targets, all its targets, or all there are."""
+        match plan:
+            case RefitPlan.PLAIN:
+                return ()
+            case RefitPlan.USUAL:
+                return [name for name in self.targets if self._is_usual(name)]
+            case RefitPlan.PER_CHECKPOINT:
+                return self.targets
+            case RefitPlan.PER_ARCHITECTURE:
+                return sorted(self.parameters)
 
     def samples(self) -> list[Sample]:
         """Random inputs of each profile's best size and of its largest."""
@@ -84,6 +98,10 @@ class TypedGraph:
 
     def _sample(self, index: int, which: Literal["best", "most"]) -> Sample:
         return probe_sample(self.dims, self.profiles, index, which, self._vocabulary)
+
+    def _is_usual(self, target: str) -> bool:
+        """Of a UNet, what stands in its Transformer2DModels: trainers leave convolutions alone unless told to."""
+        return self.component.architecture.model != UNET.name or ".attentions." in target
 
     @property
     def _vocabulary(self) -> int:

@@ -67,6 +67,11 @@ class Session:
 
         return run_whole(whole, inputs, self.release)
 
+    @property
+    def activation_bytes(self) -> int:
+        """What is held of the GPU beside the weights, for the shapes that ran so far."""
+        return self._memory.numel()
+
     def release(self) -> None:
         """Gives back what is held for the next run of a shape; the weights stay."""
         self._shapes.clear()

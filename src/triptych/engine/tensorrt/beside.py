@@ -1,0 +1,106 @@
+"""What is made in the background for an engine that runs: a plain one beside it, and one with more weights open.
+
+Either is absent, being made, there or failed. One is made at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+
+from triptych.engine.tensorrt.background import Job
+from triptych.engine.tensorrt.build.making import Making
+from triptych.engine.tensorrt.build.plan import RefitPlan
+from triptych.engine.tensorrt.choice import PlainChoice, lack_of_room
+from triptych.engine.tensorrt.pair import Pair
+from triptych.engine.tensorrt.refittable import Refittable
+from triptych.errors import FailedPreconditionError
+
+WIDER = RefitPlan.PER_CHECKPOINT
+# An engine that the cache has is there within seconds, and to wait for it saves the request.
+_LOADING_S = 60.0
+# A build ends at its next step.
+_ENDING_S = 20.0
+
+logger = logging.getLogger("triptych.engine")
+
+
+class Beside:
+    """For one engine; `require` and `choose_plain` are for one thread at a time."""
+
+    def __init__(self, making: Making, pair: Pair, stop: threading.Event) -> None:
+        self._making, self._pair, self._stop = making, pair, stop
+        self._turn = threading.Lock()
+        self._plain: Job | None = None
+        self._wider: Job | None = None
+
+    def choose_plain(self) -> None:
+        """Has a plain engine made and measured, where one is to be had."""
+
+        def adopt() -> None:
+            refittable = self._pair.refittable
+            plain = PlainChoice(self._making, refittable.plan).session(refittable.session)
+            if plain is not None:
+                self._pair.adopt_plain(plain)
+
+        self._plain = self._begun(f"the plain engine {self._key(RefitPlan.PLAIN)}", adopt)
+
+    def require(self, names: Iterable[str]) -> None:
+        """Has an engine made with those weights open where they are closed.
+
+        FailedPreconditionError until it is there, or says why it cannot be had.
+        """
+        if not self._closed(names):
+            return
+        if self._wider is None:
+            self._wider = self._begun(f"the engine {self._key(WIDER)}", self._widen)
+        if self._making.is_built(WIDER):
+            self._wider.wait(_LOADING_S)
+        if closed := self._closed(names):
+            raise _not_yet(closed, self._wider)
+
+    def close(self) -> None:
+        """Ends what is being made, and waits for that a while."""
+        self._stop.set()
+        for job in (self._plain, self._wider):
+            if job is not None:
+                job.wait(_ENDING_S)
+
+    def _closed(self, names: Iterable[str]) -> Sequence[str]:
+        return sorted(set(names) - self._pair.refittable.names)
+
+    def _key(self, plan: RefitPlan) -> str:
+        return self._making.build(plan).key()
+
+    def _begun(self, name: str, work: Callable[[], None]) -> Job:
+        def in_turn() -> None:
+            with self._turn, torch.cuda.device(self._making.device):
+                if not self._stop.is_set():
+                    work()
+
+        return Job(name, in_turn)
+
+    def _widen(self) -> None:
+        making = self._making
+        if lack := lack_of_room(making, self._pair.refittable.plan, WIDER):
+            raise FailedPreconditionError(lack)
+        self._pair.adopt(Refittable(making.graph, making.session(WIDER), WIDER))
+        logger.info("the engine %s, which any LoRA can change, has taken over", self._key(WIDER))
+        if self._pair.plain is None:  # one that was no quicker than the engine before may be quicker than this
+            self.choose_plain()
+
+
+def _not_yet(closed: Sequence[str], job: Job) -> FailedPreconditionError:
+    touched = f"the LoRA changes {closed[0]}" + (f" and {len(closed) - 1} more" if len(closed) > 1 else "")
+    if job.problem:
+        return FailedPreconditionError(
+            f"{touched}, closed to changes in the engine that runs, and {job.name}, where they are open, could not be "
+            f"made: {job.problem}; load the model again to have that tried again"
+        )
+    return FailedPreconditionError(
+        f"{touched}, closed to changes in the engine that runs; {job.name}, where they are open, is being built, which "
+        f"takes minutes: ask again then"
+    )
