@@ -34,6 +34,7 @@ class Server:
         self.loads = 0
         self.calls = 0
         self.finished = 0
+        self.changes: list[str] = []
         self.load_error: Exception | None = None
         self.stub_dead = False
         self.go = asyncio.Event()
@@ -66,8 +67,13 @@ class Server:
         self.loads += 1
         self.stub_dead = False
         self.models.add(name)
+        self.changes.append("loaded")
+
+    async def stop_export(self, name: str, spec: object, timeout_s: float) -> None:
+        self.changes.append("stop")
 
     async def unload_model(self, name: str, timeout_s: float) -> None:
+        self.changes.append("unload")
         await self._answer()
         self.models.discard(name)
 
@@ -266,3 +272,29 @@ async def test_the_least_busy_replica_is_chosen(world: World) -> None:
     assert await world.run() == "unet-1"
     world.pool.replicas[1].loops = 3
     assert await world.run() == "unet-0"
+
+
+async def test_a_load_given_up_is_unloaded_once_it_has_ended(world: World) -> None:
+    replica, server = world.pool.replicas[0], world.servers[0]
+    server.go.clear()
+    task = asyncio.create_task(replica.ensure(MODEL))
+    await world.until(lambda: replica.load)
+    task.cancel()
+    # Its export may begin only later.
+    await world.until(lambda: server.changes == ["stop"] * 3)
+    server.go.set()
+    await asyncio.wait([task])
+    assert task.cancelled() and server.changes == ["stop"] * 3 + ["loaded", "unload"]
+    assert not server.models and not replica.held
+
+
+async def test_a_load_given_up_ends_with_its_server(world: World) -> None:
+    replica, server = world.pool.replicas[0], world.servers[0]
+    server.go.clear()
+    task = asyncio.create_task(replica.ensure(MODEL))
+    await world.until(lambda: replica.load)
+    task.cancel()
+    await world.until(lambda: "stop" in server.changes)
+    server.up = False
+    await asyncio.wait_for(asyncio.wait([task]), 10)
+    assert task.cancelled() and not replica.held

@@ -28,6 +28,8 @@ STUB = "triton_python_backend_stub"
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 LIBPYTHON = f"libpython{PYTHON}.so.1.0"
 EXIT_TIMEOUT_S = 10
+# A load can wait for an export for minutes, and the call that ends that is a load too.
+LOAD_THREADS = 32
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class Triton:
             f"--metrics-port={metrics_port}",
             f"--backend-config=python,shm-region-prefix-name={shm_prefix}",
             f"--exit-timeout-secs={EXIT_TIMEOUT_S}",
+            f"--model-load-thread-count={LOAD_THREADS}",
             "--log-format=ISO8601",
             *gpu,
         )
