@@ -154,7 +154,7 @@ def test_whatever_comes_is_answered(
         # All of it was reached: nothing is refused at the door alone.
         taken = Counter(outcome.request.path for outcome in outcomes if outcome.code is grpc.StatusCode.OK)
         assert taken.keys() >= {request.path for request in map(requests.make, range(count))} - BY_CHANCE, taken
-        assert running == processes(served, target, client)
+        assert running <= processes(served, target, client)  # checkpoints that it was asked to load came in addition
         assert difference(client.generate(**PICTURE), before) == 0
         wait_for(lambda: value(target.metrics, "triptych_requests_running") == 0)
     assert "Traceback" not in target.log
