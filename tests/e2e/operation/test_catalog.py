@@ -138,7 +138,9 @@ def test_bad_names(served: Served, checkpoints: dict[str, Path], name: str) -> N
     assert caught.value.metadata == {"field": "name"}
 
 
-@pytest.mark.parametrize("path", ["relative/path", "/no/such/path", "/a\x00b", "", "a/b/c"])
+@pytest.mark.parametrize(
+    "path", ["relative/path", "/no/such/path", "/a\x00b", "", "a/b/c", "x" * 300, f"/{'x' * 300}", "word " * 3_000]
+)
 def test_bad_paths(served: Served, path: str) -> None:
     with pytest.raises(InvalidArgumentError):
         served.client.register_checkpoint("bad-path", path)
