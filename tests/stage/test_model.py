@@ -13,8 +13,8 @@ import pytest
 from tritonclient.utils import InferenceServerException
 
 from triptych.checkpoint import Checkpoint
-from triptych.contract import Report
-from triptych.errors import InvalidArgumentError, ResourceExhaustedError
+from triptych.contract import NO_LORAS, Report
+from triptych.errors import FailedPreconditionError, InvalidArgumentError, ResourceExhaustedError
 from triptych.stage import NOT_FINITE, Batch
 from triptych.stage.model import chosen_engine, engine_settings
 from triptych_encoder.model import EncoderModel
@@ -161,6 +161,24 @@ def test_an_error_that_triton_has_no_code_for_arrives_whole(unet: UNetModel) -> 
     failure = InferenceServerException(refused.error.message, "StatusCode.INTERNAL")
     error = _translated(failure, "127.0.0.1:8001")
     assert type(error) is ResourceExhaustedError and error.message == "the GPU's memory is too small"
+
+
+def test_a_lora_that_the_engine_is_not_ready_for_says_so_by_itself(unet: UNetModel) -> None:
+    def not_yet(_key: bytes, _content: bytes | None) -> Any:
+        raise FailedPreconditionError("an engine with conv_in.weight open is being built: ask again then")
+
+    closed: list[str] = []
+    unet.lora_sets = SimpleNamespace(  # type: ignore[assignment]
+        require=not_yet, active_key=NO_LORAS, activate=lambda _set: 0.0, close=lambda: closed.append("sets")
+    )
+    unet.engine.close = lambda: closed.append("engine")  # type: ignore[method-assign]
+    lora = np.ones((1, 16), np.uint8)
+    refused, sound = unet.execute([step("convolutions", 1, 1.0, lora_key=lora), step("none", 2, 1.0)])
+    assert sound.error is None
+    error = _translated(InferenceServerException(refused.error.message, "StatusCode.INTERNAL"), "127.0.0.1:8001")
+    assert type(error) is FailedPreconditionError and error.message.endswith("is being built: ask again then")
+    unet.finalize()
+    assert closed == ["sets", "engine"]
 
 
 def test_the_log_names_the_requests(unet: UNetModel, caplog: pytest.LogCaptureFixture) -> None:

@@ -325,6 +325,21 @@ def test_beside_one_engine_for_all_checkpoints_none_is_made_for_each(
     assert factor(one) == ON_PLAIN
 
 
+def test_where_no_lora_is_expected_no_weight_need_be_open(
+    load: Load, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(PLAN, "plain")
+    one = load()
+    ended(one)
+    assert workshop.built == [PLAIN] and factor(one) == ON_PLAIN
+    with pytest.raises(FailedPreconditionError, match="is being built"):
+        one.prepare_refit([QUERY])
+    ended(one)
+    one.prepare_refit([QUERY])
+    one.refit(changed(workshop.graph, QUERY))
+    assert (held_by(one)[QUERY] == 1).all() and factor(one) != ON_PLAIN
+
+
 def test_a_plain_engine_that_fails_leaves_all_as_it_was(
     load: Load, workshop: Workshop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -47,7 +47,11 @@ def test_a_build(version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert config._features == {trt.PreviewFeature.RUNTIME_ACTIVATION_RESIZE_10_10}
     assert config._profiles[0]._shapes == {"x": ((1, 4), (2, 4), (16, 4))}
     assert config.progress_monitor.step_complete("a phase that is not known", 0)
-    assert timings.read_bytes() == b"timed timed " and not list(tmp_path.glob("*.partial"))
+    builder.build_engine(tmp_path / "graph.onnx", {"x": ("batch", 4)}, profiles, (), timings, print, lambda: True)
+    network, config = trt.Builder._built[-1]
+    assert not network._open and not config._flags  # no refit asked for, and no TF32
+    assert not config.progress_monitor.step_complete("which ends the build", 0)
+    assert timings.read_bytes() == b"timed " * 3 and not list(tmp_path.glob("*.partial"))
     with pytest.raises(TriptychError, match=r"1 of 1 weights by no name, such as \['bias'\]"):
         builder.build_engine(tmp_path / "graph.onnx", {"x": ("batch", 4)}, profiles, ["bias"], timings, print)
 

@@ -16,12 +16,20 @@ from triptych.contract import ENCODER, UNET, VAE_DECODER
 from triptych.engine import Engine, EngineSettings, load_engine
 from triptych.engine.port import Array
 from triptych.engine.tensorrt.build.plan import OVERRIDE, RefitPlan
+from triptych.engine.tensorrt.engine import TensorRtEngine
+from triptych.engine.tensorrt.plain import OVERRIDE as PLAIN_OVERRIDE
 from triptych.engine.tensorrt.probe import TOLERANCES, relative_error
 from triptych.engine.weights import float32_weights
-from triptych.errors import InvalidArgumentError
+from triptych.errors import FailedPreconditionError, InvalidArgumentError
 
 pytestmark = [pytest.mark.tensorrt, pytest.mark.timeout(1200)]
 MODELS = (ENCODER.name, UNET.name, VAE_DECODER.name)
+
+
+@pytest.fixture(autouse=True)
+def nothing_beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs on which engine would change in the midst of a test."""
+    monkeypatch.setenv(PLAIN_OVERRIDE, "never")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -106,6 +114,40 @@ def test_fifty_refits_leave_no_trace(
 
 def test_the_debug_probe_passes(checkpoints: dict[str, Path], cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRIPTYCH_ENGINE_DEBUG", "1")
+    monkeypatch.setenv(OVERRIDE, "checkpoint")
     engine, _ = engines(checkpoints, cache, UNET.name, "fp16")
     engine.refit({"conv_in.weight": np.full((16, 4, 3, 3), 0.02, np.float32)})
     engine.refit({"conv_in.weight": None})
+
+
+def test_a_convolution_is_opened_beside_the_engine_that_runs(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "graphs").symlink_to(CACHE / "graphs", target_is_directory=True)
+    engine, reference = engines(checkpoints, tmp_path, UNET.name, "fp16")
+    assert isinstance(engine, TensorRtEngine)
+    with pytest.raises(FailedPreconditionError, match="is being built"):
+        engine.prepare_refit(["conv_in.weight"])
+    before = only(engine.infer(inputs_of(UNET.name)))
+    assert engine._beside._wider is not None and engine._beside._wider.wait(900)
+    engine.prepare_refit(["conv_in.weight"])
+    assert relative_error(only(engine.infer(inputs_of(UNET.name))), before) < TOLERANCES["fp16"]
+    for one in (engine, reference):
+        one.refit({"conv_in.weight": np.full((16, 4, 3, 3), 0.02, np.float32)})
+    actual, expected = (only(one.infer(inputs_of(UNET.name))) for one in (engine, reference))
+    assert relative_error(actual, expected) < TOLERANCES["fp16"]
+
+
+def test_a_plain_engine_runs_what_needs_no_lora(
+    checkpoints: dict[str, Path], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(PLAIN_OVERRIDE, "always")
+    engine, reference = engines(checkpoints, cache, UNET.name, "fp16")
+    assert isinstance(engine, TensorRtEngine)
+    assert engine._beside._plain is not None and engine._beside._plain.wait(900)
+    assert engine._pair.current is engine._pair.plain
+    name = next(name for name in engine._pair.refittable.names)
+    shape = Checkpoint.open(checkpoints["sd1"]).components[UNET.name].weights[name].shape
+    for weights in ({name: np.full(shape, 0.02, np.float32)}, {name: None}):
+        for one in (engine, reference):
+            one.refit(weights)
+        actual, expected = (only(one.infer(inputs_of(UNET.name))) for one in (engine, reference))
+        assert relative_error(actual, expected) < TOLERANCES["fp16"]

@@ -69,6 +69,15 @@ def test_graphs_are_taken_with_their_profiles(
     assert all(definition.network.are_weights_marked_refittable(name) for name in names)
 
 
+def test_a_first_engine_has_the_transformers_weights_open_alone(rtx: Any, tmp_path: Path) -> None:
+    graph = typed(checkpoint_path(), UNET.name, "fp16")
+    definition = defined(graph, tmp_path)
+    usual = graph.open_names(RefitPlan.USUAL)
+    open_weights(definition, usual)
+    marked = [name for name in graph.parameters if definition.network.are_weights_marked_refittable(name)]
+    assert sorted(marked) == sorted(usual) and 0 < len(usual) < len(graph.targets)
+
+
 def test_a_build_says_how_far_it_is(rtx: Any, checkpoints: dict[str, Path], tmp_path: Path) -> None:
     graph = typed(checkpoints["sd1"], ENCODER.name, "fp16")
     lines: list[str] = []

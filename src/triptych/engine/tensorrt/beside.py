@@ -22,8 +22,8 @@ from triptych.errors import FailedPreconditionError
 WIDER = RefitPlan.PER_CHECKPOINT
 # An engine that the cache has is there within seconds, and to wait for it saves the request.
 _LOADING_S = 60.0
-# A build ends at its next step.
-_ENDING_S = 20.0
+# A build ends at its next step; whatever takes longer ends with the process.
+_ENDING_S = 5.0
 
 logger = logging.getLogger("triptych.engine")
 

@@ -74,6 +74,8 @@ class PlainChoice:
         setting, model = self._making.plain_setting, self._making.graph.component.architecture.model
         if model != UNET.name:
             return f"the {model} runs once a picture, and not in every step"
+        if self._plan is PLAIN:
+            return "the engine that runs has no weight open"
         if self._forced:
             return ""
         if setting is Setting.NEVER:

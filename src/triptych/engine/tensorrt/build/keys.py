@@ -60,7 +60,7 @@ def build_of(
     gpu: Gpu,
 ) -> Build:
     """The build of a component from its typed graph's content."""
-    weights = weights_digest(component) if plan is RefitPlan.PER_CHECKPOINT else ""
+    weights = weights_digest(component) if plan is not RefitPlan.PER_ARCHITECTURE else ""
     graph_digest = hashlib.sha256(graph).hexdigest()
     return Build(component.architecture.model, graph_digest, weights, profiles, precision, plan, gpu)
 

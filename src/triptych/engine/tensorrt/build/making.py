@@ -67,7 +67,7 @@ class Making:
         self.quiet, self.plain_setting = quiet, plain_setting()
         self._settings, self._progress, self._stopped = settings, progress, stopped
         self._gpu = _gpu(self.device)
-        self.subject = self.build(self.graph.first_plan).subject()
+        self.subject = self.build(RefitPlan.PER_ARCHITECTURE).subject()
         self.plan = choose_plan(self.graph.first_plan, measured_steps(self.root, self.subject))
 
     def build(self, plan: RefitPlan) -> Build:

@@ -17,7 +17,7 @@ class RefitPlan(StrEnum):
     """Which weights stay open, and so what the engine in the cache belongs to; all else may be folded and fused."""
 
     PLAIN = "plain"
-    """None, for requests without a LoRA alone."""
+    """None. Beside another one it runs what needs no LoRA; the first one only where the operator says so."""
 
     USUAL = "usual"
     """Those that LoRA files usually change. A UNet's first engine, for engines whose weights are all open were
@@ -39,9 +39,8 @@ def choose_plan(first: RefitPlan, step_seconds: Mapping[RefitPlan, float], overr
     wider = (RefitPlan.PER_ARCHITECTURE, RefitPlan.PER_CHECKPOINT)
     named = override if override is not None else os.environ.get(OVERRIDE, "")
     if named:
-        choices = (RefitPlan.USUAL, *reversed(wider))
-        if named not in choices:
-            raise FailedPreconditionError(f"{OVERRIDE} is {named!r}: name {' or '.join(choices)}, or leave it out")
+        if named not in list(RefitPlan):
+            raise FailedPreconditionError(f"{OVERRIDE} is {named!r}: name {' or '.join(RefitPlan)}, or leave it out")
         return RefitPlan(named)
     measured = step_seconds.get(first)
     if measured is None:
