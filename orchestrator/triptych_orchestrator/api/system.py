@@ -12,6 +12,7 @@ from triptych.v1 import system_pb2
 from triptych.v1 import system_pb2_grpc as system_grpc
 from triptych_orchestrator.batching.profile import BatchProfile
 from triptych_orchestrator.batching.seats import Batchers
+from triptych_orchestrator.batching.signature import dims_of
 from triptych_orchestrator.sampling.schedulers import scheduler_names
 from triptych_orchestrator.settings import Limits
 from triptych_orchestrator.stages.pool import ReplicaPool
@@ -50,13 +51,15 @@ class SystemService(system_grpc.SystemServiceServicer):  # type: ignore[misc]
 
 def _batch_sizes(profiles: Mapping[str, BatchProfile]) -> Iterator[system_pb2.BatchSize]:
     for model, profile in sorted(profiles.items()):
-        for shape in profile.shapes():
-            for samples, seconds in sorted(profile.seconds_per_sample(shape).items()):
+        for extents in profile.known():
+            *_, height, width = dims_of(extents, "latents")
+            for samples, seconds in sorted(profile.seconds_per_sample(extents).items()):
                 yield system_pb2.BatchSize(
                     model=model,
-                    latent_height=shape[-2],
-                    latent_width=shape[-1],
+                    latent_height=height,
+                    latent_width=width,
                     samples=samples,
                     seconds_per_sample=seconds,
-                    max_samples=profile.cap(shape),
+                    max_samples=profile.cap(extents),
+                    tokens=next(iter(dims_of(extents, "encoder_hidden_states")), 0),
                 )

@@ -1,7 +1,7 @@
 """Merges the steps of concurrent requests into one call of a UNet replica.
 
 batcher = StepBatcher(call, BatchProfile(max_samples=16))
-batcher.join(group); outputs = await batcher.run(group, tensors, Ticket("request-7")); batcher.leave(group)
+batcher.join(signature); outputs = await batcher.run(signature, tensors, Ticket("request-7")); batcher.leave(signature)
 
 Loops that run side by side drift apart: while one's step runs, the other's waits, and they alternate for ever. So a
 wave starts when every member's step is there, or when `linger_s` have passed since the last of them came and since the
@@ -22,6 +22,7 @@ import numpy as np
 from triptych.contract import Report
 from triptych.errors import UnavailableError
 from triptych_orchestrator.batching.profile import BatchProfile
+from triptych_orchestrator.batching.signature import Signature
 from triptych_orchestrator.stages.lora_sets import LORA_CONTENT
 from triptych_orchestrator.stages.triton import Tensors
 
@@ -33,14 +34,6 @@ _WAVES_AT_ONCE = 2
 # Exchanging weights may cost this share of an engine's time, and a set that waits for its turn waits no longer.
 _REFIT_SHARE = 0.05
 _LONGEST_TURN_S = 2.0
-
-
-@dataclass(frozen=True)
-class Group:
-    """What steps must agree in to share a batch; `shape` is the latents' without the batch."""
-
-    shape: tuple[int, ...]
-    lora_key: bytes
 
 
 @dataclass(frozen=True)
@@ -66,7 +59,9 @@ class _Step:
 
 @dataclass(eq=False)
 class _Members:
-    """One group's state: its loops, the steps that wait, batches of a wave under way, and when the last wave ended."""
+    """A group is all that has one signature: its loops, the steps that wait, batches of a wave under way, and when the
+    last wave ended.
+    """
 
     count: int = 0
     waiting: list[_Step] = field(default_factory=list)
@@ -89,7 +84,7 @@ class StepBatcher:
     def __init__(self, call: Call, profile: BatchProfile, linger_s: float = _LINGER_S) -> None:
         self._call = call
         self._linger_s = linger_s
-        self._groups: dict[Group, _Members] = {}
+        self._groups: dict[Signature, _Members] = {}
         self._running = 0
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -101,17 +96,17 @@ class StepBatcher:
         """Whether nobody is in a loop here."""
         return not any(members.count for members in self._groups.values())
 
-    def join(self, group: Group) -> None:
+    def join(self, group: Signature) -> None:
         """A request's loop is about to send steps."""
         self._groups.setdefault(group, _Members()).count += 1
 
-    def leave(self, group: Group) -> None:
+    def leave(self, group: Signature) -> None:
         """That loop is over, or sends its steps elsewhere from now on."""
         self._groups[group].count -= 1
         self._tidy(group)
         self._consider()
 
-    async def run(self, group: Group, tensors: Tensors, ticket: Ticket) -> Tensors:
+    async def run(self, group: Signature, tensors: Tensors, ticket: Ticket) -> Tensors:
         """One step's share of a batch's outputs; what the call raises, every step of the batch raises."""
         members = self._groups[group]
         loop = asyncio.get_running_loop()
@@ -138,33 +133,33 @@ class StepBatcher:
         if self._running < _WAVES_AT_ONCE and due_s < math.inf:
             self._timer = loop.call_at(max(due_s, now), self._consider)
 
-    def _next(self, now: float) -> Group | None:
+    def _next(self, now: float) -> Signature | None:
         ready = [group for group in self._candidates() if self._due_s(group) <= now]
         return min(ready, key=lambda group: self._groups[group].urgency(), default=None)
 
-    def _candidates(self) -> list[Group]:
+    def _candidates(self) -> list[Signature]:
         return [group for group, members in self._groups.items() if members.waiting and not members.batches]
 
-    def _due_s(self, group: Group) -> float:
+    def _due_s(self, group: Signature) -> float:
         """When the group's wave may start at the latest: when it is complete and its LoRA set's turn has come."""
         members = self._groups[group]
         due_s = 0.0 if members.complete else max(members.waiting[-1].arrived_s, members.ended_s) + self._linger_s
         others = any(m.count and g.lora_key == self._turn.lora_key for g, m in self._groups.items())
         return max(due_s, self._turn.ends_s) if others and group.lora_key != self._turn.lora_key else due_s
 
-    def _start(self, group: Group, now: float) -> None:
+    def _start(self, group: Signature, now: float) -> None:
         members = self._groups[group]
         wave, members.waiting = members.waiting, []
         self._running += 1
         self._turn.take(group.lora_key, now)
-        batches = _batches(wave, self.profile.cap(group.shape))
+        batches = _batches(wave, self.profile.cap(group.extents))
         members.batches = len(batches)
         for batch in batches:
             task = asyncio.create_task(self._send(group, batch))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _send(self, group: Group, batch: Sequence[_Step]) -> None:
+    async def _send(self, group: Signature, batch: Sequence[_Step]) -> None:
         members = self._groups[group]
         try:
             await self._answer(group, batch)
@@ -181,11 +176,11 @@ class StepBatcher:
                 self._tidy(group)
                 self._consider()
 
-    async def _answer(self, group: Group, batch: Sequence[_Step]) -> None:
+    async def _answer(self, group: Signature, batch: Sequence[_Step]) -> None:
         ids = ",".join(dict.fromkeys(step.ticket.request_id for step in batch))
         outputs = await self._call(_merged(batch), ids)
         report = Report.of(outputs)
-        self.profile.observe(group.shape, int(report.batch_samples), report.engine_seconds)
+        self.profile.observe(group.extents, int(report.batch_samples), report.engine_seconds)
         self._turn.observe(report.refit_seconds)
         starts = itertools.accumulate((step.samples for step in batch), initial=0)
         for step, start in zip(batch, starts, strict=False):
@@ -193,7 +188,7 @@ class StepBatcher:
                 rows = slice(start, start + step.samples)
                 step.answer.set_result({name: array[rows] for name, array in outputs.items()})
 
-    def _tidy(self, group: Group) -> None:
+    def _tidy(self, group: Signature) -> None:
         members = self._groups[group]
         if not (members.count or members.waiting or members.batches):
             del self._groups[group]

@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from triptych.contract import UNET
 from triptych.contract.carried import ConditioningLostError, LoraPreparingError
-from triptych_orchestrator.batching.batcher import Call, Group, StepBatcher, Ticket
+from triptych_orchestrator.batching.batcher import Call, StepBatcher, Ticket
 from triptych_orchestrator.batching.profile import BatchProfile
-from triptych_orchestrator.stages.conditioning import Conditioning
+from triptych_orchestrator.batching.signature import Sample, Signature
 from triptych_orchestrator.stages.lora_sets import LoraSet
 from triptych_orchestrator.stages.pool import PlacedModel, Replica
 from triptych_orchestrator.stages.replica import Load
 from triptych_orchestrator.stages.triton import Tensors
-
-# One sample of a step: which conditioning, and the latents [C, h, w].
-Sample = tuple[Conditioning, npt.NDArray[np.float32]]
 
 
 class Batchers:
@@ -72,23 +68,24 @@ class Batchers:
 class Seat:
     """Taken until `leave`; the replica counts it as one loop."""
 
-    def __init__(self, replica: Replica, batcher: StepBatcher, group: Group, timeout_s: float) -> None:
+    def __init__(self, replica: Replica, batcher: StepBatcher, timeout_s: float) -> None:
         self.replica = replica
         self._batcher = batcher
-        self._group = group
         self._timeout_s = timeout_s
+        self._joined: set[Signature] = set()
         self._sent: set[bytes] = set()
         self._loras_sent = False
-        batcher.join(group)
         replica.loops += 1
 
     def leave(self) -> None:
         """No more steps will come here."""
-        self._batcher.leave(self._group)
+        for signature in self._joined:
+            self._batcher.leave(signature)
         self.replica.loops -= 1
 
     async def infer(self, samples: Sequence[Sample], timestep: float, lora_set: LoraSet, ticket: Ticket) -> Tensors:
-        """One step, bringing along what the replica does not know; waits while it prepares the LoRAs."""
+        """One call for samples alike, with what the replica does not know; waits while it prepares the LoRAs."""
+        signature = self._join(samples, lora_set)
         step: Tensors = {
             "latents": np.stack([latents for _, latents in samples]),
             "timestep": np.full((len(samples), 1), timestep, np.float32),
@@ -96,20 +93,28 @@ class Seat:
         }
 
         async def send(loras: Tensors) -> Tensors:
-            return await self._send(samples, step | loras, ticket)
+            return await self._send(signature, samples, step | loras, ticket)
 
         outputs = await lora_set.infer(send, len(samples), known=self._loras_sent, timeout_s=self._timeout_s)
         self._loras_sent = True
         return outputs
 
-    async def _send(self, samples: Sequence[Sample], step: Tensors, ticket: Ticket) -> Tensors:
+    def _join(self, samples: Sequence[Sample], lora_set: LoraSet) -> Signature:
+        signature = Signature.of(samples[0], lora_set)
+        if signature not in self._joined:
+            self._joined.add(signature)
+            self._batcher.join(signature)
+        return signature
+
+    async def _send(self, signature: Signature, samples: Sequence[Sample], step: Tensors, ticket: Ticket) -> Tensors:
         keys = {conditioning.key.tobytes() for conditioning, _ in samples}
         while True:
             brought: Tensors = {}
             if not keys <= self._sent:
-                brought["encoder_hidden_states"] = np.stack([conditioning.states for conditioning, _ in samples])
+                for name in samples[0][0].tensors:
+                    brought[name] = np.stack([conditioning.tensors[name] for conditioning, _ in samples])
             try:
-                outputs = await self._batcher.run(self._group, step | brought, ticket)
+                outputs = await self._batcher.run(signature, step | brought, ticket)
             except ConditioningLostError:
                 self._sent.clear()
                 continue

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from triptych_orchestrator.batching.batcher import Group, Ticket
-from triptych_orchestrator.batching.seats import Batchers, Sample, Seat
+from triptych_orchestrator.batching.batcher import Ticket
+from triptych_orchestrator.batching.seats import Batchers, Seat
+from triptych_orchestrator.batching.signature import Sample, calls
 from triptych_orchestrator.sampling.guidance import combine
 from triptych_orchestrator.stages.conditioning import Conditioning
 from triptych_orchestrator.stages.lora_sets import LoraSet
@@ -70,10 +71,9 @@ class Denoiser:
 
     async def _predict(self, samples: Sequence[Sample], timestep: float, replica: Replica | None) -> Array:
         predictions = []
-        most = self._batchers.max_samples
-        for start in range(0, len(samples), most):
+        for alike in calls(samples, self._lora_set, self._batchers.max_samples):
             began = time.monotonic()
-            answer = await self._infer(samples[start : start + most], timestep, replica)
+            answer = await self._infer(alike, timestep, replica)
             self.use.add(time.monotonic() - began, [answer])
             self._home = replica = answer[1]
             predictions.append(answer[0]["noise_pred"].astype(np.float32, copy=False))
@@ -103,7 +103,7 @@ class Denoiser:
 
     async def _infer(self, samples: Sequence[Sample], timestep: float, preferred: Replica | None) -> Answer:
         async def step(replica: Replica) -> Tensors:
-            seat = self._seat(replica, samples[0][1].shape)
+            seat = self._seat(replica)
             replica.remember_loras(self._lora_set.key)
             return await seat.infer(samples, timestep, self._lora_set, self._ticket)
 
@@ -129,11 +129,10 @@ class Denoiser:
         foreign = bool(self._lora_set.loras) and key not in replica.lora_keys
         return other_loops + foreign, replica is not self._home, replica.load
 
-    def _seat(self, replica: Replica, shape: tuple[int, ...]) -> Seat:
+    def _seat(self, replica: Replica) -> Seat:
         if replica not in self._seats:
             batcher = self._batchers.of(replica, self._model)
-            group = Group(shape, self._lora_set.key)
-            self._seats[replica] = Seat(replica, batcher, group, self._batchers.timeout_s)
+            self._seats[replica] = Seat(replica, batcher, self._batchers.timeout_s)
         return self._seats[replica]
 
     def _keep_seats(self, replicas: Sequence[Replica | None]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,11 @@ class Conditioning:
 
     states: npt.NDArray[np.float32]
     key: npt.NDArray[np.uint8]
+
+    @property
+    def tensors(self) -> Mapping[str, npt.NDArray[np.float32]]:
+        """By the contract's names, without a batch."""
+        return {"encoder_hidden_states": self.states}
 
     @classmethod
     def of(cls, states: npt.NDArray[np.float32]) -> Conditioning:

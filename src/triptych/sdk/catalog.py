@@ -68,6 +68,8 @@ class BatchSize:
     seconds_per_sample: float
     max_samples: int
     """As large as batches of this model and size may grow, for larger ones took more per sample."""
+    tokens: int = 0
+    """Of the conditioning, which decides a sample's cost as well."""
 
 
 @dataclass(frozen=True)

@@ -81,17 +81,19 @@ class Replica(_message.Message):
     def __init__(self, name: _Optional[str] = ..., stage: _Optional[str] = ..., address: _Optional[str] = ..., ready: bool = ..., models: _Optional[_Iterable[str]] = ..., batch_sizes: _Optional[_Iterable[_Union[BatchSize, _Mapping]]] = ...) -> None: ...
 
 class BatchSize(_message.Message):
-    __slots__ = ("model", "latent_height", "latent_width", "samples", "seconds_per_sample", "max_samples")
+    __slots__ = ("model", "latent_height", "latent_width", "samples", "seconds_per_sample", "max_samples", "tokens")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     LATENT_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     LATENT_WIDTH_FIELD_NUMBER: _ClassVar[int]
     SAMPLES_FIELD_NUMBER: _ClassVar[int]
     SECONDS_PER_SAMPLE_FIELD_NUMBER: _ClassVar[int]
     MAX_SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
     model: str
     latent_height: int
     latent_width: int
     samples: int
     seconds_per_sample: float
     max_samples: int
-    def __init__(self, model: _Optional[str] = ..., latent_height: _Optional[int] = ..., latent_width: _Optional[int] = ..., samples: _Optional[int] = ..., seconds_per_sample: _Optional[float] = ..., max_samples: _Optional[int] = ...) -> None: ...
+    tokens: int
+    def __init__(self, model: _Optional[str] = ..., latent_height: _Optional[int] = ..., latent_width: _Optional[int] = ..., samples: _Optional[int] = ..., seconds_per_sample: _Optional[float] = ..., max_samples: _Optional[int] = ..., tokens: _Optional[int] = ...) -> None: ...

@@ -10,14 +10,27 @@ import numpy as np
 import pytest
 
 from triptych.contract import Report
-from triptych_orchestrator.batching.batcher import Group, StepBatcher, Ticket
+from triptych_orchestrator.batching.batcher import StepBatcher, Ticket
 from triptych_orchestrator.batching.profile import BatchProfile
+from triptych_orchestrator.batching.signature import Signature, dims_of, extents_of
 from triptych_orchestrator.stages.triton import Tensors
 
 pytestmark = pytest.mark.fast_clock
 
 FOREVER_S = 3600.0
-SMALL, LARGE = Group((4, 8, 8), bytes(16)), Group((4, 16, 16), bytes(16))
+
+
+def signature(size: int, lora: int = 0, tokens: int = 77) -> Signature:
+    """Of samples with square latents."""
+    sample = {"latents": np.empty((4, size, size), np.float32), "states": np.empty((tokens, 5), np.float32)}
+    return Signature(extents_of(sample), bytes([lora]) * 16)
+
+
+SMALL, LARGE = signature(8), signature(16)
+
+
+def shape(group: Signature) -> tuple[int, ...]:
+    return dims_of(group.extents, "latents")
 
 
 class Engine:
@@ -45,15 +58,15 @@ class Engine:
         return {"noise_pred": tensors["latents"] * 2, "report": report}
 
 
-def step(value: float, samples: int = 2, group: Group = SMALL, **brought: Any) -> Tensors:
-    return {"latents": np.full((samples, *group.shape), value, np.float32), **brought}
+def step(value: float, samples: int = 2, group: Signature = SMALL, **brought: Any) -> Tensors:
+    return {"latents": np.full((samples, *shape(group)), value, np.float32), **brought}
 
 
 async def loop(
     batcher: StepBatcher,
     name: str,
     steps: int,
-    group: Group = SMALL,
+    group: Signature = SMALL,
     samples: int = 2,
     priority: int = 0,
     pause_s: float = 0.0,
@@ -64,7 +77,7 @@ async def loop(
         for index in range(steps):
             value = hash((name, index)) % 1000
             outputs = await batcher.run(group, step(value, samples, group), Ticket(name, priority))
-            assert outputs["noise_pred"].shape == (samples, *group.shape)
+            assert outputs["noise_pred"].shape == (samples, *shape(group))
             assert (outputs["noise_pred"] == 2 * value).all()
             await asyncio.sleep(pause_s)
     finally:
@@ -150,19 +163,40 @@ async def test_what_steps_bring_keeps_them_apart() -> None:
     assert brought["b,d"]["loras"].ravel().tolist() == [b"set", b"", b"", b""]
 
 
+async def test_conditionings_of_unlike_length_never_meet() -> None:
+    """Whether they come along or are named alone: the replica puts those that it keeps into the batch."""
+    engine = Engine()
+    batcher = StepBatcher(engine.call, BatchProfile(16), linger_s=FOREVER_S)
+    short, long = signature(8, tokens=77), signature(8, tokens=154)
+    for group in (short, short, long, long):
+        batcher.join(group)
+    await at_once(
+        batcher.run(short, step(1, states=np.ones((2, 77, 5))), Ticket("short brought")),
+        batcher.run(long, step(2, states=np.ones((2, 154, 5))), Ticket("long brought")),
+        batcher.run(short, step(3), Ticket("short")),
+        batcher.run(long, step(4), Ticket("long")),
+    )
+    assert sorted(ids for ids, _ in engine.batches) == ["long", "long brought", "short", "short brought"]
+    await at_once(
+        *(batcher.run(short, step(n), Ticket(f"short {n}")) for n in range(2)),
+        *(batcher.run(long, step(n), Ticket(f"long {n}")) for n in range(2)),
+    )
+    assert sorted(ids for ids, _ in engine.batches[4:]) == ["long 0,long 1", "short 0,short 1"]
+
+
 async def test_two_groups_keep_the_engine_busy() -> None:
     """The next group's batch is on its way while one runs, and never a third."""
     engine = Engine()
     batcher = StepBatcher(engine.call, BatchProfile(16))
-    groups = [Group((4, size, size), bytes(16)) for size in (8, 9, 10)]
-    await at_once(*(loop(batcher, str(group.shape), 10, group) for group in groups))
+    groups = [signature(size) for size in (8, 9, 10)]
+    await at_once(*(loop(batcher, str(shape(group)), 10, group) for group in groups))
     assert engine.most_running == 2
 
 
 async def test_the_urgent_go_first() -> None:
     engine = Engine(0.005)
     batcher = StepBatcher(engine.call, BatchProfile(16))
-    groups = [Group((4, size, size), bytes(16)) for size in range(8, 13)]
+    groups = [signature(size) for size in range(8, 13)]
     for group in groups:
         batcher.join(group)
     tickets = [Ticket("0"), Ticket("1"), Ticket("late"), Ticket("soon", deadline_s=5.0), Ticket("first", priority=1)]
@@ -175,7 +209,7 @@ async def test_the_urgent_go_first() -> None:
 async def test_costly_exchanges_are_made_less_often(refit_seconds: float, exchanges: int) -> None:
     engine = Engine(0.004, refit_seconds)
     batcher = StepBatcher(engine.call, BatchProfile(16))
-    sets = [Group((4, 8, 8), bytes([key]) * 16) for key in (1, 2)]
+    sets = [signature(8, key) for key in (1, 2)]
     await at_once(*(loop(batcher, f"{n}", 20, group) for n, group in enumerate(sets)))
     order = [ids for ids, _ in engine.batches]
     changes = sum(a != b for a, b in itertools.pairwise(order))

@@ -3,13 +3,13 @@ from __future__ import annotations
 from typing import Any
 
 from triptych.contract import UNET
-from triptych_orchestrator.batching.batcher import Group
 from triptych_orchestrator.batching.seats import Batchers
+from triptych_orchestrator.batching.signature import Extent, Signature
 from triptych_orchestrator.stages.pool import PlacedModel
 from triptych_orchestrator.stages.replica import Load
 
 MODEL = PlacedModel("x.unet", UNET, {"engine": ""})
-SHAPE = (4, 8, 8)
+EXTENTS = (Extent("latents", "<f4", (4, 8, 8)),)
 
 
 class At:
@@ -22,8 +22,8 @@ class At:
 def learn_a_cap_of_one(batchers: Batchers, replica: Any) -> None:
     profile = batchers.of(replica, MODEL).profile
     for samples, seconds in ((1, 1.0), (2, 9.0)) * 4:
-        profile.observe(SHAPE, samples, seconds)
-    assert profile.cap(SHAPE) == 1
+        profile.observe(EXTENTS, samples, seconds)
+    assert profile.cap(EXTENTS) == 1
 
 
 def test_what_was_learned_is_of_one_load() -> None:
@@ -32,13 +32,13 @@ def test_what_was_learned_is_of_one_load() -> None:
     batchers = Batchers(5.0)
     learn_a_cap_of_one(batchers, replica)
     batcher = batchers.of(replica, MODEL)
-    batcher.join(Group(SHAPE, bytes(16)))
+    batcher.join(Signature(EXTENTS, bytes(16)))
     replica.held[MODEL.name] = Load(MODEL)
-    assert batchers.of(replica, MODEL).profile.cap(SHAPE) == UNET.max_batch_size
+    assert batchers.of(replica, MODEL).profile.cap(EXTENTS) == UNET.max_batch_size
     # The loops are where they were.
     assert batchers.of(replica, MODEL) is batcher and not batchers.idle
     learn_a_cap_of_one(batchers, replica)
-    assert batchers.of(replica, MODEL).profile.cap(SHAPE) == 1
+    assert batchers.of(replica, MODEL).profile.cap(EXTENTS) == 1
 
 
 def test_what_was_learned_goes_with_the_model() -> None:
@@ -47,4 +47,4 @@ def test_what_was_learned_goes_with_the_model() -> None:
     learn_a_cap_of_one(batchers, replica)
     batchers.forget(MODEL.name)
     assert not batchers.profiles(replica)
-    assert batchers.of(replica, MODEL).profile.cap(SHAPE) == UNET.max_batch_size
+    assert batchers.of(replica, MODEL).profile.cap(EXTENTS) == UNET.max_batch_size

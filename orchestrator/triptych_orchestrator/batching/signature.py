@@ -1,0 +1,67 @@
+"""What steps must agree in to share a batch: computed here, and known to nobody else by its parts."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from triptych_orchestrator.stages.conditioning import Conditioning
+from triptych_orchestrator.stages.lora_sets import LoraSet
+
+# One sample of a step: which conditioning, and the latents [C, h, w].
+Sample = tuple[Conditioning, npt.NDArray[np.float32]]
+
+
+class Extent(NamedTuple):
+    """One tensor of a sample, without the batch dimension."""
+
+    name: str
+    datatype: str
+    dims: tuple[int, ...]
+
+
+# Those of all tensors: what decides the cost of a sample.
+Extents = tuple[Extent, ...]
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Every tensor of a sample, whether or not it travels with the step, and the weights that it wants.
+
+    A replica that keeps a conditioning puts it beside others' just as if it had come along, so that its extents count
+    where the step brings its key alone.
+    """
+
+    extents: Extents
+    lora_key: bytes
+
+    @classmethod
+    def of(cls, sample: Sample, lora_set: LoraSet) -> Signature:
+        """All samples of a call have the same."""
+        conditioning, latents = sample
+        return cls(extents_of({"latents": latents, **conditioning.tensors}), lora_set.key)
+
+
+def extents_of(tensors: Mapping[str, npt.NDArray[np.generic]]) -> Extents:
+    """By name; the tensors have no batch dimension."""
+    return tuple(Extent(name, array.dtype.str, array.shape) for name, array in sorted(tensors.items()))
+
+
+def dims_of(extents: Extents, name: str) -> tuple[int, ...]:
+    """Those of one tensor; none for one that there is not."""
+    return next((extent.dims for extent in extents if extent.name == name), ())
+
+
+def calls(samples: Sequence[Sample], lora_set: LoraSet, most: int) -> Iterator[list[Sample]]:
+    """The samples in order, parted where their signature changes and after every `most`."""
+    for _, alike in itertools.groupby(samples, lambda sample: Signature.of(sample, lora_set)):
+        yield from _parted(list(alike), most)
+
+
+def _parted(samples: list[Sample], most: int) -> Iterator[list[Sample]]:
+    return (samples[start : start + most] for start in range(0, len(samples), most))
