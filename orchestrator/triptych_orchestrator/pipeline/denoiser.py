@@ -1,12 +1,14 @@
 """The UNet stage behind the loop's port: chooses replicas, step by step, and guides what they predict.
 
-The two halves of classifier-free guidance go to two replicas at once where a second one is idle, and as one batch to
-one replica where all are busy: splitting halves a request's time but does not raise what the devices do in all.
+What guidance weighs, the two halves of classifier-free guidance say, goes to several replicas at once where others are
+idle, and as one batch to one replica where all are busy: splitting shortens a request's time but does not raise what
+the devices do in all.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any
@@ -17,7 +19,7 @@ import numpy.typing as npt
 from triptych_orchestrator.batching.batcher import Ticket
 from triptych_orchestrator.batching.seats import Batchers, Seat
 from triptych_orchestrator.batching.signature import Sample, calls
-from triptych_orchestrator.sampling.guidance import combine
+from triptych_orchestrator.sampling.guidance import Weight, combine, rescale
 from triptych_orchestrator.stages.conditioning import Conditioning
 from triptych_orchestrator.stages.lora_sets import LoraSet
 from triptych_orchestrator.stages.pool import PlacedModel, Replica, ReplicaPool
@@ -29,25 +31,29 @@ Answer = tuple[Tensors, Replica]
 
 
 class Denoiser:
-    """One request's UNet calls. `conditionings` is (conditional,) or (unconditional, conditional)."""
+    """One request's UNet calls. `guidance` is for every step: conditionings and what the prediction for each weighs.
+
+    `guidance_rescale` refers to the last conditioning's prediction.
+    """
 
     def __init__(
         self,
         pool: ReplicaPool,
         batchers: Batchers,
         model: PlacedModel,
-        conditionings: Sequence[Conditioning],
+        guidance: Sequence[tuple[Conditioning, Weight]],
         lora_set: LoraSet,
-        guidance_scale: float,
         ticket: Ticket,
+        guidance_rescale: float = 0.0,
     ) -> None:
         self._pool = pool
         self._batchers = batchers
         self._model = model
-        self._conditionings = conditionings
+        self._conditionings = [conditioning for conditioning, _ in guidance]
+        self._weights = [weight for _, weight in guidance]
         self._lora_set = lora_set
-        self._guidance_scale = guidance_scale
         self._ticket = ticket
+        self._guidance_rescale = guidance_rescale
         self._seats: dict[Replica, Seat] = {}
         self._home: Replica | None = None
         self.use = StageUse()
@@ -59,47 +65,36 @@ class Denoiser:
     async def __call__(self, latents: Array, timestep: float) -> Array:
         """noise_pred [B, C, h, w] for latents [B, C, h, w], guided."""
         replicas = self._choose()
-        if len(self._conditionings) == 1 or len(replicas) < 2:
-            halves = [(conditioning, row) for conditioning in self._conditionings for row in latents]
-            noise_pred = await self._predict(halves, timestep, replicas[0])
-            if len(self._conditionings) == 1:
-                return noise_pred
-            unconditional, conditional = np.split(noise_pred, 2)
-        else:
-            unconditional, conditional = await self._predict_split(latents, timestep, replicas)
-        return combine(unconditional, conditional, self._guidance_scale)
+        noise_pred = await self._predict(self._parts(latents, len(replicas)), timestep, replicas)
+        predictions = np.split(noise_pred, len(self._conditionings))
+        guided = combine(predictions, self._weights)
+        if self._guidance_rescale > 0 and len(predictions) > 1:
+            return rescale(guided, predictions[-1], self._guidance_rescale)
+        return guided
 
-    async def _predict(self, samples: Sequence[Sample], timestep: float, replica: Replica | None) -> Array:
-        predictions = []
-        for alike in calls(samples, self._lora_set, self._batchers.max_samples):
-            began = time.monotonic()
-            answer = await self._infer(alike, timestep, replica)
-            self.use.add(time.monotonic() - began, [answer])
-            self._home = replica = answer[1]
-            predictions.append(answer[0]["noise_pred"].astype(np.float32, copy=False))
-        self._keep_seats([replica])
-        return np.concatenate(predictions)
+    def _parts(self, latents: Array, count: int) -> list[list[Sample]]:
+        """Every conditioning with all rows of latents, in so many parts of whole conditionings."""
+        shares = np.array_split(np.arange(len(self._conditionings)), count)
+        return [[(self._conditionings[index], row) for index in share for row in latents] for share in shares]
 
-    async def _predict_split(
-        self, latents: Array, timestep: float, replicas: Sequence[Replica | None]
-    ) -> tuple[Array, Array]:
-        """The two halves, [B, C, h, w] each, side by side."""
-        parts: list[list[Array]] = [[], []]
+    async def _predict(
+        self, parts: Sequence[Sequence[Sample]], timestep: float, replicas: Sequence[Replica | None]
+    ) -> Array:
+        """All samples' predictions in order, [samples, C, h, w]; the parts go side by side, each to its replica."""
+        predictions: list[list[Array]] = [[] for _ in parts]
+        at = list(replicas)
         most = self._batchers.max_samples
-        for start in range(0, len(latents), most):
-            rows = latents[start : start + most]
+        for round_ in itertools.zip_longest(*(calls(part, self._lora_set, most) for part in parts)):
+            under_way = [(index, samples) for index, samples in enumerate(round_) if samples]
             began = time.monotonic()
-            answers = await _together(
-                self._infer([(conditioning, row) for row in rows], timestep, replica)
-                for conditioning, replica in zip(self._conditionings, replicas, strict=True)
-            )
+            answers = await _together(self._infer(samples, timestep, at[index]) for index, samples in under_way)
             self.use.add(time.monotonic() - began, answers)
-            for part, (outputs, _) in zip(parts, answers, strict=True):
-                part.append(outputs["noise_pred"].astype(np.float32, copy=False))
-            replicas = [replica for _, replica in answers]
-        self._home = replicas[0]
-        self._keep_seats(replicas)
-        return np.concatenate(parts[0]), np.concatenate(parts[1])
+            for (index, _), (outputs, replica) in zip(under_way, answers, strict=True):
+                at[index] = replica
+                predictions[index].append(outputs["noise_pred"].astype(np.float32, copy=False))
+        self._home = at[0]
+        self._keep_seats(at)
+        return np.concatenate([array for part in predictions for array in part])
 
     async def _infer(self, samples: Sequence[Sample], timestep: float, preferred: Replica | None) -> Answer:
         async def step(replica: Replica) -> Tensors:
@@ -110,7 +105,9 @@ class Denoiser:
         return await self._pool.run(self._model, step, preferred)
 
     def _choose(self) -> list[Replica | None]:
-        """Where this step goes: the replica with the fewest other loops, and a second one if both have none.
+        """Where this step goes: the replica with the fewest other loops, and idle ones besides if it has none.
+
+        At most one for each conditioning.
 
         The home stays unless another is better off, for what was sent there would have to be sent again.
         """
@@ -118,10 +115,8 @@ class Denoiser:
         if not others:
             return [None]
         first = min(others, key=lambda replica: self._cost(replica, others[replica]))
-        second = next((r for r, loops in others.items() if r is not first and loops == 0), None)
-        if second is None or others[first] or len(self._conditionings) == 1:
-            return [first]
-        return [first, second]
+        idle = [replica for replica, loops in others.items() if replica is not first and loops == 0]
+        return [first] if others[first] else [first, *idle[: len(self._conditionings) - 1]]
 
     def _cost(self, replica: Replica, other_loops: int) -> tuple[int, bool, int]:
         """Fewest other loops first, a LoRA set to be brought there counted as one; then home; then calls under way."""

@@ -23,7 +23,7 @@ from triptych_orchestrator.library.entry import Entry
 from triptych_orchestrator.pipeline.denoiser import Denoiser
 from triptych_orchestrator.pipeline.encoding import PromptEncoder
 from triptych_orchestrator.pipeline.images import describe, encode_png
-from triptych_orchestrator.sampling.guidance import is_guided
+from triptych_orchestrator.sampling.guidance import classifier_free, is_guided
 from triptych_orchestrator.sampling.loop import LoopState, sample
 from triptych_orchestrator.sampling.noise import Generator, draw
 from triptych_orchestrator.sampling.schedulers import corrected_config, make_solver
@@ -69,9 +69,8 @@ class Painter:
             self._pool,
             self.batchers,
             entry.models()[UNET.name],
-            conditionings,
+            list(zip(conditionings, classifier_free(job.guidance_scale), strict=True)),
             LoraSet.of(job.loras.unet),
-            job.guidance_scale,
             Ticket(job.request_id, job.priority, deadline_s),
         )
         latents = np.empty(0, np.float32)

@@ -14,6 +14,7 @@ from triptych.contract.carried import ConditioningLostError, LoraLostError, Lora
 from triptych_orchestrator.batching.batcher import Ticket
 from triptych_orchestrator.batching.seats import Batchers
 from triptych_orchestrator.pipeline.denoiser import Denoiser
+from triptych_orchestrator.sampling.guidance import Weight, classifier_free, combine, rescale
 from triptych_orchestrator.stages.conditioning import Conditioning
 from triptych_orchestrator.stages.lora_sets import LoraSet
 from triptych_orchestrator.stages.pool import PlacedModel
@@ -100,8 +101,9 @@ class Pool:
 def denoiser(
     pool: Pool, batchers: Batchers, *rows: int, scale: float = 3.0, loras: tuple[LoraWeight, ...] = ()
 ) -> Denoiser:
-    conditionings = [Conditioning.of(STATES[row]) for row in rows]
-    return Denoiser(pool, batchers, MODEL, conditionings, LoraSet.of(loras), scale, Ticket("r"))  # type: ignore[arg-type]
+    weights = classifier_free(scale if len(rows) > 1 else 1.0)
+    guidance = [(Conditioning.of(STATES[row]), weight) for row, weight in zip(rows, weights, strict=True)]
+    return Denoiser(pool, batchers, MODEL, guidance, LoraSet.of(loras), Ticket("r"))  # type: ignore[arg-type]
 
 
 def expected(*rows: int, scale: float = 3.0) -> np.ndarray:
@@ -163,6 +165,37 @@ async def test_the_halves_go_to_two_idle_replicas() -> None:
     assert denoise.use.engine_share_seconds == 2.0  # both engines worked for it
     denoise.close()
     assert (first.loops, second.loops) == (0, 0) and batchers.idle
+
+
+@pytest.mark.parametrize(("replicas", "sent"), [(1, [6]), (2, [4, 2]), (3, [2, 2, 2]), (4, [2, 2, 2, 0])])
+async def test_guidance_weighs_any_number_on_so_many_replicas(replicas: int, sent: list[int]) -> None:
+    recorders, batchers = [Recorder(f"unet-{index}") for index in range(replicas)], Batchers(5.0)
+    left = np.zeros((8, 8), np.float32)
+    left[:, :4] = 1
+    weights: list[Weight] = [-4.0, 5 * left, 5 * (1 - left)]
+    guidance = list(zip((Conditioning.of(states) for states in STATES), weights, strict=True))
+    denoise = Denoiser(Pool(*recorders), batchers, MODEL, guidance, LoraSet.of(()), Ticket("r"), 0.7)  # type: ignore[arg-type]
+    predictions = [expected(row) for row in range(3)]
+    wanted = rescale(combine(predictions, weights), predictions[2], 0.7)
+    for timestep in (900.0, 500.0):
+        assert np.array_equal(await denoise(LATENTS, timestep), wanted)
+    assert [sum(one.samples) for one in recorders] == [2 * samples for samples in sent]
+    assert denoise.use.calls == 2 and len(denoise.use.last_replicas) == min(replicas, 3)
+    denoise.close()
+    assert not any(one.loops for one in recorders) and batchers.idle
+
+
+async def test_conditionings_of_unlike_length_go_one_after_the_other() -> None:
+    replica, batchers = Recorder(), Batchers(5.0)
+    long = np.concatenate([STATES[1], STATES[2]])
+    guidance = [(Conditioning.of(STATES[0]), -1.0), (Conditioning.of(long), 2.0)]
+    denoise = Denoiser(Pool(replica), batchers, MODEL, guidance, LoraSet.of(()), Ticket("r"))  # type: ignore[arg-type]
+    wanted = combine([expected(0), LATENTS * np.float32(float(long.mean()))], [-1.0, 2.0])
+    for timestep in (900.0, 500.0):
+        assert np.array_equal(await denoise(LATENTS, timestep), wanted)
+    assert replica.samples == [2, 2, 2, 2] and denoise.use.calls == 4
+    denoise.close()
+    assert batchers.idle
 
 
 async def test_a_second_request_ends_the_split_and_takes_the_other_replica() -> None:
