@@ -31,8 +31,35 @@ PARAMETERS = {
         "up_blocks.0.resnets.0.conv_shortcut.weight",
     ),
 }
+SDXL_PARAMETERS = {
+    "encoder": (
+        "encoder.layers.0.self_attn.q_proj.weight",
+        "encoder.layers.2.self_attn.out_proj.weight",
+        "encoder.layers.1.mlp.fc1.weight",
+    ),
+    "encoder_2": (
+        "encoder.layers.0.self_attn.q_proj.weight",
+        "encoder.layers.3.self_attn.out_proj.weight",
+        "encoder.layers.2.mlp.fc2.weight",
+    ),
+    "unet": (
+        "down_blocks.1.attentions.0.proj_in.weight",
+        "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q.weight",
+        "down_blocks.2.attentions.0.transformer_blocks.1.attn2.to_k.weight",
+        "down_blocks.2.attentions.0.transformer_blocks.0.ff.net.0.proj.weight",
+        "down_blocks.1.resnets.0.time_emb_proj.weight",
+        "mid_block.resnets.1.conv2.weight",
+        "mid_block.attentions.0.transformer_blocks.1.attn1.to_out.0.weight",
+        "up_blocks.0.resnets.0.conv_shortcut.weight",
+        "up_blocks.1.attentions.1.transformer_blocks.0.ff.net.2.weight",
+        "up_blocks.2.resnets.1.conv1.weight",
+    ),
+}
+BY_FAMILY = {"sd1": PARAMETERS, "sd2": PARAMETERS, "sdxl": SDXL_PARAMETERS}
 ATTENTION = (".to_q.weight", ".to_k.weight", ".to_v.weight", ".to_out.0.weight")
-PREFIXES = {"encoder": "text_encoder", "unet": "unet"}
+PREFIXES = {"encoder": "text_encoder", "encoder_2": "text_encoder_2", "unet": "unet"}
+KOHYA_PREFIXES = {"encoder": "lora_te_text_model", "unet": "lora_unet"}
+KOHYA_SDXL_PREFIXES = {"encoder": "lora_te1_text_model", "encoder_2": "lora_te2_text_model", "unet": "lora_unet"}
 
 
 @dataclass(frozen=True)
@@ -59,11 +86,12 @@ def random_lora(
     alpha: float | None = 2.0,
     dtype: torch.dtype = torch.float32,
     only: Callable[[str, str], bool] = lambda model, parameter: True,
+    family: str = "sd1",
 ) -> Lora:
     """Factors for a few parameters of each kind; alpha None is the rank."""
     chance = torch.Generator().manual_seed(rank)
     made = {}
-    for model, parameters in PARAMETERS.items():
+    for model, parameters in BY_FAMILY[family].items():
         for parameter in parameters:
             if model in components and only(model, parameter):
                 out, *rest = components[model].weights[parameter].shape
@@ -74,7 +102,7 @@ def random_lora(
     return made
 
 
-def kohya(lora: Lora, prefixes: Mapping[str, str] = {"encoder": "lora_te_text_model", "unet": "lora_unet"}) -> Tensors:
+def kohya(lora: Lora, prefixes: Mapping[str, str] = KOHYA_PREFIXES) -> Tensors:
     tensors: Tensors = {}
     for (model, parameter), factors in lora.items():
         key = f"{prefixes[model]}_{parameter.removesuffix('.weight').replace('.', '_')}"
@@ -83,10 +111,23 @@ def kohya(lora: Lora, prefixes: Mapping[str, str] = {"encoder": "lora_te_text_mo
     return tensors
 
 
+def kohya_sdxl(lora: Lora, unet: Mapping[str, str] | None = None) -> Tensors:
+    """As kohya's; `unet` are the UNet's parameters under other flat names."""
+    tensors = kohya({place: factors for place, factors in lora.items() if place[0] != "unet"}, KOHYA_SDXL_PREFIXES)
+    names = {parameter: name for name, parameter in (unet or {}).items()}
+    return tensors | kohya(
+        {
+            (model, f"{names.get(parameter, parameter.removesuffix('.weight'))}.weight"): factors
+            for (model, parameter), factors in lora.items()
+            if model == "unet"
+        }
+    )
+
+
 def diffusers(lora: Lora, text_model: str = "text_model.", alphas: bool = True) -> Tensors:
     tensors: Tensors = {}
     for (model, parameter), factors in lora.items():
-        inner = text_model if model == "encoder" else ""
+        inner = "" if model == "unet" else text_model
         key = f"{PREFIXES[model]}.{inner}{parameter.removesuffix('.weight')}"
         tensors |= {f"{key}.lora_A.weight": factors.down, f"{key}.lora_B.weight": factors.up}
         if alphas:
@@ -102,7 +143,7 @@ def old_diffusers(lora: Lora, unet: str = "unet.") -> Tensors:
         if model == "unet":
             key = f"{unet}{stem}.processor.{last}_lora"
         else:
-            key = f"text_encoder.text_model.{stem}.{last}.lora_linear_layer"
+            key = f"{PREFIXES[model]}.text_model.{stem}.{last}.lora_linear_layer"
         tensors |= {f"{key}.down.weight": factors.down, f"{key}.up.weight": factors.up}
     return tensors
 
@@ -125,7 +166,7 @@ def save(path: Path, tensors: Tensors, adapter: Mapping[str, object] | None = No
 
 
 def attention_only(model: str, parameter: str) -> bool:
-    return (model == "encoder" and "self_attn" in parameter) or parameter.endswith(ATTENTION)
+    return (model != "unet" and "self_attn" in parameter) or parameter.endswith(ATTENTION)
 
 
 def names(lora: Iterable[tuple[str, str]], model: str) -> set[str]:

@@ -15,6 +15,7 @@ import torch
 from tests.lora import making
 from tests.lora.conftest import Components
 from triptych.checkpoint.safetensors import map_tensor
+from triptych.contract import LORA_MODELS
 from triptych.errors import LoraInvalidError
 from triptych.lora import LoraFile, find_targets, match_lora, merge
 
@@ -49,7 +50,7 @@ def check(path: Path, components: Components, lora: making.Lora, weight: float =
     opened = LoraFile.open(path)
     match = match_lora(opened, components)
     assert match.left_over == ()
-    assert match.targets.keys() == {"encoder", "unet"}
+    assert match.targets.keys() == set(LORA_MODELS)
     for model, targets in match.targets.items():
         assert {target.parameter for target in targets} == making.names(lora, model)
         for target in targets:

@@ -55,7 +55,7 @@ def component(**config: Any) -> Component:
 
 
 @pytest.fixture(scope="module")
-def sdxl() -> Component:
+def narrow() -> Component:
     """Stable Diffusion XL's UNet, narrower."""
     return component(
         block_out_channels=(8, 16, 32),
@@ -71,16 +71,18 @@ def sdxl() -> Component:
 
 
 @pytest.mark.parametrize(("original", "module"), KNOWN.items())
-def test_known_names(sdxl: Component, original: str, module: str) -> None:
-    assert original_names("unet", sdxl)[original] == f"{module}.weight"
+def test_known_names(narrow: Component, original: str, module: str) -> None:
+    assert original_names(narrow)[original] == f"{module}.weight"
 
 
-def test_every_module_as_diffusers_converts_it(sdxl: Component) -> None:
+def test_every_module_as_diffusers_converts_it(narrow: Component) -> None:
     from diffusers.loaders.lora_conversion_utils import _convert_unet_lora_key, _maybe_map_sgm_blocks_to_diffusers
     from diffusers.utils.state_dict_utils import convert_unet_state_dict_to_peft
 
-    names = original_names("unet", sdxl)
-    changeable = {name for name, info in sdxl.weights.items() if name.endswith("weight") and len(info.shape) in (2, 4)}
+    names = original_names(narrow)
+    changeable = {
+        name for name, info in narrow.weights.items() if name.endswith("weight") and len(info.shape) in (2, 4)
+    }
     assert set(names.values()) == changeable
     for original, parameter in names.items():
         key = f"lora_unet_{original}.lora_down.weight"
@@ -100,7 +102,7 @@ def test_layers_of_each_block() -> None:
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
     )
-    names = original_names("unet", uneven)
+    names = original_names(uneven)
     assert names["input_blocks_2_0_op"] == "down_blocks.0.downsamplers.0.conv.weight"
     assert names["input_blocks_4_0_in_layers_2"] == "down_blocks.1.resnets.1.conv1.weight"
     # A block without attention: the upsampler stands where the attention would.

@@ -16,26 +16,42 @@ from tests.lora.conftest import Components
 from triptych.checkpoint.safetensors import map_tensor
 from triptych.checkpoint.weights import canonical_name
 from triptych.lora import LoraFile, match_lora, merge
+from triptych.lora.parameters import original_names
 
 pytest.importorskip("peft")
 
-CLASSES = {"encoder": ("text_encoder", "CLIPTextModel"), "unet": ("unet", "UNet2DConditionModel")}
-WEIGHT = 0.8
-METADATA = {
-    f"{prefix}.{field}": value
-    for prefix, targets in (("unet", "unet"), ("text_encoder", "encoder"))
-    for field, value in {
-        "r": 4,
-        "lora_alpha": 3,
-        "use_rslora": targets == "encoder",
-        "alpha_pattern": {"mid_block.resnets.1.conv2": 7} if targets == "unet" else {},
-        "target_modules": [name.removesuffix(".weight") for name in making.PARAMETERS[targets]],
-    }.items()
+CLASSES = {
+    "encoder": ("text_encoder", "CLIPTextModel"),
+    "encoder_2": ("text_encoder_2", "CLIPTextModelWithProjection"),
+    "unet": ("unet", "UNet2DConditionModel"),
 }
+PIPELINES = {"sd1": "StableDiffusionPipeline", "sd2": "StableDiffusionPipeline", "sdxl": "StableDiffusionXLPipeline"}
+WEIGHT = 0.8
+
+
+def metadata(parameters: dict[str, tuple[str, ...]]) -> dict[str, Any]:
+    """As diffusers writes it: each model with an alpha of its own, and one module with another."""
+    return {
+        f"{making.PREFIXES[model]}.{field}": value
+        for model, names in parameters.items()
+        for field, value in {
+            "r": 4,
+            "lora_alpha": 5 if model == "encoder_2" else 3,
+            "use_rslora": model == "encoder",
+            "alpha_pattern": {"mid_block.resnets.1.conv2": 7} if model == "unet" else {},
+            "target_modules": [name.removesuffix(".weight") for name in names],
+        }.items()
+    }
+
+
 CASES: dict[str, tuple[Callable[[making.Lora], making.Tensors], dict[str, Any], Any]] = {
     "kohya": (making.kohya, {}, None),
     "diffusers": (lambda lora: making.diffusers(lora, alphas=False), {}, None),
-    "diffusers with metadata": (lambda lora: making.diffusers(lora, text_model="", alphas=False), {}, METADATA),
+    "diffusers with metadata": (
+        lambda lora: making.diffusers(lora, text_model="", alphas=False),
+        {},
+        metadata(making.PARAMETERS),
+    ),
     "old diffusers": (making.old_diffusers, {"only": making.attention_only}, None),
     "peft": (
         lambda lora: making.peft(lora, prefix="unet."),
@@ -45,11 +61,29 @@ CASES: dict[str, tuple[Callable[[making.Lora], making.Tensors], dict[str, Any], 
 }
 
 
-def fused(checkpoint: Path, file: Path) -> dict[str, dict[str, torch.Tensor]]:
-    """All parameters by our model and canonical name, after diffusers has fused the LoRA."""
-    from diffusers import StableDiffusionPipeline
+SDXL_CASES: dict[str, tuple[Callable[[making.Lora, Components], making.Tensors], dict[str, Any], Any]] = {
+    "kohya": (lambda lora, _: making.kohya_sdxl(lora), {}, None),
+    "kohya, original unet": (
+        lambda lora, components: making.kohya_sdxl(lora, original_names(components["unet"])),
+        {},
+        None,
+    ),
+    "diffusers": (lambda lora, _: making.diffusers(lora, alphas=False), {}, None),
+    "diffusers with metadata": (
+        lambda lora, _: making.diffusers(lora, text_model="", alphas=False),
+        {},
+        metadata(making.SDXL_PARAMETERS),
+    ),
+    "old diffusers": (lambda lora, _: making.old_diffusers(lora), {"only": making.attention_only}, None),
+}
 
-    pipe = StableDiffusionPipeline.from_pretrained(checkpoint, safety_checker=None)
+
+def fused(checkpoint: Path, family: str, file: Path) -> dict[str, dict[str, torch.Tensor]]:
+    """All parameters by our model and canonical name, after diffusers has fused the LoRA."""
+    import diffusers
+
+    without = {} if family == "sdxl" else {"safety_checker": None}
+    pipe = getattr(diffusers, PIPELINES[family]).from_pretrained(checkpoint, **without)
     pipe.load_lora_weights(file.parent, weight_name=file.name)
     pipe.fuse_lora(lora_scale=WEIGHT)
     return {
@@ -58,6 +92,7 @@ def fused(checkpoint: Path, file: Path) -> dict[str, dict[str, torch.Tensor]]:
             for name, tensor in getattr(pipe, attribute).state_dict().items()
         }
         for model, (attribute, class_name) in CLASSES.items()
+        if hasattr(pipe, attribute)
     }
 
 
@@ -69,15 +104,29 @@ def test_parity_with_diffusers(
     write, settings, adapter = CASES[case]
     lora = making.random_lora(opened[family], alpha=2.0, **settings)
     file = making.save(tmp_path / "x.safetensors", write(lora), adapter)
+    check(checkpoints[family], family, file, opened[family], lora)
+
+
+@pytest.mark.parametrize("case", SDXL_CASES)
+def test_parity_with_diffusers_for_sdxl(tmp_path: Path, sdxl: Path, opened: dict[str, Components], case: str) -> None:
+    write, settings, adapter = SDXL_CASES[case]
+    lora = making.random_lora(opened["sdxl"], alpha=2.0, family="sdxl", **settings)
+    file = making.save(tmp_path / "x.safetensors", write(lora, opened["sdxl"]), adapter)
+    check(sdxl, "sdxl", file, opened["sdxl"], lora)
+
+
+def check(checkpoint: Path, family: str, file: Path, components: Components, lora: making.Lora) -> None:
+    """Every weight of every model is diffusers' own, and all that the LoRA changes have changed."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        theirs = fused(checkpoints[family], file)
-    match = match_lora(LoraFile.open(file), opened[family])
+        theirs = fused(checkpoint, family, file)
+    match = match_lora(LoraFile.open(file), components)
     assert match.left_over == ()
-    for model in CLASSES:
+    assert theirs.keys() == components.keys() & CLASSES.keys()
+    for model in theirs:
         targets = {target.parameter: target for target in match.targets[model]}
         assert targets.keys() == making.names(lora, model)
-        for name, info in opened[family][model].weights.items():
+        for name, info in components[model].weights.items():
             base = map_tensor(info, {}).astype(np.float32)
             ours = merge(base, [(targets[name], WEIGHT)], {}) if name in targets else base
             expected = theirs[model][name].numpy()

@@ -111,7 +111,7 @@ VAE_DECODER = ModelSpec(
 )
 
 # Models whose weights a LoRA can change.
-LORA_MODELS: tuple[str, ...] = (ENCODER.name, UNET.name)
+LORA_MODELS: tuple[str, ...] = (ENCODER.name, "encoder_2", UNET.name)
 MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in (ENCODER, UNET, VAE_DECODER)}
 STAGES: tuple[str, ...] = ("encoder", "unet", "vae")
 

@@ -7,7 +7,8 @@ are flattened instead, and nothing is guessed.
 from __future__ import annotations
 
 from triptych.checkpoint import Component
-from triptych.contract import ENCODER, UNET
+from triptych.checkpoint.weights import is_text_encoder
+from triptych.contract import UNET
 from triptych.lora.original import original_name
 
 _WEIGHT = ".weight"
@@ -21,13 +22,13 @@ def flat(name: str) -> str:
     return name.replace(".", "_")
 
 
-def own_names(model: str, component: Component) -> dict[str, str]:
+def own_names(component: Component) -> dict[str, str]:
     """Parameters by the flat names of their modules in today's and in older diffusers and transformers."""
     found: dict[str, str] = {}
     for module, parameter in _changeable(component).items():
         found[flat(module)] = parameter
         stem, _, last = module.rpartition(".")
-        if model == ENCODER.name:
+        if is_text_encoder(component.architecture.class_name):
             old = f"{stem}.{_OLD_CLIP.get(last, last)}"
             found |= {flat(f"text_model.{name}"): parameter for name in (module, old)}
             found[flat(old)] = parameter
@@ -36,9 +37,9 @@ def own_names(model: str, component: Component) -> dict[str, str]:
     return found
 
 
-def original_names(model: str, component: Component) -> dict[str, str]:
+def original_names(component: Component) -> dict[str, str]:
     """Parameters by the flat names of their modules in the original UNet (sgm), which kohya's SDXL files speak of."""
-    if model != UNET.name:
+    if component.architecture.model != UNET.name:
         return {}
     names = {original_name(component, module): parameter for module, parameter in _changeable(component).items()}
     return {flat(name): parameter for name, parameter in names.items() if name is not None}
