@@ -63,14 +63,14 @@ class Painter:
         warnings += job.loras.warnings
         encoder = entry.models()[ENCODER.name]
         conditionings = await self._encoder.encode(
-            encoder, tokens.input_ids, LoraSet.of(job.loras.encoder), job.request_id, uses["encoder"]
+            encoder, tokens.input_ids, LoraSet.of(job.loras.of(ENCODER.name)), job.request_id, uses["encoder"]
         )
         denoiser = Denoiser(
             self._pool,
             self.batchers,
             entry.models()[UNET.name],
             list(zip(conditionings, classifier_free(job.guidance_scale), strict=True)),
-            LoraSet.of(job.loras.unet),
+            LoraSet.of(job.loras.of(UNET.name)),
             Ticket(job.request_id, job.priority, deadline_s),
         )
         latents = np.empty(0, np.float32)

@@ -21,5 +21,5 @@ def test_a_job_is_plain_values_with_nothing_open() -> None:
 
 
 def test_its_loras_are_named_by_content() -> None:
-    written = json.loads(json.dumps(asdict(LoraChoice(unet=(LoraWeight("0" * 64, "/loras/a", 0.5),)))))
-    assert written["unet"] == [{"digest": "0" * 64, "path": "/loras/a", "weight": 0.5}]
+    written = json.loads(json.dumps(asdict(LoraChoice(sets={"unet": (LoraWeight("0" * 64, "/loras/a", 0.5),)}))))
+    assert written["sets"]["unet"] == [{"digest": "0" * 64, "path": "/loras/a", "weight": 0.5}]

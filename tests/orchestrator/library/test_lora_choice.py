@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.lora import making
 from tests.orchestrator.lora_files import any_lora, save_lora
 from triptych import demo
 from triptych.checkpoint import Checkpoint, Component
@@ -93,8 +94,9 @@ async def test_each_model_gets_what_changes_it_in_order(registry: LoraRegistry, 
         ),
     )
     values = [(unet, 1), (both, 0.5), (both, 1), (unet, 3)]
-    assert choice.unet == tuple(weight(lora, value) for lora, value in values)
-    assert choice.encoder == tuple(weight(both, value) for value in (0.5, -1, 0.25))
+    assert choice.of(UNET.name) == tuple(weight(lora, value) for lora, value in values)
+    assert choice.of(ENCODER.name) == tuple(weight(both, value) for value in (0.5, -1, 0.25))
+    assert choice.sets.keys() == {ENCODER.name, UNET.name}
     assert [tuple(each) for each in choice.names] == [
         ("unet", 1, 1), ("both", 0.5, 0.5), ("both", 1, -1), ("both", 0, 0.25), ("unet", 3, 2)
     ]  # fmt: skip
@@ -108,7 +110,7 @@ async def test_keys_that_fit_nothing_are_a_warning(registry: LoraRegistry, entry
 
 async def test_a_lora_that_changes_nothing_is_a_warning_unless_asked_for(registry: LoraRegistry, entry: Entry) -> None:
     choice = await chosen(registry, entry, request("<lora:unet:0.8:0>"))
-    assert (choice.unet, choice.encoder) == ((), ())
+    assert choice.sets == {}
     assert "lora 'unet' changes nothing" in choice.warnings[1]
     assert await chosen(registry, entry, request("<lora:both:0>")) == LoraChoice(names=(("both", 0, 0),))  # type: ignore[arg-type]
 
@@ -153,6 +155,22 @@ async def test_a_file_that_is_gone_or_spoilt_is_not_the_callers_fault(registry: 
     with pytest.raises(LoraBrokenError, match="'both' cannot be used, its file is no LoRA that can be read any more"):
         await chosen(registry, entry, request("<lora:both>"))
     assert registry.problem(lora) == "its file is no LoRA that can be read any more"
+
+
+async def test_both_text_encoders_get_the_text_encoders_weight(tmp_path: Path, sdxl: Path) -> None:
+    entry = Entry("sdxl", sdxl, "onnxruntime")
+    entry.open()
+    assert entry.checkpoint is not None
+    lora = making.random_lora(entry.checkpoint.components, family="sdxl")
+    registry = LoraRegistry(tmp_path / "loras", Limits())
+    added = await registry.add("all", making.save(tmp_path / "all.safetensors", making.kohya_sdxl(lora)))
+    choice = await chosen(registry, entry, request("<lora:all:te=0.5:unet=2>"))
+    assert choice.sets == {
+        "encoder": (weight(added, 0.5),),
+        "encoder_2": (weight(added, 0.5),),
+        "unet": (weight(added, 2),),
+    }
+    assert choice.warnings == ()
 
 
 async def told(registry: LoraRegistry, entry: Entry, error: TriptychError) -> TriptychError:

@@ -7,10 +7,10 @@ import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from triptych.checkpoint import Component
-from triptych.contract import ENCODER, UNET, LoraWeight
+from triptych.contract import LORA_MODELS, UNET, LoraWeight
 from triptych.errors import LoraBrokenError, LoraInvalidError, TriptychError, invalid
 from triptych.lora import LoraFile, match_lora
 from triptych_orchestrator.library.entry import Entry
@@ -27,12 +27,18 @@ _LONGEST_KEY = 120
 
 @dataclass(frozen=True)
 class LoraChoice:
-    """What a request asks for, and once it is looked up what each stage's model gets, both in the request's order."""
+    """What a request asks for, and once it is looked up what each model gets, both in the request's order.
+
+    `sets` are by the contract's model names; a model that no LoRA changes has none.
+    """
 
     names: tuple[AskedLora, ...] = ()
-    unet: tuple[LoraWeight, ...] = ()
-    encoder: tuple[LoraWeight, ...] = ()
+    sets: Mapping[str, tuple[LoraWeight, ...]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+    def of(self, model: str) -> tuple[LoraWeight, ...]:
+        """The set of one model."""
+        return self.sets.get(model, ())
 
 
 @dataclass(frozen=True)
@@ -47,9 +53,9 @@ class LoraUse:
 def asked_loras(prompt: str, negative_prompt: str, uses: Sequence[LoraUse], limits: Limits) -> tuple[str, LoraChoice]:
     """The prompt without its tags, and what field and tags ask for, checked but not looked up."""
     prompt, tagged = take_tags(prompt)
-    for field, count in (("loras", len(uses)), ("prompt", len(uses) + len(tagged))):
+    for where, count in (("loras", len(uses)), ("prompt", len(uses) + len(tagged))):
         if count > limits.max_loras:
-            raise invalid(field, f"{count} LoRAs are more than the {limits.max_loras} that this server allows")
+            raise invalid(where, f"{count} LoRAs are more than the {limits.max_loras} that this server allows")
     warnings = ["LoRA tags are read in the prompt only, not in the negative prompt"]
     return prompt, LoraChoice(
         names=(*map(_asked, uses), *tagged), warnings=tuple(warnings if has_tags(negative_prompt) else ())
@@ -159,19 +165,18 @@ def _unfit(error: LoraInvalidError, lora: Lora, entry: Entry) -> LoraInvalidErro
 
 def _with(choice: LoraChoice, asked: AskedLora, lora: Lora, fit: _Fit) -> LoraChoice:
     """The choice and one LoRA more, for those models that it changes."""
-
-    def weights(model: str, weight: float) -> tuple[LoraWeight, ...]:
-        used = weight != 0 and model in fit.models
-        return (LoraWeight(lora.digest, str(lora.path), weight),) if used else ()
-
-    unet, encoder = weights(UNET.name, asked.unet_weight), weights(ENCODER.name, asked.text_encoder_weight)
+    weights = {
+        model: asked.unet_weight if model == UNET.name else asked.text_encoder_weight
+        for model in LORA_MODELS
+        if model in fit.models
+    }
+    added = {model: (LoraWeight(lora.digest, str(lora.path), each),) for model, each in weights.items() if each}
     warnings = list(_warnings(lora, fit))
-    if not (unet or encoder) and any(asked[1:]):
+    if not added and any(asked[1:]):
         warnings.append(f"lora {asked.name!r} changes nothing: what it would change has the weight 0")
     return replace(
         choice,
-        unet=choice.unet + unet,
-        encoder=choice.encoder + encoder,
+        sets={**choice.sets, **{model: choice.of(model) + more for model, more in added.items()}},
         # The same name may come twice.
         warnings=tuple(dict.fromkeys([*choice.warnings, *warnings])),
     )
