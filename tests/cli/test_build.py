@@ -15,7 +15,7 @@ from triptych.cli.main import main
 from triptych.demo import checkpoint_path
 from triptych.engine.cache import artifacts
 
-MODELS = ("encoder", "unet", "vae_decoder")
+MODELS = ("encoder", "unet", "vae_decoder", "vae_encoder")
 
 
 class Shop:
@@ -43,7 +43,7 @@ def test_shipped_graphs_are_not_built(shop: Shop, capsys: pytest.CaptureFixture[
     assert shop.build(checkpoint_path()) == 0
     out, err = capsys.readouterr()
     assert err.splitlines() == [
-        f"[{number}/3] checkpoint {model}: shipped with triptych" for number, model in enumerate(MODELS, 1)
+        f"[{number}/4] checkpoint {model}: shipped with triptych" for number, model in enumerate(MODELS, 1)
     ]
     assert all(Path(line).is_relative_to(artifacts.SHIPPED) for line in out.splitlines())
     assert not shop.cache.exists()
@@ -56,20 +56,23 @@ def test_an_architecture_is_built_once(
     out, err = capsys.readouterr()
     lines = [line for line in without_seconds(err).splitlines() if "exporting" not in line]
     assert lines == [
-        "[1/9] sd1 encoder: exported in 0.0 s, 7 B",
-        "[2/9] sd1 unet: exported in 0.0 s, 7 B",
-        "[3/9] sd1 vae_decoder: exported in 0.0 s, 7 B",
-        "[4/9] sd2zero encoder: exported in 0.0 s, 7 B",
-        "[5/9] sd2zero unet: exported in 0.0 s, 7 B",
-        "[6/9] sd2zero vae_decoder: in the cache",
-        "[7/9] sd2 encoder: in the cache",
-        "[8/9] sd2 unet: in the cache",
-        "[9/9] sd2 vae_decoder: in the cache",
+        "[1/12] sd1 encoder: exported in 0.0 s, 7 B",
+        "[2/12] sd1 unet: exported in 0.0 s, 7 B",
+        "[3/12] sd1 vae_decoder: exported in 0.0 s, 7 B",
+        "[4/12] sd1 vae_encoder: exported in 0.0 s, 7 B",
+        "[5/12] sd2zero encoder: exported in 0.0 s, 7 B",
+        "[6/12] sd2zero unet: exported in 0.0 s, 7 B",
+        "[7/12] sd2zero vae_decoder: in the cache",
+        "[8/12] sd2zero vae_encoder: in the cache",
+        "[9/12] sd2 encoder: in the cache",
+        "[10/12] sd2 unet: in the cache",
+        "[11/12] sd2 vae_decoder: in the cache",
+        "[12/12] sd2 vae_encoder: in the cache",
     ]
-    assert "[2/9] sd1 unet: exporting UNet2DConditionModel (unet-" in err
-    assert shop.workshop.exports() == 5
+    assert "[2/12] sd1 unet: exporting UNet2DConditionModel (unet-" in err
+    assert shop.workshop.exports() == 6
     paths = [Path(line) for line in out.splitlines()]
-    assert len(paths) == 9 and len(set(paths)) == 5 and all(path.read_bytes() == b"a graph" for path in paths)
+    assert len(paths) == 12 and len(set(paths)) == 6 and all(path.read_bytes() == b"a graph" for path in paths)
 
 
 def test_paths_from_a_file_and_json(
@@ -102,7 +105,7 @@ def test_a_broken_checkpoint_does_not_keep_others_from_being_built(
     first, second, *progress = err.splitlines()
     assert first.startswith(f"triptych: {broken}/model_index.json: ")
     assert second == "triptych: nowhere: no such directory"
-    assert len(out.splitlines()) == 3 and progress[-1].startswith("[3/3] sd1 vae_decoder: exported in ")
+    assert len(out.splitlines()) == 4 and progress[-1].startswith("[4/4] sd1 vae_encoder: exported in ")
 
 
 def test_a_failed_export_does_not_keep_others_from_being_built(
@@ -113,7 +116,8 @@ def test_a_failed_export_does_not_keep_others_from_being_built(
     assert shop.build(checkpoints["sd1"], "--quiet") == 1
     out, err = capsys.readouterr()
     assert err == f"triptych: {checkpoints['sd1']}: unet: exporting UNet2DConditionModel failed: memory\n"
-    assert [Path(line).parent.name.rpartition("-")[0] for line in out.splitlines()] == ["encoder", "vae_decoder"]
+    made = [Path(line).parent.name.rpartition("-")[0] for line in out.splitlines()]
+    assert made == ["encoder", "vae_decoder", "vae_encoder"]
     assert sorted(path.name for path in (shop.cache / "graphs").glob("unet-*")) == [
         path.name for path in (shop.cache / "graphs").glob("unet-*.lock")
     ]
@@ -126,9 +130,9 @@ def test_a_cache_that_cannot_be_written_is_a_failure_of_each_model(
     (shop.cache / "graphs").write_text("in the way")
     assert shop.build(checkpoints["sd1"], checkpoint_path()) == 8
     out, err = capsys.readouterr()
-    assert len(out.splitlines()) == 3
+    assert len(out.splitlines()) == 4
     failures = [line for line in err.splitlines() if line.startswith("triptych: ")]
-    assert len(failures) == 3 and all("File exists; name a folder" in line for line in failures)
+    assert len(failures) == 4 and all("File exists; name a folder" in line for line in failures)
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,8 @@ def test_the_shim_names_a_class_of_this_model(spec: ModelSpec) -> None:
 
 def test_stages_and_names() -> None:
     assert {spec.stage for spec in MODELS.values()} == set(STAGES)
-    assert [model_name("a.b", spec) for spec in MODELS.values()] == ["a.b.encoder", "a.b.unet", "a.b.vae_decoder"]
+    names = [f"a.b.{name}" for name in ("encoder", "unet", "vae_decoder", "vae_encoder")]
+    assert [model_name("a.b", spec) for spec in MODELS.values()] == names
     with pytest.raises(KeyError):
         MODELS["unet"].input("nope")
 

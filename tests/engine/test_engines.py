@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.conftest import CACHE
 from triptych.checkpoint import Checkpoint
-from triptych.contract import ENCODER, UNET, VAE_DECODER
+from triptych.contract import ENCODER, UNET, VAE_DECODER, VAE_ENCODER
 from triptych.engine import EngineSettings, load_engine
 from triptych.engine.cache.artifacts import ensure_graph
 from triptych.engine.onnxruntime.attention import fuse_attention
@@ -64,6 +64,8 @@ def inputs_of(model: str, checkpoint: Checkpoint, batch: int, height: int, width
     latents = random.standard_normal((batch, checkpoint.latent_channels, height, width), np.float32)
     if model == VAE_DECODER.name:
         return {"latents": latents}
+    if model == VAE_ENCODER.name:
+        return {"image": random.uniform(-1, 1, (batch, 3, height * 8, width * 8)).astype(np.float32)}
     hidden = checkpoint.components[UNET.name].architecture.config["cross_attention_dim"]
     return {
         "latents": latents,
@@ -84,7 +86,7 @@ def assert_engines_agree(checkpoint: Checkpoint, model: str, *sizes: tuple[int, 
             np.testing.assert_allclose(ours[name], array, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("model", [ENCODER.name, UNET.name, VAE_DECODER.name])
+@pytest.mark.parametrize("model", [ENCODER.name, UNET.name, VAE_DECODER.name, VAE_ENCODER.name])
 @pytest.mark.parametrize("family", ["sd1", "sd2"])
 def test_every_size_and_batch(checkpoints: dict[str, Path], family: str, model: str) -> None:
     assert_engines_agree(Checkpoint.open(checkpoints[family]), model, (1, 8, 8), (2, 9, 13), (3, 16, 10))
@@ -112,7 +114,7 @@ def test_a_missing_tensor_is_named(checkpoints: dict[str, Path], tmp_path: Path,
 
 def test_the_unets_and_the_vaes_attention_is_fused(checkpoints: dict[str, Path]) -> None:
     checkpoint = Checkpoint.open(checkpoints["sd1"])
-    for model, count in ((UNET.name, 8), (VAE_DECODER.name, 1)):
+    for model, count in ((UNET.name, 8), (VAE_DECODER.name, 1), (VAE_ENCODER.name, 1)):
         graph = onnx.load_model(
             ensure_graph(checkpoint.components[model].architecture, CACHE), load_external_data=False
         )

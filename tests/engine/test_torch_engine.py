@@ -11,7 +11,7 @@ import torch
 
 from tests.conftest import CACHE
 from triptych.checkpoint import Checkpoint, Component
-from triptych.contract import ENCODER, UNET, VAE_DECODER
+from triptych.contract import ENCODER, UNET, VAE_DECODER, VAE_ENCODER
 from triptych.engine import EngineSettings
 from triptych.engine.port import Array
 from triptych.engine.torch_engine import TorchEngine
@@ -19,7 +19,7 @@ from triptych.engine.weights import float32_weights
 from triptych.errors import FailedPreconditionError, InvalidArgumentError
 
 SETTINGS = EngineSettings(threads=2, cache_dir=CACHE)
-MODELS = (ENCODER.name, UNET.name, VAE_DECODER.name)
+MODELS = (ENCODER.name, UNET.name, VAE_DECODER.name, VAE_ENCODER.name)
 cuda = pytest.param("cuda:0", marks=pytest.mark.cuda)
 
 
@@ -30,6 +30,8 @@ def inputs_of(model: str) -> dict[str, Array]:
     latents = random.standard_normal((2, 4, 7, 6), dtype=np.float32)
     if model == VAE_DECODER.name:
         return {"latents": latents}
+    if model == VAE_ENCODER.name:
+        return {"image": random.uniform(-1, 1, (2, 3, 56, 48)).astype(np.float32)}
     states = random.standard_normal((2, 77, 32), dtype=np.float32)
     return {"latents": latents, "timestep": np.array([3, 977], np.float32), "encoder_hidden_states": states}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -43,8 +44,8 @@ def catalog(pool: Pool, folder: Path) -> Catalog:
     return Catalog(Settings("x:1", None, {}, folder), pool)  # type: ignore[arg-type]
 
 
-async def use(one: Catalog, entry: Entry, release: asyncio.Event) -> None:
-    async with one.use(entry):
+async def use(one: Catalog, entry: Entry, release: asyncio.Event, models: Collection[str] = ()) -> None:
+    async with one.use(entry, models):
         await release.wait()
 
 

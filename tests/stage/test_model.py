@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from diffusers.image_processor import VaeImageProcessor
+from PIL import Image
 from tritonclient.utils import InferenceServerException
 
 from triptych.checkpoint import Checkpoint
@@ -21,7 +23,7 @@ from triptych_encoder.model import EncoderModel
 from triptych_orchestrator.stages.triton import _translated
 from triptych_unet.conditioning import ConditioningStore
 from triptych_unet.model import UNetModel
-from triptych_vae.model import VaeDecoderModel
+from triptych_vae.model import VaeDecoderModel, VaeEncoderModel
 
 
 class Tensor:
@@ -219,6 +221,19 @@ def test_samples_that_are_no_numbers_are_reported(unet: UNetModel) -> None:
     vae.engine = SimpleNamespace(infer=lambda batch: {"image": image})  # type: ignore[assignment]
     made = vae.run({"latents": np.zeros(2)})
     assert made[NOT_FINITE].tolist() == [True, False] and made["image"][0, 0, :, 0].tolist() == [128, 0, 255]
+
+
+def test_a_picture_becomes_what_diffusers_makes_of_it(triton: ModuleType, checkpoints: dict[str, Path]) -> None:
+    vae = VaeEncoderModel()
+    vae.component = Checkpoint.open(checkpoints["sd1"]).components["vae_encoder"]
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 24, 3), np.uint8)
+    (image,) = vae.prepare({"image": pixels}).values()
+    expected = VaeImageProcessor().preprocess([Image.fromarray(picture) for picture in pixels]).numpy()
+    assert image.dtype == np.float32 and image.shape == (2, 3, 16, 24)
+    np.testing.assert_array_equal(image, expected)
+    for wrong in (pixels[..., :1], pixels[:, :12], pixels[:, :, :5], pixels[:, :0]):
+        with pytest.raises(InvalidArgumentError, match="multiples of 8"):
+            vae.prepare({"image": wrong})
 
 
 def test_a_failed_load_carries_its_reason(triton: ModuleType, checkpoints: dict[str, Path], tmp_path: Path) -> None:

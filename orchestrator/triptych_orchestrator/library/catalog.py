@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -161,12 +161,16 @@ class Catalog:
         return current
 
     @asynccontextmanager
-    async def use(self, entry: Entry) -> AsyncIterator[Entry]:
-        """Has the entry loaded, or the twin that replaced it, and keeps that one from unloading meanwhile."""
+    async def use(self, entry: Entry, models: Collection[str] = ()) -> AsyncIterator[Entry]:
+        """Has the entry loaded, or the twin that replaced it, and keeps that one from unloading meanwhile.
+
+        Those of the contract's `models` that are not loaded with a checkpoint are placed then, and stay until it goes.
+        """
         while (entry := self._current(entry)).state is not State.LOADED:
             await self._join_load(entry)
         entry.users += 1
         try:
+            await self._loader.place_on_demand(entry, models)
             yield entry
         finally:
             entry.users -= 1

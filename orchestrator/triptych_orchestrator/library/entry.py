@@ -39,8 +39,9 @@ class Entry:
     name one, and `warning` says why they must. `engine` is what it was registered with, see `parse_engines`: "" leaves
     the choice to each replica, and to `default_engine` where a replica makes none. `lock` and `name` it has in common
     with its twin: the same checkpoint with other engines, whose models can be loaded beside its own. `is_new` until its
-    first load has succeeded, where it is not to be registered otherwise. Caches know it by its `number`: itself as the
-    key, they would keep its tokenizers.
+    first load has succeeded, where it is not to be registered otherwise. `held` are the models that the stages hold
+    while it is loaded; `placing` is for adding to them, while `lock` may wait for its users. Caches know it by its
+    `number`: itself as the key, they would keep its tokenizers.
     """
 
     name: str
@@ -55,6 +56,8 @@ class Entry:
     error: str = ""
     users: int = 0
     loads: int = 0
+    held: set[str] = field(default_factory=set)
+    placing: asyncio.Lock = field(default_factory=asyncio.Lock)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     unused: asyncio.Event = field(default_factory=asyncio.Event)
     is_twin: bool = False
@@ -91,10 +94,10 @@ class Entry:
             if spec.name in present
         }
 
-    def models_to_load(self) -> list[PlacedModel]:
+    def models_to_load(self) -> dict[str, PlacedModel]:
         """What the stages should hold of an open checkpoint while it is loaded, whoever asks for what."""
         parts = self.checkpoint.family.parts if self.checkpoint else {}
-        return [model for name, model in self.models().items() if name in parts and not parts[name].on_demand]
+        return {name: model for name, model in self.models().items() if name in parts and not parts[name].on_demand}
 
 
 def _tokenizer(checkpoint: Checkpoint, part: TextPart) -> Tokenizer:

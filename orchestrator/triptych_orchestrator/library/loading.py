@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from triptych.checkpoint.reading import Readers, too_slow
 from triptych.errors import TriptychError
@@ -43,7 +43,7 @@ class Loader:
             # Once more: the directory may have changed since, for better or worse.
             await self.open(entry)
             async with asyncio.TaskGroup() as group:
-                for model in entry.models_to_load():
+                for model in entry.models_to_load().values():
                     group.create_task(self._pool.place(model))
         except BaseException as failure:
             with contextlib.suppress(TriptychError):
@@ -54,10 +54,23 @@ class Loader:
             if isinstance(cause, TriptychError):
                 raise cause from None
             raise
+        entry.held = set(entry.models_to_load())
         entry.state = State.LOADED
         entry.loads += 1
         self._changed()
         logger.info("checkpoint loaded", extra={"checkpoint": entry.name})
+
+    async def place_on_demand(self, entry: Entry, models: Collection[str]) -> None:
+        """Has the stages hold these models of a loaded entry too; the caller uses it, so that it stays loaded.
+
+        A failure is the caller's alone: the next one tries again.
+        """
+        if entry.held.issuperset(models):
+            return
+        async with entry.placing:
+            for name in sorted(set(models) - entry.held):
+                await self._pool.place(entry.models()[name])
+                entry.held.add(name)
 
     async def unload(self, entry: Entry) -> None:
         """Waits for the requests that use the entry, then frees it in every stage."""

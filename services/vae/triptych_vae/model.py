@@ -1,11 +1,11 @@
-"""The VAE decoder model: latents in, pictures out."""
+"""The VAE's models: latents in and pictures out, and the other way."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from triptych.checkpoint import Checkpoint
-from triptych.contract import VAE_DECODER
+from triptych.contract import VAE_DECODER, VAE_ENCODER
 from triptych.errors import invalid
 from triptych.stage import NOT_FINITE, Batch, StageModel, not_finite
 
@@ -39,3 +39,32 @@ class VaeDecoderModel(StageModel):
         unit = np.nan_to_num(np.clip(image.astype(np.float32, copy=False) / 2 + 0.5, 0, 1))
         pixels = np.round(unit * 255).astype(np.uint8).transpose(0, 2, 3, 1)
         return {"image": pixels, NOT_FINITE: not_finite({"image": image})}
+
+
+class VaeEncoderModel(StageModel):
+    """`<checkpoint>.vae_encoder`: image uint8 [B, H, W, 3] -> moments float32 [B, 2 C, h, w], not scaled yet."""
+
+    spec = VAE_ENCODER
+
+    def warm_up_inputs(self, checkpoint: Checkpoint) -> Batch:
+        """One picture of one grey."""
+        height, width = (extent * self._scale for extent in self.warm_up_size(_LARGEST_WARM_UP))
+        return {"image": np.zeros((1, 3, height, width), np.float32)}
+
+    def prepare(self, batch: Batch) -> Batch:
+        """From 8 bits to [-1, 1], with diffusers' roundings on the way."""
+        _, height, width, channels = batch["image"].shape
+        if channels != 3 or height % self._scale or width % self._scale or not (height and width):
+            problem = f"must be RGB, height and width multiples of {self._scale}"
+            raise invalid("image", f"is {height} x {width} x {channels}, {problem}")
+        unit = batch["image"].astype(np.float32) / np.float32(255)
+        return {"image": np.ascontiguousarray((np.float32(2) * unit - np.float32(1)).transpose(0, 3, 1, 2))}
+
+    def run(self, batch: Batch) -> Batch:
+        """Encodes."""
+        return self.engine.infer(batch)
+
+    @property
+    def _scale(self) -> int:
+        """Pixels a latent."""
+        return int(2 ** (len(self.component.architecture.config["block_out_channels"]) - 1))

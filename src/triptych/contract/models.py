@@ -110,9 +110,21 @@ VAE_DECODER = ModelSpec(
     max_queue_delay_microseconds=0,
 )
 
+# The image is as `VAE_DECODER` gives it; `moments` are the latents' means, then the logarithms of their variances, like
+# diffusers' DiagonalGaussianDistribution. Whoever asks draws the latents, and scales them.
+VAE_ENCODER = ModelSpec(
+    name="vae_encoder",
+    stage="vae",
+    implementation="triptych_vae.model.VaeEncoderModel",
+    inputs=(TensorSpec("image", "UINT8", ("height", "width", 3)),),
+    outputs=(TensorSpec("moments", "FP32", ("twice_latent_channels", "latent_height", "latent_width")), REPORT),
+    max_batch_size=4,
+    max_queue_delay_microseconds=0,
+)
+
 # Models whose weights a LoRA can change.
 LORA_MODELS: tuple[str, ...] = (ENCODER.name, "encoder_2", UNET.name)
-MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in (ENCODER, UNET, VAE_DECODER)}
+MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in (ENCODER, UNET, VAE_DECODER, VAE_ENCODER)}
 STAGES: tuple[str, ...] = ("encoder", "unet", "vae")
 
 

@@ -88,8 +88,28 @@ class _VaeDecoder(nn.Module):
         return image
 
 
-_MODULES: dict[str, type[nn.Module]] = {"encoder": _Encoder, "unet": _UNet, "vae_decoder": _VaeDecoder}
-OUTPUT_NAMES = {"encoder": "hidden_states", "unet": "noise_pred", "vae_decoder": "image"}
+class _VaeEncoder(nn.Module):
+    """AutoencoderKL's encoder: image [B, 3, H, W] in [-1, 1] -> moments [B, 2 C, h, w], means, then log variances."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        from diffusers import AutoencoderKL
+
+        super().__init__()
+        self.model = AutoencoderKL(**config)
+        del self.model.decoder, self.model.post_quant_conv
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        moments: torch.Tensor = self.model.encoder(image)
+        return moments if self.model.quant_conv is None else self.model.quant_conv(moments)
+
+
+_MODULES: dict[str, type[nn.Module]] = {
+    "encoder": _Encoder,
+    "unet": _UNet,
+    "vae_decoder": _VaeDecoder,
+    "vae_encoder": _VaeEncoder,
+}
+OUTPUT_NAMES = {"encoder": "hidden_states", "unet": "noise_pred", "vae_decoder": "image", "vae_encoder": "moments"}
 
 
 def _module_class(architecture: Architecture) -> type[nn.Module]:
@@ -120,7 +140,7 @@ def parameter_names(module: nn.Module) -> dict[str, str]:
 
 
 def example_inputs(architecture: Architecture) -> tuple[dict[str, torch.Tensor], dict[str, dict[int, Any]]]:
-    """Arguments to trace with and the dimensions that stay free: batch everywhere, height and width of latents."""
+    """Arguments to trace with and the dimensions that stay free: batch everywhere, height and width of a picture."""
     dim = torch.export.Dim
     batch = dim("batch", min=1, max=_MAX_BATCH)
     config = architecture.config
@@ -133,6 +153,10 @@ def example_inputs(architecture: Architecture) -> tuple[dict[str, torch.Tensor],
     if architecture.model == "vae_decoder":
         return {"latents": torch.zeros(2, config["latent_channels"], 10, 12)}, {"latents": free}
     extent = 2 ** (len(config["block_out_channels"]) - 1)
+    if architecture.model == "vae_encoder":
+        most = extent * _MAX_LATENT_EXTENT
+        height, width = (dim(name, min=2 * extent, max=most) for name in ("height", "width"))
+        return {"image": torch.zeros(2, 3, 10 * extent, 12 * extent)}, {"image": {0: batch, 2: height, 3: width}}
     latents = torch.zeros(2, config["in_channels"], 2 * extent + 1, 3 * extent + 1)
     states = torch.zeros(2, 77, config["cross_attention_dim"])
     arguments = {"latents": latents, "timestep": torch.zeros(2), "encoder_hidden_states": states}

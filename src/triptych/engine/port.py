@@ -35,7 +35,8 @@ class Engine(ABC):
     """One model of one checkpoint, weights in place, ready to run; not thread-safe.
 
     Inputs and outputs are those of `triptych.engine.modules`: `encoder` input_ids -> hidden_states, `unet` latents,
-    timestep, encoder_hidden_states -> noise_pred, `vae_decoder` latents -> image. All float tensors are float32.
+    timestep, encoder_hidden_states -> noise_pred, `vae_decoder` latents -> image, `vae_encoder` image -> moments. All
+    float tensors are float32.
     """
 
     @classmethod

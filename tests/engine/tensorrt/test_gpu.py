@@ -12,7 +12,7 @@ import torch
 from tests.conftest import CACHE
 from tests.engine.test_torch_engine import inputs_of
 from triptych.checkpoint import Checkpoint
-from triptych.contract import ENCODER, UNET, VAE_DECODER
+from triptych.contract import ENCODER, UNET, VAE_DECODER, VAE_ENCODER
 from triptych.engine import Engine, EngineSettings, load_engine
 from triptych.engine.port import Array
 from triptych.engine.tensorrt.build.plan import OVERRIDE, RefitPlan
@@ -23,7 +23,7 @@ from triptych.engine.weights import float32_weights
 from triptych.errors import FailedPreconditionError, InvalidArgumentError
 
 pytestmark = [pytest.mark.tensorrt, pytest.mark.timeout(1200)]
-MODELS = (ENCODER.name, UNET.name, VAE_DECODER.name)
+MODELS = (ENCODER.name, UNET.name, VAE_DECODER.name, VAE_ENCODER.name)
 
 
 @pytest.fixture(autouse=True)

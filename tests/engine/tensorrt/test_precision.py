@@ -16,14 +16,14 @@ from onnx.reference import ReferenceEvaluator
 from tests.conftest import CACHE
 from tests.engine.test_torch_engine import inputs_of
 from triptych.checkpoint import Checkpoint, Component
-from triptych.contract import ENCODER, UNET, VAE_DECODER
+from triptych.contract import ENCODER, UNET, VAE_DECODER, VAE_ENCODER
 from triptych.engine import EngineSettings, load_engine
 from triptych.engine.tensorrt.network.external import write_model
 from triptych.engine.tensorrt.network.floats import BFLOAT16, FLOAT, FLOAT16, encode
 from triptych.engine.tensorrt.network.precision import to_precision
 from triptych.engine.tensorrt.network.typed import TypedGraph
 
-MODELS = (ENCODER.name, UNET.name, VAE_DECODER.name)
+MODELS = (ENCODER.name, UNET.name, VAE_DECODER.name, VAE_ENCODER.name)
 
 
 def typed(checkpoints: dict[str, Path], model: str, precision: str, family: str = "sd1") -> TypedGraph:

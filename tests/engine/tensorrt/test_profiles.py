@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import CACHE
 from tests.engine.tensorrt.real import FAMILIES, save_checkpoint
 from triptych.checkpoint import Checkpoint, Component
-from triptych.contract import ENCODER, UNET, VAE_DECODER
+from triptych.contract import ENCODER, UNET, VAE_DECODER, VAE_ENCODER
 from triptych.engine import EngineSettings
 from triptych.engine.tensorrt.network.profiles import (
     Profile,
@@ -28,7 +28,7 @@ from triptych.errors import FailedPreconditionError, InvalidArgumentError
 from triptych.stage import StageModel
 from triptych_encoder.model import EncoderModel
 from triptych_unet.model import UNetModel
-from triptych_vae.model import VaeDecoderModel
+from triptych_vae.model import VaeDecoderModel, VaeEncoderModel
 
 
 def component_of(checkpoints: dict[str, Path], model: str, **changes: Any) -> Component:
@@ -47,6 +47,12 @@ def ranges(profile: Profile) -> tuple[tuple[int, int, int], ...]:
     )
 
 
+def extents(profile: Profile, which: str) -> tuple[int, int]:
+    """Height and width at one end of the ranges, of the latents or of the picture."""
+    height, width = (r for name, r in profile.ranges.items() if name.removeprefix("latent_") in ("height", "width"))
+    return int(getattr(height, which)), int(getattr(width, which))
+
+
 def test_profiles_of_a_unet_of_512_pixels(real: dict[str, Checkpoint]) -> None:
     profiles = profiles_of(real["sd15"].components[UNET.name])
     assert [ranges(profile) for profile in profiles] == [
@@ -62,7 +68,7 @@ def test_profiles_of_a_unet_of_512_pixels(real: dict[str, Checkpoint]) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("stage", [EncoderModel, UNetModel, VaeDecoderModel])
+@pytest.mark.parametrize("stage", [EncoderModel, UNetModel, VaeDecoderModel, VaeEncoderModel])
 @pytest.mark.parametrize("device", ["cuda:0", "cpu"])
 def test_a_stage_warms_up_with_what_its_engine_takes(
     real: dict[str, Checkpoint], family: str, stage: type[StageModel], device: str
@@ -76,6 +82,10 @@ def test_a_stage_warms_up_with_what_its_engine_takes(
         assert sample.shape == (1, 77)
     elif device == "cpu":
         assert max(sample.shape[2:]) <= 64
+    elif stage is VaeEncoderModel:
+        sizes = dict(zip(("batch", "height", "width"), (1, *sample.shape[2:]), strict=True))
+        assert choose_profile(profiles_of(model.component), sizes) == 0
+        assert (sizes["height"], sizes["width"]) == (checkpoint.default_height, checkpoint.default_width)
     else:
         size = dict(zip(("batch", "latent_height", "latent_width"), (1, *sample.shape[2:]), strict=True))
         tokens = {"tokens": 77} if stage is UNetModel else {}
@@ -94,6 +104,23 @@ def test_what_the_unet_makes_the_vae_takes(real: dict[str, Checkpoint], family: 
         for which in ("least", "best", "most"):
             sizes = {name: int(getattr(r, which)) for name, r in profile.ranges.items() if name != "tokens"}
             assert most_batch(vae, sizes) >= 1
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_picture_of_what_the_unet_makes_can_be_encoded(real: dict[str, Checkpoint], family: str) -> None:
+    unet, vae = (profiles_of(real[family].components[model]) for model in (UNET.name, VAE_ENCODER.name))
+    scale = real[family].vae_scale_factor
+    for profile in unet:
+        for which in ("least", "best", "most"):
+            height, width = (extent * scale for extent in extents(profile, which))
+            assert most_batch(vae, {"height": height, "width": width}) >= 1
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_tensor_of_a_vae_encoders_profile_has_2_to_the_31_elements(real: dict[str, Checkpoint], family: str) -> None:
+    for profile in profiles_of(real[family].components[VAE_ENCODER.name]):
+        (height, width), batch = extents(profile, "most"), profile.ranges["batch"].most
+        assert batch * 128 * height * width < 2**31 and batch * (height * width // 64) ** 2 < 2**31
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -124,7 +151,7 @@ def test_a_size_that_no_engine_can_have_is_refused(checkpoints: dict[str, Path])
         profiles_of(component_of(checkpoints, UNET.name, latent_size=(512, 512)))
 
 
-@pytest.mark.parametrize("model", [ENCODER.name, UNET.name, VAE_DECODER.name])
+@pytest.mark.parametrize("model", [ENCODER.name, UNET.name, VAE_DECODER.name, VAE_ENCODER.name])
 def test_ranges_are_ordered_and_every_profile_is_probed(checkpoints: dict[str, Path], model: str) -> None:
     graph = TypedGraph.of(component_of(checkpoints, model), EngineSettings(2, CACHE))
     for profile in graph.profiles:

@@ -15,7 +15,7 @@ from tests.conftest import CACHE
 from tests.engine.tensorrt.real import save_checkpoint, whole
 from tests.engine.tensorrt.rtx import build, build_network, defined, softmaxes
 from triptych.checkpoint import Checkpoint
-from triptych.contract import ENCODER, UNET, VAE_DECODER
+from triptych.contract import ENCODER, UNET, VAE_DECODER, VAE_ENCODER
 from triptych.demo import checkpoint_path
 from triptych.engine import EngineSettings
 from triptych.engine.tensorrt.build.builder import open_weights
@@ -30,7 +30,7 @@ pytestmark = [
     # It has no timing cache, and says so wherever one is made.
     pytest.mark.filterwarnings("ignore:Use Deprecated in TensorRT-RTX 1.2. Timing cache:DeprecationWarning"),
 ]
-MODELS = (ENCODER.name, UNET.name, VAE_DECODER.name)
+MODELS = (ENCODER.name, UNET.name, VAE_DECODER.name, VAE_ENCODER.name)
 PRECISIONS = ("fp32", "fp16", "bf16")
 
 

@@ -178,6 +178,7 @@ async def test_a_switch_loads_the_new_engines_first_and_drops_the_old_when_unuse
         "encoder": "",
         "unet": "torch",
         "vae_decoder": "",
+        "vae_encoder": "",
     }
 
 
@@ -233,3 +234,61 @@ async def test_a_caller_that_leaves_does_not_end_a_switch(pool: Pool, entry: tup
     pool.go.set()
     await settle()
     assert one.get("x").engine == "torch" and pool.held == {"x~.encoder", "x~.unet", "x~.vae_decoder"}
+
+
+async def test_what_only_some_requests_need_is_placed_by_the_first_of_them(
+    pool: Pool, entry: tuple[Catalog, Entry]
+) -> None:
+    one, known = entry
+    async with one.use(known):
+        assert pool.held == {"x.encoder", "x.unet", "x.vae_decoder"}
+    pool.go.clear()
+    release = asyncio.Event()
+    users = [asyncio.create_task(use(one, known, release, ["vae_encoder", "unet"])) for _ in range(3)]
+    await settle()
+    users[0].cancel()  # the others go on waiting
+    pool.go.set()
+    await settle()
+    assert pool.held == {"x.encoder", "x.unet", "x.vae_decoder", "x.vae_encoder"} and pool.placed == 4
+    release.set()
+    await asyncio.gather(*users[1:])
+    async with one.use(known, ["vae_encoder"]):
+        assert pool.placed == 4
+    await one.unload("x")
+    assert pool.held == set()
+    async with one.use(known, ["vae_encoder"]):
+        assert "x.vae_encoder" in pool.held and pool.placed == 8
+
+
+async def test_what_cannot_be_placed_fails_the_request_alone(pool: Pool, entry: tuple[Catalog, Entry]) -> None:
+    one, known = entry
+    await one.load("x")
+    pool.fail = FailedPreconditionError("there is no torch to export with")
+    with pytest.raises(FailedPreconditionError):
+        async with one.use(known, ["vae_encoder"]):
+            raise AssertionError("not reached")
+    assert (known.state, known.users) == (State.LOADED, 0)
+    async with one.use(known):
+        pass
+    pool.fail = None
+    async with one.use(known, ["vae_encoder"]):
+        assert "x.vae_encoder" in pool.held
+
+
+async def test_an_unload_waits_for_the_request_that_is_just_placing_a_model(
+    pool: Pool, entry: tuple[Catalog, Entry]
+) -> None:
+    one, known = entry
+    await one.load("x")
+    pool.go.clear()
+    release = asyncio.Event()
+    user = asyncio.create_task(use(one, known, release, ["vae_encoder"]))
+    await settle()
+    unloading = asyncio.create_task(one.unload("x"))
+    await settle()
+    pool.go.set()
+    await settle()
+    assert "x.vae_encoder" in pool.held and not unloading.done()
+    release.set()
+    await asyncio.gather(user, unloading)
+    assert pool.held == set()

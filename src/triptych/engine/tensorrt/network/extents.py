@@ -35,6 +35,10 @@ def _largest_tensor(component: Component, height: int, width: int) -> int:
         # The last block takes its pictures as wide as the block before made them.
         picture = channels[min(1, len(channels) - 1)] * height * width * scale * scale
         return int(max(picture, (height * width) ** 2))
+    if component.architecture.model == "vae_encoder":
+        scale = 2 ** (len(channels) - 1)
+        features = (wide * height * width * (scale >> level) ** 2 for level, wide in enumerate(channels))
+        return int(max(*features, (height * width) ** 2))
     scores = [1]
     for level in _attention_levels(component):
         tokens = -(-height // 2**level) * -(-width // 2**level)

@@ -67,7 +67,7 @@ def profiles_of(component: Component) -> tuple[Profile, ...]:
     best = 2 if model == "unet" else 1
     # A picture fills a GPU by itself, and its activations are many times a step's: more at once would win nothing.
     own = _batches(most) if model == "unet" else [Range(1, 1, min(most, _FEW))]
-    profiles = [_profile(model, batch, Range(height, height, height), Range(width, width, width)) for batch in own]
+    profiles = [_profile(component, batch, Range(height, height, height), Range(width, width, width)) for batch in own]
     least, extent = max(_LEAST_EXTENT, min(height, width) // 2), max(height, width)
     varied = largest_extent(component, best, extent * 3 // 2, extent)
     large = largest_extent(component, 1, extent * 2, extent)
@@ -75,7 +75,7 @@ def profiles_of(component: Component) -> tuple[Profile, ...]:
         batch = min(few if model == "unet" else 1, most_samples(component, top, top))
         if batch and (top > extent or height != width):
             sides = [Range(least, side, top) for side in centre]
-            profiles.append(_profile(model, Range(1, min(best, batch), batch), *sides))
+            profiles.append(_profile(component, Range(1, min(best, batch), batch), *sides))
     return tuple(profiles)
 
 
@@ -143,6 +143,15 @@ def _batches(most: int) -> list[Range]:
     return ranges
 
 
-def _profile(model: str, batch: Range, height: Range, width: Range) -> Profile:
+def _profile(component: Component, batch: Range, height: Range, width: Range) -> Profile:
+    """From the extents of latents; a VAE's encoder takes pictures of them."""
+    model = component.architecture.model
+    if model == "vae_encoder":
+        scale = 2 ** (len(component.architecture.config["block_out_channels"]) - 1)
+        return Profile({"batch": batch, "height": _scaled(height, scale), "width": _scaled(width, scale)})
     ranges = {"batch": batch, "latent_height": height, "latent_width": width}
     return Profile(ranges | {"tokens": Range(2, 77, 616)} if model == "unet" else ranges)
+
+
+def _scaled(extents: Range, scale: int) -> Range:
+    return Range(extents.least * scale, extents.best * scale, extents.most * scale)
