@@ -26,6 +26,9 @@ class Limits:
     max_num_inference_steps: int = 200
     max_num_images_per_prompt: int = 8
     max_prompt_characters: int = 10_000
+    # Of the images of one request: the bytes of all their files, and the pixels of each.
+    max_image_bytes: int = 32 << 20
+    max_image_pixels: int = 64 << 20
     max_concurrent_requests: int = 16
     max_queued_requests: int = 64
     # With the tags of the prompt.

@@ -47,6 +47,8 @@ logger = logging.getLogger("triptych.server")
 
 # A second server on the port would share its calls unseen; messages carry pictures.
 _OPTIONS = [("grpc.so_reuseport", 0), ("grpc.max_send_message_length", -1)]
+# gRPC's own limit, for what a request brings besides pictures; and the largest that it can be told.
+_MESSAGE_BYTES, _MOST_MESSAGE_BYTES = 4 << 20, 2**31 - 1
 # After the drain: for what was said to go out, and for all that is left to do.
 _PARTING_S = 1.0
 _END_S = 3.0
@@ -133,7 +135,9 @@ def _server(
 ) -> grpc.aio.Server:
     limits = settings.limits
     interceptors = [Patience(limits.max_unread_seconds), ErrorInterceptor(), drain]
-    server = grpc.aio.server(interceptors=interceptors, options=_OPTIONS)
+    received_bytes = min(limits.max_image_bytes + _MESSAGE_BYTES, _MOST_MESSAGE_BYTES)
+    options = [*_OPTIONS, ("grpc.max_receive_message_length", received_bytes)]
+    server = grpc.aio.server(interceptors=interceptors, options=options)
     painter = Painter(pool, settings.call_timeout_s, limits.max_batch_samples)
     generation = GenerationService(catalog, LoraChooser(loras), painter, admission, limits)
     generation_pb2_grpc.add_GenerationServiceServicer_to_server(generation, server)

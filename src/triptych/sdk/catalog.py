@@ -53,6 +53,8 @@ class Limits:
     max_kept_lora_bytes: int
     max_lora_upload_pause_seconds: int
     max_checkpoints: int
+    max_image_bytes: int
+    max_image_pixels: int
     max_unread_seconds: int
     max_checkpoint_read_seconds: int
 

@@ -1,0 +1,112 @@
+"""A request's pictures, from the bytes of a file to pixels of the size that is drawn in, as diffusers prepares them.
+
+size = await reader.size("images[0]", data)
+pixels, warnings = await reader.pixels("images[0]", data, width, height)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from triptych.checkpoint.reading import Readers
+from triptych.errors import TriptychError, invalid
+from triptych_orchestrator.settings import Limits
+
+Value = TypeVar("Value")
+
+# Pillow knows many more, of which some run other programs.
+_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+# Pictures that are decoded at a time, each of up to `max_image_pixels`.
+_MOST_THREADS = 2
+# Orientations that turn a picture by a quarter (Exif 2.32, 4.6.5).
+_ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)
+# Of 16 bits to one of 8.
+_LEVELS = 257
+
+# The operator's limit stands in its place, and is looked at before anything is decoded.
+Image.MAX_IMAGE_PIXELS = None
+
+
+def field_of(index: int) -> str:
+    """What errors and warnings call a request's picture."""
+    return f"images[{index}]"
+
+
+def check_bytes(images: Sequence[bytes], limits: Limits) -> None:
+    """InvalidArgumentError where they are more than the operator allows."""
+    size_bytes = sum(map(len, images))
+    if size_bytes > limits.max_image_bytes:
+        problem = f"are {size_bytes} bytes, more than the {limits.max_image_bytes} that this server takes"
+        raise invalid("images", problem)
+
+
+class PictureReader:
+    """Decodes in a few threads; what is no sound picture within the limits is an InvalidArgumentError."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._most_pixels = limits.max_image_pixels
+        self._readers = Readers(_MOST_THREADS)
+
+    async def size(self, field: str, data: bytes) -> tuple[int, int]:
+        """Width and height as it is to be looked at."""
+        return await self._run(lambda: _size(field, data, self._most_pixels))
+
+    async def pixels(self, field: str, data: bytes, width: int, height: int) -> tuple[bytes, list[str]]:
+        """RGB, height x width x 3, and what is worth knowing of it."""
+        return await self._run(lambda: _pixels(field, data, self._most_pixels, (width, height)))
+
+    async def _run(self, work: Callable[[], Value]) -> Value:
+        return await asyncio.wrap_future(self._readers.submit(work))
+
+
+def _size(field: str, data: bytes, most_pixels: int) -> tuple[int, int]:
+    with _opened(field, data, most_pixels) as image:
+        # A TIFF has been turned by Pillow already, as far as its size goes.
+        turned = image.format != "TIFF" and image.getexif().get(_ORIENTATION) in _TURNED
+        return (image.height, image.width) if turned else (image.width, image.height)
+
+
+def _pixels(field: str, data: bytes, most_pixels: int, size: tuple[int, int]) -> tuple[bytes, list[str]]:
+    with _opened(field, data, most_pixels) as image:
+        warnings = []
+        if getattr(image, "is_animated", False) and image.format != "MPO":  # a camera's, with previews or a second eye
+            warnings.append(f"{field} holds several pictures; the first is taken")
+        image.load()
+        upright = ImageOps.exif_transpose(image)
+        # diffusers.image_processor.VaeImageProcessor.resize
+        return _flattened(upright).resize(size, Image.Resampling.LANCZOS).tobytes(), warnings
+
+
+@contextmanager
+def _opened(field: str, data: bytes, most_pixels: int) -> Iterator[Image.Image]:
+    """The file's header, read; whatever goes wrong with it becomes an error about the field."""
+    try:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            if image.width * image.height > most_pixels:
+                problem = f"more than the {most_pixels} pixels that this server takes"
+                raise invalid(field, f"is {image.width} x {image.height}, {problem}")
+            yield image
+    except UnidentifiedImageError:
+        raise invalid(field, f"is no picture in a format that is read: {', '.join(_FORMATS)}") from None
+    except TriptychError:
+        raise
+    except Exception as error:  # Pillow's decoders raise whatever a stranger's bytes lead them to
+        raise invalid(field, f"is broken or cut off: {error}") from error
+
+
+def _flattened(image: Image.Image) -> Image.Image:
+    """As RGB; what is transparent lies on white, and 16 bits become 8, where `convert` alone would cut them off."""
+    if image.mode.startswith("I"):
+        levels = np.clip(np.asarray(image, np.float64), 0, _LEVELS * 255)
+        image = Image.fromarray(np.round(levels / _LEVELS).astype(np.uint8))
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
