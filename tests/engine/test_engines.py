@@ -60,7 +60,13 @@ def linked(path: Path) -> None:
 def inputs_of(model: str, checkpoint: Checkpoint, batch: int, height: int, width: int) -> dict[str, Array]:
     random = np.random.default_rng(batch)
     if model == ENCODER.name:
-        return {"input_ids": random.integers(0, 500, (batch, checkpoint.tokens))}
+        config = checkpoint.components[model].architecture.config
+        return {
+            "inputs_embeds": random.standard_normal((batch, checkpoint.tokens, config["hidden_size"]), np.float32),
+            "pooled_position": random.integers(0, checkpoint.tokens, batch),
+            "skip_layers": random.integers(0, config["num_hidden_layers"] + 1, batch),
+            "final_norm": random.integers(0, 2, batch).astype(np.bool_),
+        }
     latents = random.standard_normal((batch, checkpoint.latent_channels, height, width), np.float32)
     if model == VAE_DECODER.name:
         return {"latents": latents}

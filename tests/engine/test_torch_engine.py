@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,12 @@ cuda = pytest.param("cuda:0", marks=pytest.mark.cuda)
 def inputs_of(model: str) -> dict[str, Array]:
     random = np.random.default_rng(0)
     if model == ENCODER.name:
-        return {"input_ids": random.integers(0, 500, (2, 77))}
+        return {
+            "inputs_embeds": random.standard_normal((2, 77, 32), dtype=np.float32),
+            "pooled_position": np.array([3, 76]),
+            "skip_layers": np.array([0, 1]),
+            "final_norm": np.array([True, False]),
+        }
     latents = random.standard_normal((2, 4, 7, 6), dtype=np.float32)
     if model == VAE_DECODER.name:
         return {"latents": latents}
@@ -36,10 +42,14 @@ def inputs_of(model: str) -> dict[str, Array]:
     return {"latents": latents, "timestep": np.array([3, 977], np.float32), "encoder_hidden_states": states}
 
 
+def joined(outputs: Mapping[str, Array]) -> npt.NDArray[np.float32]:
+    """All outputs side by side, [B, values]."""
+    assert {array.dtype.name for array in outputs.values()} == {"float32"}
+    return np.concatenate([array.reshape(len(array), -1).astype(np.float32) for array in outputs.values()], axis=1)
+
+
 def output(engine: TorchEngine, model: str) -> npt.NDArray[np.float32]:
-    (array,) = engine.infer(inputs_of(model)).values()
-    assert array.dtype == np.float32
-    return array.astype(np.float32)
+    return joined(engine.infer(inputs_of(model)))
 
 
 def component_of(checkpoints: dict[str, Path], model: str) -> Component:

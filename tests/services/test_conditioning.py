@@ -14,8 +14,9 @@ class Clock:
         return self.now
 
 
-def value(number: int) -> np.ndarray:
-    return np.full(25, number, np.float32)  # 100 bytes
+def value(number: int) -> dict[str, np.ndarray]:
+    """Of 100 bytes."""
+    return {"states": np.full(20, number, np.float32), "pooled": np.full(5, number, np.float32)}
 
 
 def test_the_least_recently_used_goes_first() -> None:
@@ -57,8 +58,8 @@ def test_the_same_key_again_counts_once() -> None:
 
 def test_a_copy_is_kept() -> None:
     store = ConditioningStore(1_000, 60, Clock())
-    array = value(1)
-    store.put(b"a", array)
-    array[:] = 9
+    brought = value(1)
+    store.put(b"a", brought)
+    brought["pooled"][:] = 9
     kept = store.get(b"a")
-    assert kept is not None and kept[0] == 1
+    assert kept is not None and kept.keys() == brought.keys() and kept["pooled"][0] == 1

@@ -21,12 +21,13 @@ from triptych_orchestrator.jobs.events import Picture, Result, StageTiming, Step
 from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.library.entry import Entry
 from triptych_orchestrator.pipeline.denoiser import Denoiser
-from triptych_orchestrator.pipeline.encoding import PromptEncoder
+from triptych_orchestrator.pipeline.encoding import PromptEncoder, Text
 from triptych_orchestrator.pipeline.images import describe, encode_png
 from triptych_orchestrator.sampling.guidance import classifier_free, is_guided
 from triptych_orchestrator.sampling.loop import LoopState, sample
 from triptych_orchestrator.sampling.noise import Generator, draw
 from triptych_orchestrator.sampling.schedulers import corrected_config, make_solver
+from triptych_orchestrator.stages.conditioning import Conditioning
 from triptych_orchestrator.stages.lora_sets import LoraSet
 from triptych_orchestrator.stages.pool import ReplicaPool
 from triptych_orchestrator.stages.use import StageUse, unsound
@@ -62,9 +63,14 @@ class Painter:
         warnings += [text for field, prompt in prompts.items() for text in literal_syntax(field, prompt)]
         warnings += job.loras.warnings
         encoder = entry.models()[ENCODER.name]
-        conditionings = await self._encoder.encode(
-            encoder, tokens.input_ids, LoraSet.of(job.loras.of(ENCODER.name)), job.request_id, uses["encoder"]
+        encoded = await self._encoder.encode(
+            encoder,
+            [Text(ids.tobytes()) for ids in tokens.input_ids],
+            LoraSet.of(job.loras.of(ENCODER.name)),
+            job.request_id,
+            uses["encoder"],
         )
+        conditionings = [Conditioning.of(encoder_hidden_states=each.hidden_states) for each in encoded]
         denoiser = Denoiser(
             self._pool,
             self.batchers,

@@ -1,4 +1,4 @@
-"""A prompt's hidden states under the key of their content."""
+"""All that a UNet is conditioned on besides latents and timestep, under the key of its content."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ import numpy.typing as npt
 
 from triptych.contract import CONDITIONING_KEY_BYTES
 
+Array = npt.NDArray[np.float32]
+
 
 @dataclass(frozen=True)
 class Conditioning:
-    """One prompt's hidden states [tokens, hidden] and their content key."""
+    """One sample's tensors by the contract's names, without a batch, and their content key."""
 
-    states: npt.NDArray[np.float32]
+    tensors: Mapping[str, Array]
     key: npt.NDArray[np.uint8]
 
-    @property
-    def tensors(self) -> Mapping[str, npt.NDArray[np.float32]]:
-        """By the contract's names, without a batch."""
-        return {"encoder_hidden_states": self.states}
-
     @classmethod
-    def of(cls, states: npt.NDArray[np.float32]) -> Conditioning:
+    def of(cls, **tensors: Array) -> Conditioning:
         """Keyed by content, so that equal prompts share one entry on a replica."""
-        digest = hashlib.blake2b(states.tobytes(), digest_size=CONDITIONING_KEY_BYTES).digest()
-        return cls(states, np.frombuffer(digest, np.uint8))
+        digest = hashlib.blake2b(digest_size=CONDITIONING_KEY_BYTES)
+        for name, array in sorted(tensors.items()):
+            digest.update(f"{name}{array.shape}".encode() + array.tobytes())
+        return cls(tensors, np.frombuffer(digest.digest(), np.uint8))

@@ -1,12 +1,15 @@
-"""Conditioning kept under its content key, so that a step brings 16 bytes instead of the embeddings."""
+"""Conditionings kept under their content keys, so that a step brings 16 bytes instead of the embeddings."""
 
 from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from triptych.engine.port import Array
+
+# Named tensors without a batch, whatever they mean.
+Conditioning = Mapping[str, Array]
 
 
 class ConditioningStore:
@@ -16,20 +19,20 @@ class ConditioningStore:
         self._capacity_bytes = capacity_bytes
         self._ttl_s = ttl_s
         self._clock = clock
-        self._entries: OrderedDict[bytes, tuple[float, Array]] = OrderedDict()
+        self._entries: OrderedDict[bytes, tuple[float, Conditioning]] = OrderedDict()
         self._size_bytes = 0
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def put(self, key: bytes, value: Array) -> None:
-        """Keeps a copy, so that the request's buffer can go."""
+    def put(self, key: bytes, value: Conditioning) -> None:
+        """Keeps a copy, so that the request's buffers can go."""
         self._drop(key)
-        self._entries[key] = (self._clock(), value.copy())
-        self._size_bytes += value.nbytes
+        self._entries[key] = (self._clock(), {name: array.copy() for name, array in value.items()})
+        self._size_bytes += _size_bytes(value)
         self._evict()
 
-    def get(self, key: bytes) -> Array | None:
+    def get(self, key: bytes) -> Conditioning | None:
         """The value, used just now; None if it was never here or has gone."""
         entry = self._entries.get(key)
         if entry is None:
@@ -40,7 +43,7 @@ class ConditioningStore:
 
     def _drop(self, key: bytes) -> None:
         if entry := self._entries.pop(key, None):
-            self._size_bytes -= entry[1].nbytes
+            self._size_bytes -= _size_bytes(entry[1])
 
     def _evict(self) -> None:
         stale_before = self._clock() - self._ttl_s
@@ -49,3 +52,7 @@ class ConditioningStore:
             if self._size_bytes <= self._capacity_bytes and used >= stale_before:
                 return
             self._drop(oldest)
+
+
+def _size_bytes(value: Conditioning) -> int:
+    return sum(array.nbytes for array in value.values())

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from triptych.checkpoint import Checkpoint
-from triptych.contract import UNET
+from triptych.contract import CONDITIONING_TENSORS, UNET
 from triptych.contract.carried import ConditioningLostError
 from triptych.engine import EngineSettings
-from triptych.engine.port import Array
+from triptych.engine.conditions import conditioning_dims
 from triptych.errors import invalid
 from triptych.stage import Batch, StageModel
 from triptych_unet.conditioning import ConditioningStore
@@ -24,8 +26,9 @@ _LARGEST_WARM_UP = 64
 class UNetModel(StageModel):
     """`<checkpoint>.unet`: latents [B, C, h, w], timestep [B, 1], conditioning_key [B, 16] -> noise_pred [B, C, h, w].
 
-    A request that brings encoder_hidden_states [B, tokens, hidden] has them kept under its keys. A key that is not
-    held answers NOT_FOUND, which tells the orchestrator to send both again.
+    A request that brings the tensors of its conditioning, encoder_hidden_states [B, tokens, hidden] and whatever else
+    the UNet takes, has them kept under its keys. A key that is not held answers NOT_FOUND, which tells the orchestrator
+    to send all again.
     """
 
     spec = UNET
@@ -35,41 +38,55 @@ class UNetModel(StageModel):
         self.store = ConditioningStore(_CAPACITY_BYTES, _TTL_S)
         super().open(path, engine, settings)
 
+    @cached_property
+    def _dims(self) -> Mapping[str, tuple[int | str, ...]]:
+        return conditioning_dims(self.component.architecture)
+
     def warm_up_inputs(self, checkpoint: Checkpoint) -> Batch:
         """One sample of about the checkpoint's own size."""
-        config = self.component.architecture.config
-        return {
-            "latents": np.zeros((1, config["in_channels"], *self.warm_up_size(_LARGEST_WARM_UP)), np.float32),
+        channels = self.component.architecture.config["in_channels"]
+        inputs: Batch = {
+            "latents": np.zeros((1, channels, *self.warm_up_size(_LARGEST_WARM_UP)), np.float32),
             "timestep": np.ones(1, np.float32),
-            "encoder_hidden_states": np.zeros((1, checkpoint.tokens, config["cross_attention_dim"]), np.float32),
         }
+        for name, dims in self._dims.items():
+            shape = (extent if isinstance(extent, int) else checkpoint.tokens for extent in dims)
+            inputs[name] = np.zeros((1, *shape), np.float32)
+        return inputs
 
     def prepare(self, batch: Batch) -> Batch:
         """Gathers each sample's conditioning by its key."""
-        config = self.component.architecture.config
-        if batch["latents"].shape[1] != config["in_channels"]:
-            raise invalid("latents", f"has {batch['latents'].shape[1]} channels, must have {config['in_channels']}")
+        channels = self.component.architecture.config["in_channels"]
+        if batch["latents"].shape[1] != channels:
+            raise invalid("latents", f"has {batch['latents'].shape[1]} channels, must have {channels}")
         keys = [row.tobytes() for row in batch["conditioning_key"]]
-        states = batch.get("encoder_hidden_states")
-        if states is not None:
-            if states.shape[2] != config["cross_attention_dim"]:
-                raise invalid(
-                    "encoder_hidden_states", f"must be {config['cross_attention_dim']} wide, is {states.shape[2]}"
-                )
-            for key, state in dict(zip(keys, states, strict=True)).items():
-                self.store.put(key, state)
+        brought = {name: batch[name] for name in CONDITIONING_TENSORS if name in batch}
+        if brought:
+            self._check(brought)
+            for key, row in dict(zip(keys, range(len(keys)), strict=True)).items():
+                self.store.put(key, {name: array[row] for name, array in brought.items()})
         else:
-            states = self._gather(keys)
-        return {"latents": batch["latents"], "timestep": batch["timestep"][:, 0], "encoder_hidden_states": states}
+            brought = self._gather(keys)
+        return {"latents": batch["latents"], "timestep": batch["timestep"][:, 0], **brought}
 
-    def _gather(self, keys: list[bytes]) -> Array:
+    def _check(self, brought: Batch) -> None:
+        """InvalidArgumentError about a tensor that the UNet wants, or does not take, or not so wide."""
+        for name in sorted(self._dims.keys() ^ brought.keys()):
+            problem = "is missing: this UNet takes" if name in self._dims else "is none of what this UNet takes:"
+            raise invalid(name, f"{problem} {', '.join(self._dims)}")
+        for name, dims in self._dims.items():
+            if brought[name].shape[-1] != dims[-1]:
+                raise invalid(name, f"must be {dims[-1]} wide, is {brought[name].shape[-1]}")
+
+    def _gather(self, keys: Sequence[bytes]) -> Batch:
         held = {key: self.store.get(key) for key in set(keys)}
         lost = [key.hex() for key, value in held.items() if value is None]
         if lost:
-            raise ConditioningLostError(
-                f"conditioning {', '.join(lost)} is not held here; send encoder_hidden_states again"
-            )
-        return np.stack([value for key in keys if (value := held[key]) is not None])
+            raise ConditioningLostError(f"conditioning {', '.join(lost)} is not held here; send its tensors again")
+        samples = [value for key in keys if (value := held[key]) is not None]
+        if len({tuple(array.shape for array in sample.values()) for sample in samples}) > 1:
+            raise invalid("conditioning_key", "the samples of a request must have conditionings of one shape")
+        return {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
 
     def run(self, batch: Batch) -> Batch:
         """Runs the UNet."""

@@ -10,7 +10,10 @@ from triptych.contract.loras import (
 )
 from triptych.contract.models import (
     CONDITIONING_KEY_BYTES,
+    CONDITIONING_TENSORS,
     ENCODER,
+    ENCODER_2,
+    ENCODERS,
     LORA_MODELS,
     MODELS,
     REPORT,
@@ -26,7 +29,10 @@ from triptych.contract.models import (
 
 __all__ = [
     "CONDITIONING_KEY_BYTES",
+    "CONDITIONING_TENSORS",
     "ENCODER",
+    "ENCODERS",
+    "ENCODER_2",
     "LORA_KEY_BYTES",
     "LORA_MODELS",
     "MODELS",

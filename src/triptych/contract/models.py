@@ -7,7 +7,7 @@ Shapes are per sample; Triton puts the batch dimension before them and its dynam
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from triptych.contract.loras import LORA_KEY_BYTES
@@ -71,18 +71,41 @@ LORA_INPUTS = (
     TensorSpec("loras", "BYTES", (1,), optional=True),
 )
 
+# `hidden_states` are those of the last layer, or of one `skip_layers` before it, through the final norm or, with
+# `final_norm` false, as the layer left them. `pooled` is the vector at the end of the text, always of the last layer
+# and normed; projected, where the text encoder has a projection.
 ENCODER = ModelSpec(
     name="encoder",
     stage="encoder",
     implementation="triptych_encoder.model.EncoderModel",
-    inputs=(TensorSpec("input_ids", "INT64", ("tokens",)), *LORA_INPUTS),
-    outputs=(TensorSpec("hidden_states", "FP32", ("tokens", "hidden")), REPORT),
+    inputs=(
+        TensorSpec("input_ids", "INT64", ("tokens",)),
+        TensorSpec("skip_layers", "INT32", (1,), optional=True),
+        TensorSpec("final_norm", "BOOL", (1,), optional=True),
+        *LORA_INPUTS,
+    ),
+    outputs=(
+        TensorSpec("hidden_states", "FP32", ("tokens", "hidden")),
+        TensorSpec("pooled", "FP32", ("projection",)),
+        REPORT,
+    ),
     max_batch_size=32,
     max_queue_delay_microseconds=0,
 )
 
-# `conditioning_key` names what `encoder_hidden_states` once brought: a request's first step carries both, later steps
-# the key alone. A replica that does not hold the key answers NOT_FOUND and is sent both again.
+# The second text encoder of a family that has two, beside the first in the same stage.
+ENCODER_2 = replace(ENCODER, name="encoder_2", implementation="triptych_encoder.model.SecondEncoderModel")
+
+# All that a UNet is conditioned on besides latents and timestep; which of them, its architecture says.
+CONDITIONING = (
+    TensorSpec("encoder_hidden_states", "FP32", ("tokens", "hidden"), optional=True),
+    TensorSpec("text_embeds", "FP32", ("pooled",), optional=True),
+    TensorSpec("time_ids", "FP32", ("ids",), optional=True),
+)
+CONDITIONING_TENSORS: tuple[str, ...] = tuple(spec.name for spec in CONDITIONING)
+
+# `conditioning_key` names all that those tensors once brought: a request's first step carries them and the key, later
+# steps the key alone. A replica that does not hold the key answers NOT_FOUND and is sent all of them again.
 UNET = ModelSpec(
     name="unet",
     stage="unet",
@@ -91,7 +114,7 @@ UNET = ModelSpec(
         TensorSpec("latents", "FP32", ("in_channels", "latent_height", "latent_width")),
         TensorSpec("timestep", "FP32", (1,)),
         TensorSpec("conditioning_key", "UINT8", (CONDITIONING_KEY_BYTES,)),
-        TensorSpec("encoder_hidden_states", "FP32", ("tokens", "hidden"), optional=True),
+        *CONDITIONING,
         *LORA_INPUTS,
     ),
     outputs=(TensorSpec("noise_pred", "FP32", ("out_channels", "latent_height", "latent_width")), REPORT),
@@ -122,9 +145,11 @@ VAE_ENCODER = ModelSpec(
     max_queue_delay_microseconds=0,
 )
 
+ENCODERS: tuple[str, ...] = (ENCODER.name, ENCODER_2.name)
 # Models whose weights a LoRA can change.
-LORA_MODELS: tuple[str, ...] = (ENCODER.name, "encoder_2", UNET.name)
-MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in (ENCODER, UNET, VAE_DECODER, VAE_ENCODER)}
+LORA_MODELS: tuple[str, ...] = (*ENCODERS, UNET.name)
+# All there are; a checkpoint has those that its `components` name.
+MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in (ENCODER, ENCODER_2, UNET, VAE_DECODER, VAE_ENCODER)}
 STAGES: tuple[str, ...] = ("encoder", "unet", "vae")
 
 

@@ -3,128 +3,147 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
 
 from triptych.checkpoint import Architecture
+from triptych.contract import ENCODER, ENCODER_2, ENCODERS, UNET, VAE_DECODER, VAE_ENCODER
+from triptych.engine.conditions import conditioning_dims
 
 # Triton's batches stay below the 64 samples at which diffusers' upsampling takes another path.
 _MAX_BATCH = 63
 _MAX_LATENT_EXTENT = 4096
-# Of SDXL's time_ids: original size, crop, target size.
-_TIME_IDS = 6
 
 
 class _Encoder(nn.Module):
-    """CLIPTextModel: input_ids int64 [B, tokens] -> hidden_states [B, tokens, hidden], the last layer's, normalised."""
+    """A CLIP text encoder from its tokens' embeddings on, so that what no table holds can be among them.
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
-        from transformers import CLIPTextConfig, CLIPTextModel
+    inputs_embeds [B, tokens, hidden], pooled_position int64 [B], skip_layers int64 [B], final_norm bool [B] ->
+    hidden_states [B, tokens, hidden] of the layer that many before the last, normed or not, and pooled [B, projection].
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        import transformers
 
         super().__init__()
-        # Special tokens shape only the pooled output, which is not asked for.
+        # Special tokens say only where the pooled vector is, which is told here.
         special = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
-        self.model = CLIPTextModel(CLIPTextConfig(**config, **special))
+        config = transformers.CLIPTextConfig(**architecture.config, **special)
+        self.model = getattr(transformers, architecture.class_name)(config)
+        del self._text.embeddings.token_embedding
 
-    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
-        states: torch.Tensor = self.model(input_ids=input_ids).last_hidden_state
+    @property
+    def _text(self) -> Any:
+        """The transformer itself, which one with a projection wraps."""
+        return getattr(self.model, "text_model", self.model)
+
+    def forward(
+        self,
+        inputs_embeds: torch.Tensor,
+        pooled_position: torch.Tensor,
+        skip_layers: torch.Tensor,
+        final_norm: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        states = self._layers(inputs_embeds)
+        norm = self._text.final_layer_norm
+        rows = torch.arange(inputs_embeds.shape[0], device=inputs_embeds.device)
+        pooled: torch.Tensor = norm(states[-1])[rows, pooled_position]
+        if hasattr(self.model, "text_projection"):
+            pooled = self.model.text_projection(pooled)
+        chosen = torch.stack(states, dim=1)[rows, len(states) - 1 - skip_layers]
+        return torch.where(final_norm[:, None, None], norm(chosen), chosen), pooled
+
+    def _layers(self, inputs_embeds: torch.Tensor) -> list[torch.Tensor]:
+        """What transformers calls hidden_states: the embeddings with their positions, and what each layer made."""
+        from transformers.masking_utils import create_causal_mask
+
+        states: list[torch.Tensor] = [self._text.embeddings(inputs_embeds=inputs_embeds)]
+        mask = create_causal_mask(self._text.config, states[0], attention_mask=None, past_key_values=None)
+        for layer in self._text.encoder.layers:
+            states.append(layer(states[-1], mask, is_causal=True))
         return states
 
 
 class _UNet(nn.Module):
-    """UNet2DConditionModel: latents [B, C, h, w], timestep [B], encoder_hidden_states -> noise_pred [B, C, h, w]."""
+    """UNet2DConditionModel: latents [B, C, h, w], timestep [B] and what it is conditioned on -> noise_pred."""
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    def __init__(self, architecture: Architecture) -> None:
         from diffusers import UNet2DConditionModel
 
         super().__init__()
-        self.model = UNet2DConditionModel(**config)
+        self.model = UNet2DConditionModel(**architecture.config)
         # Above this count of upsamplers no extent divides evenly, so that every resize takes its size from the skip
         # connection: one graph is then right for all sizes, and for even ones equal to doubling.
         self.model.num_upsamplers = 20
 
     def forward(
-        self, latents: torch.Tensor, timestep: torch.Tensor, encoder_hidden_states: torch.Tensor
-    ) -> torch.Tensor:
-        prediction: torch.Tensor = self.model(latents, timestep, encoder_hidden_states, return_dict=False)[0]
-        return prediction
-
-
-class _ConditionedUNet(_UNet):
-    """SDXL's: besides, text_embeds [B, pooled] and time_ids [B, 6], diffusers' added_cond_kwargs."""
-
-    def forward(  # type: ignore[override]
         self,
         latents: torch.Tensor,
         timestep: torch.Tensor,
         encoder_hidden_states: torch.Tensor,
-        text_embeds: torch.Tensor,
-        time_ids: torch.Tensor,
-    ) -> torch.Tensor:
-        conditions = {"text_embeds": text_embeds, "time_ids": time_ids}
-        prediction: torch.Tensor = self.model(
-            latents, timestep, encoder_hidden_states, added_cond_kwargs=conditions, return_dict=False
-        )[0]
-        return prediction
+        text_embeds: torch.Tensor | None = None,
+        time_ids: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor]:
+        added = None if text_embeds is None else {"text_embeds": text_embeds, "time_ids": time_ids}
+        prediction = self.model(latents, timestep, encoder_hidden_states, added_cond_kwargs=added, return_dict=False)
+        return (prediction[0],)
 
 
 class _VaeDecoder(nn.Module):
     """AutoencoderKL's decoder: latents [B, C, h, w], already unscaled -> image [B, 3, H, W], nominally in [-1, 1]."""
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    def __init__(self, architecture: Architecture) -> None:
         from diffusers import AutoencoderKL
 
         super().__init__()
-        self.model = AutoencoderKL(**config)
+        self.model = AutoencoderKL(**architecture.config)
         del self.model.encoder, self.model.quant_conv
 
-    def forward(self, latents: torch.Tensor) -> torch.Tensor:
+    def forward(self, latents: torch.Tensor) -> tuple[torch.Tensor]:
         if self.model.post_quant_conv is not None:
             latents = self.model.post_quant_conv(latents)
-        image: torch.Tensor = self.model.decoder(latents)
-        return image
+        return (self.model.decoder(latents),)
 
 
 class _VaeEncoder(nn.Module):
     """AutoencoderKL's encoder: image [B, 3, H, W] in [-1, 1] -> moments [B, 2 C, h, w], means, then log variances."""
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    def __init__(self, architecture: Architecture) -> None:
         from diffusers import AutoencoderKL
 
         super().__init__()
-        self.model = AutoencoderKL(**config)
+        self.model = AutoencoderKL(**architecture.config)
         del self.model.decoder, self.model.post_quant_conv
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor]:
         moments: torch.Tensor = self.model.encoder(image)
-        return moments if self.model.quant_conv is None else self.model.quant_conv(moments)
+        return (moments if self.model.quant_conv is None else self.model.quant_conv(moments),)
 
 
-_MODULES: dict[str, type[nn.Module]] = {
-    "encoder": _Encoder,
-    "unet": _UNet,
-    "vae_decoder": _VaeDecoder,
-    "vae_encoder": _VaeEncoder,
+_MODULES: dict[str, Callable[[Architecture], nn.Module]] = {
+    ENCODER.name: _Encoder,
+    ENCODER_2.name: _Encoder,
+    UNET.name: _UNet,
+    VAE_DECODER.name: _VaeDecoder,
+    VAE_ENCODER.name: _VaeEncoder,
 }
-OUTPUT_NAMES = {"encoder": "hidden_states", "unet": "noise_pred", "vae_decoder": "image", "vae_encoder": "moments"}
-
-
-def _module_class(architecture: Architecture) -> type[nn.Module]:
-    return _ConditionedUNet if _is_conditioned(architecture) else _MODULES[architecture.model]
-
-
-def _is_conditioned(architecture: Architecture) -> bool:
-    return architecture.config.get("addition_embed_type") == "text_time"
+OUTPUT_NAMES: dict[str, tuple[str, ...]] = {
+    ENCODER.name: ("hidden_states", "pooled"),
+    ENCODER_2.name: ("hidden_states", "pooled"),
+    UNET.name: ("noise_pred",),
+    VAE_DECODER.name: ("image",),
+    VAE_ENCODER.name: ("moments",),
+}
 
 
 def build_module(architecture: Architecture) -> nn.Module:
     """The architecture in evaluation mode, its parameters on the meta device: known in shape, nowhere in memory."""
     with warnings.catch_warnings(), torch.device("meta"):
         warnings.simplefilter("ignore")
-        module = _module_class(architecture)(architecture.config)
+        module = _MODULES[architecture.model](architecture)
     for name, buffer in list(module.named_buffers()):
         owner, _, attribute = name.rpartition(".")
         if attribute != "position_ids":
@@ -136,7 +155,7 @@ def build_module(architecture: Architecture) -> nn.Module:
 
 def parameter_names(module: nn.Module) -> dict[str, str]:
     """From the module's parameter names to the checkpoint's own."""
-    return {name: name.removeprefix("model.") for name, _ in module.named_parameters()}
+    return {name: name.removeprefix("model.").removeprefix("text_model.") for name, _ in module.named_parameters()}
 
 
 def example_inputs(architecture: Architecture) -> tuple[dict[str, torch.Tensor], dict[str, dict[int, Any]]]:
@@ -144,26 +163,28 @@ def example_inputs(architecture: Architecture) -> tuple[dict[str, torch.Tensor],
     dim = torch.export.Dim
     batch = dim("batch", min=1, max=_MAX_BATCH)
     config = architecture.config
-    if architecture.model == "encoder":
-        return {"input_ids": torch.zeros(2, config["max_position_embeddings"], dtype=torch.int64)}, {
-            "input_ids": {0: batch}
+    if architecture.model in ENCODERS:
+        arguments = {
+            "inputs_embeds": torch.zeros(2, config["max_position_embeddings"], config["hidden_size"]),
+            "pooled_position": torch.zeros(2, dtype=torch.int64),
+            "skip_layers": torch.zeros(2, dtype=torch.int64),
+            "final_norm": torch.ones(2, dtype=torch.bool),
         }
+        return arguments, {name: {0: batch} for name in arguments}
     height, width = (dim(name, min=2, max=_MAX_LATENT_EXTENT) for name in ("latent_height", "latent_width"))
     free = {0: batch, 2: height, 3: width}
-    if architecture.model == "vae_decoder":
+    if architecture.model == VAE_DECODER.name:
         return {"latents": torch.zeros(2, config["latent_channels"], 10, 12)}, {"latents": free}
     extent = 2 ** (len(config["block_out_channels"]) - 1)
-    if architecture.model == "vae_encoder":
+    if architecture.model == VAE_ENCODER.name:
         most = extent * _MAX_LATENT_EXTENT
         height, width = (dim(name, min=2 * extent, max=most) for name in ("height", "width"))
         return {"image": torch.zeros(2, 3, 10 * extent, 12 * extent)}, {"image": {0: batch, 2: height, 3: width}}
     latents = torch.zeros(2, config["in_channels"], 2 * extent + 1, 3 * extent + 1)
-    states = torch.zeros(2, 77, config["cross_attention_dim"])
-    arguments = {"latents": latents, "timestep": torch.zeros(2), "encoder_hidden_states": states}
+    arguments = {"latents": latents, "timestep": torch.zeros(2)}
+    shapes: dict[str, dict[int, Any]] = {"latents": free, "timestep": {0: batch}}
     tokens = dim("tokens", min=2, max=4096)
-    shapes = {"latents": free, "timestep": {0: batch}, "encoder_hidden_states": {0: batch, 1: tokens}}
-    if _is_conditioned(architecture):
-        pooled = config["projection_class_embeddings_input_dim"] - _TIME_IDS * config["addition_time_embed_dim"]
-        arguments |= {"text_embeds": torch.zeros(2, pooled), "time_ids": torch.zeros(2, _TIME_IDS)}
-        shapes |= {"text_embeds": {0: batch}, "time_ids": {0: batch}}
+    for name, dims in conditioning_dims(architecture).items():
+        arguments[name] = torch.zeros(2, *(extent if isinstance(extent, int) else 77 for extent in dims))
+        shapes[name] = {0: batch} | {place: tokens for place, extent in enumerate(dims, 1) if extent == "tokens"}
     return arguments, shapes

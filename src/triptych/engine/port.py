@@ -34,9 +34,10 @@ class EngineSettings:
 class Engine(ABC):
     """One model of one checkpoint, weights in place, ready to run; not thread-safe.
 
-    Inputs and outputs are those of `triptych.engine.modules`: `encoder` input_ids -> hidden_states, `unet` latents,
-    timestep, encoder_hidden_states -> noise_pred, `vae_decoder` latents -> image, `vae_encoder` image -> moments. All
-    float tensors are float32.
+    Inputs and outputs are those of `triptych.engine.modules`: `encoder` and `encoder_2` inputs_embeds,
+    pooled_position, skip_layers, final_norm -> hidden_states, pooled; `unet` latents, timestep and the tensors of
+    `conditioning_dims` -> noise_pred; `vae_decoder` latents -> image; `vae_encoder` image -> moments. All float tensors
+    are float32.
     """
 
     @classmethod

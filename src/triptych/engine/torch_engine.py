@@ -13,12 +13,14 @@ import torch
 from torch import nn
 
 from triptych.checkpoint import Component
+from triptych.contract import ENCODERS
 from triptych.engine.memory import run_in_memory
 from triptych.engine.modules import OUTPUT_NAMES, build_module, parameter_names
 from triptych.engine.port import Array, Engine, EngineSettings, Weights
 from triptych.engine.weights import check_parameters, check_refit, float32_weights
 from triptych.errors import FailedPreconditionError, invalid
 
+_WIDE = ("timestep", "time_ids")
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -28,7 +30,7 @@ class TorchEngine(Engine):
     def __init__(self, module: nn.Module, component: Component, device: torch.device, dtype: torch.dtype) -> None:
         self._component = component
         self._device, self._dtype = device, dtype
-        self._output_name = OUTPUT_NAMES[component.architecture.model]
+        self._output_names = OUTPUT_NAMES[component.architecture.model]
         self._parameters = layer_weights(module)
         self._module = compiled(module)
 
@@ -50,7 +52,7 @@ class TorchEngine(Engine):
         }
         module.load_state_dict(state, strict=True, assign=True)
         module = module.to(device)
-        if device.type == "cuda" and component.architecture.model != "encoder":
+        if device.type == "cuda" and component.architecture.model not in ENCODERS:
             module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return cls(module, component, device, dtype)
 
@@ -60,8 +62,8 @@ class TorchEngine(Engine):
 
     @torch.inference_mode()
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        output = self._module(**{name: self._moved(name, array) for name, array in inputs.items()})
-        return {self._output_name: output.float().cpu().numpy()}
+        outputs = self._module(**{name: self._moved(name, array) for name, array in inputs.items()})
+        return {name: output.float().cpu().numpy() for name, output in zip(self._output_names, outputs, strict=True)}
 
     @torch.no_grad()
     def refit(self, weights: Weights) -> None:
@@ -74,11 +76,11 @@ class TorchEngine(Engine):
                 self._parameters[name].copy_(torch.tensor(array))
 
     def _moved(self, name: str, array: Array) -> torch.Tensor:
-        """An input on the device; the timestep stays float32, for its sines and cosines need that."""
+        """An input on the device; what sines and cosines are taken of stays float32."""
         tensor = torch.tensor(array)
         if self._device.type == "cuda":  # from pinned memory the copy runs beside the kernels before it
             tensor = tensor.pin_memory().to(self._device, non_blocking=True)
-        return tensor.to(self._dtype) if tensor.is_floating_point() and name != "timestep" else tensor
+        return tensor.to(self._dtype) if tensor.is_floating_point() and name not in _WIDE else tensor
 
 
 def layer_weights(module: nn.Module) -> dict[str, torch.Tensor]:

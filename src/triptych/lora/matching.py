@@ -7,18 +7,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from triptych.checkpoint import Component
-from triptych.contract import ENCODER, LORA_MODELS, UNET
+from triptych.contract import ENCODER, ENCODER_2, LORA_MODELS, UNET
 from triptych.lora.failures import refused, shown
 from triptych.lora.family import ONLY_ENCODER, SECOND_ENCODER, likely_family
 from triptych.lora.file import LoraFile, LoraModule
 from triptych.lora.parameters import flat, original_names, own_names
 
-_ENCODER_2 = "encoder_2"
 # The models that a LoRA can change, each with the flat beginnings of its modules' names, longest first.
 _PREFIXES = {
-    "text_encoder_2_": _ENCODER_2,
+    "text_encoder_2_": ENCODER_2.name,
     "text_encoder_": ENCODER.name,
-    "lora_te2_": _ENCODER_2,
+    "lora_te2_": ENCODER_2.name,
     "lora_te1_": ENCODER.name,
     "lora_te_": ENCODER.name,
     "lora_unet_": UNET.name,
@@ -144,7 +143,7 @@ def _miscounted(lora: LoraFile, components: Mapping[str, Component]) -> str:
     def says(beginnings: tuple[str, ...]) -> bool:
         return any(module.key.startswith(beginnings) for module in lora.modules)
 
-    if _ENCODER_2 in components:
+    if ENCODER_2.name in components:
         return "its names are those for a model with one text encoder" if says(ONLY_ENCODER) else ""
     only = ENCODER.name in components and says(SECOND_ENCODER)
     return "its names are those for a model with two text encoders" if only else ""

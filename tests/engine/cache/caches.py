@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from triptych.checkpoint import Architecture
-from triptych.engine.cache.artifacts import EXPORT_REVISION, artifact_key
+from triptych.engine.cache.artifacts import EXPORT_REVISIONS, artifact_key
 from triptych.engine.cache.folders import lock, publishing
 from triptych.engine.tensorrt.build.cache import PLAN_FILE, ensure_engine
 from triptych.engine.tensorrt.build.keys import Build, Gpu
@@ -44,7 +44,7 @@ def add_graph(cache: Path, number: int = 0, content: bytes = b"a graph", unused_
     with lock(root / f"{key}.lock"), publishing(root, key) as building:
         (building / "architecture.json").write_text(architecture(number).canonical())
         (building / "graph.onnx").write_bytes(content)
-        manifest = {"revision": EXPORT_REVISION, "sha256": hashlib.sha256(content).hexdigest()}
+        manifest = {"revision": EXPORT_REVISIONS["vae_decoder"], "sha256": hashlib.sha256(content).hexdigest()}
         (building / "manifest.json").write_text(json.dumps(manifest))
     return unused(root / key, unused_days)
 

@@ -10,11 +10,10 @@ import pytest
 import torch
 
 from tests.conftest import CACHE
-from tests.engine.test_torch_engine import inputs_of
+from tests.engine.test_torch_engine import inputs_of, joined
 from triptych.checkpoint import Checkpoint
 from triptych.contract import ENCODER, UNET, VAE_DECODER, VAE_ENCODER
 from triptych.engine import Engine, EngineSettings, load_engine
-from triptych.engine.port import Array
 from triptych.engine.tensorrt.build.plan import OVERRIDE, RefitPlan
 from triptych.engine.tensorrt.engine import TensorRtEngine
 from triptych.engine.tensorrt.plain import OVERRIDE as PLAIN_OVERRIDE
@@ -39,11 +38,6 @@ def gpu() -> None:
         pytest.skip("no NVIDIA GPU")
 
 
-def only(outputs: dict[str, Array]) -> Any:
-    (output,) = outputs.values()
-    return output
-
-
 def engines(
     checkpoints: dict[str, Path], cache: Path, model: str, precision: str, family: str = "sd1"
 ) -> tuple[Engine, Engine]:
@@ -65,8 +59,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("model", MODELS)
 def test_outputs_are_torchs(checkpoints: dict[str, Path], cache: Path, model: str, precision: str, family: str) -> None:
     engine, reference = engines(checkpoints, cache, model, precision, family)
-    expected = only(reference.infer(inputs_of(model)))
-    runs = [only(engine.infer(inputs_of(model))) for _ in range(8)]  # from the fourth on, a CUDA graph
+    expected = joined(reference.infer(inputs_of(model)))
+    runs = [joined(engine.infer(inputs_of(model))) for _ in range(8)]  # from the fourth on, a CUDA graph
     assert all(np.array_equal(runs[0], run) for run in runs)
     assert relative_error(runs[0], expected) < TOLERANCES[precision]
 
@@ -74,7 +68,7 @@ def test_outputs_are_torchs(checkpoints: dict[str, Path], cache: Path, model: st
 def test_batches_larger_than_the_profile(checkpoints: dict[str, Path], cache: Path) -> None:
     engine, reference = engines(checkpoints, cache, UNET.name, "fp32")
     inputs = {name: np.concatenate([array] * 5) for name, array in inputs_of(UNET.name).items()}
-    assert relative_error(only(engine.infer(inputs)), only(reference.infer(inputs))) < TOLERANCES["fp32"]
+    assert relative_error(joined(engine.infer(inputs)), joined(reference.infer(inputs))) < TOLERANCES["fp32"]
     with pytest.raises(InvalidArgumentError, match="was not built for"):
         engine.infer({**inputs, "latents": np.zeros((10, 4, 17, 8), np.float32)})
 
@@ -92,7 +86,7 @@ def test_fifty_refits_leave_no_trace(
 ) -> None:
     monkeypatch.setenv(OVERRIDE, plan.value)
     engine, reference = engines(checkpoints, cache, model, precision)
-    untouched = only(engine.infer(inputs_of(model)))
+    untouched = joined(engine.infer(inputs_of(model)))
     component = Checkpoint.open(checkpoints["sd1"]).components[model]
     names = sorted(reference._parameters)  # type: ignore[attr-defined]
     random = np.random.default_rng(1)
@@ -105,11 +99,11 @@ def test_fifty_refits_leave_no_trace(
         for one in (engine, reference):
             one.refit(weights)
         if step % 10 == 9:
-            actual, expected = (only(one.infer(inputs_of(model))) for one in (engine, reference))
+            actual, expected = (joined(one.infer(inputs_of(model))) for one in (engine, reference))
             assert relative_error(actual, expected) < 2 * TOLERANCES[precision]
-    assert not np.array_equal(only(engine.infer(inputs_of(model))), untouched)
+    assert not np.array_equal(joined(engine.infer(inputs_of(model))), untouched)
     engine.refit(dict.fromkeys(names))
-    assert np.array_equal(only(engine.infer(inputs_of(model))), untouched)
+    assert np.array_equal(joined(engine.infer(inputs_of(model))), untouched)
 
 
 def test_the_debug_probe_passes(checkpoints: dict[str, Path], cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,13 +120,13 @@ def test_a_convolution_is_opened_beside_the_engine_that_runs(checkpoints: dict[s
     assert isinstance(engine, TensorRtEngine)
     with pytest.raises(FailedPreconditionError, match="is being built"):
         engine.prepare_refit(["conv_in.weight"])
-    before = only(engine.infer(inputs_of(UNET.name)))
+    before = joined(engine.infer(inputs_of(UNET.name)))
     assert engine._beside._wider is not None and engine._beside._wider.wait(900)
     engine.prepare_refit(["conv_in.weight"])
-    assert relative_error(only(engine.infer(inputs_of(UNET.name))), before) < TOLERANCES["fp16"]
+    assert relative_error(joined(engine.infer(inputs_of(UNET.name))), before) < TOLERANCES["fp16"]
     for one in (engine, reference):
         one.refit({"conv_in.weight": np.full((16, 4, 3, 3), 0.02, np.float32)})
-    actual, expected = (only(one.infer(inputs_of(UNET.name))) for one in (engine, reference))
+    actual, expected = (joined(one.infer(inputs_of(UNET.name))) for one in (engine, reference))
     assert relative_error(actual, expected) < TOLERANCES["fp16"]
 
 
@@ -149,5 +143,5 @@ def test_a_plain_engine_runs_what_needs_no_lora(
     for weights in ({name: np.full(shape, 0.02, np.float32)}, {name: None}):
         for one in (engine, reference):
             one.refit(weights)
-        actual, expected = (only(one.infer(inputs_of(UNET.name))) for one in (engine, reference))
+        actual, expected = (joined(one.infer(inputs_of(UNET.name))) for one in (engine, reference))
         assert relative_error(actual, expected) < TOLERANCES["fp16"]

@@ -14,7 +14,7 @@ from triptych.errors import FailedPreconditionError, ResourceExhaustedError
 
 DIMS: dict[str, Dims] = {"latents": ("batch", 3)}
 PROFILES = [Profile({"batch": Range(1, 2, 4)}), Profile({"batch": Range(5, 8, 8)})]
-SAMPLES = [probe_sample(DIMS, PROFILES, index, which, 1) for index in (0, 1) for which in ("best", "most")]
+SAMPLES = [probe_sample(DIMS, PROFILES, index, which, {}) for index in (0, 1) for which in ("best", "most")]
 
 
 def right(inputs: Mapping[str, Array], profile: int = 0) -> dict[str, Array]:

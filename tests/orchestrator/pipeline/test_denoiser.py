@@ -102,7 +102,8 @@ def denoiser(
     pool: Pool, batchers: Batchers, *rows: int, scale: float = 3.0, loras: tuple[LoraWeight, ...] = ()
 ) -> Denoiser:
     weights = classifier_free(scale if len(rows) > 1 else 1.0)
-    guidance = [(Conditioning.of(STATES[row]), weight) for row, weight in zip(rows, weights, strict=True)]
+    conditionings = [Conditioning.of(encoder_hidden_states=STATES[row]) for row in rows]
+    guidance = list(zip(conditionings, weights, strict=True))
     return Denoiser(pool, batchers, MODEL, guidance, LoraSet.of(loras), Ticket("r"))  # type: ignore[arg-type]
 
 
@@ -173,7 +174,7 @@ async def test_guidance_weighs_any_number_on_so_many_replicas(replicas: int, sen
     left = np.zeros((8, 8), np.float32)
     left[:, :4] = 1
     weights: list[Weight] = [-4.0, 5 * left, 5 * (1 - left)]
-    guidance = list(zip((Conditioning.of(states) for states in STATES), weights, strict=True))
+    guidance = list(zip((Conditioning.of(encoder_hidden_states=states) for states in STATES), weights, strict=True))
     denoise = Denoiser(Pool(*recorders), batchers, MODEL, guidance, LoraSet.of(()), Ticket("r"), 0.7)  # type: ignore[arg-type]
     predictions = [expected(row) for row in range(3)]
     wanted = rescale(combine(predictions, weights), predictions[2], 0.7)
@@ -188,7 +189,8 @@ async def test_guidance_weighs_any_number_on_so_many_replicas(replicas: int, sen
 async def test_conditionings_of_unlike_length_go_one_after_the_other() -> None:
     replica, batchers = Recorder(), Batchers(5.0)
     long = np.concatenate([STATES[1], STATES[2]])
-    guidance = [(Conditioning.of(STATES[0]), -1.0), (Conditioning.of(long), 2.0)]
+    short_and_long = (Conditioning.of(encoder_hidden_states=states) for states in (STATES[0], long))
+    guidance = list(zip(short_and_long, (-1.0, 2.0), strict=True))
     denoise = Denoiser(Pool(replica), batchers, MODEL, guidance, LoraSet.of(()), Ticket("r"))  # type: ignore[arg-type]
     wanted = combine([expected(0), LATENTS * np.float32(float(long.mean()))], [-1.0, 2.0])
     for timestep in (900.0, 500.0):
@@ -305,5 +307,14 @@ async def test_a_cancelled_one_leaves_no_member(delay_s: float) -> None:
 
 
 def test_equal_prompts_share_a_key() -> None:
-    keys = [Conditioning.of(states).key.tobytes() for states in (STATES[0], STATES[0].copy(), STATES[1])]
+    states = (STATES[0], STATES[0].copy(), STATES[1])
+    keys = [Conditioning.of(encoder_hidden_states=each).key.tobytes() for each in states]
     assert keys[0] == keys[1] != keys[2] and len(keys[0]) == 16
+
+
+def test_the_key_is_of_all_tensors_and_their_names() -> None:
+    vector = np.zeros(4, np.float32)
+    of = Conditioning.of
+    made = (of(a=vector), of(b=vector), of(a=vector[None]), of(a=vector, b=vector), of(a=vector, b=vector + 1))
+    assert len({conditioning.key.tobytes() for conditioning in made}) == 5
+    assert of(a=vector, b=vector + 1).key.tobytes() == of(b=vector + 1, a=vector).key.tobytes()

@@ -8,12 +8,12 @@ from triptych.checkpoint.checks import check_cross_attention, check_encoder, che
 from triptych.checkpoint.component import Component, Part
 from triptych.checkpoint.corrections import trained_sample_size
 from triptych.checkpoint.families.base import Family, TextPart, pipelines_for
-from triptych.contract import ENCODER, UNET, VAE_DECODER
+from triptych.contract import ENCODER, UNET, VAE_DECODER, VAE_ENCODER
 
 
 def _check(components: Mapping[str, Component]) -> None:
     encoder, unet, vae = (components[spec.name] for spec in (ENCODER, UNET, VAE_DECODER))
-    check_vae(vae, components["vae_encoder"])
+    check_vae(vae, components[VAE_ENCODER.name])
     check_unet(unet, vae.architecture.config["latent_channels"])
     check_encoder(encoder)
     check_cross_attention(unet, [encoder])
@@ -40,7 +40,7 @@ STABLE_DIFFUSION = Family(
         ENCODER.name: Part("text_encoder", "CLIPTextModel"),
         UNET.name: Part("unet", "UNet2DConditionModel"),
         VAE_DECODER.name: Part("vae", "AutoencoderKL", ("decoder.", "post_quant_conv.")),
-        "vae_encoder": Part("vae", "AutoencoderKL", ("encoder.", "quant_conv."), on_demand=True),
+        VAE_ENCODER.name: Part("vae", "AutoencoderKL", ("encoder.", "quant_conv."), on_demand=True),
     },
     texts=(TextPart(ENCODER.name, "tokenizer", "prompt", "negative_prompt"),),
     fields=frozenset({"clip_skip", "guidance_rescale"}),

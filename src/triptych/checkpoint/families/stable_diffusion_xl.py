@@ -12,7 +12,7 @@ from triptych.checkpoint.checks import check_cross_attention, check_encoder, che
 from triptych.checkpoint.component import Component, Part
 from triptych.checkpoint.configs import broken, whole_number
 from triptych.checkpoint.families.base import Family, Pair, TextPart, TimeIds, pipelines_for
-from triptych.contract import ENCODER, UNET, VAE_DECODER
+from triptych.contract import ENCODER, ENCODER_2, UNET, VAE_DECODER, VAE_ENCODER
 
 _SIZES = ("original_size", "crops_coords_top_left", "target_size")
 # Numbers that the sizes come to.
@@ -20,9 +20,9 @@ _TIME_IDS = 6
 
 
 def _check(components: Mapping[str, Component]) -> None:
-    encoder, encoder_2 = components[ENCODER.name], components["encoder_2"]
+    encoder, encoder_2 = components[ENCODER.name], components[ENCODER_2.name]
     unet, vae = components[UNET.name], components[VAE_DECODER.name]
-    check_vae(vae, components["vae_encoder"])
+    check_vae(vae, components[VAE_ENCODER.name])
     check_unet(unet, vae.architecture.config["latent_channels"], conditions=("addition_embed_type",))
     check_encoder(encoder)
     check_encoder(encoder_2)
@@ -82,16 +82,16 @@ STABLE_DIFFUSION_XL = Family(
     pipelines=pipelines_for("StableDiffusionXL"),
     parts={
         ENCODER.name: Part("text_encoder", "CLIPTextModel"),
-        "encoder_2": Part("text_encoder_2", "CLIPTextModelWithProjection"),
+        ENCODER_2.name: Part("text_encoder_2", "CLIPTextModelWithProjection"),
         UNET.name: Part("unet", "UNet2DConditionModel"),
         VAE_DECODER.name: Part("vae", "AutoencoderKL", ("decoder.", "post_quant_conv.")),
-        "vae_encoder": Part("vae", "AutoencoderKL", ("encoder.", "quant_conv."), on_demand=True),
+        VAE_ENCODER.name: Part("vae", "AutoencoderKL", ("encoder.", "quant_conv."), on_demand=True),
     },
     # diffusers takes the layer before the last one, as it was trained, and leaves the final norm out.
     texts=(
         TextPart(ENCODER.name, "tokenizer", "prompt", "negative_prompt", skip_layers=1, final_norm=False),
         TextPart(
-            "encoder_2",
+            ENCODER_2.name,
             "tokenizer_2",
             "prompt_2",
             "negative_prompt_2",

@@ -15,12 +15,13 @@ from pathlib import Path
 
 import triptych
 from triptych.checkpoint import Architecture, Component
+from triptych.contract import ENCODER, MODELS
 from triptych.engine.cache.folders import MANIFEST_FILE, lock, mark_used, publishing, read_manifest
 from triptych.engine.exporting import describe_weights, run_exporter
 from triptych.errors import ArtifactMissingError
 
-# Part of every key: raise it when the exporter gives another graph for the same architecture.
-EXPORT_REVISION = 1
+# Part of every key: raise a model's when the exporter gives another graph for the same architecture.
+EXPORT_REVISIONS = dict.fromkeys(MODELS, 1) | {ENCODER.name: 2}
 SHIPPED = Path(triptych.__file__).parent / "demo" / "artifacts"
 GRAPHS, GRAPH_FILE, REQUEST_FILE = "graphs", "graph.onnx", "architecture.json"
 
@@ -29,7 +30,7 @@ Progress = Callable[[str], None]
 
 def artifact_key(architecture: Architecture) -> str:
     """The folder's name: which model, and a digest of all that shapes its graph."""
-    digest = hashlib.sha256(f"{EXPORT_REVISION}:{architecture.canonical()}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{EXPORT_REVISIONS[architecture.model]}:{architecture.canonical()}".encode()).hexdigest()
     return f"{architecture.model}-{digest[:24]}"
 
 
@@ -102,7 +103,7 @@ def _build(architecture: Architecture, root: Path, key: str, component: Componen
             arguments += ["--weights", str(described)]
         run_exporter(_python(), architecture.class_name, arguments)
         graph = (building / GRAPH_FILE).read_bytes()
-        manifest = {"revision": EXPORT_REVISION, "sha256": hashlib.sha256(graph).hexdigest()}
+        manifest = {"revision": EXPORT_REVISIONS[architecture.model], "sha256": hashlib.sha256(graph).hexdigest()}
         (building / MANIFEST_FILE).write_text(json.dumps(manifest))
     return root / key / GRAPH_FILE
 

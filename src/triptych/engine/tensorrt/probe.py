@@ -47,17 +47,23 @@ class Sample:
 
 
 def probe_sample(
-    dims: Mapping[str, Dims], profiles: Sequence[Profile], index: int, which: Literal["best", "most"], vocabulary: int
+    dims: Mapping[str, Dims],
+    profiles: Sequence[Profile],
+    index: int,
+    which: Literal["best", "most"],
+    below: Mapping[str, int],
 ) -> Sample:
-    """Random inputs of a profile's best or largest size; always the same ones."""
+    """Random inputs of a profile's best or largest size, always the same; `below` bounds those that are indices."""
     profile, random = profiles[index], np.random.default_rng(0)
     batch = int(getattr(profile.ranges["batch"], which))
     rows: dict[str, Array] = {}
     for name, dim in dims.items():
         shape = (min(batch, _DISTINCT_ROWS), *profile.shape(dim, which)[1:])
-        if name == "input_ids":
-            rows[name] = random.integers(0, vocabulary, shape)
-        elif name == "timestep":
+        if name in below:
+            rows[name] = random.integers(0, below[name], shape)
+        elif name == "final_norm":
+            rows[name] = random.integers(0, 2, shape).astype(np.bool_)
+        elif name in ("timestep", "time_ids"):
             rows[name] = random.uniform(0, 999, shape).astype(np.float32)
         else:
             rows[name] = random.standard_normal(shape, dtype=np.float32)

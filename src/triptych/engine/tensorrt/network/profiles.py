@@ -14,6 +14,7 @@ from typing import Literal
 import onnx
 
 from triptych.checkpoint import Component
+from triptych.contract import ENCODERS
 from triptych.engine.tensorrt.network.extents import largest_extent, most_samples
 from triptych.errors import FailedPreconditionError, InvalidArgumentError, invalid
 
@@ -55,8 +56,8 @@ def profiles_of(component: Component) -> tuple[Profile, ...]:
     The checkpoint's own size comes first, then a few samples of sizes around it, then one or two up to twice as large.
     """
     model = component.architecture.model
-    if model == "encoder":
-        return (Profile({"batch": Range(1, 2, _MOST_BATCH)}),)
+    if model in ENCODERS:  # whose samples the stage runs one by one
+        return (Profile({"batch": Range(1, 1, 1)}),)
     height, width = component.latent_size
     most = min(_MOST_BATCH, most_samples(component, height, width))
     if not most:

@@ -9,7 +9,7 @@ from typing import Literal
 import onnx
 
 from triptych.checkpoint import Component
-from triptych.contract import LORA_MODELS, UNET
+from triptych.contract import ENCODERS, LORA_MODELS, UNET
 from triptych.engine.cache.artifacts import ensure_graph
 from triptych.engine.onnxruntime.exchange import free_weights
 from triptych.engine.port import Array, EngineSettings
@@ -97,15 +97,19 @@ class TypedGraph:
             yield batch, pad({name: array[:1] for name, array in best.items()}, batch)
 
     def _sample(self, index: int, which: Literal["best", "most"]) -> Sample:
-        return probe_sample(self.dims, self.profiles, index, which, self._vocabulary)
+        return probe_sample(self.dims, self.profiles, index, which, self._below)
 
     def _is_usual(self, target: str) -> bool:
         """Of a UNet, what stands in its Transformer2DModels: trainers leave convolutions alone unless told to."""
         return self.component.architecture.model != UNET.name or ".attentions." in target
 
     @property
-    def _vocabulary(self) -> int:
-        return int(self.component.architecture.config.get("vocab_size", 1))
+    def _below(self) -> Mapping[str, int]:
+        """What inputs that are indices must be below."""
+        config = self.component.architecture.config
+        if self.component.architecture.model not in ENCODERS:
+            return {}
+        return {"pooled_position": config["max_position_embeddings"], "skip_layers": config["num_hidden_layers"] + 1}
 
 
 def exchangeable(component: Component, model: onnx.ModelProto) -> list[str]:

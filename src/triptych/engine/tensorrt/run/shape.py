@@ -32,7 +32,7 @@ class Shape:
             raise TriptychError("TensorRT could not make an execution context; its log says why")
         self._stream.synchronize()
         self._expect(self._context.active_optimization_profile == index, f"the profile {index}")
-        dtypes = {trt.float32: torch.float32, trt.int64: torch.int64}
+        dtypes = {trt.float32: torch.float32, trt.int64: torch.int64, trt.bool: torch.bool}
         self._inputs = {
             name: torch.empty(array.shape, dtype=dtypes[engine.get_tensor_dtype(name)], device=device)
             for name, array in inputs.items()
