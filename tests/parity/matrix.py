@@ -19,7 +19,7 @@ FAMILIES = {
     "sd2": "Stable Diffusion 2.x, v",
     "sd2zero": "Stable Diffusion 2.x, v, zero terminal SNR",
 }
-TASKS = {"text-to-image": "text-to-image"}
+TASKS = {"text-to-image": "text-to-image", "image-to-image": "image-to-image"}
 
 # Each parameter's values, by diffusers' names; the first is what most requests bring.
 TEXT_TO_IMAGE: Mapping[str, Sequence[Any]] = {
@@ -30,7 +30,19 @@ TEXT_TO_IMAGE: Mapping[str, Sequence[Any]] = {
     "size": ((64, 64), (96, 64), (72, 104)),
     "num_inference_steps": (5,),
 }
-PARAMETERS: Mapping[str, Mapping[str, Sequence[Any]]] = {"text-to-image": TEXT_TO_IMAGE}
+# `image_size` is the image's own, which the picture's follows.
+IMAGE_TO_IMAGE: Mapping[str, Sequence[Any]] = {
+    "scheduler": ("", *SCHEDULERS),
+    "strength": (0.8, 0.25, 1.0),
+    "guidance_scale": (7.5, 1.0),
+    "images": ("one", "two", "one for two", "one for two seeds", "two for two seeds"),
+    "image_size": ((64, 64), (75, 101)),
+    "num_inference_steps": (8,),
+}
+PARAMETERS: Mapping[str, Mapping[str, Sequence[Any]]] = {
+    "text-to-image": TEXT_TO_IMAGE,
+    "image-to-image": IMAGE_TO_IMAGE,
+}
 
 
 @dataclass(frozen=True)

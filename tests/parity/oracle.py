@@ -20,13 +20,16 @@ from triptych_orchestrator.sampling.schedulers import SCHEDULERS
 TOLERANCE = 2
 SEED = 7
 PROMPT = "a large red circle"
-PIPELINES = {"text-to-image": diffusers.AutoPipelineForText2Image}
+PIPELINES = {
+    "text-to-image": diffusers.AutoPipelineForText2Image,
+    "image-to-image": diffusers.AutoPipelineForImage2Image,
+}
 
 
 def difference(case: Case, client: triptych.Client, checkpoints: Mapping[str, Path]) -> int:
     """The largest of any pixel; 255 where the pictures are not even of one size or number."""
     name = case.family + ("-torch" if case.engine == "torch" else "")
-    ours = client.generate(checkpoint=name, seed=SEED, **arguments(case))
+    ours = client.generate(checkpoint=name, seed=seeds(case), **arguments(case))
     theirs = expected(case, checkpoints[case.family])
     assert np.asarray(theirs[0]).std() > 5  # a picture of one colour would agree with anything
     if [image.size for image in ours.images] != [image.size for image in theirs]:
@@ -37,9 +40,26 @@ def difference(case: Case, client: triptych.Client, checkpoints: Mapping[str, Pa
 
 def arguments(case: Case) -> dict[str, Any]:
     """The parameters of a call, by the names that both sides have for them."""
-    values = dict(case.parameters)
-    width, height = values.pop("size")
-    return {"prompt": PROMPT, "width": width, "height": height, **values}
+    values = {"prompt": PROMPT, **dict(case.parameters)}
+    if "size" in values:
+        values["width"], values["height"] = values.pop("size")
+    if "images" in values:
+        count, size = values.pop("images"), values.pop("image_size")
+        values["image"] = [drawn(size, number) for number in range(2 if count.startswith("two") else 1)]
+        values["num_images_per_prompt"] = 1 if count == "one" else 2
+    return values
+
+
+def seeds(case: Case) -> int | list[int]:
+    """One for the whole batch, or one for each picture."""
+    return [SEED, SEED + 2] if dict(case.parameters).get("images", "").endswith("seeds") else SEED
+
+
+def drawn(size: tuple[int, int], number: int) -> Image.Image:
+    """A picture of rings and colours, another one for another number."""
+    x, y = np.meshgrid(np.linspace(-1, 1, size[0]), np.linspace(-1, 1, size[1]))
+    rings = np.sin(12 * np.hypot(x - 0.3 * number, y + 0.2)) / 2 + 0.5
+    return Image.fromarray((np.stack([rings, (x + 1) / 2, rings * (y + 1) / 2], axis=-1) * 255).astype(np.uint8))
 
 
 def expected(case: Case, path: Path) -> list[Image.Image]:
@@ -49,8 +69,11 @@ def expected(case: Case, path: Path) -> list[Image.Image]:
     if scheduler:
         info = SCHEDULERS[scheduler]
         pipe.scheduler = getattr(diffusers, info.class_name).from_config(own.config, **info.overrides)
+    generators = [torch.Generator("cpu").manual_seed(seed) for seed in np.atleast_1d(seeds(case)).tolist()]
     try:
-        images: list[Image.Image] = pipe(generator=torch.Generator("cpu").manual_seed(SEED), **values).images
+        images: list[Image.Image] = pipe(
+            generator=generators if len(generators) > 1 else generators[0], **values
+        ).images
     finally:
         pipe.scheduler = own
     return images

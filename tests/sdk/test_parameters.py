@@ -29,7 +29,7 @@ def test_one_seed_per_image(seed: Any) -> None:
 
 
 def test_every_field_of_the_request_can_be_set() -> None:
-    names = set(GenerateParameters.__annotations__) - {"seed"} | {"seeds", "prompt"}
+    names = set(GenerateParameters.__annotations__) - {"seed", "image"} | {"seeds", "images", "prompt"}
     assert names == set(GenerateRequest.DESCRIPTOR.fields_by_name)
 
 

@@ -19,12 +19,14 @@ from triptych_orchestrator.api.messages import asked_of, response_of
 from triptych_orchestrator.jobs.admission import Admission
 from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.jobs.events import Event, Queued
+from triptych_orchestrator.jobs.pictures import PictureReader
 from triptych_orchestrator.jobs.unread import drop_previews
-from triptych_orchestrator.jobs.validation import check, deadline_of, request_id_of
+from triptych_orchestrator.jobs.validation import deadline_of, request_id_of, resolve
 from triptych_orchestrator.library.catalog import Catalog
 from triptych_orchestrator.library.entry import Entry
 from triptych_orchestrator.library.loras.choice import LoraChooser
 from triptych_orchestrator.pipeline.painter import Painter
+from triptych_orchestrator.pipeline.plan import models_of, plan_of
 from triptych_orchestrator.settings import Limits
 
 logger = logging.getLogger("triptych.requests")
@@ -41,6 +43,7 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
         self._painter = painter
         self._admission = admission
         self._limits = limits
+        self._pictures = PictureReader(limits)
 
     async def Generate(  # noqa: N802
         self, request: generation_pb2.GenerateRequest, context: grpc.aio.ServicerContext
@@ -78,13 +81,15 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
         if entry.checkpoint is None:
             problem = f"checkpoint {entry.name!r} is broken: {entry.error}; once it is whole again, load it"
             raise FailedPreconditionError(problem, checkpoint=entry.name)
-        job = check(asked, entry.checkpoint, self._limits)
+        if asked.images:  # decoding them is work
+            self._admission.check_room()
+        job = await resolve(asked, entry.checkpoint, self._limits, self._pictures)
         async with self._loras.choose(job.loras, entry) as loras:
             self._admission.check_room()
             yield Queued(job)
             async with (
                 self._admission.turn(job.priority) as waited_s,
-                self._catalog.use(entry) as used,
+                self._catalog.use(entry, models_of(plan_of(job))) as used,
                 aclosing(self._painter.paint(replace(job, loras=loras), used, waited_s, deadline_s)) as events,
             ):
                 async for event in events:

@@ -29,6 +29,8 @@ def asked_of(request: pb.GenerateRequest) -> Asked:
         loras=tuple(map(_lora_use, request.loras)),
         priority=request.priority,
         deadline_seconds=_given(request, "deadline_seconds"),
+        images=tuple(request.images),
+        strength=_given(request, "strength"),
     )
 
 

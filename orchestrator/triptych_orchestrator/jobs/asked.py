@@ -27,3 +27,6 @@ class Asked:
     loras: tuple[LoraUse, ...] = ()
     priority: int = 0
     deadline_seconds: float | None = None
+    images: tuple[bytes, ...] = ()
+    """The files as they were sent."""
+    strength: float | None = None

@@ -12,6 +12,8 @@ class Job:
     """Sizes in pixels. One seed draws for the whole batch, several draw one image each.
 
     `prompt` is without its LoRA tags; what they ask for is in `loras`, by digest once it is looked up.
+    `images` are RGB, height x width x 3: one for all pictures or one for each, and none for text-to-image, which does
+    all of its steps. `warnings` are told with the result. All is JSON as it is, but for the images.
     """
 
     request_id: str
@@ -29,3 +31,6 @@ class Job:
     preview_every_steps: int
     priority: int
     loras: LoraChoice
+    images: tuple[bytes, ...] = ()
+    strength: float = 1.0
+    warnings: tuple[str, ...] = ()

@@ -62,6 +62,12 @@ class PictureReader:
         """RGB, height x width x 3, and what is worth knowing of it."""
         return await self._run(lambda: _pixels(field, data, self._most_pixels, (width, height)))
 
+    async def read(self, images: Sequence[bytes], width: int, height: int) -> tuple[tuple[bytes, ...], tuple[str, ...]]:
+        """All pictures of a request in that size, and what is worth knowing of them."""
+        reading = (self.pixels(field_of(index), data, width, height) for index, data in enumerate(images))
+        found = await asyncio.gather(*reading)
+        return tuple(pixels for pixels, _ in found), tuple(warning for _, warnings in found for warning in warnings)
+
     async def _run(self, work: Callable[[], Value]) -> Value:
         return await asyncio.wrap_future(self._readers.submit(work))
 

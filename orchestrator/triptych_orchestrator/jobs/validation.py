@@ -6,12 +6,15 @@ import math
 import re
 import secrets
 import uuid
+from dataclasses import replace
 from typing import TypeVar
 
 from triptych.checkpoint import Checkpoint
 from triptych.errors import invalid
 from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.jobs.job import Job
+from triptych_orchestrator.jobs.pictures import PictureReader, check_bytes, field_of
+from triptych_orchestrator.jobs.sizes import Size, size_of
 from triptych_orchestrator.library.loras.choice import asked_loras
 from triptych_orchestrator.sampling.schedulers import corrected_config, make_solver, resolved_name
 from triptych_orchestrator.settings import Limits
@@ -33,19 +36,28 @@ def request_id_of(asked: Asked) -> str:
     return asked.request_id or uuid.uuid4().hex
 
 
-def check(asked: Asked, checkpoint: Checkpoint, limits: Limits) -> Job:
-    """The job, its LoRAs not looked up yet, or an InvalidArgumentError that names the field and what it may be.
+async def resolve(asked: Asked, checkpoint: Checkpoint, limits: Limits, pictures: PictureReader) -> Job:
+    """The job with its pictures decoded, once all else is known to be right; its LoRAs are not looked up yet."""
+    check_bytes(asked.images, limits)
+    size = await pictures.size(field_of(0), asked.images[0]) if asked.images else None
+    job = check(asked, checkpoint, limits, size)
+    images, warnings = await pictures.read(asked.images, job.width, job.height)
+    return replace(job, images=images, warnings=warnings)
 
-    `request_id` and `checkpoint`'s name are said in what is asked.
+
+def check(asked: Asked, checkpoint: Checkpoint, limits: Limits, image_size: Size | None = None) -> Job:
+    """The job, LoRAs and pictures left out, or an InvalidArgumentError that names the field and what it may be.
+
+    `request_id` and `checkpoint`'s name are said in what is asked; `image_size` is the first picture's own.
     """
     for field in ("prompt", "negative_prompt"):
         if len(getattr(asked, field)) > limits.max_prompt_characters:
             raise invalid(field, f"is longer than {limits.max_prompt_characters} characters")
     prompt, loras = asked_loras(asked.prompt, asked.negative_prompt, asked.loras, limits)
-    images = _given(asked.num_images_per_prompt, 1)
+    images = _given(asked.num_images_per_prompt, max(1, len(asked.images)))
     steps = _given(asked.num_inference_steps, _DEFAULT_STEPS)
     guidance_scale = _given(asked.guidance_scale, _DEFAULT_GUIDANCE_SCALE)
-    width, height = _size(asked, checkpoint, limits)
+    width, height = size_of(asked, checkpoint, limits, image_size)
     steps = _within("num_inference_steps", steps, limits.max_num_inference_steps)
     eta = _real("eta", _given(asked.eta, 0.0), 1.0)
     scheduler = resolved_name(asked.scheduler, checkpoint.scheduler_config)
@@ -61,13 +73,14 @@ def check(asked: Asked, checkpoint: Checkpoint, limits: Limits) -> Job:
         guidance_scale=_real("guidance_scale", guidance_scale, _MAX_GUIDANCE_SCALE),
         width=width,
         height=height,
-        num_images_per_prompt=_within("num_images_per_prompt", images, limits.max_num_images_per_prompt),
+        num_images_per_prompt=_image_count(asked, images, limits),
         seeds=_seeds(asked.seeds, images),
         scheduler=scheduler,
         eta=eta,
         preview_every_steps=asked.preview_every_steps,
         priority=_priority(asked.priority),
         loras=loras,
+        strength=_strength(asked, checkpoint, steps),
     )
 
 
@@ -101,24 +114,23 @@ def _real(field: str, value: float, high: float) -> float:
     return value
 
 
-def _size(asked: Asked, checkpoint: Checkpoint, limits: Limits) -> tuple[int, int]:
-    scale = checkpoint.vae_scale_factor
-    width = _extent("width", asked.width, checkpoint.default_width)
-    height = _extent("height", asked.height, checkpoint.default_height)
-    for field, value, high in (("width", width, limits.max_width), ("height", height, limits.max_height)):
-        if not 2 * scale <= value <= high or value % scale:
-            raise invalid(field, f"must be a multiple of {scale} from {2 * scale} to {high}, not {value}")
-    if width * height > limits.max_pixels:
-        raise invalid(
-            "width", f"{width} x {height} is more than the {limits.max_pixels} pixels that this server allows"
-        )
-    return width, height
+def _image_count(asked: Asked, count: int, limits: Limits) -> int:
+    count = _within("num_images_per_prompt", count, limits.max_num_images_per_prompt)
+    if len(asked.images) not in (0, 1, count):
+        raise invalid("images", f"must be one for all, or one for each of the {count}, not {len(asked.images)}")
+    return count
 
 
-def _extent(field: str, value: int | None, default: int) -> int:
-    if not default and value is None:
-        raise invalid(field, "must be given: the checkpoint names no size (sample_size in unet/config.json)")
-    return _given(value, default)
+def _strength(asked: Asked, checkpoint: Checkpoint, steps: int) -> float:
+    if not asked.images:
+        if asked.strength is not None:
+            raise invalid("strength", "says how much of an image is drawn anew; send one, or leave it out")
+        return 1.0
+    strength = _real("strength", _given(asked.strength, checkpoint.family.strength), 1.0)
+    if int(steps * strength) < 1:
+        problem = f"{strength:g} of num_inference_steps {steps} is less than one step; raise one of the two"
+        raise invalid("strength", problem)
+    return strength
 
 
 def _seeds(seeds: tuple[int, ...], images: int) -> tuple[int, ...]:

@@ -94,10 +94,10 @@ class Entry:
             if spec.name in present
         }
 
-    def models_to_load(self) -> dict[str, PlacedModel]:
+    def models_to_load(self) -> list[PlacedModel]:
         """What the stages should hold of an open checkpoint while it is loaded, whoever asks for what."""
         parts = self.checkpoint.family.parts if self.checkpoint else {}
-        return {name: model for name, model in self.models().items() if name in parts and not parts[name].on_demand}
+        return [model for name, model in self.models().items() if name in parts and not parts[name].on_demand]
 
 
 def _tokenizer(checkpoint: Checkpoint, part: TextPart) -> Tokenizer:

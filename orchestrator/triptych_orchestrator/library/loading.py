@@ -43,7 +43,7 @@ class Loader:
             # Once more: the directory may have changed since, for better or worse.
             await self.open(entry)
             async with asyncio.TaskGroup() as group:
-                for model in entry.models_to_load().values():
+                for model in entry.models_to_load():
                     group.create_task(self._pool.place(model))
         except BaseException as failure:
             with contextlib.suppress(TriptychError):
@@ -54,7 +54,7 @@ class Loader:
             if isinstance(cause, TriptychError):
                 raise cause from None
             raise
-        entry.held = set(entry.models_to_load())
+        entry.held = {model.spec.name for model in entry.models_to_load()}
         entry.state = State.LOADED
         entry.loads += 1
         self._changed()

@@ -37,6 +37,8 @@ def describe(job: Job, seed: int, index: int) -> str:
         "Model": job.checkpoint,
         "Version": f"Triptych {__version__}",
     }
+    if job.images:
+        values["Denoising strength"] = f"{job.strength:g}"
     if job.eta:
         values["Eta DDIM"] = f"{job.eta:g}"
     if len(job.seeds) < job.num_images_per_prompt:

@@ -20,9 +20,12 @@ from triptych_orchestrator.batching.seats import Batchers
 from triptych_orchestrator.jobs.events import Picture, Result, StageTiming, Step
 from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.library.entry import Entry
+from triptych_orchestrator.pipeline.beginning import begin
 from triptych_orchestrator.pipeline.denoiser import Denoiser
 from triptych_orchestrator.pipeline.encoding import PromptEncoder, Text
 from triptych_orchestrator.pipeline.images import describe, encode_png
+from triptych_orchestrator.pipeline.plan import Pass, plan_of
+from triptych_orchestrator.pipeline.vae import Vae
 from triptych_orchestrator.sampling.guidance import classifier_free, is_guided
 from triptych_orchestrator.sampling.loop import LoopState, sample
 from triptych_orchestrator.sampling.noise import Generator, draw
@@ -53,7 +56,8 @@ class Painter:
         began = time.monotonic()
         if entry.checkpoint is None or not entry.tokenizers:
             raise RuntimeError(f"checkpoint {entry.name} is in use but not open")
-        uses = {"encoder": StageUse(), "vae": StageUse()}
+        vae = Vae(self._pool, entry, job.request_id, self._timeout_s)
+        uses = {"encoder": StageUse(), "vae": vae.use}
         prompts = {"negative_prompt": job.negative_prompt} if is_guided(job.guidance_scale) else {}
         prompts["prompt"] = job.prompt
         tokens = entry.tokenizers[0].encode(list(prompts.values()))
@@ -61,7 +65,7 @@ class Painter:
             f"the prompt is too long for the text encoder; left out: {text!r}" for text in tokens.truncated if text
         ]
         warnings += [text for field, prompt in prompts.items() for text in literal_syntax(field, prompt)]
-        warnings += job.loras.warnings
+        warnings += [*job.loras.warnings, *job.warnings]
         encoder = entry.models()[ENCODER.name]
         encoded = await self._encoder.encode(
             encoder,
@@ -81,10 +85,11 @@ class Painter:
         )
         latents = np.empty(0, np.float32)
         with closing(denoiser):
-            async for state, event in self._steps(job, entry, entry.checkpoint, denoiser, uses["vae"]):
-                latents = state.latents
-                yield event
-        images = await self._decode(latents, entry, job, uses["vae"])
+            for one in plan_of(job):
+                async for state, event in _steps(one, job, entry.checkpoint, denoiser, vae):
+                    latents = state.latents
+                    yield event
+        images = await vae.decode(latents)
         uses["unet"] = denoiser.use
         warnings += unsound(uses)
         pictures = await asyncio.to_thread(_pictures, job, images)
@@ -97,56 +102,37 @@ class Painter:
             stages={stage: _timing(use) for stage, use in uses.items()},
         )
 
-    async def _steps(
-        self, job: Job, entry: Entry, checkpoint: Checkpoint, denoiser: Denoiser, vae: StageUse
-    ) -> AsyncIterator[tuple[LoopState, Step]]:
-        config = corrected_config(job.scheduler, checkpoint.scheduler_config, checkpoint.family.scheduler_config)
-        solver = make_solver(job.scheduler, config, job.num_inference_steps, eta=job.eta)
-        scale = checkpoint.vae_scale_factor
-        shape = (job.num_images_per_prompt, checkpoint.latent_channels, job.height // scale, job.width // scale)
-        generators = [Generator(seed) for seed in job.seeds]
-        engine_before = share_before = 0.0
-        latents = solver.from_noise(draw(generators, shape))
-        async for state in sample(solver, latents, denoiser, lambda: draw(generators, shape)):
-            event = Step(
-                step=state.step,
-                total=state.total,
-                timestep=state.timestep,
-                step_seconds=state.seconds,
-                engine_seconds=denoiser.use.engine_seconds - engine_before,
-                batch_size=denoiser.use.batch_samples,
-                replicas=denoiser.use.last_replicas,
-                engine_share_seconds=denoiser.use.engine_share_seconds - share_before,
-            )
-            metrics.STEPS.labels(entry.name, job.scheduler).inc()
-            if job.preview_every_steps and event.step % job.preview_every_steps == 0 and event.step < event.total:
-                estimate = solver.predict_original(state.noise_pred, state.index, state.previous)[:1]
-                preview = await self._decode(estimate, entry, job, vae)
-                event.preview_png = await asyncio.to_thread(encode_png, preview[0])
-            engine_before, share_before = denoiser.use.engine_seconds, denoiser.use.engine_share_seconds
-            yield state, event
 
-    async def _decode(
-        self, latents: npt.NDArray[np.float32], entry: Entry, job: Job, use: StageUse
-    ) -> list[npt.NDArray[np.uint8]]:
-        """Pictures [H, W, 3], one call each, so that one large batch holds no stage for long."""
-        model = entry.models()[VAE_DECODER.name]
-
-        async def decode(row: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-            began = time.monotonic()
-            outputs, replica = await self._pool.run(
-                model, lambda at: at.infer(model, {"latents": row[None]}, job.request_id, self._timeout_s)
-            )
-            use.add(time.monotonic() - began, [(outputs, replica)])
-            image: npt.NDArray[np.uint8] = outputs["image"][0]
-            return image
-
-        tasks = [asyncio.create_task(decode(row)) for row in latents]
-        try:
-            return list(await asyncio.gather(*tasks))
-        finally:
-            for task in tasks:  # where one has failed, the others would go on
-                task.cancel()
+async def _steps(
+    one: Pass, job: Job, checkpoint: Checkpoint, denoiser: Denoiser, vae: Vae
+) -> AsyncIterator[tuple[LoopState, Step]]:
+    """One pass, with a Step for each step."""
+    config = corrected_config(job.scheduler, checkpoint.scheduler_config, checkpoint.family.scheduler_config)
+    solver = make_solver(job.scheduler, config, job.num_inference_steps, eta=job.eta)
+    scale = checkpoint.vae_scale_factor
+    shape = (job.num_images_per_prompt, checkpoint.latent_channels, one.height // scale, one.width // scale)
+    generators = [Generator(seed) for seed in job.seeds]
+    engine_before = share_before = 0.0
+    scaling = checkpoint.components[VAE_DECODER.name].latent_scaling
+    latents, first = await begin(one, solver, shape, generators, vae, scaling)
+    async for state in sample(solver, latents, denoiser, lambda: draw(generators, shape), first):
+        event = Step(
+            step=state.step,
+            total=state.total,
+            timestep=state.timestep,
+            step_seconds=state.seconds,
+            engine_seconds=denoiser.use.engine_seconds - engine_before,
+            batch_size=denoiser.use.batch_samples,
+            replicas=denoiser.use.last_replicas,
+            engine_share_seconds=denoiser.use.engine_share_seconds - share_before,
+        )
+        metrics.STEPS.labels(one.checkpoint, job.scheduler).inc()
+        if job.preview_every_steps and event.step % job.preview_every_steps == 0 and event.step < event.total:
+            estimate = solver.predict_original(state.noise_pred, state.index, state.previous)[:1]
+            preview = await vae.decode(estimate)
+            event.preview_png = await asyncio.to_thread(encode_png, preview[0])
+        engine_before, share_before = denoiser.use.engine_seconds, denoiser.use.engine_share_seconds
+        yield state, event
 
 
 def _pictures(job: Job, images: list[npt.NDArray[np.uint8]]) -> list[Picture]:

@@ -1,8 +1,8 @@
 """Reads a diffusers-format directory: configurations, families and where every weight lies; imports no torch."""
 
 from triptych.checkpoint.architecture import Architecture
-from triptych.checkpoint.component import Component
+from triptych.checkpoint.component import Component, LatentScaling
 from triptych.checkpoint.directory import Checkpoint
 from triptych.checkpoint.families import Family, TextPart
 
-__all__ = ["Architecture", "Checkpoint", "Component", "Family", "TextPart"]
+__all__ = ["Architecture", "Checkpoint", "Component", "Family", "LatentScaling", "TextPart"]

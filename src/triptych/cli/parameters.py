@@ -13,6 +13,8 @@ from triptych.sdk.loras import LoraChoice
 _NAMES = (
     "checkpoint",
     "negative_prompt",
+    "image",
+    "strength",
     "num_inference_steps",
     "guidance_scale",
     "width",
@@ -32,11 +34,19 @@ def add_parameter_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("picture")
     group.add_argument("--checkpoint", metavar="NAME", help="see `triptych checkpoints` (default: the only one)")
     group.add_argument("--negative-prompt", metavar="TEXT", help="what the picture should not show")
+    group.add_argument(
+        "--image", metavar="FILE", action="append", help="begin with this picture; repeat for one per picture made"
+    )
+    group.add_argument(
+        "--strength", type=float, metavar="X", help="how much of --image is drawn anew, 0 to 1 (default: 0.8, XL 0.3)"
+    )
     group.add_argument("--num-inference-steps", "--steps", type=int, metavar="N", help="scheduler steps (default: 50)")
     group.add_argument("--guidance-scale", type=float, metavar="X", help="1 and below: off (default: 7.5)")
-    group.add_argument("--width", type=int, metavar="PIXELS", help="default: the checkpoint's own")
-    group.add_argument("--height", type=int, metavar="PIXELS", help="default: the checkpoint's own")
-    group.add_argument("--num-images-per-prompt", type=int, metavar="N", help="pictures per prompt (default: 1)")
+    group.add_argument("--width", type=int, metavar="PIXELS", help="default: the checkpoint's own, or --image's")
+    group.add_argument("--height", type=int, metavar="PIXELS", help="default: the checkpoint's own, or --image's")
+    group.add_argument(
+        "--num-images-per-prompt", type=int, metavar="N", help="pictures per prompt (default: 1, or one per --image)"
+    )
     group.add_argument(
         "--seed", type=_seed, metavar="N[,N...]", help="one for all, or one per picture (default: random)"
     )

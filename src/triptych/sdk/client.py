@@ -57,8 +57,8 @@ class Client:
         Args:
             prompt: what the picture shows.
             timeout_s: seconds, for this request.
-            parameters: `checkpoint`, `negative_prompt`, `num_inference_steps`, `guidance_scale`, `width`,
-                `height`, `num_images_per_prompt`, `seed`, `scheduler`, `eta`, `preview_every_steps`,
+            parameters: `checkpoint`, `negative_prompt`, `image`, `strength`, `num_inference_steps`, `guidance_scale`,
+                `width`, `height`, `num_images_per_prompt`, `seed`, `scheduler`, `eta`, `preview_every_steps`,
                 `loras`, `priority`, `deadline_seconds`, `request_id`; GenerateParameters says what each means.
 
         Raises:

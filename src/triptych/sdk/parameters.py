@@ -15,6 +15,7 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from triptych.errors import InvalidArgumentError, invalid
 from triptych.sdk.fields import EXPECTED, set_field
+from triptych.sdk.images import ImageInput, image_files
 from triptych.sdk.loras import LoraChoice, lora_uses
 from triptych.v1.generation_pb2 import GenerateRequest
 
@@ -25,16 +26,20 @@ class GenerateParameters(TypedDict, total=False):
     checkpoint: str | None
     """A name from `checkpoints()`; may be left out where the server has exactly one."""
     negative_prompt: str | None
+    image: ImageInput | Sequence[ImageInput] | None
+    """Image-to-image: what to begin with, a PIL image, a path or a file's bytes; one for all, or one per picture."""
+    strength: float | None
+    """How much of `image` is drawn anew, from 0 to 1; default as in diffusers 0.8, or 0.3 with Stable Diffusion XL."""
     num_inference_steps: int | None
     """Default 50, as in diffusers."""
     guidance_scale: float | None
     """Default 7.5; at 1 and below guidance is off."""
     width: int | None
-    """Pixels; default: the checkpoint's own."""
+    """Pixels; default: the checkpoint's own, or the first image's, cut to what the checkpoint can draw."""
     height: int | None
-    """Pixels; default: the checkpoint's own."""
+    """Pixels; as `width`."""
     num_images_per_prompt: int | None
-    """Default 1."""
+    """Default 1, or one for each image."""
     seed: int | Sequence[int] | None
     """One for the whole batch (as a torch.Generator in diffusers), or one per image; None: random."""
     scheduler: str | None
@@ -58,6 +63,7 @@ def build_request(
     prompt: str,
     *,
     seed: int | Sequence[int] | None = None,
+    image: ImageInput | Sequence[ImageInput] | None = None,
     loras: Sequence[LoraChoice] | None = None,
     **fields: str | float | None,
 ) -> GenerateRequest:
@@ -66,11 +72,13 @@ def build_request(
     Args:
         prompt: what the picture shows.
         seed: see GenerateParameters; 0 is a seed like any other.
+        image: see GenerateParameters; files are read now.
         loras: see GenerateParameters.
         fields: the rest of GenerateParameters.
 
     Raises:
-        InvalidArgumentError: a value does not fit its field's type or range; `metadata["field"]` names it.
+        InvalidArgumentError: a value does not fit its field's type or range, or an image cannot be read;
+            `metadata["field"]` names it.
         TypeError: there is no such parameter.
     """
     unknown = sorted(fields.keys() - GenerateParameters.__annotations__.keys())
@@ -83,6 +91,8 @@ def build_request(
             set_field(request, field, value)
     if seed is not None:
         _set_seeds(request, seed)
+    if image is not None:
+        request.images.extend(image_files(image))
     if loras is not None:
         request.loras.extend(lora_uses(loras))
     return request

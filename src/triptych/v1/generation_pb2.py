@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctriptych/v1/generation.proto\x12\x0btriptych.v1\"\x8c\x04\n\x0fGenerateRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\ncheckpoint\x18\x02 \x01(\t\x12\x0e\n\x06prompt\x18\x03 \x01(\t\x12\x17\n\x0fnegative_prompt\x18\x04 \x01(\t\x12 \n\x13num_inference_steps\x18\x05 \x01(\rH\x00\x88\x01\x01\x12\x1b\n\x0eguidance_scale\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x12\n\x05width\x18\x07 \x01(\rH\x02\x88\x01\x01\x12\x13\n\x06height\x18\x08 \x01(\rH\x03\x88\x01\x01\x12\"\n\x15num_images_per_prompt\x18\t \x01(\rH\x04\x88\x01\x01\x12\r\n\x05seeds\x18\n \x03(\x04\x12\x11\n\tscheduler\x18\x0b \x01(\t\x12\x10\n\x03\x65ta\x18\x0c \x01(\x01H\x05\x88\x01\x01\x12\x1b\n\x13preview_every_steps\x18\r \x01(\r\x12#\n\x05loras\x18\x0e \x03(\x0b\x32\x14.triptych.v1.LoraUse\x12\x10\n\x08priority\x18\x0f \x01(\x05\x12\x1d\n\x10\x64\x65\x61\x64line_seconds\x18\x10 \x01(\x01H\x06\x88\x01\x01\x42\x16\n\x14_num_inference_stepsB\x11\n\x0f_guidance_scaleB\x08\n\x06_widthB\t\n\x07_heightB\x18\n\x16_num_images_per_promptB\x06\n\x04_etaB\x13\n\x11_deadline_seconds\"q\n\x07LoraUse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x06weight\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12 \n\x13text_encoder_weight\x18\x03 \x01(\x01H\x01\x88\x01\x01\x42\t\n\x07_weightB\x16\n\x14_text_encoder_weight\"\x8c\x01\n\x10GenerateResponse\x12%\n\x06queued\x18\x01 \x01(\x0b\x32\x13.triptych.v1.QueuedH\x00\x12!\n\x04step\x18\x02 \x01(\x0b\x32\x11.triptych.v1.StepH\x00\x12%\n\x06result\x18\x03 \x01(\x0b\x32\x13.triptych.v1.ResultH\x00\x42\x07\n\x05\x65vent\"\x8e\x01\n\x06Queued\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\ncheckpoint\x18\x02 \x01(\t\x12\x11\n\tscheduler\x18\x03 \x01(\t\x12\x1b\n\x13num_inference_steps\x18\x04 \x01(\r\x12\r\n\x05width\x18\x05 \x01(\r\x12\x0e\n\x06height\x18\x06 \x01(\r\x12\r\n\x05seeds\x18\x07 \x03(\x04\"\xbc\x01\n\x04Step\x12\x0c\n\x04step\x18\x01 \x01(\r\x12\r\n\x05total\x18\x02 \x01(\r\x12\x10\n\x08timestep\x18\x03 \x01(\x02\x12\x14\n\x0cstep_seconds\x18\x04 \x01(\x02\x12\x16\n\x0e\x65ngine_seconds\x18\x05 \x01(\x02\x12\x12\n\nbatch_size\x18\x06 \x01(\r\x12\x13\n\x0bpreview_png\x18\x07 \x01(\x0c\x12\x10\n\x08replicas\x18\x08 \x03(\t\x12\x1c\n\x14\x65ngine_share_seconds\x18\t \x01(\x02\"y\n\x06Result\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\"\n\x06images\x18\x02 \x03(\x0b\x32\x12.triptych.v1.Image\x12%\n\x07timings\x18\x03 \x01(\x0b\x32\x14.triptych.v1.Timings\x12\x10\n\x08warnings\x18\x04 \x03(\t\"A\n\x05Image\x12\x0b\n\x03png\x18\x01 \x01(\x0c\x12\x0c\n\x04seed\x18\x02 \x01(\x04\x12\r\n\x05width\x18\x03 \x01(\r\x12\x0e\n\x06height\x18\x04 \x01(\r\"\xb1\x01\n\x07Timings\x12\x15\n\rtotal_seconds\x18\x01 \x01(\x02\x12\x15\n\rqueue_seconds\x18\x02 \x01(\x02\x12)\n\x07\x65ncoder\x18\x03 \x01(\x0b\x32\x18.triptych.v1.StageTiming\x12&\n\x04unet\x18\x04 \x01(\x0b\x32\x18.triptych.v1.StageTiming\x12%\n\x03vae\x18\x05 \x01(\x0b\x32\x18.triptych.v1.StageTiming\"\xa6\x01\n\x0bStageTiming\x12\r\n\x05\x63\x61lls\x18\x01 \x01(\r\x12\x14\n\x0cwall_seconds\x18\x02 \x01(\x02\x12\x16\n\x0e\x65ngine_seconds\x18\x03 \x01(\x02\x12\x10\n\x08replicas\x18\x04 \x03(\t\x12\x15\n\rrefit_seconds\x18\x05 \x01(\x02\x12\x13\n\x0bsplit_calls\x18\x06 \x01(\r\x12\x1c\n\x14\x65ngine_share_seconds\x18\x07 \x01(\x02\"#\n\rCancelRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"\x10\n\x0e\x43\x61ncelResponse2\xa1\x01\n\x11GenerationService\x12I\n\x08Generate\x12\x1c.triptych.v1.GenerateRequest\x1a\x1d.triptych.v1.GenerateResponse0\x01\x12\x41\n\x06\x43\x61ncel\x12\x1a.triptych.v1.CancelRequest\x1a\x1b.triptych.v1.CancelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctriptych/v1/generation.proto\x12\x0btriptych.v1\"\xc0\x04\n\x0fGenerateRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\ncheckpoint\x18\x02 \x01(\t\x12\x0e\n\x06prompt\x18\x03 \x01(\t\x12\x17\n\x0fnegative_prompt\x18\x04 \x01(\t\x12 \n\x13num_inference_steps\x18\x05 \x01(\rH\x00\x88\x01\x01\x12\x1b\n\x0eguidance_scale\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x12\n\x05width\x18\x07 \x01(\rH\x02\x88\x01\x01\x12\x13\n\x06height\x18\x08 \x01(\rH\x03\x88\x01\x01\x12\"\n\x15num_images_per_prompt\x18\t \x01(\rH\x04\x88\x01\x01\x12\r\n\x05seeds\x18\n \x03(\x04\x12\x11\n\tscheduler\x18\x0b \x01(\t\x12\x10\n\x03\x65ta\x18\x0c \x01(\x01H\x05\x88\x01\x01\x12\x1b\n\x13preview_every_steps\x18\r \x01(\r\x12#\n\x05loras\x18\x0e \x03(\x0b\x32\x14.triptych.v1.LoraUse\x12\x10\n\x08priority\x18\x0f \x01(\x05\x12\x1d\n\x10\x64\x65\x61\x64line_seconds\x18\x10 \x01(\x01H\x06\x88\x01\x01\x12\x0e\n\x06images\x18\x1b \x03(\x0c\x12\x15\n\x08strength\x18\x1c \x01(\x01H\x07\x88\x01\x01\x42\x16\n\x14_num_inference_stepsB\x11\n\x0f_guidance_scaleB\x08\n\x06_widthB\t\n\x07_heightB\x18\n\x16_num_images_per_promptB\x06\n\x04_etaB\x13\n\x11_deadline_secondsB\x0b\n\t_strength\"q\n\x07LoraUse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x06weight\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12 \n\x13text_encoder_weight\x18\x03 \x01(\x01H\x01\x88\x01\x01\x42\t\n\x07_weightB\x16\n\x14_text_encoder_weight\"\x8c\x01\n\x10GenerateResponse\x12%\n\x06queued\x18\x01 \x01(\x0b\x32\x13.triptych.v1.QueuedH\x00\x12!\n\x04step\x18\x02 \x01(\x0b\x32\x11.triptych.v1.StepH\x00\x12%\n\x06result\x18\x03 \x01(\x0b\x32\x13.triptych.v1.ResultH\x00\x42\x07\n\x05\x65vent\"\x8e\x01\n\x06Queued\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\ncheckpoint\x18\x02 \x01(\t\x12\x11\n\tscheduler\x18\x03 \x01(\t\x12\x1b\n\x13num_inference_steps\x18\x04 \x01(\r\x12\r\n\x05width\x18\x05 \x01(\r\x12\x0e\n\x06height\x18\x06 \x01(\r\x12\r\n\x05seeds\x18\x07 \x03(\x04\"\xbc\x01\n\x04Step\x12\x0c\n\x04step\x18\x01 \x01(\r\x12\r\n\x05total\x18\x02 \x01(\r\x12\x10\n\x08timestep\x18\x03 \x01(\x02\x12\x14\n\x0cstep_seconds\x18\x04 \x01(\x02\x12\x16\n\x0e\x65ngine_seconds\x18\x05 \x01(\x02\x12\x12\n\nbatch_size\x18\x06 \x01(\r\x12\x13\n\x0bpreview_png\x18\x07 \x01(\x0c\x12\x10\n\x08replicas\x18\x08 \x03(\t\x12\x1c\n\x14\x65ngine_share_seconds\x18\t \x01(\x02\"y\n\x06Result\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\"\n\x06images\x18\x02 \x03(\x0b\x32\x12.triptych.v1.Image\x12%\n\x07timings\x18\x03 \x01(\x0b\x32\x14.triptych.v1.Timings\x12\x10\n\x08warnings\x18\x04 \x03(\t\"A\n\x05Image\x12\x0b\n\x03png\x18\x01 \x01(\x0c\x12\x0c\n\x04seed\x18\x02 \x01(\x04\x12\r\n\x05width\x18\x03 \x01(\r\x12\x0e\n\x06height\x18\x04 \x01(\r\"\xb1\x01\n\x07Timings\x12\x15\n\rtotal_seconds\x18\x01 \x01(\x02\x12\x15\n\rqueue_seconds\x18\x02 \x01(\x02\x12)\n\x07\x65ncoder\x18\x03 \x01(\x0b\x32\x18.triptych.v1.StageTiming\x12&\n\x04unet\x18\x04 \x01(\x0b\x32\x18.triptych.v1.StageTiming\x12%\n\x03vae\x18\x05 \x01(\x0b\x32\x18.triptych.v1.StageTiming\"\xa6\x01\n\x0bStageTiming\x12\r\n\x05\x63\x61lls\x18\x01 \x01(\r\x12\x14\n\x0cwall_seconds\x18\x02 \x01(\x02\x12\x16\n\x0e\x65ngine_seconds\x18\x03 \x01(\x02\x12\x10\n\x08replicas\x18\x04 \x03(\t\x12\x15\n\rrefit_seconds\x18\x05 \x01(\x02\x12\x13\n\x0bsplit_calls\x18\x06 \x01(\r\x12\x1c\n\x14\x65ngine_share_seconds\x18\x07 \x01(\x02\"#\n\rCancelRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"\x10\n\x0e\x43\x61ncelResponse2\xa1\x01\n\x11GenerationService\x12I\n\x08Generate\x12\x1c.triptych.v1.GenerateRequest\x1a\x1d.triptych.v1.GenerateResponse0\x01\x12\x41\n\x06\x43\x61ncel\x12\x1a.triptych.v1.CancelRequest\x1a\x1b.triptych.v1.CancelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,27 +32,27 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'triptych.v1.generation_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_GENERATEREQUEST']._serialized_start=46
-  _globals['_GENERATEREQUEST']._serialized_end=570
-  _globals['_LORAUSE']._serialized_start=572
-  _globals['_LORAUSE']._serialized_end=685
-  _globals['_GENERATERESPONSE']._serialized_start=688
-  _globals['_GENERATERESPONSE']._serialized_end=828
-  _globals['_QUEUED']._serialized_start=831
-  _globals['_QUEUED']._serialized_end=973
-  _globals['_STEP']._serialized_start=976
-  _globals['_STEP']._serialized_end=1164
-  _globals['_RESULT']._serialized_start=1166
-  _globals['_RESULT']._serialized_end=1287
-  _globals['_IMAGE']._serialized_start=1289
-  _globals['_IMAGE']._serialized_end=1354
-  _globals['_TIMINGS']._serialized_start=1357
-  _globals['_TIMINGS']._serialized_end=1534
-  _globals['_STAGETIMING']._serialized_start=1537
-  _globals['_STAGETIMING']._serialized_end=1703
-  _globals['_CANCELREQUEST']._serialized_start=1705
-  _globals['_CANCELREQUEST']._serialized_end=1740
-  _globals['_CANCELRESPONSE']._serialized_start=1742
-  _globals['_CANCELRESPONSE']._serialized_end=1758
-  _globals['_GENERATIONSERVICE']._serialized_start=1761
-  _globals['_GENERATIONSERVICE']._serialized_end=1922
+  _globals['_GENERATEREQUEST']._serialized_end=622
+  _globals['_LORAUSE']._serialized_start=624
+  _globals['_LORAUSE']._serialized_end=737
+  _globals['_GENERATERESPONSE']._serialized_start=740
+  _globals['_GENERATERESPONSE']._serialized_end=880
+  _globals['_QUEUED']._serialized_start=883
+  _globals['_QUEUED']._serialized_end=1025
+  _globals['_STEP']._serialized_start=1028
+  _globals['_STEP']._serialized_end=1216
+  _globals['_RESULT']._serialized_start=1218
+  _globals['_RESULT']._serialized_end=1339
+  _globals['_IMAGE']._serialized_start=1341
+  _globals['_IMAGE']._serialized_end=1406
+  _globals['_TIMINGS']._serialized_start=1409
+  _globals['_TIMINGS']._serialized_end=1586
+  _globals['_STAGETIMING']._serialized_start=1589
+  _globals['_STAGETIMING']._serialized_end=1755
+  _globals['_CANCELREQUEST']._serialized_start=1757
+  _globals['_CANCELREQUEST']._serialized_end=1792
+  _globals['_CANCELRESPONSE']._serialized_start=1794
+  _globals['_CANCELRESPONSE']._serialized_end=1810
+  _globals['_GENERATIONSERVICE']._serialized_start=1813
+  _globals['_GENERATIONSERVICE']._serialized_end=1974
 # @@protoc_insertion_point(module_scope)

@@ -17,7 +17,8 @@ def test_a_job_is_plain_values_with_nothing_open() -> None:
     values = asdict(check(asked, Checkpoint.open(demo.checkpoint_path()), Limits()))
     assert None not in values.values() and len(values["seeds"]) == 2 and values["scheduler"]
     written = json.loads(json.dumps(values))
-    assert written | {"seeds": tuple(written["seeds"]), "loras": values["loras"]} == values
+    lists = {name: tuple(written[name]) for name in ("seeds", "images", "warnings")}
+    assert written | {**lists, "loras": values["loras"]} == values
 
 
 def test_its_loras_are_named_by_content() -> None:

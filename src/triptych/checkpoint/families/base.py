@@ -75,6 +75,7 @@ class Family:
     parts: each model of the contract, and where it lies.
     texts: the text encoders, in the order of their hidden states.
     fields: the request's fields that not every family knows, and this one does.
+    strength: the share of the steps that image-to-image does where a request does not say.
     normalizes_latents: whether the VAE's `latents_mean` and `latents_std` count.
     check: raises CheckpointInvalidError where the components do not fit each other.
     unserved: from `model_index.json`, why a checkpoint of this family is not served; "" where it is.
@@ -92,6 +93,7 @@ class Family:
     texts: tuple[TextPart, ...]
     fields: frozenset[str]
     check: Callable[[Mapping[str, Component]], None]
+    strength: float = 0.8
     normalizes_latents: bool = False
     unserved: Callable[[Mapping[str, Any]], str] = nothing_to_refuse
     sample_size: Callable[[Path, Mapping[str, Any]], tuple[int, int]] = sample_size

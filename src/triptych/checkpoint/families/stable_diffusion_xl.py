@@ -105,6 +105,7 @@ STABLE_DIFFUSION_XL = Family(
         | {f"negative_{field}" for field in _SIZES}
     ),
     check=_check,
+    strength=0.3,
     normalizes_latents=True,
     unserved=_unserved,
     time_ids=_time_ids,

@@ -35,7 +35,8 @@ def outputs_of(arguments: argparse.Namespace, prompts: Sequence[str]) -> Outputs
     """Where the pictures go, as the output options say."""
     if arguments.json and arguments.output == STANDARD_OUTPUT:
         raise invalid("output", "standard output is where --json writes: name a file, or leave one of them out")
-    return open_outputs(arguments.output, prompts, arguments.num_images_per_prompt or 1, force=arguments.force)
+    images = arguments.num_images_per_prompt or len(arguments.image or []) or 1
+    return open_outputs(arguments.output, prompts, images, force=arguments.force)
 
 
 def deliver(

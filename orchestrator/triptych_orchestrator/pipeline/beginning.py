@@ -1,0 +1,41 @@
+"""Where a pass begins: the latents that its loop is given, and with which of the solver's evaluations.
+
+The random numbers are drawn in diffusers' order: for the pictures' latents, then for the noise on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from triptych.checkpoint import LatentScaling
+from triptych_orchestrator.pipeline.plan import FromNoise, Pass
+from triptych_orchestrator.pipeline.vae import Vae
+from triptych_orchestrator.sampling.moments import draw_latents
+from triptych_orchestrator.sampling.noise import Generator, draw
+from triptych_orchestrator.sampling.schedulers import Solver
+
+Array = npt.NDArray[np.float32]
+
+
+async def begin(
+    one: Pass, solver: Solver, shape: Sequence[int], generators: Sequence[Generator], vae: Vae, scaling: LatentScaling
+) -> tuple[Array, int]:
+    """Latents of that shape [B, C, h, w], as noisy as they are to be, and the index of the first evaluation."""
+    if isinstance(one.source, FromNoise):
+        return solver.from_noise(draw(generators, shape)), 0
+    pictures = [np.frombuffer(rgb, np.uint8).reshape(one.height, one.width, 3) for rgb in one.source.pictures]
+    moments = await vae.encode(np.stack(pictures))
+    original = scaled(draw_latents(moments, generators, shape[0]), scaling)
+    first = solver.first_index(one.strength)
+    return solver.add_noise(original, draw(generators, shape), first), first
+
+
+def scaled(latents: Array, scaling: LatentScaling) -> Array:
+    """The VAE's latents as the UNet knows them, with diffusers' roundings on the way."""
+    if not scaling.std:
+        return np.float32(scaling.factor) * latents
+    mean, std = (np.array(each, np.float32)[:, None, None] for each in (scaling.mean, scaling.std))
+    return (latents - mean) * np.float32(scaling.factor) / std

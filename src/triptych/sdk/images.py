@@ -1,0 +1,60 @@
+"""The images of a request, from what a caller has of them to the bytes of files.
+
+image_files(Image.open("photo.jpg"))          # one
+image_files(["a.png", Path("b.jpg"), data])   # several
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from PIL import Image, ImageOps
+
+from triptych.errors import invalid
+
+ImageInput: TypeAlias = "Image.Image | str | os.PathLike[str] | bytes"
+"""A PIL image, a file's path, or a file's bytes."""
+
+# What a PNG can hold; other modes are sent as RGB.
+_PNG_MODES = ("1", "L", "LA", "I;16", "P", "RGB", "RGBA")
+# A local server decodes it again at once.
+_COMPRESS_LEVEL = 1
+
+
+def image_files(images: ImageInput | Sequence[ImageInput]) -> list[bytes]:
+    """Each image as a file; a PIL image as a PNG, turned as its EXIF data says.
+
+    Raises:
+        InvalidArgumentError: a file cannot be read, or something is no image.
+    """
+    if isinstance(images, Image.Image | str | os.PathLike | bytes):
+        return [_file(images)]
+    if not isinstance(images, Sequence):
+        raise invalid("image", f"must be a PIL image, a path, bytes, or a list of such, not {type(images).__name__}")
+    return [_file(image) for image in images]
+
+
+def _file(image: Any) -> bytes:
+    if isinstance(image, bytes):
+        return image
+    if isinstance(image, Image.Image):
+        return _png(image)
+    try:
+        return Path(image).expanduser().read_bytes()
+    except TypeError as error:
+        raise invalid("image", f"must be a PIL image, a path or bytes, not {type(image).__name__}") from error
+    except (OSError, ValueError) as error:
+        raise invalid("image", f"cannot read {str(image)!r}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _png(image: Image.Image) -> bytes:
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode not in _PNG_MODES:
+        upright = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
+    stream = io.BytesIO()
+    upright.save(stream, "PNG", compress_level=_COMPRESS_LEVEL)
+    return stream.getvalue()
