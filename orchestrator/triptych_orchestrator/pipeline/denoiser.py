@@ -74,8 +74,9 @@ class Denoiser:
 
     def _parts(self, latents: Array, count: int) -> list[list[Sample]]:
         """Every conditioning with all rows of latents, in so many parts of whole conditionings."""
-        shares = np.array_split(np.arange(len(self._conditionings)), count)
-        return [[(self._conditionings[index], row) for index in share for row in latents] for share in shares]
+        of = self._conditionings
+        shares = (of[part * len(of) // count : (part + 1) * len(of) // count] for part in range(count))
+        return [[(conditioning, row) for conditioning in share for row in latents] for share in shares]
 
     async def _predict(
         self, parts: Sequence[Sequence[Sample]], timestep: float, replicas: Sequence[Replica | None]
@@ -138,7 +139,10 @@ class Denoiser:
 
 async def _together(work: Iterable[Coroutine[Any, Any, Answer]]) -> list[Answer]:
     """All answers; once one fails the others are cancelled, and that failure raised."""
-    tasks = [asyncio.create_task(each) for each in work]
+    first, *others = work
+    if not others:
+        return [await first]
+    tasks = [asyncio.create_task(each) for each in (first, *others)]
     try:
         return list(await asyncio.gather(*tasks))
     finally:

@@ -168,7 +168,7 @@ async def test_the_halves_go_to_two_idle_replicas() -> None:
     assert (first.loops, second.loops) == (0, 0) and batchers.idle
 
 
-@pytest.mark.parametrize(("replicas", "sent"), [(1, [6]), (2, [4, 2]), (3, [2, 2, 2]), (4, [2, 2, 2, 0])])
+@pytest.mark.parametrize(("replicas", "sent"), [(1, [6]), (2, [2, 4]), (3, [2, 2, 2]), (4, [2, 2, 2, 0])])
 async def test_guidance_weighs_any_number_on_so_many_replicas(replicas: int, sent: list[int]) -> None:
     recorders, batchers = [Recorder(f"unet-{index}") for index in range(replicas)], Batchers(5.0)
     left = np.zeros((8, 8), np.float32)
