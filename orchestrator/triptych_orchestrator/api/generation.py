@@ -18,10 +18,11 @@ from triptych_orchestrator import metrics
 from triptych_orchestrator.api.messages import asked_of, response_of
 from triptych_orchestrator.jobs.admission import Admission
 from triptych_orchestrator.jobs.asked import Asked
+from triptych_orchestrator.jobs.caller import Caller
 from triptych_orchestrator.jobs.events import Event, Queued
 from triptych_orchestrator.jobs.pictures import PictureReader
 from triptych_orchestrator.jobs.unread import drop_previews
-from triptych_orchestrator.jobs.validation import deadline_of, request_id_of, resolve
+from triptych_orchestrator.jobs.validation import deadline_of, resolve
 from triptych_orchestrator.library.catalog import Catalog
 from triptych_orchestrator.library.entry import Entry
 from triptych_orchestrator.library.loras.choice import LoraChooser
@@ -50,16 +51,16 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
     ) -> AsyncGenerator[generation_pb2.GenerateResponse, None]:
         """The stream of one request."""
         began, outcome = time.monotonic(), "error"
-        checkpoint_label = ""
+        checkpoint_label, caller = "", _caller(context)
         try:
             asked = asked_of(request)
-            request_id = request_id_of(asked)
-            log_request_id.set(request_id)
+            key = caller.new_key(asked.request_id)
+            log_request_id.set(key.request_id)
             entry = self._catalog.get(asked.checkpoint)
             checkpoint_label = entry.name
             deadline_s = asyncio.get_running_loop().time() + deadline_of(asked, context.time_remaining())
-            produced = self._events(replace(asked, request_id=request_id, checkpoint=entry.name), entry, deadline_s)
-            stream = self._admission.stream(request_id, produced, deadline_s, thin_out=drop_previews)
+            produced = self._events(replace(asked, request_id=key.request_id, checkpoint=entry.name), entry, deadline_s)
+            stream = self._admission.stream(key, produced, deadline_s, thin_out=drop_previews)
             async with aclosing(stream) as events:
                 async for event in events:
                     yield response_of(event)
@@ -74,8 +75,9 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
             seconds = time.monotonic() - began
             metrics.REQUESTS.labels(checkpoint_label, outcome).inc()
             metrics.REQUEST_SECONDS.labels(checkpoint_label).observe(seconds)
-            extra = {"checkpoint": checkpoint_label, "outcome": outcome, "seconds": round(seconds, 3)}
-            logger.info("request finished", extra=extra)
+            told = {"checkpoint": checkpoint_label, "outcome": outcome, "seconds": round(seconds, 3)}
+            # Ids that callers choose may be the same.
+            logger.info("request finished", extra=told | {"caller": caller.scope})
 
     async def _events(self, asked: Asked, entry: Entry, deadline_s: float) -> AsyncGenerator[Event, None]:
         if entry.checkpoint is None:
@@ -99,5 +101,10 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
         self, request: generation_pb2.CancelRequest, context: grpc.aio.ServicerContext
     ) -> generation_pb2.CancelResponse:
         """Stops a running request."""
-        self._admission.cancel(request.request_id)
+        self._admission.cancel(request.request_id, _caller(context))
         return generation_pb2.CancelResponse()
+
+
+def _caller(context: grpc.aio.ServicerContext) -> Caller:
+    metadata = context.invocation_metadata() or ()
+    return Caller.of([value.encode() for name, value in metadata if name == "authorization" and value], context.peer())

@@ -18,6 +18,7 @@ from triptych.errors import (
     ResourceExhaustedError,
     TriptychError,
 )
+from triptych_orchestrator.jobs.caller import Caller, RequestKey
 from triptych_orchestrator.jobs.unread import Made, ThinOut, Unread, keep_all
 from triptych_orchestrator.metrics import RUNNING, WAIT_SECONDS, WAITING
 from triptych_orchestrator.settings import Limits
@@ -38,12 +39,12 @@ class Admission:
         self._queue: list[tuple[int, int, _Turn]] = []
         self._arrivals = itertools.count()
         self._waiting = 0
-        self._unread: dict[str, Unread[Any]] = {}
+        self._unread: dict[RequestKey, Unread[Any]] = {}
         self._typical_seconds = 0.0
 
     async def stream(
         self,
-        request_id: str,
+        key: RequestKey,
         events: AsyncGenerator[Made, None],
         deadline_s: float = math.inf,
         thin_out: ThinOut[Made] = keep_all,
@@ -54,10 +55,10 @@ class Admission:
         `thin_out` says what is kept for a slow one. Besides, cancelling gRPC's task could hit it outside of our code,
         while it writes, and the client would never hear of it.
         """
-        if request_id in self._unread:
-            raise AlreadyExistsError(f"request_id: {request_id!r} is running already", field="request_id")
-        unread = self._unread[request_id] = Unread(events, thin_out)
-        timer = _timer(deadline_s, unread, request_id)
+        if key in self._unread:
+            raise AlreadyExistsError(f"request_id: {key.request_id!r} is running already", field="request_id")
+        unread = self._unread[key] = Unread(events, thin_out)
+        timer = _timer(deadline_s, unread, key.request_id)
         try:
             while (event := await unread.take()) is not None:
                 # Sending an event takes half a millisecond of this loop, and the next step is to go out first.
@@ -69,13 +70,14 @@ class Admission:
             finally:  # even if gRPC cancels us just then
                 if timer:
                     timer.cancel()
-                del self._unread[request_id]
+                del self._unread[key]
 
-    def cancel(self, request_id: str) -> None:
-        """Stops a request; NotFoundError if none of that id is running."""
-        if request_id not in self._unread:
+    def cancel(self, request_id: str, caller: Caller) -> None:
+        """Stops a request; NotFoundError if this caller knows none of that id that is running."""
+        unread = next((self._unread[key] for key in caller.keys_for(request_id) if key in self._unread), None)
+        if unread is None:
             raise NotFoundError(f"request_id: no request {request_id!r} is running", field="request_id")
-        self._unread[request_id].stop(CancelledError(f"request {request_id} was cancelled"))
+        unread.stop(CancelledError(f"request {request_id} was cancelled"))
 
     def stop_all(self, reason: TriptychError) -> None:
         """Stops every request, with that reason."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
 import secrets
-import uuid
 from dataclasses import replace
 from typing import TypeVar
 
@@ -24,16 +22,8 @@ Number = TypeVar("Number", int, float)
 # diffusers' StableDiffusionPipeline.__call__ has these defaults.
 _DEFAULT_STEPS = 50
 _DEFAULT_GUIDANCE_SCALE = 7.5
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _MAX_GUIDANCE_SCALE = 1000.0
 _HIGHEST_PRIORITY = 100
-
-
-def request_id_of(asked: Asked) -> str:
-    """The caller's id, checked, or a new one."""
-    if asked.request_id and not _REQUEST_ID.fullmatch(asked.request_id):
-        raise invalid("request_id", "must be at most 128 letters, digits, '.', '_', ':' or '-'")
-    return asked.request_id or uuid.uuid4().hex
 
 
 async def resolve(asked: Asked, checkpoint: Checkpoint, limits: Limits, pictures: PictureReader) -> Job:

@@ -80,7 +80,11 @@ class Client:
         return self._events(calls.generate(build_request(prompt, **parameters)), timeout_s)
 
     def cancel(self, request_id: str, *, timeout_s: float | None = None) -> None:
-        """Stops a running request from anywhere; NotFoundError if none of that id is running."""
+        """Stops a running request; NotFoundError if none of that id is running, or only another caller's.
+
+        An id that the server made, `Queued.request_id`, may be cancelled by any client. One that `request_id=` chose
+        counts for this client alone, or for those who send the same call credentials.
+        """
         self._run(calls.cancel(request_id), timeout_s)
 
     def checkpoints(self, *, timeout_s: float | None = None) -> list[Checkpoint]:

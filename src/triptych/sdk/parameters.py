@@ -56,7 +56,7 @@ class GenerateParameters(TypedDict, total=False):
     deadline_seconds: float | None
     """The server gives the request up when it is not done by then; default: never."""
     request_id: str | None
-    """The caller's id, for `cancel` and the server's log; made by the server when left out."""
+    """The caller's id, for `cancel` by the same client and the server's log; made by the server when left out."""
 
 
 def build_request(

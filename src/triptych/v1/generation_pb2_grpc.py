@@ -58,7 +58,10 @@ class GenerationServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Cancel(self, request, context):
-        """Stops a running request by its id, from any connection. NOT_FOUND if no such request is running.
+        """Stops a running request by its id. An id that the server made is 128 random bits: whoever was told it may cancel, from
+        any connection. An id that a caller chose is that caller's alone: it counts for calls with the same `authorization` in
+        their metadata, or for those on the same connection where the request came without. NOT_FOUND if no such request is
+        running, or only somebody else's.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -17,9 +17,16 @@ from triptych.errors import (
     ServerStoppingError,
 )
 from triptych_orchestrator.jobs.admission import Admission
+from triptych_orchestrator.jobs.caller import Caller, RequestKey
 from triptych_orchestrator.settings import Limits
 
 pytestmark = pytest.mark.fast_clock
+
+ME = Caller.of([], "ipv4:127.0.0.1:1")
+
+
+def own(request_id: str) -> RequestKey:
+    return ME.new_key(request_id)
 
 
 class Events:
@@ -60,59 +67,59 @@ async def collect(stream: AsyncGenerator[int, None]) -> list[int]:
 
 async def test_events_pass() -> None:
     gate, events = admission(), Events()
-    assert await collect(gate.stream("a", events.stream())) == [0, 1, 2]
+    assert await collect(gate.stream(own("a"), events.stream())) == [0, 1, 2]
     assert events.ended == "done"
-    assert await collect(gate.stream("a", Events(0).stream())) == []
+    assert await collect(gate.stream(own("a"), Events(0).stream())) == []
 
 
 async def test_cancel_while_an_event_is_made() -> None:
     gate, events = admission(), Events(hang_at=1)
-    task = asyncio.create_task(collect(gate.stream("a", events.stream())))
+    task = asyncio.create_task(collect(gate.stream(own("a"), events.stream())))
     await asyncio.sleep(0.01)
-    gate.cancel("a")
-    gate.cancel("a")
+    gate.cancel("a", ME)
+    gate.cancel("a", ME)
     with pytest.raises(CancelledError, match="request a was cancelled"):
         await task
     assert events.ended == "cancelled" and not task.cancelling()
     with pytest.raises(NotFoundError):
-        gate.cancel("a")
+        gate.cancel("a", ME)
 
 
 async def test_cancel_while_the_reader_is_slow() -> None:
     gate, events = admission(), Events(hang_at=2)
-    stream = gate.stream("a", events.stream())
+    stream = gate.stream(own("a"), events.stream())
     assert await anext(stream) == 0
-    gate.cancel("a")
+    gate.cancel("a", ME)
     # Nobody has come back for more, and nothing works for it any more.
     await asyncio.wait_for(until(lambda: events.ended == "cancelled"), 5)
     with pytest.raises(CancelledError):
         await collect(stream)
     with pytest.raises(NotFoundError):
-        gate.cancel("a")
+        gate.cancel("a", ME)
 
 
 async def test_the_reader_goes_away() -> None:
     gate, events = admission(), Events(hang_at=1)
-    task = asyncio.create_task(collect(gate.stream("a", events.stream())))
+    task = asyncio.create_task(collect(gate.stream(own("a"), events.stream())))
     await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert events.ended == "cancelled"
-    stream = gate.stream("a", (events := Events(hang_at=1)).stream())
+    stream = gate.stream(own("a"), (events := Events(hang_at=1)).stream())
     await anext(stream)
     await stream.aclose()
     assert events.ended == "cancelled"
     with pytest.raises(NotFoundError):
-        gate.cancel("a")
+        gate.cancel("a", ME)
 
 
 async def test_an_id_twice() -> None:
     gate = admission()
-    first = gate.stream("a", Events().stream())
+    first = gate.stream(own("a"), Events().stream())
     await anext(first)
     with pytest.raises(AlreadyExistsError):
-        await anext(gate.stream("a", Events().stream()))
+        await anext(gate.stream(own("a"), Events().stream()))
     assert await collect(first) == [1, 2]
 
 
@@ -122,7 +129,7 @@ async def test_failures_pass() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await collect(admission().stream("a", failing()))
+        await collect(admission().stream(own("a"), failing()))
 
 
 async def hold(gate: Admission, release: asyncio.Event, order: list[str], name: str) -> float:
@@ -238,7 +245,7 @@ async def test_a_deadline_stops_a_request_where_it_is() -> None:
     deadline_s = asyncio.get_running_loop().time() + 0.02
     got = []
     with pytest.raises(DeadlineExceededError, match="request a"):
-        async for event in gate.stream("a", events.stream(), deadline_s):
+        async for event in gate.stream(own("a"), events.stream(), deadline_s):
             got.append(event)
     assert got == [0] and events.ended == "cancelled"
 
@@ -252,7 +259,7 @@ async def test_a_place_is_free_when_the_work_is_done_though_nobody_reads() -> No
                 yield number
                 await asyncio.sleep(0)
 
-    first, second = gate.stream("a", events()), gate.stream("b", events())
+    first, second = gate.stream(own("a"), events()), gate.stream(own("b"), events())
     assert await anext(first) == 0
     await asyncio.wait_for(until(lambda: gate._free == 1), 5)
     assert await anext(second) == 0
@@ -265,7 +272,7 @@ async def test_what_is_unread_is_thinned_out() -> None:
             events.popleft()
 
     events = Events(9)
-    stream = admission().stream("a", events.stream(), thin_out=keep_the_latest)
+    stream = admission().stream(own("a"), events.stream(), thin_out=keep_the_latest)
     got = [await anext(stream)]
     await asyncio.wait_for(until(lambda: events.ended == "done"), 5)
     assert [*got, *[event async for event in stream]] == [7, 8]
@@ -274,7 +281,7 @@ async def test_what_is_unread_is_thinned_out() -> None:
 async def test_a_deadline_does_not_take_what_is_done() -> None:
     loop, events = asyncio.get_running_loop(), Events()
     deadline_s = loop.time() + 0.05
-    stream = admission().stream("a", events.stream(), deadline_s)
+    stream = admission().stream(own("a"), events.stream(), deadline_s)
     assert await anext(stream) == 0
     assert events.ended == "done"
     await asyncio.wait_for(until(lambda: loop.time() > deadline_s), 5)
@@ -283,7 +290,7 @@ async def test_a_deadline_does_not_take_what_is_done() -> None:
 
 async def test_all_are_stopped_with_one_reason() -> None:
     gate = admission()
-    tasks = [asyncio.create_task(collect(gate.stream(name, Events(hang_at=1).stream()))) for name in "ab"]
+    tasks = [asyncio.create_task(collect(gate.stream(own(name), Events(hang_at=1).stream()))) for name in "ab"]
     await asyncio.sleep(0)
     gate.stop_all(ServerStoppingError("the server is stopping"))
     for task in tasks:
@@ -299,7 +306,7 @@ async def test_what_was_made_before_a_failure_arrives_before_it() -> None:
 
     got = []
     with pytest.raises(ZeroDivisionError):
-        async for event in admission().stream("a", events()):
+        async for event in admission().stream(own("a"), events()):
             got.append(event)
     assert got == [1, 2]
 
@@ -308,14 +315,14 @@ async def test_what_was_made_before_a_failure_arrives_before_it() -> None:
 async def test_nothing_stays_behind_when_two_ends_meet(moments: int) -> None:
     """It is stopped, and then its caller leaves as well, which is what gRPC's own deadline does."""
     gate = admission()
-    task = asyncio.create_task(collect(gate.stream("a", Events(hang_at=1).stream())))
+    task = asyncio.create_task(collect(gate.stream(own("a"), Events(hang_at=1).stream())))
     await asyncio.sleep(0.01)
-    gate.cancel("a")
+    gate.cancel("a", ME)
     for _ in range(moments):
         await asyncio.sleep(0)
     task.cancel()
     await asyncio.wait({task})
     assert task.cancelled() or isinstance(task.exception(), CancelledError)
     with pytest.raises(NotFoundError):
-        gate.cancel("a")
-    assert await collect(gate.stream("a", Events().stream())) == [0, 1, 2]
+        gate.cancel("a", ME)
+    assert await collect(gate.stream(own("a"), Events().stream())) == [0, 1, 2]
