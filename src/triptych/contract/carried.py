@@ -1,4 +1,4 @@
-"""Errors on their way from a stage's model to the orchestrator: JSON in Triton's message, whose codes are few.
+"""Errors from one process to another as JSON: from a stage's model in Triton's message, whose codes are few, say.
 
 carried(f"load failed: {carry(ConditioningLostError('it is not held here'))} ...")  # the same error again
 """

@@ -23,7 +23,8 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from triptych.checkpoint import Architecture, Component
-from triptych.engine.exporting import described_component, told
+from triptych.contract.carried import carry
+from triptych.engine.exporting import described_component
 from triptych.engine.modules import OUTPUT_NAMES, build_module, example_inputs, parameter_names
 from triptych.engine.weights import check_parameters
 from triptych.errors import TriptychError
@@ -125,7 +126,7 @@ def main() -> int:
         component = arguments.weights and described_component(architecture, arguments.weights.read_text())
         graph = export_graph(architecture, component)
     except TriptychError as error:
-        sys.stderr.write(told(error))
+        sys.stderr.write(carry(error))
         return 1
     arguments.graph.write_bytes(graph.SerializeToString(deterministic=True))
     return 0

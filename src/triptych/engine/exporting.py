@@ -14,11 +14,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import BinaryIO, TypeAlias
 
 from triptych.checkpoint import Architecture, Component
 from triptych.checkpoint.safetensors import TensorInfo
-from triptych.errors import BY_REASON, ResourceExhaustedError, TriptychError, invalid
+from triptych.contract.carried import carried
+from triptych.errors import ResourceExhaustedError, TriptychError, invalid
 
 logger = logging.getLogger("triptych.engine")
 
@@ -77,22 +78,13 @@ def described_component(architecture: Architecture, text: str) -> Component:
     return Component(Path(described["folder"]), architecture, {}, weights)
 
 
-def told(error: TriptychError) -> str:
-    """The error as the exporter's last line, for `run_exporter` to raise again."""
-    return json.dumps({"reason": error.reason, "message": error.message} | error.metadata)
-
-
 def _failure(class_name: str, code: int, complaints: BinaryIO) -> TriptychError:
     complaints.seek(0)
     text = complaints.read().decode(errors="replace").strip()
     logger.error("export failed", extra={"model_class": class_name, "exit_code": code, "stderr": text[-10_000:]})
     last = text.rpartition("\n")[2]
-    try:
-        fields: dict[str, Any] = json.loads(last)
-        return BY_REASON[fields.pop("reason")](fields.pop("message"), **fields)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        reason = last[-500:] or f"its process ended with {code}"
-    return TriptychError(f"exporting {class_name} failed: {reason}")
+    reason = last[-500:] or f"its process ended with {code}"
+    return carried(last) or TriptychError(f"exporting {class_name} failed: {reason}")
 
 
 def _beyond(class_name: str, problem: str, variable: str) -> ResourceExhaustedError:
