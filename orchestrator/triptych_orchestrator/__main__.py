@@ -71,6 +71,10 @@ def parse(arguments: list[str] | None = None) -> Settings:
         help="how long a request waits for a stage that went away; default %(default)g",
     )  # fmt: skip
     parser.add_argument(
+        "--load-timeout", type=_seconds, metavar="SECONDS", default=Settings.load_timeout_s,
+        help="how long a stage may take to load a model, exports and engine builds among it; default %(default)g",
+    )  # fmt: skip
+    parser.add_argument(
         "--drain-timeout", type=_seconds, metavar="SECONDS", default=Settings.drain_timeout_s,
         help="how long running requests may go on after SIGTERM; the process ends 3 s later at most; "
         "default %(default)g",
@@ -92,6 +96,7 @@ def parse(arguments: list[str] | None = None) -> Settings:
         engine=given.engine,
         limits=limits,
         recovery_timeout_s=given.recovery_timeout,
+        load_timeout_s=given.load_timeout,
         drain_timeout_s=given.drain_timeout,
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from triptych.checkpoint.reading import READ_TIMEOUT_S
 from triptych.contract import UNET
+from triptych.contract.engines import BUILDING_S
 from triptych.errors import invalid
 
 _MAY_BE_0 = {"max_queued_requests", "max_loras", "max_batch_samples"}
@@ -86,9 +87,9 @@ class Settings:
     # A stage that takes longer to say that it is alive counts as down; one that refuses to connect does at once.
     liveness_timeout_s: float = 10.0
     call_attempts: int = 4
-    # The longest that one call of a stage may take; loading may export a graph first.
+    # The longest that one call of a stage may take; loading may export a graph first, and build an engine.
     call_timeout_s: float = 600.0
-    load_timeout_s: float = 1800.0
+    load_timeout_s: float = BUILDING_S
     # How long requests may go on after SIGTERM; the process ends 3 s later at most. Kubernetes kills after 30.
     drain_timeout_s: float = 20.0
 

@@ -22,6 +22,12 @@ def test_a_start_may_take_as_long_as_builds_do(changes: dict[str, Any], seconds:
     assert StackConfig({}, **changes).startup_limit_s == seconds
 
 
+@pytest.mark.parametrize(("startup_s", "load_s"), [(None, 3600.0), (5.0, 3600.0), (7200.0, 7200.0)])
+def test_a_load_may_take_as_long_as_the_start(startup_s: float | None, load_s: float) -> None:
+    config = StackConfig({}, engine="tensorrt", startup_timeout_s=startup_s)
+    assert config.load_limit_s == load_s >= settings.Settings.load_timeout_s == 3600.0
+
+
 def test_one_replica_that_builds_is_waited_for(tmp_path: Path) -> None:
     file = tmp_path / "placement.toml"
     file.write_text('[[replica]]\nstage = "unet"\ndevice = "cuda:0"\nengine = "tensorrt"\n')

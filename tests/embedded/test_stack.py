@@ -75,7 +75,7 @@ def test_a_whole_life(tmp_path: Path) -> None:
         assert f"--unet {rows[1].address} --unet {rows[2].address} --vae {rows[3].address}" in arguments
         assert f"--engine onnxruntime --checkpoint tiny={tmp_path} --lora-dir {stack.run_dir}/state/loras" in arguments
         assert f" --lora ink (2)={__file__} --limit max_width=64" in arguments
-        assert " --drain-timeout 2.5 " in arguments
+        assert " --drain-timeout 2.5 " in arguments and " --load-timeout 3600 " in arguments
         environ = Path(f"/proc/{rows[1].pid}/environ").read_text()
         assert "TRIPTYCH_THREADS=3" in environ
         assert f"TRIPTYCH_CACHE_DIR={tmp_path / 'cache'}" in environ

@@ -228,6 +228,31 @@ def test_a_picture_becomes_what_diffusers_makes_of_it(triton: ModuleType, checkp
             vae.prepare({"image": wrong})
 
 
+def test_a_size_can_be_asked_about_before_it_is_decoded(triton: ModuleType, checkpoints: dict[str, Path]) -> None:
+    class Narrow:
+        def check(self, shapes: dict[str, tuple[int, ...]]) -> None:
+            if shapes["latents"][2] > 8:
+                raise InvalidArgumentError("size: the engine was not built for that")
+
+        def infer(self, batch: Batch) -> Batch:
+            return {"image": np.zeros((len(batch["latents"]), 3, 64, 64), np.float32)}
+
+    vae = VaeDecoderModel()
+    vae.name, vae._triton = "x.vae_decoder", triton
+    vae.component, vae.engine = Checkpoint.open(checkpoints["sd1"]).components["vae_decoder"], Narrow()  # type: ignore[assignment]
+    asked = np.ones((1, 1), np.uint8)
+    small, large = (np.zeros((1, 4, extent, extent), np.float32) for extent in (8, 16))
+    requests = [
+        Request("a", latents=small, size_check=asked),
+        Request("b", latents=large, size_check=asked),
+        Request("c", latents=small),
+        Request("d", latents=large),
+    ]
+    answers = vae.execute(requests)
+    assert [answer.outputs["image"].shape for answer in answers[::2]] == [(1, 1, 1, 3), (1, 64, 64, 3)]
+    assert [answer.error.code for answer in answers[1::2]] == ["INVALID_ARG"] * 2
+
+
 def test_a_failed_load_carries_its_reason(triton: ModuleType, checkpoints: dict[str, Path], tmp_path: Path) -> None:
     assert Checkpoint.open(checkpoints["sd1"])
     config = {"parameters": {"checkpoint": {"string_value": str(tmp_path)}, "engine": {"string_value": "torch"}}}

@@ -25,6 +25,7 @@ from triptych_orchestrator.pipeline.denoiser import Denoiser
 from triptych_orchestrator.pipeline.encoding import PromptEncoder, Text
 from triptych_orchestrator.pipeline.images import describe, encode_png
 from triptych_orchestrator.pipeline.plan import Pass, plan_of
+from triptych_orchestrator.pipeline.size_checks import SizeChecks
 from triptych_orchestrator.pipeline.vae import Vae
 from triptych_orchestrator.sampling.guidance import classifier_free, is_guided
 from triptych_orchestrator.sampling.loop import LoopState, sample
@@ -48,6 +49,7 @@ class Painter:
         self.batchers = Batchers(call_timeout_s, max_batch_samples)
         pool.on_withdrawal(self.batchers.forget)
         self._encoder = PromptEncoder(pool, call_timeout_s)
+        self._sizes = SizeChecks(pool, call_timeout_s)
 
     async def paint(
         self, job: Job, entry: Entry, queue_seconds: float, deadline_s: float = math.inf
@@ -66,6 +68,9 @@ class Painter:
         ]
         warnings += [text for field, prompt in prompts.items() for text in literal_syntax(field, prompt)]
         warnings += [*job.loras.warnings, *job.warnings]
+        for one in plan_of(job):
+            shape = _latent_shape(one, entry.checkpoint)
+            await self._sizes.require(entry.models()[VAE_DECODER.name], shape, job.request_id)
         encoder = entry.models()[ENCODER.name]
         encoded = await self._encoder.encode(
             encoder,
@@ -109,8 +114,7 @@ async def _steps(
     """One pass, with a Step for each step."""
     config = corrected_config(job.scheduler, checkpoint.scheduler_config, checkpoint.family.scheduler_config)
     solver = make_solver(job.scheduler, config, job.num_inference_steps, eta=job.eta)
-    scale = checkpoint.vae_scale_factor
-    shape = (job.num_images_per_prompt, checkpoint.latent_channels, one.height // scale, one.width // scale)
+    shape = (job.num_images_per_prompt, *_latent_shape(one, checkpoint))
     generators = [Generator(seed) for seed in job.seeds]
     engine_before = share_before = 0.0
     scaling = checkpoint.components[VAE_DECODER.name].latent_scaling
@@ -133,6 +137,12 @@ async def _steps(
             event.preview_png = await asyncio.to_thread(encode_png, preview[0])
         engine_before, share_before = denoiser.use.engine_seconds, denoiser.use.engine_share_seconds
         yield state, event
+
+
+def _latent_shape(one: Pass, checkpoint: Checkpoint) -> tuple[int, int, int]:
+    """[C, h, w] of one picture's latents."""
+    scale = checkpoint.vae_scale_factor
+    return checkpoint.latent_channels, one.height // scale, one.width // scale
 
 
 def _pictures(job: Job, images: list[npt.NDArray[np.uint8]]) -> list[Picture]:

@@ -15,6 +15,8 @@ from triptych.errors import invalid
 
 ENGINES = ("onnxruntime", "torch", "tensorrt")
 DEFAULT_ENGINE = "onnxruntime"
+# How long a stack may take to be ready, and so one load, where engines may have to be built.
+BUILDING_S = 3600.0
 PRECISIONS = ("fp32", "fp16", "bf16")
 DEVICE = re.compile(r"cpu|cuda:(0|[1-9][0-9]{0,3})")
 

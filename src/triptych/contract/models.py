@@ -122,12 +122,17 @@ UNET = ModelSpec(
     max_queue_delay_microseconds=0,
 )
 
-# `image` is ready for a PNG: RGB, height x width x 3, rounded from [-1, 1] as diffusers' VaeImageProcessor does.
+# `image` is ready for a PNG: RGB, height x width x 3, rounded from [-1, 1] as diffusers' VaeImageProcessor does. With
+# `size_check` nothing is decoded: the answer is one black pixel, or INVALID_ARGUMENT where the engine takes no latents
+# of that size, so that this is known before the first step.
 VAE_DECODER = ModelSpec(
     name="vae_decoder",
     stage="vae",
     implementation="triptych_vae.model.VaeDecoderModel",
-    inputs=(TensorSpec("latents", "FP32", ("latent_channels", "latent_height", "latent_width")),),
+    inputs=(
+        TensorSpec("latents", "FP32", ("latent_channels", "latent_height", "latent_width")),
+        TensorSpec("size_check", "UINT8", (1,), optional=True),
+    ),
     outputs=(TensorSpec("image", "UINT8", ("height", "width", 3)), REPORT),
     max_batch_size=4,
     max_queue_delay_microseconds=0,

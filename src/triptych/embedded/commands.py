@@ -77,6 +77,7 @@ def make_plan(config: StackConfig, commands: Commands, run_dir: Path, temporary:
             *commands.orchestrator(),
             *("--listen", join(config.host, port), "--metrics", metrics),
             *("--drain-timeout", f"{config.drain_timeout_s:g}"),
+            *("--load-timeout", f"{config.load_limit_s:g}"),
             *(part for address in addresses for part in address),
             *("--state-dir", str(run_dir / "state"), "--engine", config.engine),
             *(p for name, path in config.checkpoint_paths().items() for p in ("--checkpoint", f"{name}={path}")),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from triptych.contract import STAGES
 from triptych.contract.checkpoints import not_a_directory
-from triptych.contract.engines import ENGINES
+from triptych.contract.engines import BUILDING_S, ENGINES
 from triptych.contract.names import check_checkpoint_name, check_lora_name
 from triptych.embedded.folders.places import absolute, cache_folder
 from triptych.embedded.placement import MOST_REPLICAS, read_placement
@@ -21,7 +21,7 @@ from triptych.wire.lora_files import lora_file
 # As the server tells them of itself.
 LIMIT_NAMES = tuple(limit.name for limit in fields(Limits))
 
-STARTUP_S, BUILDING_STARTUP_S = 300.0, 3600.0
+STARTUP_S, BUILDING_STARTUP_S = 300.0, BUILDING_S
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,11 @@ class StackConfig:
             return self.startup_timeout_s
         engines = [replica.engine_name(self.engine) for replica in self.stage_replicas()]
         return BUILDING_STARTUP_S if "tensorrt" in engines else STARTUP_S
+
+    @property
+    def load_limit_s(self) -> float:
+        """How long one load may take: at least as long as the start, which it may be all of."""
+        return max(self.startup_limit_s, BUILDING_S)
 
     def checkpoint_paths(self) -> dict[str, Path]:
         """Absolute paths, for the servers need not share this process's directory."""

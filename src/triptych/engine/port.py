@@ -49,6 +49,10 @@ class Engine(ABC):
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Runs one batch; every array has the batch as its first dimension."""
 
+    def check(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """InvalidArgumentError where `infer` would refuse inputs of these shapes; an engine may take all there are."""
+        return
+
     @abstractmethod
     def refit(self, weights: Weights) -> None:
         """Replaces those parameters from the next `infer` on; all others keep what they have.

@@ -23,6 +23,7 @@ from triptych.contract import UNET
 from triptych.engine import EngineSettings
 from triptych.engine.tensorrt import api
 from triptych.engine.tensorrt.build import builder, monitor
+from triptych.engine.tensorrt.complaints import forget_errors
 from triptych.engine.tensorrt.network.typed import TypedGraph
 from triptych.engine.tensorrt.run import refitter, session, shape
 
@@ -73,4 +74,5 @@ def trt(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     for module in (session, refitter):
         monkeypatch.setattr(module, "trt_logger", lambda: None)
     patch_torch(monkeypatch)
+    forget_errors()
     return trt

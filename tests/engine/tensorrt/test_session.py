@@ -15,6 +15,7 @@ from tests.engine.tensorrt.standin import VERSIONS, real_names
 from tests.engine.tensorrt.standin.cuda import Captured
 from triptych.engine.port import Array
 from triptych.engine.tensorrt.build.plan import RefitPlan
+from triptych.engine.tensorrt.complaints import note_error
 from triptych.engine.tensorrt.engine import TensorRtEngine
 from triptych.engine.tensorrt.network.typed import TypedGraph
 from triptych.engine.tensorrt.pair import Pair
@@ -22,7 +23,7 @@ from triptych.engine.tensorrt.refittable import Refittable
 from triptych.engine.tensorrt.run import device_weights
 from triptych.engine.tensorrt.run.session import Session
 from triptych.engine.weights import float32_weights
-from triptych.errors import FailedPreconditionError, TriptychError
+from triptych.errors import FailedPreconditionError, InvalidArgumentError, ResourceExhaustedError, TriptychError
 
 QUERY = "mid_block.attentions.0.transformer_blocks.0.attn1.to_q.weight"
 KEY = QUERY.replace("to_q", "to_k")
@@ -209,6 +210,66 @@ def test_memory_that_is_short_is_given_back_first(trt: Any, graph: TypedGraph, m
     held._contexts.clear()
     assert np.array_equal(engine.infer(inputs(4))["noise_pred"], whole)
     assert [context._shapes["latents"][0] for context in held._contexts] == [2]  # its halves, on a new context
+
+
+def test_a_context_that_finds_no_memory_has_its_batch_halved(
+    trt: Any, graph: TypedGraph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, held = new_engine(graph)
+    whole = engine.infer(inputs(4))["noise_pred"]
+    create, failures = trt.ICudaEngine.create_execution_context, ["the first one"]
+
+    def short(self: Any, strategy: Any) -> Any:
+        if failures:
+            note_error(
+                f"[executionContext.cpp] Error Code 2: OutOfMemory (Requested size was 4096 bytes.) {failures.pop()}"
+            )
+            return None
+        return create(self, strategy)
+
+    monkeypatch.setattr(trt.ICudaEngine, "create_execution_context", short)
+    engine._pair.refittable.session.release()
+    held._contexts.clear()
+    assert np.array_equal(engine.infer(inputs(4))["noise_pred"], whole)
+    assert [context._shapes["latents"][0] for context in held._contexts] == [2]
+
+
+def test_a_context_that_never_finds_memory_says_what_it_asked_for(
+    trt: Any, graph: TypedGraph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def short(self: Any, strategy: Any) -> None:
+        note_error("Requested amount of GPU memory (4096 bytes) could not be allocated.")
+
+    engine, _ = new_engine(graph)
+    monkeypatch.setattr(trt.ICudaEngine, "create_execution_context", short)
+    with pytest.raises(ResourceExhaustedError, match=r"too small for latents \(1, 4, 8, 8\).*4096 bytes"):
+        engine.infer(inputs(2))
+    monkeypatch.setattr(trt.ICudaEngine, "create_execution_context", lambda self, strategy: None)
+    with pytest.raises(TriptychError, match="refused to make an execution context") as other:
+        engine.infer(inputs(2))  # for another reason, and what was said before is forgotten
+    assert other.value.reason == "INTERNAL"
+
+
+def test_an_engine_too_large_for_the_gpu_is_not_blamed_on_the_cache(
+    trt: Any, graph: TypedGraph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def short(self: Any, serialized_engine: Any) -> None:
+        note_error("Error Code 1: Cuda Runtime (out of memory)")
+
+    monkeypatch.setattr(trt.Runtime, "deserialize_cuda_engine", short)
+    with pytest.raises(ResourceExhaustedError, match=r"too small for the engine: .*out of memory"):
+        new_session(graph)
+    monkeypatch.setattr(trt.Runtime, "deserialize_cuda_engine", lambda self, serialized_engine: None)
+    with pytest.raises(FailedPreconditionError, match="delete its folder"):
+        new_session(graph)
+
+
+def test_what_an_engine_takes_is_told_without_a_run(trt: Any, graph: TypedGraph) -> None:
+    engine, held = new_engine(graph)
+    engine.check({name: array.shape for name, array in inputs(40).items()})  # in parts
+    with pytest.raises(InvalidArgumentError, match="was not built for latent_height 64"):
+        engine.check({name: array.shape for name, array in inputs(1, 64).items()})
+    assert not held._contexts
 
 
 def test_sets_that_alternate_cross_to_the_gpu_once(

@@ -14,6 +14,7 @@ import logging
 from functools import cache
 from typing import Any
 
+from triptych.engine.tensorrt.complaints import note_error
 from triptych.errors import FailedPreconditionError
 
 # Versions whose engines are known to be wrong without an error are refused, each with what was reported of it.
@@ -62,6 +63,8 @@ def trt_logger() -> Any:
         def log(self, severity: Any, msg: str) -> None:
             if level := levels.get(severity):
                 logger.log(level, "%s", msg)
+            if level and level >= logging.ERROR:
+                note_error(msg)
 
     return Logger()
 

@@ -58,6 +58,10 @@ class TensorRtEngine(Engine):
         """FailedPreconditionError while an engine with these weights open is being built, or where that failed."""
         self._beside.require(names)
 
+    def check(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """InvalidArgumentError where no profile holds those sizes."""
+        self._pair.refittable.session.check(shapes)
+
     def refit(self, weights: Weights) -> None:
         """Exchanges weights in place; takes no other work meanwhile, and afterwards captures its CUDA graphs anew."""
         check_refit(weights, {name: self._graph.parameters[name] for name in self._graph.targets})

@@ -12,11 +12,12 @@ import torch
 from triptych.engine.memory import run_whole
 from triptych.engine.port import Array
 from triptych.engine.tensorrt.api import tensorrt, trt_logger
+from triptych.engine.tensorrt.complaints import forget_errors, shortage
 from triptych.engine.tensorrt.network.profiles import Dims, Profile, choose_profile, most_batch, parts, sizes_of
 from triptych.engine.tensorrt.run.padding import pad
 from triptych.engine.tensorrt.run.recent import Recent
 from triptych.engine.tensorrt.run.shape import CAPTURE_AFTER_RUNS, Shape
-from triptych.errors import FailedPreconditionError
+from triptych.errors import FailedPreconditionError, ResourceExhaustedError
 
 _SHAPES_KEPT = 16
 _TIMED_RUNS = 10
@@ -37,10 +38,13 @@ class Session:
         self.device = device
         self.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._dims, self._profiles, self._padded = dims, profiles, padded or {}
+        forget_errors()
         with torch.cuda.device(device):
             self._runtime = tensorrt().Runtime(trt_logger())
             self.engine = self._runtime.deserialize_cuda_engine(plan)
         if self.engine is None:
+            if told := shortage():
+                raise ResourceExhaustedError(f"the GPU's memory is too small for the engine: {told}")
             raise FailedPreconditionError("TensorRT cannot load the engine from the cache; delete its folder")
         # Activations of all shapes, for no two of them run at once.
         self._memory = self._no_memory()
@@ -48,7 +52,7 @@ class Session:
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """One batch, in parts where no profile takes it whole; InvalidArgumentError for a size not built for."""
-        sizes = sizes_of(self._dims, {name: array.shape for name, array in inputs.items()})
+        sizes = self.check({name: array.shape for name, array in inputs.items()})
         own_size = all(sizes[name] == r.best for name, r in self._profiles[0].ranges.items() if name != "batch")
         outputs = []
         for part in parts(sizes["batch"], most_batch(self._profiles, sizes)):
@@ -58,6 +62,12 @@ class Session:
             output = self._run_part(index, pad({name: array[part] for name, array in inputs.items()}, run_as))
             outputs.append({name: tensor[:batch] for name, tensor in output.items()})
         return {name: torch.cat([output[name] for output in outputs]).numpy() for name in outputs[0]}
+
+    def check(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+        """The size of each free dimension; InvalidArgumentError where no profile holds them."""
+        sizes = sizes_of(self._dims, shapes)
+        most_batch(self._profiles, sizes)
+        return sizes
 
     def run_with(self, inputs: Mapping[str, Array], profile: int) -> dict[str, Array]:
         """One batch in the profile that is named; ResourceExhaustedError where the GPU has no memory for it."""

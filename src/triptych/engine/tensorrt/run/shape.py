@@ -10,6 +10,7 @@ import torch
 
 from triptych.engine.port import Array
 from triptych.engine.tensorrt.api import tensorrt
+from triptych.engine.tensorrt.complaints import forget_errors, shortage
 from triptych.errors import TriptychError
 
 # A shape that comes this often is worth a CUDA graph; TensorRT must have run a shape once before it can be captured.
@@ -27,9 +28,11 @@ class Shape:
     def __init__(self, engine: Any, stream: Any, device: torch.device, index: int, inputs: Mapping[str, Array]) -> None:
         trt = tensorrt()
         self._stream = stream
+        forget_errors()
         self._context = engine.create_execution_context(trt.ExecutionContextAllocationStrategy.USER_MANAGED)
-        if self._context is None or not self._context.set_optimization_profile_async(index, self._handle):
-            raise TriptychError("TensorRT could not make an execution context; its log says why")
+        # Beside the activations, whose memory is ours, a context takes some of its own.
+        self._expect(self._context is not None, "to make an execution context")
+        self._expect(self._context.set_optimization_profile_async(index, self._handle), f"to set the profile {index}")
         self._stream.synchronize()
         self._expect(self._context.active_optimization_profile == index, f"the profile {index}")
         dtypes = {trt.float32: torch.float32, trt.int64: torch.int64, trt.bool: torch.bool}
@@ -78,6 +81,7 @@ class Shape:
         for name, array in inputs.items():
             self._sent[name].copy_(torch.tensor(array))
             self._inputs[name].copy_(self._sent[name], non_blocking=True)
+        forget_errors()
         if self.graph is None and self._runs_to_capture == 0:
             self._capture()
         if self.graph is not None:
@@ -95,7 +99,7 @@ class Shape:
         try:
             with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
                 self._expect(self._context.execute_async_v3(self._handle), "a capture")
-        except (RuntimeError, TriptychError):
+        except (RuntimeError, TriptychError):  # too little memory for a graph among it
             logger.warning("no CUDA graph can be captured of this engine; it runs without", exc_info=True)
             self._runs_to_capture = -1  # never zero again
             return
@@ -103,7 +107,10 @@ class Shape:
 
     @staticmethod
     def _expect(accepted: bool, what: str) -> None:
+        """TriptychError otherwise, or OutOfMemoryError where TensorRT's log says that memory was too small."""
         if not accepted:
+            if told := shortage():
+                raise torch.OutOfMemoryError(told)
             raise TriptychError(f"TensorRT refused {what}; its log says why")
 
 
