@@ -87,6 +87,8 @@ def test_the_wheel_alone_makes_a_picture(wheel: Path, tmp_path: Path) -> None:
     (site_packages / "dependencies.pth").write_text("\n".join(linked))
     code = "import triptych, triptych_orchestrator, triptych_unet as unet; print(triptych.__file__, unet.__file__)"
     assert all(Path(file).is_relative_to(site_packages) for file in run(python, "-c", code, folder=tmp_path).split())
+    code = "import triptych.gpu_check.clone as clone; print(clone.find_clone())"
+    assert run(python, "-c", code, folder=tmp_path) == "None\n"  # so that it looks for no tests
     draw(tmp_path / "venv/bin/triptych", tmp_path)
 
 

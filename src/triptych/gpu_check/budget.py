@@ -43,14 +43,20 @@ class Estimates:
     def __init__(self) -> None:
         self._pictures: dict[tuple[str, str, int], float] = {}
         self._starts: dict[tuple[str, str], float] = {}
+        self._first_starts: dict[tuple[str, str], float] = {}
 
     def learn_picture(self, model: str, side: str, edge: int, seconds: float) -> None:
         """Takes note of one."""
         self._pictures[model, side, edge] = seconds
 
     def learn_start(self, model: str, side: str, seconds: float) -> None:
-        """Takes note of one; the first holds the building, and those that follow do not."""
+        """Takes note of one; a model's first holds the builds, and those that follow do not."""
         self._starts[model, side] = seconds
+        self._first_starts.setdefault((model, side), seconds)
+
+    def has_started(self, model: str, side: str) -> bool:
+        """Whether one was noted."""
+        return (model, side) in self._starts
 
     def picture_s(self, model: str, side: str, edge: int) -> float:
         """From the same side at the nearest size, else from the slowest other one of the model, else a guess."""
@@ -64,6 +70,6 @@ class Estimates:
         return float(known[nearest] * max(1.0, edge / nearest) ** _GROWTH)
 
     def start_s(self, model: str, side: str, guess_s: float) -> float:
-        """From the same side of the model, else of another, else the guess."""
-        others = [seconds for (_, name), seconds in self._starts.items() if name == side]
+        """From the same side of the model, else the first of another, else the guess."""
+        others = [seconds for (_, name), seconds in self._first_starts.items() if name == side]
         return self._starts.get((model, side), max(others, default=guess_s))

@@ -26,6 +26,7 @@ from triptych.gpu_check.plan import Row, Visit, first_visits, further_visits
 from triptych.gpu_check.record import ABSENT, FAILED, SKIPPED, Record
 from triptych.gpu_check.running import Files, started
 from triptych.gpu_check.settings import Settings
+from triptych.gpu_check.sides import SIDES_BY_NAME, Side
 from triptych.gpu_check.wheels import install, missing_extras
 from triptych.measuring.loras import ensure_lora
 
@@ -109,7 +110,7 @@ class _Check:
 
     def _visit(self, visit: Visit) -> None:
         """Starts the side, if there is a row left to measure, and measures its rows."""
-        if not visit.side.stands_in(self._machine):
+        if not visit.side.is_meant_for(self._machine):
             return
         rows = [row for row in visit.rows if not (self._settings.resume and self._record.is_known(row.id))]
         if not rows:
@@ -123,7 +124,7 @@ class _Check:
             return
         left = list(rows)
         try:
-            self._budget.require(self._estimates.start_s(*key, side.start_s) + self._estimate_s(rows[0]))
+            self._budget.require(self._start_s(visit.model, side) + self._estimate_s(rows[0]))
             files = self._prepared(visit.model)
             idle_bytes = self._used()
             self._say(f"{visit.model}: {side.title}")
@@ -140,8 +141,8 @@ class _Check:
                     left.pop(0)
         except NoTimeError as error:
             self._missing(left, SKIPPED, str(error))
-        except DeadlineExceededError as error:
-            self._missing(left, SKIPPED, f"time was up: {error.message}")
+        except (DeadlineExceededError, subprocess.TimeoutExpired) as error:
+            self._missing(left, SKIPPED, f"time was up: {error}")
         except (TriptychError, OSError, subprocess.SubprocessError) as error:
             self._broken[key] = str(error)
             self._missing(left, FAILED, f"{side.title} could not be started, or ended: {error}")
@@ -149,10 +150,12 @@ class _Check:
     def _measure(self, measuring: Measuring) -> None:
         """One row; what the side refuses or cannot do is its own fate alone."""
         row = measuring.row
-        self._budget.require(self._estimate_s(row))
-        self._say(f"  {row.id}")
         try:
+            self._budget.require(self._estimate_s(row))
+            self._say(f"  {row.id}")
             figures = MEASURES[row.kind](measuring)
+        except NoTimeError as error:
+            self._missing([row], SKIPPED, str(error))
         except DeadlineExceededError:
             raise
         except InvalidArgumentError as error:
@@ -170,6 +173,13 @@ class _Check:
         row = f"{visit.model}/{visit.side.name}/start/0"
         if not self._record.is_known(row):
             self._record.measured(row, {"seconds": seconds})
+
+    def _start_s(self, model: str, side: Side) -> float:
+        """What has the engines of another side is slow where that one was not started."""
+        builder = SIDES_BY_NAME.get(side.engines_of, side)
+        if self._estimates.has_started(model, builder.name):
+            builder = side
+        return self._estimates.start_s(model, builder.name, builder.start_s)
 
     def _estimate_s(self, row: Row) -> float:
         return estimate_s(row, self._estimates, self._settings.steps, self._settings.rounds)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import triptych
@@ -47,10 +48,11 @@ def run_marked(clone: Path, mark: str, limit_s: float, took: Callable[[str, str]
     timer.start()
     tail = ""
     try:
-        for line in process.stdout or ():
-            if match := _OUTCOME.match(line):
-                took(match[1], match[2].lower())
-            tail = (tail + line)[-_TAIL_CHARACTERS:]
+        with process.stdout or nullcontext(()) as lines:
+            for line in lines:
+                if match := _OUTCOME.match(line):
+                    took(match[1], match[2].lower())
+                tail = (tail + line)[-_TAIL_CHARACTERS:]
         code = process.wait()
     finally:
         timer.cancel()

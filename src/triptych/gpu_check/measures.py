@@ -142,7 +142,7 @@ def switch(measuring: Measuring) -> Figures:
 
     def bring(wanted: str, other: str) -> float:
         began = time.perf_counter()
-        served.client.unload_checkpoint(other)
+        served.client.unload_checkpoint(other, timeout_s=max(measuring.budget.left_s(), 1.0))
         served.client.load_checkpoint(wanted, timeout_s=max(measuring.budget.left_s(), 1.0))
         return time.perf_counter() - began
 

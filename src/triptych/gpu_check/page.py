@@ -17,8 +17,9 @@ Every checkpoint has random weights in its real size, for speed and memory do no
 on the GPUs, and in half precision. Seconds are of a whole request, prompt to picture, guidance 7.5: the median, and in
 brackets the least and the greatest. Triptych's hold its servers, its solver and a PNG; diffusers' end at a PIL image,
 and of the compiled pipeline the UNet is compiled (`reduce-overhead`, each size by itself). Memory is what was used on
-all GPUs together at most while pictures were made, less what was used before the side was started; everybody's
-processes count.
+all GPUs together at most while pictures were made, less what was used before the side was started: everybody's
+processes count, and each of Triptych's stages has a CUDA context of its own, some hundred megabytes. How to run it, and
+what for: benchmarks.md.
 """
 
 _Cells = Sequence[str]

@@ -22,12 +22,16 @@ class Side:
     new_size_s: float = 0.0  # before the first picture of another size
     unet_replicas: int = 1  # each on a GPU of its own
     servers: bool = True
+    engines_of: str = ""  # the side that has built them, if it was started
     plan: str = ""  # TRIPTYCH_TENSORRT_PLAN
     more: tuple[str, ...] = ()
     first_edge_only: bool = False
+    on_cpu_alone: bool = False
 
-    def stands_in(self, machine: Machine) -> bool:
-        """Whether it is there for servers that cannot run; where they can, they are measured instead."""
+    def is_meant_for(self, machine: Machine) -> bool:
+        """Engines alone stand in for servers that cannot run; some engine is for a CPU alone."""
+        if self.on_cpu_alone and machine.devices[0] != "cpu":
+            return False
         return self.servers or not self.engine or bool(machine.triton_problem)
 
     def why_absent(self, machine: Machine) -> str:
@@ -49,15 +53,18 @@ class Side:
 SIDES = (
     Side("diffusers", "diffusers, eager", 30.0),
     Side("torch", "Triptych, torch", 45.0, engine="torch", more=MORE),
+    Side("onnxruntime", "Triptych, ONNX Runtime", 60.0, engine="onnxruntime", more=MORE, on_cpu_alone=True),
     Side("torch-engines", "Triptych's torch engines alone, no servers", 40.0, engine="torch", servers=False),
     Side("diffusers-compiled", "diffusers, torch.compile", 30.0, compiled=True, new_size_s=90.0),
     Side("torch-split", "Triptych, torch, guidance on two GPUs", 60.0, engine="torch", unet_replicas=2),
     Side("tensorrt", "Triptych, TensorRT", 420.0, engine="tensorrt", more=MORE),
     Side(
         "tensorrt-split", "Triptych, TensorRT, guidance on two GPUs", 60.0, engine="tensorrt", unet_replicas=2,
+        engines_of="tensorrt",
     ),
     Side(
         "tensorrt-closed", "Triptych, TensorRT, no weight open to LoRA", 420.0, engine="tensorrt", plan="closed",
         first_edge_only=True,
     ),
 )  # fmt: skip
+SIDES_BY_NAME = {side.name: side for side in SIDES}

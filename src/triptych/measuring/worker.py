@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -48,7 +49,8 @@ class Worker:
     def ask(self, parameters: Mapping[str, Any], timeout_s: float = math.inf) -> float:
         """Seconds that the work took there; TriptychError says what went wrong, or that no answer came in time."""
         if self._process.stdin is not None:
-            self._process.stdin.write(json.dumps(parameters).encode() + b"\n")
+            with suppress(BrokenPipeError):  # it has ended, as the answer will say
+                self._process.stdin.write(json.dumps(parameters).encode() + b"\n")
         return self._answer(timeout_s)
 
     def _answer(self, timeout_s: float) -> float:
@@ -103,10 +105,11 @@ def answer_all(load: Callable[[], Work]) -> int:
         work = load()
 
     _answer_one(answers, first, {})
+    if work is None:
+        return 1
     for line in sys.stdin:
-        if work is not None:
-            _answer_one(answers, work, json.loads(line))
-    return 0 if work is not None else 1
+        _answer_one(answers, work, json.loads(line))
+    return 0
 
 
 def _answer_one(answers: Any, work: Work, parameters: dict[str, Any]) -> None:
