@@ -38,9 +38,9 @@ class Side:
         """What the machine lacks for it; "" where it can run."""
         if machine.torch_problem and any(device != "cpu" for device in machine.devices):
             return machine.torch_problem
-        if not self.engine:
-            return "" if machine.diffusers else "diffusers is not installed"
-        if self.servers and machine.triton_problem:
+        if not machine.diffusers:  # which makes the checkpoints too, and whose modules the torch engine takes
+            return "diffusers is not installed"
+        if self.engine and self.servers and machine.triton_problem:
             return machine.triton_problem
         if self.unet_replicas > len(machine.devices):
             return f"it takes {self.unet_replicas} GPUs, and there is {len(machine.devices)}"
