@@ -31,7 +31,7 @@ def test_the_first_model_at_its_first_size_comes_first() -> None:
     assert first[:2] == ["sd15/diffusers/picture/512", "sd15/torch/picture/512"]
     assert all(row.split("/")[0] == "sd15" and row.endswith("/512") for row in first)
     assert first.index("sd15/diffusers-compiled/picture/512") < first.index("sd15/tensorrt/picture/512")
-    assert first[-1] == "sd15/tensorrt-closed/picture/512"
+    assert first[-1] == "sd15/tensorrt-plain/picture/512"
 
 
 def test_everything_that_is_promised_is_in_it_once() -> None:
@@ -56,8 +56,8 @@ def test_rows_can_be_chosen_by_their_names() -> None:
         ({}, {"torch-split": "2 GPUs", "tensorrt-split": "2 GPUs"}),
         ({"devices": ("cuda:0", "cuda:1")}, {}),
         ({"devices": ("cuda:0", "cuda:1"), "tensorrt_problem": "refused"}, dict.fromkeys(
-            ("tensorrt", "tensorrt-split", "tensorrt-closed"), "refused")),
-        ({"devices": ("cpu", "cpu")}, dict.fromkeys(("tensorrt", "tensorrt-split", "tensorrt-closed"), "needs a GPU")),
+            ("tensorrt", "tensorrt-split", "tensorrt-plain"), "refused")),
+        ({"devices": ("cpu", "cpu")}, dict.fromkeys(("tensorrt", "tensorrt-split", "tensorrt-plain"), "needs a GPU")),
         ({"diffusers": ""}, dict.fromkeys((side.name for side in SIDES if side.is_meant_for(WHOLE)), "not installed")),
     ],
 )  # fmt: skip

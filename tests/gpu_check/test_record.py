@@ -80,7 +80,7 @@ def test_what_is_missing_is_gathered_by_its_reason(tmp_path: Path) -> None:
 def test_open_weights_are_told_as_a_ratio(tmp_path: Path) -> None:
     record = opened(tmp_path)
     record.measured("sd15/tensorrt/picture/512", figures(1.0, engine_step_seconds=0.012))
-    record.measured("sd15/tensorrt-closed/picture/512", figures(0.9, engine_step_seconds=0.010))
+    record.measured("sd15/tensorrt-plain/picture/512", figures(0.9, engine_step_seconds=0.010))
     assert line(tmp_path, "| sd15 | TensorRT | 512x512 | a step, refittable over plain").endswith("| 1.20 | 1 |")
 
 

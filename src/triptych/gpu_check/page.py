@@ -121,12 +121,12 @@ def _told(name: str, entry: Mapping[str, Any]) -> Iterator[_Cells]:
 
 def _refittable(record: Mapping[str, Any]) -> Iterator[_Cells]:
     """A step with weights open to LoRA over one of an engine that has none."""
-    for name, closed in record["rows"].items():
+    for name, plain in record["rows"].items():
         model, side, kind, edge = name.split("/")
         refittable = record["rows"].get(f"{model}/tensorrt/{kind}/{edge}")
-        if side == "tensorrt-closed" and kind == "picture" and _both_measured(refittable, closed):
-            ratio = _ratio(record, refittable, closed, "engine_step_seconds", "engine_step_seconds")
-            yield model, "TensorRT", f"{edge}x{edge}", "a step, refittable over plain", ratio, str(closed["run"])
+        if side == "tensorrt-plain" and kind == "picture" and _both_measured(refittable, plain):
+            ratio = _ratio(record, refittable, plain, "engine_step_seconds", "engine_step_seconds")
+            yield model, "TensorRT", f"{edge}x{edge}", "a step, refittable over plain", ratio, str(plain["run"])
 
 
 def _ratio(

@@ -21,7 +21,6 @@ from triptych.sdk import Client, Result, Step
 from triptych.sdk.events import require_result
 
 CHECKPOINT = "bench"
-_PLAN = "TRIPTYCH_TENSORRT_PLAN"
 _DRAIN_S = 1.0
 
 
@@ -135,7 +134,7 @@ def _servers(side: Side, files: Files, devices: Sequence[str], timeout_s: float)
         startup_timeout_s=max(timeout_s, 1.0),
         drain_timeout_s=_DRAIN_S,
     )
-    with _environment(_PLAN, side.plan), local as client:
+    with _environment(dict(side.environment)), local as client:
         yield client
 
 
@@ -163,15 +162,12 @@ def _made(result: Result, samples: list[int]) -> Made:
 
 
 @contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
     """Servers inherit it, and so do those that are restarted."""
-    before = os.environ.get(name)
-    os.environ.pop(name, None)
-    if value:
-        os.environ[name] = value
+    before = dict(os.environ)
+    os.environ.update(values)
     try:
         yield
     finally:
-        os.environ.pop(name, None)
-        if before is not None:
-            os.environ[name] = before
+        os.environ.clear()
+        os.environ.update(before)

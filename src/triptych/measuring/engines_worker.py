@@ -17,6 +17,7 @@ import numpy as np
 from triptych.checkpoint import Checkpoint
 from triptych.contract import ENCODER, UNET, VAE_DECODER
 from triptych.engine import Engine, EngineSettings, load_engine
+from triptych.engine.port import Array
 from triptych.measuring.worker import Work, Worker, answer_all
 
 # Latents must not run away over the steps; what they become is no picture.
@@ -37,14 +38,21 @@ def load(setting: dict[str, Any]) -> Work:
     threads = len(os.sched_getaffinity(0))
     settings = EngineSettings(threads, Path(setting["cache_dir"]), setting["device"], setting["precision"])
     engines = {
-        name: load_engine(setting["engine"], component, settings) for name, component in checkpoint.components.items()
+        spec.name: load_engine(setting["engine"], checkpoint.components[spec.name], settings)
+        for spec in (ENCODER, UNET, VAE_DECODER)
     }
     return lambda parameters: _paint(engines, checkpoint, parameters)
 
 
 def _paint(engines: dict[str, Engine], checkpoint: Checkpoint, parameters: dict[str, Any]) -> None:
-    ids = np.zeros((2, checkpoint.tokens), np.int64)
-    states = engines[ENCODER.name].infer({"input_ids": ids})["hidden_states"]
+    hidden = checkpoint.components[ENCODER.name].architecture.config["hidden_size"]
+    texts: dict[str, Array] = {
+        "inputs_embeds": np.random.default_rng(1).standard_normal((2, checkpoint.tokens, hidden), np.float32),
+        "pooled_position": np.zeros(2, np.int64),
+        "skip_layers": np.zeros(2, np.int64),
+        "final_norm": np.ones(2, np.bool_),
+    }
+    states = engines[ENCODER.name].infer(texts)["hidden_states"]
     scale = checkpoint.vae_scale_factor
     shape = (1, checkpoint.latent_channels, parameters["height"] // scale, parameters["width"] // scale)
     latents = np.random.default_rng(0).standard_normal(shape, np.float32)
