@@ -37,6 +37,12 @@ def watched_picture(client: triptych.Client) -> None:
             print(f"step {event.step} of {event.total}")
 
 
+def drawn_anew(client: triptych.Client, path: str = "circle-0.png") -> None:
+    """Image-to-image: a file, its bytes or a PIL image to begin with; the lower the strength, the more of it stays."""
+    result = client.generate("a large red star on a white background", image=path, strength=0.6, seed=7)
+    result.images[0].save("star-from-circle.png")
+
+
 async def many_pictures(address: str) -> None:
     """Requests at the same time share UNet batches."""
     colours = ["red", "green", "blue", "yellow"]
@@ -53,6 +59,7 @@ def main() -> None:
     """Starts the servers, makes the pictures, stops the servers."""
     with triptych.local() as client:
         one_picture(client)
+        drawn_anew(client)
         watched_picture(client)
         asyncio.run(many_pictures(client.address))
 

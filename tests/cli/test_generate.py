@@ -50,6 +50,16 @@ def test_every_parameter_reaches_the_server(triptych: Triptych, server: FakeServ
         assert image.info["parameters"] == "Seed: 5"
 
 
+def test_images_are_sent_as_they_are(triptych: Triptych, server: FakeServer) -> None:
+    for name in ("a.png", "b.jpg"):
+        Path(name).write_bytes(name.encode())
+    options = "--image a.png --image b.jpg --strength 0.4 --num-images-per-prompt 2 -o out-{index}.png"
+    assert triptych("generate", "a red circle", *options.split()) == 0
+    assert (list(server.requests[0].images), server.requests[0].strength) == ([b"a.png", b"b.jpg"], 0.4)
+    assert triptych("generate", "a red circle", "--image", "nowhere.png") == 2
+    assert len(server.requests) == 1
+
+
 def test_paths_on_stdout_the_rest_on_stderr(triptych: Triptych, capsys: pytest.CaptureFixture[str]) -> None:
     assert triptych("generate", "long", "--seed", "7") == 0
     out, err = capsys.readouterr()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -70,10 +71,11 @@ def expected(case: Case, path: Path) -> list[Image.Image]:
         info = SCHEDULERS[scheduler]
         pipe.scheduler = getattr(diffusers, info.class_name).from_config(own.config, **info.overrides)
     generators = [torch.Generator("cpu").manual_seed(seed) for seed in np.atleast_1d(seeds(case)).tolist()]
+    generator = generators if len(generators) > 1 else generators[0]
     try:
-        images: list[Image.Image] = pipe(
-            generator=generators if len(generators) > 1 else generators[0], **values
-        ).images
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of one image for several pictures
+            images: list[Image.Image] = pipe(generator=generator, **values).images
     finally:
         pipe.scheduler = own
     return images

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import tritonclient.grpc as triton
+from PIL import Image
 from tritonclient.utils import InferenceServerException
 
 import triptych
@@ -124,6 +125,17 @@ def test_the_other_replica_takes_over(fragile: Served, expected: Result) -> None
     assert difference(result, expected) == 0
     assert len(steps) == STEPS and sorted(result.timings.unet.replicas) == ["unet-0", "unet-1"]
     wait_for(lambda: all_ready(fragile), 120, "the restarted replica with its models")
+
+
+def test_what_a_request_had_placed_comes_back_with_the_stage(fragile: Served, expected: Result) -> None:
+    image = Image.effect_noise((64, 64), 90).convert("RGB")
+    request = REQUEST | {"image": image, "num_inference_steps": 4}
+    before = fragile.client.generate(**request)
+    os.kill(server_of(fragile, "vae-0"), signal.SIGKILL)
+    assert difference(fragile.client.generate(**request), before) == 0
+    wait_for(lambda: all_ready(fragile), 120, "the restarted replica with its models")
+    models = [model for one in fragile.client.server_info().replicas for model in one.models if one.stage == "vae"]
+    assert sorted(models) == ["sd1.vae_decoder", "sd1.vae_encoder"]
 
 
 def test_the_half_of_a_guided_step_is_done_again(fragile: Served, expected: Result) -> None:
