@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks.cases import (
     concurrency,
     guidance_split,
+    half_weights,
     lora_step,
     lora_swap,
     memory,
@@ -42,6 +43,7 @@ BENCHMARKS = {
     "memory": _Benchmark(memory.run, 1, 2, 512),
     "lora-step": _Benchmark(lora_step.run, 15, 1),
     "refittable": _Benchmark(refittable.run, 15, 1),
+    "half-weights": _Benchmark(half_weights.run, 15, 1, 256, "sd15-fp16"),
     "lora-swap": _Benchmark(lora_swap.run, 5, 1),
     "guidance-split": _Benchmark(guidance_split.run, 3, 20),
     "concurrency": _Benchmark(concurrency.run, 3, 4),

@@ -16,12 +16,13 @@ class Memory:
     """Megabytes (2**20) of one process, or of several together.
 
     `resident` counts a page once in every process that maps it, `proportional` shares it out among them;
-    `peak` is the highest `resident` so far.
+    `peak` is the highest `resident` so far, `shared` what is shared memory and no file's.
     """
 
     resident: float = 0
     peak: float = 0
     anonymous: float = 0
+    shared: float = 0
     proportional: float = 0
 
     def __add__(self, other: Memory) -> Memory:
@@ -29,6 +30,7 @@ class Memory:
             self.resident + other.resident,
             self.peak + other.peak,
             self.anonymous + other.anonymous,
+            self.shared + other.shared,
             self.proportional + other.proportional,
         )
 
@@ -41,6 +43,7 @@ def read_memory(pid: int) -> Memory:
         _megabytes(status, "VmRSS"),
         _megabytes(status, "VmHWM"),
         _megabytes(status, "RssAnon"),
+        _megabytes(status, "RssShmem"),
         _megabytes(rollup, "Pss"),
     )
 

@@ -25,7 +25,7 @@ def run(setting: Setting) -> bool:
     whole = sum(parts.values(), Memory())
     print(f"memory in MB after {setting.rounds} requests, {setting.describe()}")
     print_table(
-        ("", "resident", "of it anonymous", "proportional", "peak"),
+        ("", "resident", "of it anonymous", "shared", "proportional", "peak"),
         [_row(name, memory) for name, memory in {**parts, "triptych, sum": whole, "diffusers": diffusers}.items()],
     )
     print(f"ratio of the proportional sizes: {whole.proportional / diffusers.proportional:.2f}")
@@ -33,5 +33,5 @@ def run(setting: Setting) -> bool:
 
 
 def _row(name: str, memory: Memory) -> tuple[str, ...]:
-    values = (memory.resident, memory.anonymous, memory.proportional, memory.peak)
+    values = (memory.resident, memory.anonymous, memory.shared, memory.proportional, memory.peak)
     return name, *(f"{value:.0f}" for value in values)

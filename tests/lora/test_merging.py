@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import mmap
 from pathlib import Path
+from typing import Any
 
+import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -111,3 +113,19 @@ def test_a_file_that_is_gone_or_shorter_by_now(tmp_path: Path) -> None:
     (tmp_path / "x").unlink()
     with pytest.raises(LoraInvalidError, match="cannot be read any more"):
         merge(np.zeros((6, 5), np.float32), [(sound, 1.0)], {})
+
+
+@pytest.mark.parametrize("dtype", [np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16)])
+def test_what_is_half_is_summed_in_float32_and_rounded_once(tmp_path: Path, dtype: np.dtype[Any]) -> None:
+    base = as_array(random(70, 30)).astype(dtype)
+    contributions = [(target(tmp_path / "a", down=random(4, 30), up=random(70, 4)), 0.5)]
+    merged = merge(base, contributions, {})
+    assert merged.dtype == dtype
+    assert np.array_equal(merged, merge(base.astype(np.float32), contributions, {}).astype(dtype))
+
+
+def test_what_no_half_can_hold_is_refused(tmp_path: Path) -> None:
+    base = np.full((8, 8), 60_000, np.float16)
+    contributions = [(target(tmp_path / "a", down=torch.full((4, 8), 100.0), up=torch.full((8, 4), 100.0)), 1.0)]
+    with pytest.raises(LoraInvalidError, match=r"lora_unet_x: with it x\.weight is beyond .* type, float16"):
+        merge(base, contributions, {})

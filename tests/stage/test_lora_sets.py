@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import shutil
 import time
 import weakref
 from collections.abc import Callable, Iterable
@@ -13,6 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from tests.conftest import CACHE
 from tests.loras import save_lora
@@ -119,6 +122,33 @@ def test_fifty_random_swaps_leave_no_trace(engine: Engine, component: Component,
         assert np.array_equal(output, base) == (key == NO_LORAS)
     swap(sets)
     assert np.array_equal(noise_pred(engine), base)
+
+
+@pytest.mark.parametrize("engine_name", ["onnxruntime", "torch"])
+def test_what_the_checkpoint_has_in_half_precision_stays_so(
+    checkpoints: dict[str, Path], tmp_path: Path, files: list[LoraWeight], engine_name: str
+) -> None:
+    outputs = []
+    for dtype in (torch.float16, torch.float32):
+        folder = Path(shutil.copytree(checkpoints["sd1"], tmp_path / str(dtype)))
+        path = folder / "unet" / "diffusion_pytorch_model.safetensors"
+        save_file({name: tensor.half().to(dtype) for name, tensor in load_file(path).items()}, path)
+        component = Checkpoint.open(folder).components["unet"]
+        engine = load_engine(engine_name, component, SETTINGS)
+        base = noise_pred(engine)
+        sets = LoraSets(engine, component, 1 << 30)
+        key = swap(sets, files[0])
+        outputs.append(noise_pred(engine))
+        assert {array.dtype for array in sets.require(key, None).weights.values()} == {component_type(dtype)}
+        assert not np.array_equal(outputs[-1], base)
+        swap(sets)
+        assert np.array_equal(noise_pred(engine), base)
+    halves, floats = outputs
+    assert np.linalg.norm(halves - floats) < 2e-3 * np.linalg.norm(floats)
+
+
+def component_type(dtype: torch.dtype) -> np.dtype[Any]:
+    return np.dtype(str(dtype).removeprefix("torch."))
 
 
 def test_only_what_differs_is_refitted(component: Component, files: list[LoraWeight]) -> None:

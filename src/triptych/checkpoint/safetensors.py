@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
@@ -27,6 +28,7 @@ _MOST_DIMENSIONS = 8
 _LARGEST_EXTENT = 1 << 48
 _ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 _NUMPY = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1"}
+_BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 
 
 @dataclass(frozen=True)
@@ -116,17 +118,14 @@ def _tensor_info(path: Path, name: str, entry: object, start: int, file_bytes: i
 
 
 def map_tensor(info: TensorInfo, maps: dict[Path, mmap.mmap]) -> npt.NDArray[np.generic]:
-    """A tensor as a read-only view into the mapped file (bfloat16: widened to float32, a copy).
+    """A tensor as a read-only view into the mapped file (bfloat16: as `ml_dtypes` has it).
 
     `maps` keeps one map per file; drop it, and the arrays, to let the pages go.
     """
     if info.path not in maps:
         with open_file(info.path) as stream:
             maps[info.path] = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-    if info.dtype == "BF16":
-        raw = np.frombuffer(maps[info.path], "<u2", info.size_bytes // 2, info.offset_bytes)
-        return (raw.astype("<u4") << 16).view("<f4").reshape(info.shape)
-    dtype = np.dtype(_NUMPY[info.dtype])
+    dtype = _BFLOAT16 if info.dtype == "BF16" else np.dtype(_NUMPY[info.dtype])
     count = info.size_bytes // dtype.itemsize
     array = np.frombuffer(maps[info.path], dtype, count, info.offset_bytes).reshape(info.shape)
     # Files need not align their tensors, and engines read them by whole words.

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +14,11 @@ import numpy.typing as npt
 from triptych.checkpoint import Component
 
 Array = npt.NDArray[np.generic]
-Weights = Mapping[str, npt.NDArray[np.float32] | None]
-"""Parameters by the checkpoint's own names, in its own shapes; None is the checkpoint's own value."""
+Weights = Mapping[str, npt.NDArray[Any] | None]
+"""Parameters by the checkpoint's own names, in its own shapes; None is the checkpoint's own value.
+
+Those that its files have in half precision are in that type, all others float32: `triptych.engine.weights.held_type`.
+"""
 
 
 @dataclass(frozen=True)

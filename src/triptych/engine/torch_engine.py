@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -17,10 +20,12 @@ from triptych.contract import ENCODERS
 from triptych.engine.memory import run_in_memory
 from triptych.engine.modules import OUTPUT_NAMES, build_module, parameter_names
 from triptych.engine.port import Array, Engine, EngineSettings, Weights
-from triptych.engine.weights import check_parameters, check_refit, float32_weights
+from triptych.engine.torch_halves import LAYERS, shared_tensor, widen_when_called
+from triptych.engine.weights import check_parameters, check_refit, float32_weights, held_type, held_weights
 from triptych.errors import FailedPreconditionError, invalid
 
 _WIDE = ("timestep", "time_ids")
+_REFERENCE = ("cpu", torch.float32)
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -32,6 +37,8 @@ class TorchEngine(Engine):
         self._device, self._dtype = device, dtype
         self._output_names = OUTPUT_NAMES[component.architecture.model]
         self._parameters = layer_weights(module)
+        if (device.type, dtype) == _REFERENCE:
+            widen_when_called(module)
         self._module = compiled(module)
 
     @classmethod
@@ -46,9 +53,12 @@ class TorchEngine(Engine):
         shapes = {own_names[name]: tuple(parameter.shape) for name, parameter in module.named_parameters()}
         check_parameters(component, shapes)
         module_names = {own: name for name, own in own_names.items()}
-        state = {
+        halves = _mapped_halves(module, component, module_names) if (device.type, dtype) == _REFERENCE else {}
+        state = halves | {
             module_names[own]: torch.tensor(array).to(device, dtype)
-            for own, array in float32_weights(component, module_names)
+            for own, array in float32_weights(
+                component, [own for own in module_names if module_names[own] not in halves]
+            )
         }
         module.load_state_dict(state, strict=True, assign=True)
         module = module.to(device)
@@ -67,13 +77,22 @@ class TorchEngine(Engine):
 
     @torch.no_grad()
     def refit(self, weights: Weights) -> None:
-        """Copies into the parameters, all or none: a name or shape that is wrong raises InvalidArgumentError."""
-        check_refit(weights, {name: tuple(parameter.shape) for name, parameter in self._parameters.items()})
-        originals = float32_weights(self._component, [name for name, array in weights.items() if array is None])
+        """Copies into the parameters, all or none: a name or shape that is wrong raises InvalidArgumentError.
+
+        A parameter that stays half is pointed at the array instead, for its own place is a mapped file.
+        """
+        check_refit(self._component, weights, self._parameters)
+        originals = held_weights(self._component, [name for name, array in weights.items() if array is None])
         replaced = ((name, array) for name, array in weights.items() if array is not None)
         for values in (originals, replaced):
             for name, array in values:
-                self._parameters[name].copy_(torch.tensor(array))
+                self._put(self._parameters[name], array)
+
+    def _put(self, parameter: torch.Tensor, array: npt.NDArray[Any]) -> None:
+        if (self._device.type, self._dtype) == _REFERENCE and array.dtype != np.float32:
+            parameter.data = shared_tensor(array)
+        else:
+            parameter.copy_(torch.tensor(np.asarray(array, np.float32)))
 
     def _moved(self, name: str, array: Array) -> torch.Tensor:
         """An input on the device; what sines and cosines are taken of stays float32."""
@@ -81,6 +100,15 @@ class TorchEngine(Engine):
         if self._device.type == "cuda":  # from pinned memory the copy runs beside the kernels before it
             tensor = tensor.pin_memory().to(self._device, non_blocking=True)
         return tensor.to(self._dtype) if tensor.is_floating_point() and name not in _WIDE else tensor
+
+
+def _mapped_halves(module: nn.Module, component: Component, module_names: Mapping[str, str]) -> dict[str, torch.Tensor]:
+    """The weights of layers that the files have in half precision, by the module's names."""
+    layers = {f"{name}.weight" for name, layer in module.named_modules() if isinstance(layer, LAYERS)}
+    names = [
+        own for own, name in module_names.items() if name in layers and held_type(component.weights[own]) != np.float32
+    ]
+    return {module_names[own]: shared_tensor(array) for own, array in held_weights(component, names)}
 
 
 def layer_weights(module: nn.Module) -> dict[str, torch.Tensor]:

@@ -1,11 +1,16 @@
-"""Brings a component's tensors from its files to an engine: matched with the graph's parameters, widened to float32."""
+"""Brings a component's tensors from its files to an engine: matched with the graph's parameters, mapped or widened.
+
+What the files have in half precision can stay there, mapped, where the engine widens it itself: `held_weights`.
+"""
 
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
@@ -15,6 +20,8 @@ from triptych.engine.port import Weights
 from triptych.errors import CheckpointInvalidError, invalid
 
 _FLOATS = ("F64", "F32", "F16", "BF16")
+_FLOAT32 = np.dtype(np.float32)
+_HALVES = {"F16": np.dtype(np.float16), "BF16": np.dtype(ml_dtypes.bfloat16)}
 
 
 def check_parameters(component: Component, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -29,22 +36,37 @@ def check_parameters(component: Component, shapes: Mapping[str, tuple[int, ...]]
             raise CheckpointInvalidError(problem, file=str(info.path), tensor=name)
 
 
-def lies_ready(info: TensorInfo) -> bool:
-    """Whether an engine can read the tensor where it lies: float32, and aligned, which files need not do."""
-    return info.dtype == "F32" and info.offset_bytes % 4 == 0 and info.size_bytes > 0
+def held_type(info: TensorInfo) -> np.dtype[Any]:
+    """The type that a tensor is held in where it need not be widened: halves stay halves, all else becomes float32."""
+    return _HALVES.get(info.dtype, _FLOAT32)
+
+
+def lies_ready(info: TensorInfo, dtype: np.dtype[Any]) -> bool:
+    """Whether an engine can read the tensor where it lies: in this type, and aligned, which files need not do."""
+    stored = _HALVES | {"F32": _FLOAT32}
+    return stored.get(info.dtype) == dtype and info.offset_bytes % dtype.itemsize == 0 and info.size_bytes > 0
+
+
+def held_weights(component: Component, names: Iterable[str]) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    """Each named tensor in its `held_type`, in C order: a view into the mapped file where it can be, else a copy."""
+    maps: dict[Path, mmap.mmap] = {}
+    for name in names:
+        info = component.weights[name]
+        yield name, np.ascontiguousarray(map_tensor(info, maps), dtype=held_type(info))
 
 
 def float32_weights(component: Component, names: Iterable[str]) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
-    """Each named tensor as float32 in C order: a view into the mapped file where it is that already, else a copy."""
-    maps: dict[Path, mmap.mmap] = {}
-    for name in names:
-        yield name, np.ascontiguousarray(map_tensor(component.weights[name], maps), dtype=np.float32)
+    """Each named tensor as float32, in C order: halves are widened in memory, each into a copy of its own."""
+    for name, array in held_weights(component, names):
+        yield name, np.asarray(array, np.float32)
 
 
-def check_refit(weights: Weights, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """InvalidArgumentError unless every name is an exchangeable weight and every array float32 of its shape."""
+def check_refit(component: Component, weights: Weights, exchangeable: Container[str]) -> None:
+    """InvalidArgumentError unless every name is an exchangeable weight, and every array has its shape and type."""
     for name, array in weights.items():
-        if name not in shapes:
+        if name not in exchangeable:
             raise invalid(name, "is no weight of a Linear or convolution layer here")
-        if array is not None and (array.dtype != np.float32 or array.shape != shapes[name]):
-            raise invalid(name, f"must be float32 {shapes[name]}, not {array.dtype} {array.shape}")
+        info = component.weights[name]
+        dtype = held_type(info)
+        if array is not None and (array.dtype != dtype or array.shape != info.shape):
+            raise invalid(name, f"must be {dtype} {info.shape}, not {array.dtype} {array.shape}")

@@ -1,4 +1,4 @@
-"""The arithmetic: a parameter plus what LoRAs add to it, in float32.
+"""The arithmetic: a parameter plus what LoRAs add to it, in float32, then in the parameter's own type.
 
 W' = W + sum over LoRAs of weight * alpha / rank * up @ down (Hu et al., "LoRA", arXiv:2106.09685, section 4.1; `down`
 is their A, `up` their B). A convolution's `down` has its kernel; in Tucker form a third factor in between has it.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,14 +27,15 @@ _Matrix = npt.NDArray[np.float32]
 
 
 def merge(
-    base: _Matrix, contributions: Sequence[tuple[Target, float]], maps: dict[Path, mmap.mmap]
-) -> npt.NDArray[np.float32]:
-    """A new C-contiguous array: `base` plus every contribution at its weight, in the order given.
+    base: npt.NDArray[Any], contributions: Sequence[tuple[Target, float]], maps: dict[Path, mmap.mmap]
+) -> npt.NDArray[Any]:
+    """A new C-contiguous array of the same type: `base` plus every contribution at its weight, in the order given.
 
     base: the targets' parameter, [out, in] or [out, in, height, width], left as it is. `maps` keeps files mapped from
-    call to call. LoraInvalidError if a number is not finite or absurd, or a file is gone or shorter than it was.
+    call to call. LoraInvalidError if a number is not finite, absurd or beyond what the type holds, or a file is gone or
+    shorter than it was.
     """
-    merged = np.array(base, np.float32, order="C")
+    merged = np.array(base, order="C")
     if not contributions:
         return merged
     factors = [_factors(target, weight, maps) for target, weight in contributions]
@@ -43,8 +45,22 @@ def merge(
     rows = merged.reshape(merged.shape[0], -1)
     step = max(1, _CHUNK_ELEMENTS // rows.shape[1])
     for start in range(0, len(rows), step):
-        rows[start : start + step] += ups[start : start + step] @ downs
+        part, added = rows[start : start + step], ups[start : start + step] @ downs
+        if merged.dtype == np.float32:
+            part += added
+        else:
+            part[:] = _rounded(part.astype(np.float32) + added, merged.dtype, contributions[0][0])
     return merged
+
+
+def _rounded(sums: _Matrix, dtype: np.dtype[Any], target: Target) -> npt.NDArray[Any]:
+    try:
+        with np.errstate(over="raise"):
+            return sums.astype(dtype)
+    except FloatingPointError:
+        module = target.module
+        problem = f"{shown(module.key)}: with it {target.parameter} is beyond the checkpoint's own type, {dtype}"
+        raise refused(module.down.path, problem) from None
 
 
 def _factors(target: Target, weight: float, maps: dict[Path, mmap.mmap]) -> tuple[_Matrix, _Matrix]:

@@ -40,12 +40,13 @@ _INDEX = {
 
 @dataclass(frozen=True)
 class Size:
-    """The configurations of the three models, as far as they differ from Stable Diffusion 1.5's."""
+    """The three models' configurations, as far as they differ from Stable Diffusion 1.5's, and the type of weights."""
 
     unet: Mapping[str, Any] = field(default_factory=dict)
     vae: Mapping[str, Any] = field(default_factory=dict)
     text: Mapping[str, Any] = field(default_factory=dict)
     scheduler: Mapping[str, Any] = field(default_factory=dict)
+    dtype: str = "float32"
 
 
 # 860 million parameters in the UNet, 123 in CLIP ViT-L/14's text encoder, 84 in the VAE: 4.3 GB in float32.
@@ -69,6 +70,7 @@ SD21 = Size(
     },
     scheduler={"prediction_type": "v_prediction"},
 )
+SD15_HALVES = Size(dtype="float16")
 # One stage of each kind and next to no arithmetic, but latents of the full size: what is left is the split's own cost.
 TINY = Size(
     unet={
@@ -83,7 +85,7 @@ TINY = Size(
     vae={"block_out_channels": (8, 8, 16, 16), "layers_per_block": 1, "norm_num_groups": 4},
     text={"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4},
 )
-SIZES = {"sd15": SD15, "sd21": SD21, "tiny": TINY}
+SIZES = {"sd15": SD15, "sd15-fp16": SD15_HALVES, "sd21": SD21, "tiny": TINY}
 
 
 def ensure_checkpoint(folder: Path, size: Size) -> Path:
@@ -106,7 +108,8 @@ def _save_models(folder: Path, size: Size) -> None:
 
     torch.manual_seed(0)  # the classes' own random weights keep every output finite
     unet: dict[str, Any] = {"sample_size": 64, "cross_attention_dim": 768}
-    UNet2DConditionModel(**unet | dict(size.unet)).save_pretrained(folder / "unet")
+    dtype = getattr(torch, size.dtype)
+    UNet2DConditionModel(**unet | dict(size.unet)).to(dtype).save_pretrained(folder / "unet")
     vae: dict[str, Any] = {
         "block_out_channels": (128, 256, 512, 512),
         "down_block_types": ("DownEncoderBlock2D",) * 4,
@@ -114,7 +117,7 @@ def _save_models(folder: Path, size: Size) -> None:
         "layers_per_block": 2,
         "sample_size": 512,
     }
-    AutoencoderKL(**vae | dict(size.vae)).save_pretrained(folder / "vae")
+    AutoencoderKL(**vae | dict(size.vae)).to(dtype).save_pretrained(folder / "vae")
     text: dict[str, Any] = {
         "vocab_size": 49408,
         "hidden_size": 768,
@@ -123,7 +126,7 @@ def _save_models(folder: Path, size: Size) -> None:
         "num_attention_heads": 12,
         "hidden_act": "quick_gelu",
     }
-    CLIPTextModel(CLIPTextConfig(**text | dict(size.text))).save_pretrained(folder / "text_encoder")
+    CLIPTextModel(CLIPTextConfig(**text | dict(size.text))).to(dtype).save_pretrained(folder / "text_encoder")
 
 
 def _save_tokenizer(folder: Path) -> None:

@@ -1,7 +1,8 @@
 """The LoRA sets that a stage can put into its engine: merged beside the running engine, swapped in between two batches.
 
-Every merged weight is computed from the checkpoint's own in float32, never from another set's, and a swap touches what
-differs from what the engine has at that moment. So after any sequence of sets the base is the base, bit for bit.
+Every merged weight is computed in float32 from the checkpoint's own, never from another set's, and held in the type
+that the checkpoint has it in. A swap touches what differs from what the engine has at that moment. So after any
+sequence of sets the base is the base, bit for bit.
 """
 
 from __future__ import annotations
@@ -16,20 +17,20 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from triptych.checkpoint import Component
 from triptych.contract import NO_LORAS, LoraWeight, decode_lora_set, lora_key
 from triptych.contract.carried import LoraLostError, LoraPreparingError
 from triptych.engine import Engine
-from triptych.engine.weights import float32_weights
+from triptych.engine.weights import held_weights
 from triptych.errors import invalid
 from triptych.lora import Target, find_targets, merge
 from triptych.stage.lora_files import LoraFiles
 
-Array = npt.NDArray[np.float32]
+Array = npt.NDArray[Any]
 # A parameter and what is added to it, in order: (the file's digest, weight).
 _Recipe = tuple[str, tuple[tuple[str, float], ...]]
 
@@ -126,7 +127,7 @@ class LoraSets:
         self._engine.prepare_refit(contributions)
         maps: dict[Path, mmap.mmap] = {}
         weights = {}
-        for name, base in float32_weights(self._component, contributions):
+        for name, base in held_weights(self._component, contributions):
             recipe = (name, tuple((lora.digest, lora.weight) for lora, _ in contributions[name]))
             array = self._merged.get(recipe)
             if array is None:

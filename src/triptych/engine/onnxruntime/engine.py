@@ -2,34 +2,46 @@
 
 Weights that a LoRA can change are inputs of the session, bound on every run to where they lie: in the mapped
 safetensors file, or in an array that a refit brought. An exchange is that of a pointer, and loading packs nothing.
+Where they are in half precision the session widens each for as long as its product takes.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from itertools import chain
+from typing import Any
 
+import ml_dtypes
+import numpy as np
+import numpy.typing as npt
 import onnx
 import onnxruntime
+from onnx import helper
 
 from triptych.checkpoint import Component
 from triptych.contract import LORA_MODELS
 from triptych.contract.paths import text_from_path
 from triptych.engine.cache.artifacts import ensure_graph
 from triptych.engine.onnxruntime.attention import fuse_attention
-from triptych.engine.onnxruntime.exchange import free_weights
+from triptych.engine.onnxruntime.exchange import embeddings, free_weights, take_halves
 from triptych.engine.port import Array, Engine, EngineSettings, Weights
-from triptych.engine.weights import check_parameters, check_refit, float32_weights, lies_ready
+from triptych.engine.weights import check_parameters, check_refit, float32_weights, held_weights, lies_ready
 
 # A server that sees other people's prompts reports to nobody.
 onnxruntime.disable_telemetry_events()
+
+_HALVES = {"F16": onnx.TensorProto.FLOAT16, "BF16": onnx.TensorProto.BFLOAT16}
 
 
 class OnnxRuntimeEngine(Engine):
     """An InferenceSession; `base` are the exchangeable weights as the checkpoint has them."""
 
-    def __init__(self, session: onnxruntime.InferenceSession, base: Mapping[str, onnxruntime.OrtValue]) -> None:
+    def __init__(
+        self, session: onnxruntime.InferenceSession, component: Component, base: Mapping[str, onnxruntime.OrtValue]
+    ) -> None:
         self._session = session
+        self._component = component
         self._outputs = [output.name for output in session.get_outputs()]
         self._base = base
         self._bound = dict(base)
@@ -37,19 +49,16 @@ class OnnxRuntimeEngine(Engine):
     @classmethod
     def load(cls, component: Component, settings: EngineSettings) -> OnnxRuntimeEngine:
         """Takes the architecture's graph from the cache, exporting it if need be, and binds the weights by name."""
-        path = ensure_graph(component.architecture, settings.cache_dir, component=component)
-        graph = onnx.load_model(path, load_external_data=False)
-        check_parameters(component, {tensor.name: tuple(tensor.dims) for tensor in _parameters(graph)})
-        fuse_attention(graph)
+        graph = open_graph(component, settings)
         exchangeable = component.architecture.model in LORA_MODELS
-        base = _values(component, free_weights(graph) if exchangeable else ())
+        names = free_weights(graph) if exchangeable else []
+        if exchangeable:
+            take_halves(graph, _halves(component, [*names, *embeddings(graph)]))
         options = session_options(
             settings.threads, constant_weights=not exchangeable, spin=component.architecture.model == "unet"
         )
-        arrays = _bind_constants(graph, component, options)
-        session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        del arrays  # ONNX Runtime reads them while it builds the session, but does not keep them until then
-        return cls(session, base)
+        base = {name: _value(array) for name, array in held_weights(component, names)}
+        return cls(open_session(graph, component, options), component, base)
 
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Runs one batch."""
@@ -59,9 +68,28 @@ class OnnxRuntimeEngine(Engine):
 
     def refit(self, weights: Weights) -> None:
         """Points the session to other arrays; costs microseconds."""
-        check_refit(weights, {name: tuple(value.shape()) for name, value in self._base.items()})
+        check_refit(self._component, weights, self._base)
         for name, array in weights.items():
-            self._bound[name] = self._base[name] if array is None else onnxruntime.OrtValue.ortvalue_from_numpy(array)
+            self._bound[name] = self._base[name] if array is None else _value(array)
+
+
+def open_graph(component: Component, settings: EngineSettings) -> onnx.ModelProto:
+    """The architecture's graph with its attention fused; CheckpointInvalidError if the weights do not fit it."""
+    path = ensure_graph(component.architecture, settings.cache_dir, component=component)
+    graph = onnx.load_model(path, load_external_data=False)
+    check_parameters(component, {tensor.name: tuple(tensor.dims) for tensor in _parameters(graph)})
+    fuse_attention(graph)
+    return graph
+
+
+def open_session(
+    graph: onnx.ModelProto, component: Component, options: onnxruntime.SessionOptions
+) -> onnxruntime.InferenceSession:
+    """A session of the graph, its constants taken from the component's files."""
+    arrays = _bind_constants(graph, component, options)
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    del arrays  # ONNX Runtime reads them while it builds the session, but does not keep them until then
+    return session
 
 
 def session_options(threads: int, *, constant_weights: bool, spin: bool = False) -> onnxruntime.SessionOptions:
@@ -92,7 +120,7 @@ def _bind_constants(
     whole checkpoint two or three times during the load.
     """
     parameters = _parameters(graph)
-    ready = [tensor for tensor in parameters if lies_ready(component.weights[tensor.name])]
+    ready = [tensor for tensor in parameters if lies_ready(component.weights[tensor.name], _type(tensor))]
     # Resolved, for ONNX Runtime refuses links that lead out of the folder, as those of model hubs' caches do.
     files = {info.path: info.path.resolve() for info in component.weights.values()}
     folder = os.path.commonpath([path.parent for path in files.values()])
@@ -107,14 +135,30 @@ def _bind_constants(
         ):
             tensor.external_data.add(key=key, value=value)
     located = {tensor.name for tensor in ready}
-    values = _values(component, [tensor.name for tensor in parameters if tensor.name not in located])
+    others = {tensor.name: _type(tensor) for tensor in parameters if tensor.name not in located}
+    floats = [name for name, dtype in others.items() if dtype == np.float32]
+    arrays = chain(float32_weights(component, floats), held_weights(component, others.keys() - floats))
+    values = {name: _value(array) for name, array in arrays}
     options.add_external_initializers(list(values), list(values.values()))
     return list(values.values())
 
 
-def _values(component: Component, names: Iterable[str]) -> dict[str, onnxruntime.OrtValue]:
-    """The checkpoint's tensors as float32 by name; those that are float32 in the file stay there, mapped."""
-    return {name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in float32_weights(component, names)}
+def _type(tensor: onnx.TensorProto) -> np.dtype[Any]:
+    return np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type))
+
+
+def _halves(component: Component, names: Iterable[str]) -> dict[str, int]:
+    """Those that the files have in half precision, with ONNX's name for their type."""
+    stored = {name: component.weights[name].dtype for name in names}
+    return {name: _HALVES[dtype] for name, dtype in stored.items() if dtype in _HALVES}
+
+
+def _value(array: npt.NDArray[Any]) -> onnxruntime.OrtValue:
+    """The array as ONNX Runtime has it, which stays where it is."""
+    if array.dtype == ml_dtypes.bfloat16:
+        make = onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type
+        return make(array.view(np.uint16), onnx.TensorProto.BFLOAT16)
+    return onnxruntime.OrtValue.ortvalue_from_numpy(array)
 
 
 def _parameters(graph: onnx.ModelProto) -> list[onnx.TensorProto]:

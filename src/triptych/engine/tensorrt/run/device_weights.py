@@ -104,7 +104,7 @@ class DeviceWeights:
 
 def brought(value: Floats, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
     """The values on the device: rounded here, for half the bytes then cross, and from pinned memory."""
-    tensor = torch.tensor(value).to(dtype)
+    tensor = torch.tensor(np.asarray(value, np.float32)).to(dtype)  # torch knows no bfloat16 of numpy's
     return sent(tensor.pin_memory() if device.type == "cuda" else tensor, device)
 
 

@@ -1,0 +1,44 @@
+"""Layers whose weights stay in half precision where they lie, mapped, and are widened for as long as a call takes."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+LAYERS = (nn.Linear, nn.Conv2d, nn.Embedding)
+
+
+def shared_tensor(array: npt.NDArray[Any]) -> torch.Tensor:
+    """The array's own memory as a tensor, which nobody writes to."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        if array.dtype == ml_dtypes.bfloat16:
+            return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+        return torch.from_numpy(array)
+
+
+def widen_when_called(module: nn.Module) -> None:
+    """Has every layer that holds a half compute in float32, as if it held that."""
+    for layer in list(module.modules()):
+        if not isinstance(layer, LAYERS) or layer.weight.dtype == torch.float32:
+            continue
+        if isinstance(layer, nn.Embedding):  # of which a call takes only a few rows
+            layer.register_forward_hook(_widen_output)
+        else:
+            parametrize.register_parametrization(layer, "weight", _Widened(), unsafe=True)
+
+
+class _Widened(nn.Module):
+    def forward(self, weight: torch.Tensor) -> torch.Tensor:
+        return weight.float()
+
+
+def _widen_output(_layer: nn.Module, _inputs: object, output: torch.Tensor) -> torch.Tensor:
+    return output.float()
