@@ -12,6 +12,7 @@ import diffusers
 import numpy as np
 import pytest
 import transformers
+from PIL import Image
 
 from tests import tiny
 from triptych.checkpoint import Checkpoint
@@ -25,8 +26,10 @@ from triptych_orchestrator.library.entry import Entry
 
 
 @pytest.fixture(scope="module")
-def pipeline(sdxl: Path) -> Any:
-    return diffusers.StableDiffusionXLPipeline.from_pretrained(sdxl)
+def pipelines(sdxl: Path) -> dict[bool, Any]:
+    """By whether pictures begin with an image."""
+    from_text = diffusers.StableDiffusionXLPipeline.from_pretrained(sdxl)
+    return {False: from_text, True: diffusers.StableDiffusionXLImg2ImgPipeline(**from_text.components)}
 
 
 @pytest.fixture
@@ -48,16 +51,16 @@ def test_every_pipeline_class_is_diffusers_own_and_of_one_family() -> None:
         assert hasattr(diffusers, name)
 
 
-def test_all_of_sdxl_is_read_and_only_its_own(sdxl: Path, pipeline: Any) -> None:
+def test_all_of_sdxl_is_read_and_only_its_own(sdxl: Path, pipelines: dict[bool, Any]) -> None:
     checkpoint = Checkpoint.open(sdxl)
     assert checkpoint.family is STABLE_DIFFUSION_XL
     assert (checkpoint.tokens, checkpoint.default_height, checkpoint.default_width) == (77, 64, 64)
     theirs = {
-        "encoder": pipeline.text_encoder.state_dict(),
-        "encoder_2": pipeline.text_encoder_2.state_dict(),
-        "unet": pipeline.unet.state_dict(),
-        "vae_decoder": pipeline.vae.state_dict(),
-        "vae_encoder": pipeline.vae.state_dict(),
+        "encoder": pipelines[False].text_encoder.state_dict(),
+        "encoder_2": pipelines[False].text_encoder_2.state_dict(),
+        "unet": pipelines[False].unet.state_dict(),
+        "vae_decoder": pipelines[False].vae.state_dict(),
+        "vae_encoder": pipelines[False].vae.state_dict(),
     }
     halves = {"vae_decoder": ("decoder.", "post_quant_conv."), "vae_encoder": ("encoder.", "quant_conv.")}
     for model, component in checkpoint.components.items():
@@ -153,7 +156,10 @@ SIZES: dict[str, tuple[int, int]] = {
 
 @pytest.mark.parametrize("asked", [{}, *({field: SIZES[field]} for field in SIZES), SIZES])
 @pytest.mark.parametrize("negative", [(), ("original_size",), ("original_size", "target_size"), tuple(SIZES)])
-def test_time_ids_are_diffusers_own(pipeline: Any, asked: dict[str, Any], negative: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("with_image", [False, True])
+def test_time_ids_are_diffusers_own(
+    pipelines: dict[bool, Any], asked: dict[str, Any], negative: tuple[str, ...], with_image: bool
+) -> None:
     """By what the UNet is given at its first step, of the negative prompt and of the prompt."""
     seen: list[Any] = []
 
@@ -162,15 +168,18 @@ def test_time_ids_are_diffusers_own(pipeline: Any, asked: dict[str, Any], negati
         raise InterruptedError
 
     sizes = asked | {f"negative_{field}": tuple(extent + 7 for extent in SIZES[field]) for field in negative}
-    handle = pipeline.unet.register_forward_pre_hook(remember, with_kwargs=True)
+    begins: dict[str, Any] = {"height": 64, "width": 72}
+    if with_image:
+        begins = {"image": Image.new("RGB", (72, 64)), "strength": 1.0}
+    handle = pipelines[with_image].unet.register_forward_pre_hook(remember, with_kwargs=True)
     try:
         with pytest.raises(InterruptedError):
-            pipeline("a", num_inference_steps=1, height=64, width=72, **sizes)
+            pipelines[with_image]("a", num_inference_steps=1, **begins, **sizes)
     finally:
         handle.remove()
-    ours = STABLE_DIFFUSION_XL.time_ids(sizes, 64, 72)
+    ours = STABLE_DIFFUSION_XL.time_ids(sizes, 64, 72, with_image)
     np.testing.assert_array_equal(np.array([ours.negative, ours.positive]), seen[0])
-    assert STABLE_DIFFUSION.time_ids({}, 64, 72) == ((), ())
+    assert STABLE_DIFFUSION.time_ids({}, 64, 72, False) == ((), ())
 
 
 @pytest.mark.parametrize(
@@ -213,8 +222,8 @@ def test_sdxl_alone_has_statistics_of_latents(copy: Path, checkpoints: dict[str,
 
 def test_clip_skip_counts_for_the_prompt_alone() -> None:
     (only,), (first, second) = STABLE_DIFFUSION.texts, STABLE_DIFFUSION_XL.texts
-    assert [only.skipped(skip, is_negative=False) for skip in (None, 0, 2)] == [0, 0, 2]
-    assert [first.skipped(skip, is_negative=False) for skip in (None, 0, 2)] == [1, 1, 3]
+    assert [only.skipped(skip, is_negative=False) for skip in (0, 2)] == [0, 2]
+    assert [first.skipped(skip, is_negative=False) for skip in (0, 2)] == [1, 3]
     assert [part.skipped(2, is_negative=True) for part in (only, first, second)] == [0, 1, 1]
 
 

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from triptych.checkpoint import Pair
 from triptych.v1 import generation_pb2 as pb
 from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.jobs.events import Event, Queued, Result, StageTiming, Step
 from triptych_orchestrator.library.loras.choice import LoraUse
+
+_SIZES = [
+    field.name
+    for field in pb.GenerateRequest.DESCRIPTOR.fields
+    if field.message_type in (pb.Size.DESCRIPTOR, pb.Coordinates.DESCRIPTOR)
+]
 
 
 def asked_of(request: pb.GenerateRequest) -> Asked:
@@ -16,9 +23,14 @@ def asked_of(request: pb.GenerateRequest) -> Asked:
         request_id=request.request_id,
         checkpoint=request.checkpoint,
         prompt=request.prompt,
-        negative_prompt=request.negative_prompt,
+        prompt_2=request.prompt_2,
+        negative_prompt=_given(request, "negative_prompt"),
+        negative_prompt_2=request.negative_prompt_2,
+        clip_skip=_given(request, "clip_skip"),
         num_inference_steps=_given(request, "num_inference_steps"),
         guidance_scale=_given(request, "guidance_scale"),
+        guidance_rescale=_given(request, "guidance_rescale"),
+        sizes={field: _pair(getattr(request, field)) for field in _SIZES if request.HasField(field)},
         width=_given(request, "width"),
         height=_given(request, "height"),
         num_images_per_prompt=_given(request, "num_images_per_prompt"),
@@ -71,6 +83,10 @@ def _result(event: Result) -> pb.Result:
 
 def _timing(timing: StageTiming) -> pb.StageTiming:
     return pb.StageTiming(**vars(timing))
+
+
+def _pair(message: pb.Size | pb.Coordinates) -> Pair:
+    return (message.height, message.width) if isinstance(message, pb.Size) else (message.top, message.left)
 
 
 def _lora_use(use: pb.LoraUse) -> LoraUse:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from triptych.checkpoint import Pair
 from triptych_orchestrator.library.loras.choice import LoraUse
 
 
@@ -14,9 +16,15 @@ class Asked:
     request_id: str = ""
     checkpoint: str = ""
     prompt: str = ""
-    negative_prompt: str = ""
+    prompt_2: str = ""
+    negative_prompt: str | None = None
+    negative_prompt_2: str = ""
+    clip_skip: int | None = None
     num_inference_steps: int | None = None
     guidance_scale: float | None = None
+    guidance_rescale: float | None = None
+    sizes: Mapping[str, Pair] = field(default_factory=dict)
+    """Those that were given, by their fields."""
     width: int | None = None
     height: int | None = None
     num_images_per_prompt: int | None = None

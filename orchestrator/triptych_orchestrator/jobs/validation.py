@@ -7,7 +7,7 @@ import secrets
 from dataclasses import replace
 from typing import TypeVar
 
-from triptych.checkpoint import Checkpoint
+from triptych.checkpoint import Checkpoint, Pair, check_fields
 from triptych.errors import invalid
 from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.jobs.job import Job
@@ -19,9 +19,11 @@ from triptych_orchestrator.settings import Limits
 
 Number = TypeVar("Number", int, float)
 
-# diffusers' StableDiffusionPipeline.__call__ has these defaults.
+# Of diffusers' pipelines.
 _DEFAULT_STEPS = 50
-_DEFAULT_GUIDANCE_SCALE = 7.5
+_OTHER_PROMPTS = ("prompt_2", "negative_prompt", "negative_prompt_2")
+# Pixels, of the sizes that a UNet is told.
+_MOST_PIXELS_ASIDE = 1 << 16
 _MAX_GUIDANCE_SCALE = 1000.0
 _HIGHEST_PRIORITY = 100
 
@@ -40,13 +42,15 @@ def check(asked: Asked, checkpoint: Checkpoint, limits: Limits, image_size: Size
 
     `request_id` and `checkpoint`'s name are said in what is asked; `image_size` is the first picture's own.
     """
-    for field in ("prompt", "negative_prompt"):
-        if len(getattr(asked, field)) > limits.max_prompt_characters:
+    check_fields(checkpoint.family, _given_fields(asked))
+    for field in ("prompt", *_OTHER_PROMPTS):
+        if len(getattr(asked, field) or "") > limits.max_prompt_characters:
             raise invalid(field, f"is longer than {limits.max_prompt_characters} characters")
-    prompt, loras = asked_loras(asked.prompt, asked.negative_prompt, asked.loras, limits)
+    others = {field: getattr(asked, field) or "" for field in _OTHER_PROMPTS}
+    prompt, loras = asked_loras(asked.prompt, others, asked.loras, limits)
     images = _given(asked.num_images_per_prompt, max(1, len(asked.images)))
     steps = _given(asked.num_inference_steps, _DEFAULT_STEPS)
-    guidance_scale = _given(asked.guidance_scale, _DEFAULT_GUIDANCE_SCALE)
+    guidance_scale = _given(asked.guidance_scale, checkpoint.family.default_guidance_scale)
     width, height = size_of(asked, checkpoint, limits, image_size)
     steps = _within("num_inference_steps", steps, limits.max_num_inference_steps)
     eta = _real("eta", _given(asked.eta, 0.0), 1.0)
@@ -58,9 +62,15 @@ def check(asked: Asked, checkpoint: Checkpoint, limits: Limits, image_size: Size
         request_id=asked.request_id,
         checkpoint=asked.checkpoint,
         prompt=prompt,
-        negative_prompt=asked.negative_prompt,
+        prompt_2=asked.prompt_2,
+        negative_prompt=asked.negative_prompt or "",
+        negative_prompt_2=asked.negative_prompt_2,
+        zeroes_negative=asked.negative_prompt is None and checkpoint.zeroes_negative,
+        clip_skip=_clip_skip(_given(asked.clip_skip, 0), checkpoint),
         num_inference_steps=steps,
         guidance_scale=_real("guidance_scale", guidance_scale, _MAX_GUIDANCE_SCALE),
+        guidance_rescale=_real("guidance_rescale", _given(asked.guidance_rescale, 0.0), 1.0),
+        sizes={field: _pair(field, pair) for field, pair in asked.sizes.items()},
         width=width,
         height=height,
         num_images_per_prompt=_image_count(asked, images, limits),
@@ -80,6 +90,29 @@ def deadline_of(asked: Asked, remaining_s: float | None) -> float:
     if not own_s > 0:
         raise invalid("deadline_seconds", f"must be a number above 0, not {own_s}")
     return min(float(own_s), math.inf if remaining_s is None else remaining_s)
+
+
+def _given_fields(asked: Asked) -> list[str]:
+    """The fields that not all families know, as far as they were given."""
+    fields = ("prompt_2", "negative_prompt_2", "clip_skip", "guidance_rescale")
+    return [field for field in fields if getattr(asked, field) not in (None, "")] + list(asked.sizes)
+
+
+def _clip_skip(clip_skip: int, checkpoint: Checkpoint) -> int:
+    """Within the layers that every text encoder of the checkpoint has."""
+    layers = (
+        checkpoint.components[part.model].architecture.config["num_hidden_layers"] - part.skip_layers
+        for part in checkpoint.family.texts
+    )
+    if clip_skip > (most := min(layers)):
+        raise invalid("clip_skip", f"must be from 0 to {most}, not {clip_skip}")
+    return clip_skip
+
+
+def _pair(field: str, pair: Pair) -> Pair:
+    if max(pair) > _MOST_PIXELS_ASIDE:
+        raise invalid(field, f"must be at most {_MOST_PIXELS_ASIDE} pixels each way, not {pair[0]} and {pair[1]}")
+    return pair
 
 
 def _priority(priority: int) -> int:

@@ -32,6 +32,7 @@ def describe(job: Job, seed: int, index: int) -> str:
         "Steps": job.num_inference_steps,
         "Sampler": job.scheduler,
         "CFG scale": f"{job.guidance_scale:g}",
+        **_given(job),
         "Seed": seed,
         "Size": f"{job.width}x{job.height}",
         "Model": job.checkpoint,
@@ -46,6 +47,15 @@ def describe(job: Job, seed: int, index: int) -> str:
     pairs = ", ".join(f"{name}: {_quoted(str(value))}" for name, value in values.items())
     negative = [f"Negative prompt: {job.negative_prompt}"] if job.negative_prompt else []
     return "\n".join([_tagged_prompt(job), *negative, pairs])
+
+
+def _given(job: Job) -> dict[str, object]:
+    """What only some families know, by diffusers' names, as far as it was given."""
+    rescaled = {"guidance_rescale": f"{job.guidance_rescale:g}"} if job.guidance_rescale else {}
+    skipped = {"clip_skip": job.clip_skip} if job.clip_skip else {}
+    texts = {name: text for name in ("prompt_2", "negative_prompt_2") if (text := getattr(job, name))}
+    sizes = {name: f"{first}x{second}" for name, (first, second) in job.sizes.items()}
+    return {**rescaled, **skipped, **texts, **sizes}
 
 
 def _tagged_prompt(job: Job) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from triptych.checkpoint import Checkpoint
-from triptych.contract import ENCODER, UNET, VAE_DECODER
+from triptych.contract import UNET, VAE_DECODER
 from triptych.legible import legible
 from triptych_orchestrator import metrics
 from triptych_orchestrator.batching.batcher import Ticket
@@ -21,21 +21,20 @@ from triptych_orchestrator.jobs.events import Picture, Result, StageTiming, Step
 from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.library.entry import Entry
 from triptych_orchestrator.pipeline.beginning import begin
+from triptych_orchestrator.pipeline.conditions import conditions_of
 from triptych_orchestrator.pipeline.denoiser import Denoiser
-from triptych_orchestrator.pipeline.encoding import PromptEncoder, Text
+from triptych_orchestrator.pipeline.encoding import PromptEncoder
 from triptych_orchestrator.pipeline.images import describe, encode_png
 from triptych_orchestrator.pipeline.plan import Pass, plan_of
 from triptych_orchestrator.pipeline.size_checks import SizeChecks
 from triptych_orchestrator.pipeline.vae import Vae
-from triptych_orchestrator.sampling.guidance import classifier_free, is_guided
+from triptych_orchestrator.sampling.guidance import classifier_free
 from triptych_orchestrator.sampling.loop import LoopState, sample
 from triptych_orchestrator.sampling.noise import Generator, draw
 from triptych_orchestrator.sampling.schedulers import corrected_config, make_solver
-from triptych_orchestrator.stages.conditioning import Conditioning
 from triptych_orchestrator.stages.lora_sets import LoraSet
 from triptych_orchestrator.stages.pool import ReplicaPool
 from triptych_orchestrator.stages.use import StageUse, unsound
-from triptych_orchestrator.text.syntax import literal_syntax
 
 _WARNING_BYTES = 4096
 
@@ -56,37 +55,23 @@ class Painter:
     ) -> AsyncGenerator[Step | Result, None]:
         """Yields one Step for each step and at last the Result; `deadline_s` says how urgent its steps are."""
         began = time.monotonic()
-        if entry.checkpoint is None or not entry.tokenizers:
+        if entry.checkpoint is None:
             raise RuntimeError(f"checkpoint {entry.name} is in use but not open")
         vae = Vae(self._pool, entry, job.request_id, self._timeout_s)
         uses = {"encoder": StageUse(), "vae": vae.use}
-        prompts = {"negative_prompt": job.negative_prompt} if is_guided(job.guidance_scale) else {}
-        prompts["prompt"] = job.prompt
-        tokens = entry.tokenizers[0].encode(list(prompts.values()))
-        warnings = [
-            f"the prompt is too long for the text encoder; left out: {text!r}" for text in tokens.truncated if text
-        ]
-        warnings += [text for field, prompt in prompts.items() for text in literal_syntax(field, prompt)]
-        warnings += [*job.loras.warnings, *job.warnings]
         for one in plan_of(job):
             shape = _latent_shape(one, entry.checkpoint)
             await self._sizes.require(entry.models()[VAE_DECODER.name], shape, job.request_id)
-        encoder = entry.models()[ENCODER.name]
-        encoded = await self._encoder.encode(
-            encoder,
-            [Text(ids.tobytes()) for ids in tokens.input_ids],
-            LoraSet.of(job.loras.of(ENCODER.name)),
-            job.request_id,
-            uses["encoder"],
-        )
-        conditionings = [Conditioning.of(encoder_hidden_states=each.hidden_states) for each in encoded]
+        conditions = await conditions_of(job, entry, self._encoder, uses["encoder"])
+        warnings = [*conditions.warnings, *job.loras.warnings, *job.warnings]
         denoiser = Denoiser(
             self._pool,
             self.batchers,
             entry.models()[UNET.name],
-            list(zip(conditionings, classifier_free(job.guidance_scale), strict=True)),
+            list(zip(conditions.conditionings, classifier_free(job.guidance_scale), strict=True)),
             LoraSet.of(job.loras.of(UNET.name)),
             Ticket(job.request_id, job.priority, deadline_s),
+            job.guidance_rescale,
         )
         latents = np.empty(0, np.float32)
         with closing(denoiser):

@@ -3,6 +3,6 @@
 from triptych.checkpoint.architecture import Architecture
 from triptych.checkpoint.component import Component, LatentScaling
 from triptych.checkpoint.directory import Checkpoint
-from triptych.checkpoint.families import Family, TextPart
+from triptych.checkpoint.families import Family, Pair, TextPart, check_fields
 
-__all__ = ["Architecture", "Checkpoint", "Component", "Family", "LatentScaling", "TextPart"]
+__all__ = ["Architecture", "Checkpoint", "Component", "Family", "LatentScaling", "Pair", "TextPart", "check_fields"]

@@ -51,6 +51,7 @@ class Component:
     weights: Mapping[str, TensorInfo]
     latent_size: tuple[int, int] = (64, 64)  # height and width of the latents of the checkpoint's own pictures
     latent_scaling: LatentScaling = LatentScaling()
+    overflows_in_half: bool = False  # what it computes on the way is too large for float16
 
     @classmethod
     def open(cls, root: Path, index: Mapping[str, Any], model: str, part: Part) -> Component:

@@ -63,11 +63,19 @@ class Checkpoint:
         # The VAE's own configuration may name another size, and the VAE draws what the UNet makes.
         own_size = (height // scale or 64, width // scale or 64)
         scaling = latent_scaling(vae, normalizes=family.normalizes_latents)
+        # AutoencoderKL's default is true.
+        upcast = family.upcasts_vae and bool(vae.config.get("force_upcast", True))
         return cls(
             path=path,
             family=family,
             components={
-                model: replace(part, latent_size=own_size, latent_scaling=scaling) for model, part in components.items()
+                model: replace(
+                    part,
+                    latent_size=own_size,
+                    latent_scaling=scaling,
+                    overflows_in_half=upcast and part.architecture.class_name == vae.architecture.class_name,
+                )
+                for model, part in components.items()
             },
             scheduler_config=scheduler,
             tokens=encoder.architecture.config["max_position_embeddings"],

@@ -10,13 +10,27 @@ import argparse
 from triptych.sdk import GenerateParameters
 from triptych.sdk.loras import LoraChoice
 
+# Sizes that Stable Diffusion XL is told, each by its two numbers.
+_PAIRS = {
+    "original_size": "HEIGHT,WIDTH",
+    "crops_coords_top_left": "TOP,LEFT",
+    "target_size": "HEIGHT,WIDTH",
+    "negative_original_size": "HEIGHT,WIDTH",
+    "negative_crops_coords_top_left": "TOP,LEFT",
+    "negative_target_size": "HEIGHT,WIDTH",
+}
 _NAMES = (
     "checkpoint",
+    "prompt_2",
     "negative_prompt",
+    "negative_prompt_2",
+    "clip_skip",
     "image",
     "strength",
     "num_inference_steps",
     "guidance_scale",
+    "guidance_rescale",
+    *_PAIRS,
     "width",
     "height",
     "num_images_per_prompt",
@@ -34,6 +48,9 @@ def add_parameter_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("picture")
     group.add_argument("--checkpoint", metavar="NAME", help="see `triptych checkpoints` (default: the only one)")
     group.add_argument("--negative-prompt", metavar="TEXT", help="what the picture should not show")
+    group.add_argument("--prompt-2", metavar="TEXT", help="for a second text encoder (default: the prompt)")
+    group.add_argument("--negative-prompt-2", metavar="TEXT", help="likewise (default: the negative prompt)")
+    group.add_argument("--clip-skip", type=int, metavar="N", help="last layers of the text encoder to leave out")
     group.add_argument(
         "--image", metavar="FILE", action="append", help="begin with this picture; repeat for one per picture made"
     )
@@ -41,9 +58,13 @@ def add_parameter_options(parser: argparse.ArgumentParser) -> None:
         "--strength", type=float, metavar="X", help="how much of --image is drawn anew, 0 to 1 (default: 0.8, XL 0.3)"
     )
     group.add_argument("--num-inference-steps", "--steps", type=int, metavar="N", help="scheduler steps (default: 50)")
-    group.add_argument("--guidance-scale", type=float, metavar="X", help="1 and below: off (default: 7.5)")
+    group.add_argument("--guidance-scale", type=float, metavar="X", help="1 and below: off (default: 7.5, XL 5)")
+    group.add_argument("--guidance-rescale", type=float, metavar="X", help="0 to 1 (default: 0)")
     group.add_argument("--width", type=int, metavar="PIXELS", help="default: the checkpoint's own, or --image's")
     group.add_argument("--height", type=int, metavar="PIXELS", help="default: the checkpoint's own, or --image's")
+    for name, numbers in _PAIRS.items():
+        option = f"--{name.replace('_', '-')}"
+        group.add_argument(option, type=_pair, metavar=numbers, help="pixels, for Stable Diffusion XL")
     group.add_argument(
         "--num-images-per-prompt", type=int, metavar="N", help="pictures per prompt (default: 1, or one per --image)"
     )
@@ -83,6 +104,14 @@ def _lora(text: str) -> LoraChoice:
     except ValueError:
         raise argparse.ArgumentTypeError(f"a weight is no number: {text!r}") from None
     raise argparse.ArgumentTypeError(f"more than two weights: {text!r}")
+
+
+def _pair(text: str) -> tuple[int, int]:
+    try:
+        first, second = (int(each) for each in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"not two integers with a comma: {text!r}") from None
+    return first, second
 
 
 def _seed(text: str) -> int | list[int]:

@@ -18,6 +18,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 def load_engine(name: str, component: Component, settings: EngineSettings) -> Engine:
     """Loads a component into the engine of that name, importing only what that engine needs."""
+    settings = settings.suiting(component)
     if check_engine_name(name) == "onnxruntime":
         from triptych.engine.onnxruntime.engine import OnnxRuntimeEngine
 

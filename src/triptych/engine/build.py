@@ -57,6 +57,7 @@ def build_artifact(
 ) -> Artifact:
     """What the engine needs for the model, made where the cache lacks it; `progress` is told when that begins."""
     start = perf_counter()
+    settings = settings.suiting(component)
     made = []
 
     def making(message: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,10 @@ class EngineSettings:
     cache_dir: Path
     device: str = "cpu"
     precision: str = "fp32"
+
+    def suiting(self, component: Component) -> EngineSettings:
+        """The same, but float32 in the place of float16 for a component that would overflow in it."""
+        return replace(self, precision="fp32") if component.overflows_in_half and self.precision == "fp16" else self
 
 
 class Engine(ABC):

@@ -57,9 +57,12 @@ class Client:
         Args:
             prompt: what the picture shows.
             timeout_s: seconds, for this request.
-            parameters: `checkpoint`, `negative_prompt`, `image`, `strength`, `num_inference_steps`, `guidance_scale`,
-                `width`, `height`, `num_images_per_prompt`, `seed`, `scheduler`, `eta`, `preview_every_steps`,
-                `loras`, `priority`, `deadline_seconds`, `request_id`; GenerateParameters says what each means.
+            parameters: `checkpoint`, `prompt_2`, `negative_prompt`, `negative_prompt_2`, `clip_skip`, `image`,
+                `strength`, `num_inference_steps`, `guidance_scale`, `guidance_rescale`, `width`, `height`,
+                `original_size`, `crops_coords_top_left`, `target_size`, `negative_original_size`,
+                `negative_crops_coords_top_left`, `negative_target_size`, `num_images_per_prompt`, `seed`, `scheduler`,
+                `eta`, `preview_every_steps`, `loras`, `priority`, `deadline_seconds`, `request_id`;
+                GenerateParameters says what each means.
 
         Raises:
             InvalidArgumentError: the server refused a value; `metadata["field"]` names it.

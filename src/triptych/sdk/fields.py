@@ -5,6 +5,7 @@ set_field(request, "name", name)
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -23,12 +24,30 @@ EXPECTED = {
 
 
 def set_field(request: Any, field: str, value: Any) -> None:
-    """InvalidArgumentError about the field where the value does not fit."""
+    """InvalidArgumentError about the field where the value does not fit.
+
+    A message of two numbers, a size say, is given as two numbers.
+    """
+    kind = request.DESCRIPTOR.fields_by_name[field].message_type
+    if kind is not None:
+        _set_pair(getattr(request, field), field, [part.name for part in kind.fields], value)
+        return
     try:
         setattr(request, field, value)
     except (TypeError, ValueError) as error:
         expected = EXPECTED[request.DESCRIPTOR.fields_by_name[field].type]
         raise invalid(field, f"must be {expected}, not {value!r}") from error
+
+
+def _set_pair(message: Any, field: str, names: list[str], value: Any) -> None:
+    try:
+        first, second = map(operator.index, value)
+        message.SetInParent()
+        for name, number in zip(names, (first, second), strict=True):
+            setattr(message, name, number)
+    except (TypeError, ValueError) as error:
+        problem = f"must be ({', '.join(names)}), {EXPECTED[FieldDescriptor.TYPE_UINT32]} each, not {value!r}"
+        raise invalid(field, problem) from error
 
 
 def filled(request: Any, **fields: Any) -> Any:

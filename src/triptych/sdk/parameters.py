@@ -25,7 +25,14 @@ class GenerateParameters(TypedDict, total=False):
 
     checkpoint: str | None
     """A name from `checkpoints()`; may be left out where the server has exactly one."""
+    prompt_2: str | None
+    """What a second text encoder reads; default: the prompt."""
     negative_prompt: str | None
+    """Stable Diffusion XL's base may take None for another than "": zeros, as in diffusers."""
+    negative_prompt_2: str | None
+    """What a second text encoder reads; default: the negative prompt."""
+    clip_skip: int | None
+    """How many of the text encoder's last layers the prompt leaves out, as in diffusers."""
     image: ImageInput | Sequence[ImageInput] | None
     """Image-to-image: what to begin with, a PIL image, a path or a file's bytes; one for all, or one per picture."""
     strength: float | None
@@ -33,11 +40,25 @@ class GenerateParameters(TypedDict, total=False):
     num_inference_steps: int | None
     """Default 50, as in diffusers."""
     guidance_scale: float | None
-    """Default 7.5; at 1 and below guidance is off."""
+    """Default 7.5, Stable Diffusion XL's 5; at 1 and below guidance is off."""
+    guidance_rescale: float | None
+    """From 0, the default, to 1: how far guidance's excess contrast is taken back."""
     width: int | None
     """Pixels; default: the checkpoint's own, or the first image's, cut to what the checkpoint can draw."""
     height: int | None
     """Pixels; as `width`."""
+    original_size: tuple[int, int] | None
+    """(height, width) in pixels that Stable Diffusion XL is told; default: the picture's own."""
+    crops_coords_top_left: tuple[int, int] | None
+    """(top, left); default: (0, 0)."""
+    target_size: tuple[int, int] | None
+    """(height, width); default: the picture's own."""
+    negative_original_size: tuple[int, int] | None
+    """(height, width) for the negative prompt; counts where `negative_target_size` is given too."""
+    negative_crops_coords_top_left: tuple[int, int] | None
+    """(top, left); default: (0, 0)."""
+    negative_target_size: tuple[int, int] | None
+    """(height, width); see `negative_original_size`."""
     num_images_per_prompt: int | None
     """Default 1, or one for each image."""
     seed: int | Sequence[int] | None
@@ -65,7 +86,7 @@ def build_request(
     seed: int | Sequence[int] | None = None,
     image: ImageInput | Sequence[ImageInput] | None = None,
     loras: Sequence[LoraChoice] | None = None,
-    **fields: str | float | None,
+    **fields: str | float | tuple[int, int] | None,
 ) -> GenerateRequest:
     """The request, fields that are None left unset.
 

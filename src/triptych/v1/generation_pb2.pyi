@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class GenerateRequest(_message.Message):
-    __slots__ = ("request_id", "checkpoint", "prompt", "negative_prompt", "num_inference_steps", "guidance_scale", "width", "height", "num_images_per_prompt", "seeds", "scheduler", "eta", "preview_every_steps", "loras", "priority", "deadline_seconds", "images", "strength")
+    __slots__ = ("request_id", "checkpoint", "prompt", "negative_prompt", "num_inference_steps", "guidance_scale", "width", "height", "num_images_per_prompt", "seeds", "scheduler", "eta", "preview_every_steps", "loras", "priority", "deadline_seconds", "prompt_2", "negative_prompt_2", "clip_skip", "guidance_rescale", "original_size", "crops_coords_top_left", "target_size", "negative_original_size", "negative_crops_coords_top_left", "negative_target_size", "images", "strength")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     PROMPT_FIELD_NUMBER: _ClassVar[int]
@@ -24,6 +24,16 @@ class GenerateRequest(_message.Message):
     LORAS_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_2_FIELD_NUMBER: _ClassVar[int]
+    NEGATIVE_PROMPT_2_FIELD_NUMBER: _ClassVar[int]
+    CLIP_SKIP_FIELD_NUMBER: _ClassVar[int]
+    GUIDANCE_RESCALE_FIELD_NUMBER: _ClassVar[int]
+    ORIGINAL_SIZE_FIELD_NUMBER: _ClassVar[int]
+    CROPS_COORDS_TOP_LEFT_FIELD_NUMBER: _ClassVar[int]
+    TARGET_SIZE_FIELD_NUMBER: _ClassVar[int]
+    NEGATIVE_ORIGINAL_SIZE_FIELD_NUMBER: _ClassVar[int]
+    NEGATIVE_CROPS_COORDS_TOP_LEFT_FIELD_NUMBER: _ClassVar[int]
+    NEGATIVE_TARGET_SIZE_FIELD_NUMBER: _ClassVar[int]
     IMAGES_FIELD_NUMBER: _ClassVar[int]
     STRENGTH_FIELD_NUMBER: _ClassVar[int]
     request_id: str
@@ -42,9 +52,35 @@ class GenerateRequest(_message.Message):
     loras: _containers.RepeatedCompositeFieldContainer[LoraUse]
     priority: int
     deadline_seconds: float
+    prompt_2: str
+    negative_prompt_2: str
+    clip_skip: int
+    guidance_rescale: float
+    original_size: Size
+    crops_coords_top_left: Coordinates
+    target_size: Size
+    negative_original_size: Size
+    negative_crops_coords_top_left: Coordinates
+    negative_target_size: Size
     images: _containers.RepeatedScalarFieldContainer[bytes]
     strength: float
-    def __init__(self, request_id: _Optional[str] = ..., checkpoint: _Optional[str] = ..., prompt: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., num_inference_steps: _Optional[int] = ..., guidance_scale: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., num_images_per_prompt: _Optional[int] = ..., seeds: _Optional[_Iterable[int]] = ..., scheduler: _Optional[str] = ..., eta: _Optional[float] = ..., preview_every_steps: _Optional[int] = ..., loras: _Optional[_Iterable[_Union[LoraUse, _Mapping]]] = ..., priority: _Optional[int] = ..., deadline_seconds: _Optional[float] = ..., images: _Optional[_Iterable[bytes]] = ..., strength: _Optional[float] = ...) -> None: ...
+    def __init__(self, request_id: _Optional[str] = ..., checkpoint: _Optional[str] = ..., prompt: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., num_inference_steps: _Optional[int] = ..., guidance_scale: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., num_images_per_prompt: _Optional[int] = ..., seeds: _Optional[_Iterable[int]] = ..., scheduler: _Optional[str] = ..., eta: _Optional[float] = ..., preview_every_steps: _Optional[int] = ..., loras: _Optional[_Iterable[_Union[LoraUse, _Mapping]]] = ..., priority: _Optional[int] = ..., deadline_seconds: _Optional[float] = ..., prompt_2: _Optional[str] = ..., negative_prompt_2: _Optional[str] = ..., clip_skip: _Optional[int] = ..., guidance_rescale: _Optional[float] = ..., original_size: _Optional[_Union[Size, _Mapping]] = ..., crops_coords_top_left: _Optional[_Union[Coordinates, _Mapping]] = ..., target_size: _Optional[_Union[Size, _Mapping]] = ..., negative_original_size: _Optional[_Union[Size, _Mapping]] = ..., negative_crops_coords_top_left: _Optional[_Union[Coordinates, _Mapping]] = ..., negative_target_size: _Optional[_Union[Size, _Mapping]] = ..., images: _Optional[_Iterable[bytes]] = ..., strength: _Optional[float] = ...) -> None: ...
+
+class Size(_message.Message):
+    __slots__ = ("height", "width")
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    width: int
+    def __init__(self, height: _Optional[int] = ..., width: _Optional[int] = ...) -> None: ...
+
+class Coordinates(_message.Message):
+    __slots__ = ("top", "left")
+    TOP_FIELD_NUMBER: _ClassVar[int]
+    LEFT_FIELD_NUMBER: _ClassVar[int]
+    top: int
+    left: int
+    def __init__(self, top: _Optional[int] = ..., left: _Optional[int] = ...) -> None: ...
 
 class LoraUse(_message.Message):
     __slots__ = ("name", "weight", "text_encoder_weight")

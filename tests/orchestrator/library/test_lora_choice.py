@@ -268,7 +268,7 @@ def test_tags_leave_the_prompt_and_come_back_in_the_metadata(checkpoint: Checkpo
     asked = request("<lora:a:0.5> a fox <lora:b:te=0:unet=0.8> ", negative_prompt="a <lora:c:1>", loras=[{"name": "d"}])
     job = check(asked, checkpoint, Limits())
     assert (job.prompt, job.negative_prompt) == (" a fox  ", "a <lora:c:1>")
-    assert job.loras.warnings == ("LoRA tags are read in the prompt only, not in the negative prompt",)
+    assert job.loras.warnings == ("LoRA tags are read in the prompt only, not in negative_prompt",)
     assert described(job) == "a fox <lora:d:1> <lora:a:0.5> <lora:b:0:0.8>\nNegative prompt: a <lora:c:1>"
     assert described(check(request("<lora:a>"), checkpoint, Limits())) == "<lora:a:1>"
     assert described(check(request(" a fox "), checkpoint, Limits())) == " a fox "

@@ -50,16 +50,21 @@ class LoraUse:
     text_encoder_weight: float | None = None
 
 
-def asked_loras(prompt: str, negative_prompt: str, uses: Sequence[LoraUse], limits: Limits) -> tuple[str, LoraChoice]:
-    """The prompt without its tags, and what field and tags ask for, checked but not looked up."""
+def asked_loras(
+    prompt: str, others: Mapping[str, str], uses: Sequence[LoraUse], limits: Limits
+) -> tuple[str, LoraChoice]:
+    """The prompt without its tags, and what field and tags ask for, checked but not looked up.
+
+    `others` are the request's other prompts by their fields, in which tags mean nothing.
+    """
     prompt, tagged = take_tags(prompt)
     for where, count in (("loras", len(uses)), ("prompt", len(uses) + len(tagged))):
         if count > limits.max_loras:
             raise invalid(where, f"{count} LoRAs are more than the {limits.max_loras} that this server allows")
-    warnings = ["LoRA tags are read in the prompt only, not in the negative prompt"]
-    return prompt, LoraChoice(
-        names=(*map(_asked, uses), *tagged), warnings=tuple(warnings if has_tags(negative_prompt) else ())
+    warnings = (
+        f"LoRA tags are read in the prompt only, not in {name}" for name, text in others.items() if has_tags(text)
     )
+    return prompt, LoraChoice(names=(*map(_asked, uses), *tagged), warnings=tuple(warnings))
 
 
 @dataclass(frozen=True)

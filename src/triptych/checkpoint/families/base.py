@@ -35,9 +35,9 @@ class TextPart:
     final_norm: bool = True
     gives_pooled: bool = False
 
-    def skipped(self, clip_skip: int | None, *, is_negative: bool) -> int:
+    def skipped(self, clip_skip: int, *, is_negative: bool) -> int:
         """Layers to leave out for one of the two prompts."""
-        return self.skip_layers + (0 if is_negative else clip_skip or 0)
+        return self.skip_layers + (0 if is_negative else clip_skip)
 
 
 class TimeIds(NamedTuple):
@@ -52,7 +52,7 @@ def as_the_file_says(config: Mapping[str, object], is_own: bool) -> dict[str, ob
     return dict(config)
 
 
-def no_time_ids(asked: Mapping[str, Pair], height: int, width: int) -> TimeIds:
+def no_time_ids(asked: Mapping[str, Pair], height: int, width: int, begins_with_image: bool) -> TimeIds:
     """Where the UNet is told nothing of sizes."""
     return TimeIds()
 
@@ -76,13 +76,17 @@ class Family:
     texts: the text encoders, in the order of their hidden states.
     fields: the request's fields that not every family knows, and this one does.
     strength: the share of the steps that image-to-image does where a request does not say.
+    default_guidance_scale: the pipeline's own.
+    upcasts_vae: whether a VAE whose configuration says `force_upcast` is computed in float32 where others are in
+        float16, in which it would overflow.
     normalizes_latents: whether the VAE's `latents_mean` and `latents_std` count.
     check: raises CheckpointInvalidError where the components do not fit each other.
     unserved: from `model_index.json`, why a checkpoint of this family is not served; "" where it is.
     sample_size: height and width in latents of a UNet's own pictures, from its file and configuration.
     scheduler_config: from a scheduler's configuration and whether it is the checkpoint's own, what the pipeline makes
         of it.
-    time_ids: from the sizes that a request gives, by its fields, and the picture's height and width.
+    time_ids: from the sizes that a request gives, by its fields, the picture's height and width, and whether it begins
+        with an image.
     zeroes_negative: from `model_index.json`, whether zeros stand for a negative prompt that is not given.
     """
 
@@ -94,11 +98,13 @@ class Family:
     fields: frozenset[str]
     check: Callable[[Mapping[str, Component]], None]
     strength: float = 0.8
+    default_guidance_scale: float = 7.5
+    upcasts_vae: bool = False
     normalizes_latents: bool = False
     unserved: Callable[[Mapping[str, Any]], str] = nothing_to_refuse
     sample_size: Callable[[Path, Mapping[str, Any]], tuple[int, int]] = sample_size
     scheduler_config: Callable[[Mapping[str, object], bool], dict[str, object]] = as_the_file_says
-    time_ids: Callable[[Mapping[str, Pair], int, int], TimeIds] = no_time_ids
+    time_ids: Callable[[Mapping[str, Pair], int, int, bool], TimeIds] = no_time_ids
     zeroes_negative: Callable[[Mapping[str, Any]], bool] = never_zero
 
 

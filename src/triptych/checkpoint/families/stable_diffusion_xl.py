@@ -59,17 +59,26 @@ def _unserved(index: Mapping[str, Any]) -> str:
     return ""
 
 
-def _time_ids(asked: Mapping[str, Pair], height: int, width: int) -> TimeIds:
-    """The negative sizes count together or not at all; without them they are the positive ones."""
+def _time_ids(asked: Mapping[str, Pair], height: int, width: int, begins_with_image: bool) -> TimeIds:
+    """Without negative sizes the negative ids are the positive ones; what one alone means, the two pipelines differ in.
+
+    The one for text takes the original and the target size together or not at all. The one for images takes each that
+    is given, and never a negative crop.
+    """
     defaults = dict(zip(_SIZES, ((height, width), (0, 0), (height, width)), strict=True))
-    positive = _flat([asked.get(field, defaults[field]) for field in _SIZES])
-    if not {"negative_original_size", "negative_target_size"} <= asked.keys():
-        return TimeIds(positive, positive)
-    return TimeIds(positive, _flat([asked.get(f"negative_{field}", (0, 0)) for field in _SIZES]))
+    sizes = {field: asked.get(field, defaults[field]) for field in _SIZES}
+    negative = {field: pair for field in _SIZES if (pair := asked.get(f"negative_{field}")) is not None}
+    if begins_with_image:
+        negative.pop("crops_coords_top_left", None)
+    elif {"original_size", "target_size"} <= negative.keys():
+        negative.setdefault("crops_coords_top_left", (0, 0))
+    else:
+        negative = {}
+    return TimeIds(_flat(sizes), _flat(sizes | negative))
 
 
-def _flat(pairs: list[Pair]) -> tuple[float, ...]:
-    return tuple(float(value) for pair in pairs for value in pair)
+def _flat(sizes: Mapping[str, Pair]) -> tuple[float, ...]:
+    return tuple(float(extent) for field in _SIZES for extent in sizes[field])
 
 
 def _zeroes_negative(index: Mapping[str, Any]) -> bool:
@@ -106,6 +115,8 @@ STABLE_DIFFUSION_XL = Family(
     ),
     check=_check,
     strength=0.3,
+    default_guidance_scale=5.0,
+    upcasts_vae=True,
     normalizes_latents=True,
     unserved=_unserved,
     time_ids=_time_ids,
