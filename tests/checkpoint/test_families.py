@@ -227,6 +227,21 @@ def test_clip_skip_counts_for_the_prompt_alone() -> None:
     assert [part.skipped(2, is_negative=True) for part in (only, first, second)] == [0, 1, 1]
 
 
+@pytest.mark.parametrize(("family", "most"), [("sd1", 2), ("sdxl", 2)])
+def test_how_many_layers_can_be_skipped(
+    checkpoints: dict[str, Path], sdxl: Path, monkeypatch: pytest.MonkeyPatch, family: str, most: int
+) -> None:
+    # Where diffusers looks for the final norm, which today's transformers has in the model itself.
+    monkeypatch.setattr(transformers.CLIPTextModel, "text_model", property(lambda model: model), raising=False)
+    path = checkpoints.get(family, sdxl)
+    theirs = diffusers.DiffusionPipeline.from_pretrained(path)
+    assert Checkpoint.open(path).most_clip_skip == most
+    arguments = {"device": "cpu", "num_images_per_prompt": 1, "do_classifier_free_guidance": False}
+    theirs.encode_prompt("a", **arguments, clip_skip=most)
+    with pytest.raises(IndexError):
+        theirs.encode_prompt("a", **arguments, clip_skip=most + 1)
+
+
 def test_a_field_that_a_family_does_not_know_is_refused_with_those_that_do() -> None:
     check_fields(STABLE_DIFFUSION, ["prompt", "clip_skip", "guidance_rescale"])
     check_fields(STABLE_DIFFUSION_XL, ["prompt_2", "negative_target_size", "clip_skip"])

@@ -17,12 +17,13 @@ from safetensors.torch import load_file, save_file
 
 from tests.conftest import CACHE
 from triptych.checkpoint import Checkpoint
-from triptych.contract import ENCODER, UNET, VAE_DECODER, VAE_ENCODER
+from triptych.contract import ENCODER, LORA_MODELS, UNET, VAE_DECODER, VAE_ENCODER
 from triptych.engine import EngineSettings, load_engine
 from triptych.engine.cache.artifacts import ensure_graph
 from triptych.engine.onnxruntime.attention import fuse_attention
 from triptych.engine.port import Array
 from triptych.errors import CheckpointInvalidError
+from triptych.lora.parameters import own_names
 
 SETTINGS = EngineSettings(threads=2, cache_dir=CACHE)
 UNET_FILE = Path("unet") / "diffusion_pytorch_model.safetensors"
@@ -96,6 +97,15 @@ def assert_engines_agree(checkpoint: Checkpoint, model: str, *sizes: tuple[int, 
 @pytest.mark.parametrize("family", ["sd1", "sd2"])
 def test_every_size_and_batch(checkpoints: dict[str, Path], family: str, model: str) -> None:
     assert_engines_agree(Checkpoint.open(checkpoints[family]), model, (1, 8, 8), (2, 9, 13), (3, 16, 10))
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "torch"])
+@pytest.mark.parametrize("model", LORA_MODELS)
+def test_whatever_a_lora_can_change_can_be_exchanged(sdxl: Path, model: str, engine: str) -> None:
+    component = Checkpoint.open(sdxl).components[model]
+    parameters = set(own_names(component).values())
+    assert {"encoder": 18, "encoder_2": 25, "unet": 174}[model] == len(parameters)
+    load_engine(engine, component, SETTINGS).refit(dict.fromkeys(parameters))
 
 
 @pytest.mark.parametrize("change", [halved, brain_floats, doubled, misaligned, linked])

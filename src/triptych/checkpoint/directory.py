@@ -91,6 +91,12 @@ class Checkpoint:
         """Bytes of all tensors of its models."""
         return sum(info.size_bytes for part in self.components.values() for info in part.weights.values())
 
+    @property
+    def most_clip_skip(self) -> int:
+        """The most layers that a request may leave out, besides those that its family does."""
+        encoders = {text: self.components[text.model].architecture.config for text in self.family.texts}
+        return min(int(config["num_hidden_layers"]) - text.skip_layers for text, config in encoders.items())
+
 
 def _read_index(path: Path, index_path: Path) -> dict[str, Any]:
     if not path.is_dir():

@@ -14,7 +14,6 @@ from time import perf_counter
 
 from triptych.checkpoint import Component
 from triptych.checkpoint.reading import open_in_time
-from triptych.contract import MODELS
 from triptych.engine.cache.artifacts import Progress, ensure_graph, is_shipped
 from triptych.engine.port import EngineSettings
 from triptych.errors import TriptychError
@@ -40,8 +39,8 @@ class Artifact:
 
 
 def open_models(path: Path) -> Sequence[Component]:
-    """A checkpoint's models that stages serve, checked whole; CheckpointInvalidError names what is wrong."""
-    return [component for model, component in open_in_time(path).components.items() if model in MODELS]
+    """A checkpoint's models, checked whole; CheckpointInvalidError names what is wrong."""
+    return list(open_in_time(path).components.values())
 
 
 def check_buildable(engine: str, settings: EngineSettings) -> None:
