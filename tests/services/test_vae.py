@@ -9,7 +9,9 @@ import numpy as np
 import torch
 
 from tests import tiny
+from tests.conftest import CACHE
 from triptych.checkpoint import Checkpoint
+from triptych.engine import EngineSettings, load_engine
 from triptych_vae.model import VaeDecoderModel
 
 
@@ -19,6 +21,7 @@ def test_latents_with_statistics_are_scaled_as_by_diffusers(sdxl: Path, tmp_path
     tiny.update(folder / "vae" / "config.json", latents_mean=mean, latents_std=std)
     model = VaeDecoderModel()
     model.component = Checkpoint.open(folder).components["vae_decoder"]
+    model.engine = load_engine("torch", model.component, EngineSettings(2, CACHE))
     latents = torch.randn(2, 4, 3, 5)
     # As StableDiffusionXLPipeline has it.
     by_channel = [torch.tensor(each).view(1, 4, 1, 1) for each in (mean, std)]
