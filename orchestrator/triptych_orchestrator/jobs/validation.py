@@ -100,11 +100,7 @@ def _given_fields(asked: Asked) -> list[str]:
 
 def _clip_skip(clip_skip: int, checkpoint: Checkpoint) -> int:
     """Within the layers that every text encoder of the checkpoint has."""
-    layers = (
-        checkpoint.components[part.model].architecture.config["num_hidden_layers"] - part.skip_layers
-        for part in checkpoint.family.texts
-    )
-    if clip_skip > (most := min(layers)):
+    if clip_skip > (most := checkpoint.most_clip_skip):
         raise invalid("clip_skip", f"must be from 0 to {most}, not {clip_skip}")
     return clip_skip
 
