@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
+from PIL import Image
 
 import triptych
 from tests.conftest import Served
@@ -50,6 +52,12 @@ def target(
                 client.unregister_checkpoint(checkpoint.name)
 
 
+def picture() -> bytes:
+    stream = io.BytesIO()
+    Image.effect_noise((64, 64), 90).save(stream, "PNG")
+    return stream.getvalue()
+
+
 def valid(checkpoint: Path, lora: Path) -> Mapping[str, Sequence[Message]]:
     """What the server would take; none but Generate and LoadCheckpoint knows the name of the test's own checkpoint."""
     generate, catalog, loras = generation_pb2.GenerateRequest, checkpoints_pb2, loras_pb2
@@ -62,6 +70,7 @@ def valid(checkpoint: Path, lora: Path) -> Mapping[str, Sequence[Message]]:
                 generate(**REQUEST),
                 generate(**REQUEST, preview_every_steps=1, seeds=[1], scheduler="euler", priority=3),
                 generate(**REQUEST, loras=[generation_pb2.LoraUse(name="a", weight=0.5)], guidance_scale=1.0),
+                generate(**REQUEST, images=[picture()], strength=0.9),
                 generate(**REQUEST | {"prompt": "<lora:a:1:0.5> a star"}, negative_prompt="red", request_id="a"),
             ],
             "GenerationService.Cancel": [generation_pb2.CancelRequest(request_id="a")],
