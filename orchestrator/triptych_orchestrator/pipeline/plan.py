@@ -40,7 +40,7 @@ Plan: TypeAlias = Sequence[Pass]
 
 
 def plan_of(job: Job) -> Plan:
-    """The passes in order; each but the first begins with what the one before made."""
+    """The passes in order."""
     source = FromPictures(job.images) if job.images else FromNoise()
     return [Pass(source, job.strength, job.width, job.height, job.checkpoint)]
 
