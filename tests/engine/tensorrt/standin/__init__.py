@@ -19,7 +19,7 @@ from tests.engine.tensorrt.standin.part import Part
 
 VERSIONS = ("10.13", "11.4")
 PARTS = (*building.PARTS, *running.PARTS)
-_SHORT = {"float32": "FLOAT", "float16": "HALF", "bfloat16": "BF16", "int64": "INT64"}
+_SHORT = {"float32": "FLOAT", "float16": "HALF", "bfloat16": "BF16", "int64": "INT64", "bool": "BOOL"}
 
 
 def real_names(version: str) -> dict[str, Any]:
