@@ -24,12 +24,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 # Of the tiny checkpoints those that are served by the torch engine as well: an engine knows nothing of schedulers.
-WITH_TORCH = ("sd1", "sd2")
+WITH_TORCH = ("sd1", "sd2", "sdxl")
 
 
 def make_checkpoints(root: Path) -> dict[str, Path]:
-    """Tiny random checkpoints: SD 1.x, SD 2.x, and SD 2.x as it is with epsilon, and with zero terminal SNR."""
+    """Tiny random checkpoints: SD 1.x, SD XL, SD 2.x, and that as it is with epsilon, and with zero terminal SNR."""
     paths = {family: tiny.save_checkpoint(root / family, family) for family in ("sd1", "sd2")}
+    paths["sdxl"] = tiny.save_sdxl_checkpoint(root / "sdxl")
     changes: dict[str, dict[str, object]] = {
         "sd2-epsilon": {"prediction_type": "epsilon"},
         "sd2zero": {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"},
@@ -53,9 +54,9 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
-def sdxl(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny random checkpoint of Stable Diffusion XL."""
-    return tiny.save_sdxl_checkpoint(tmp_path_factory.mktemp("sdxl") / "sdxl")
+def sdxl(checkpoints: dict[str, Path]) -> Path:
+    """That of Stable Diffusion XL."""
+    return checkpoints["sdxl"]
 
 
 @dataclass(frozen=True)
