@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,11 @@ import torch
 
 from tests.lora import making
 from tests.lora.conftest import Components
+from tests.loras import save_lora
 from triptych.checkpoint.safetensors import map_tensor
 from triptych.checkpoint.weights import canonical_name
 from triptych.lora import LoraFile, match_lora, merge
-from triptych.lora.parameters import original_names
+from triptych.lora.parameters import original_names, own_names
 
 pytest.importorskip("peft")
 
@@ -115,7 +116,14 @@ def test_parity_with_diffusers_for_sdxl(tmp_path: Path, sdxl: Path, opened: dict
     check(sdxl, "sdxl", file, opened["sdxl"], lora)
 
 
-def check(checkpoint: Path, family: str, file: Path, components: Components, lora: making.Lora) -> None:
+def test_parity_with_diffusers_in_all_of_sdxl(tmp_path: Path, sdxl: Path, opened: dict[str, Components]) -> None:
+    components = opened["sdxl"]
+    file = save_lora(tmp_path / "x.safetensors", sdxl)
+    everything = [(model, name) for model in CLASSES for name in own_names(components[model]).values()]
+    check(sdxl, "sdxl", file, components, everything)
+
+
+def check(checkpoint: Path, family: str, file: Path, components: Components, lora: Collection[tuple[str, str]]) -> None:
     """Every weight of every model is diffusers' own, and all that the LoRA changes have changed."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
