@@ -162,8 +162,15 @@ SIZES: dict[str, tuple[int, int]] = {
 }
 
 
-@pytest.mark.parametrize("asked", [{}, *({field: SIZES[field]} for field in SIZES), SIZES])
-@pytest.mark.parametrize("negative", [(), ("original_size",), ("original_size", "target_size"), tuple(SIZES)])
+@pytest.mark.parametrize(
+    ("asked", "negative"),
+    [
+        ({}, ()),
+        *(({field: SIZES[field]}, ()) for field in SIZES),
+        ({}, tuple(SIZES)),
+        *((SIZES, negative) for negative in [("original_size",), ("original_size", "target_size"), tuple(SIZES)]),
+    ],
+)
 @pytest.mark.parametrize("with_image", [False, True])
 def test_time_ids_are_diffusers_own(
     pipelines: dict[bool, Any], asked: dict[str, Any], negative: tuple[str, ...], with_image: bool
