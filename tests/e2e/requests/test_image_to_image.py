@@ -50,12 +50,10 @@ def test_the_encoder_comes_with_the_first_image_and_goes_with_the_checkpoint(ser
     assert loaded == {"encoder", "unet", "vae_decoder"}
     served.client.generate(**REQUEST | {"checkpoint": apart}, **SIZE)
     assert held(served.client, apart) == loaded
-    first = served.client.generate(**REQUEST | {"checkpoint": apart}, image=noise(64, 64))
+    served.client.generate(**REQUEST | {"checkpoint": apart}, image=noise(64, 64))
     assert held(served.client, apart) == loaded | {"vae_encoder"}
     served.client.unload_checkpoint(apart)
     assert held(served.client, apart) == set()
-    again = served.client.generate(**REQUEST | {"checkpoint": apart}, image=noise(64, 64))
-    assert difference(first, again) == 0
 
 
 def test_only_the_last_steps_are_done(served: Served) -> None:
