@@ -1,7 +1,8 @@
-"""What is compared with diffusers: every family, task, engine and parameter, whole or so that each pair occurs."""
+"""What is compared with diffusers: every family, task, engine and parameter, so that values meet by twos or threes."""
 
 from __future__ import annotations
 
+import heapq
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -109,13 +110,29 @@ def every(task: str) -> Iterator[Case]:
 
 def pairwise(task: str) -> list[Case]:
     """Few of them, in which every two values of two axes meet that can; the same ones each time."""
-    cases = [case for case in every(task) if case.engine != "torch" or case.family in WITH_TORCH]
-    missing = set().union(*map(_pairs, cases))
-    chosen = []
+    return _covering([case for case in every(task) if case.engine != "torch" or case.family in WITH_TORCH], 2)
+
+
+def threewise(task: str) -> list[Case]:
+    """More of them, in which every three values of three axes meet that can."""
+    return _covering(list(every(task)), 3)
+
+
+def _covering(cases: Sequence[Case], together: int) -> list[Case]:
+    """The case that brings most of what is missing, again and again."""
+    brings = {case: _meetings(case, together) for case in cases}
+    missing = set().union(*brings.values())
+    chosen: list[Case] = []
+    # What a case brings never grows, so that only those need counting anew that were best before.
+    queue = [(-len(meetings), number, case) for number, (case, meetings) in enumerate(brings.items())]
+    heapq.heapify(queue)
     while missing:
-        best = max(cases, key=lambda case: len(_pairs(case) & missing))
-        chosen.append(best)
-        missing -= _pairs(best)
+        _, number, case = queue[0]
+        count = len(brings[case] & missing)
+        heapq.heapreplace(queue, (-count, number, case))
+        if queue[0][2] is case:
+            chosen.append(case)
+            missing -= brings[case]
     return chosen
 
 
@@ -124,8 +141,8 @@ def _products(axes: Mapping[str, Sequence[Any]]) -> Iterator[Values]:
         yield dict(zip(axes, combination, strict=True))
 
 
-def _pairs(case: Case) -> set[tuple[Any, ...]]:
+def _meetings(case: Case, together: int) -> set[tuple[Any, ...]]:
     """What only some families know need meet no other value than a family's and an engine's: it says what is drawn."""
     whose = [("family", case.family), ("engine", case.engine)]
     more, values = case.parameters[-1], case.parameters[:-1]
-    return {*itertools.combinations([*whose, *values], 2), *itertools.product(whose, [more])}
+    return {*itertools.combinations([*whose, *values], together), *itertools.product(*[whose] * (together - 1), [more])}
