@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import numpy.typing as npt
 
@@ -20,14 +18,8 @@ class TokenTable:
     def __init__(self, component: Component) -> None:
         config = component.architecture.config
         check_parameters(component, {_NAME: (config["vocab_size"], config["hidden_size"])})
-        info = component.weights[_NAME]
-        self._is_bfloat16 = info.dtype == "BF16"
-        # numpy has no bfloat16, and as one the whole table would be widened.
-        self._table = map_tensor(replace(info, dtype="I16") if self._is_bfloat16 else info, {})
+        self._table = map_tensor(component.weights[_NAME], {})
 
     def rows(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """The embeddings [..., hidden] of ids [...], which must lie within the vocabulary."""
-        rows = self._table[ids]
-        if self._is_bfloat16:
-            return (rows.view("<u2").astype("<u4") << 16).view("<f4")
-        return rows.astype(np.float32, copy=False)
+        return self._table[ids].astype(np.float32, copy=False)

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-LAYERS = (nn.Linear, nn.Conv2d, nn.Embedding)
+LAYERS = (nn.Linear, nn.Conv2d)
 
 
 def shared_tensor(array: npt.NDArray[Any]) -> torch.Tensor:
@@ -27,18 +27,10 @@ def shared_tensor(array: npt.NDArray[Any]) -> torch.Tensor:
 def widen_when_called(module: nn.Module) -> None:
     """Has every layer that holds a half compute in float32, as if it held that."""
     for layer in list(module.modules()):
-        if not isinstance(layer, LAYERS) or layer.weight.dtype == torch.float32:
-            continue
-        if isinstance(layer, nn.Embedding):  # of which a call takes only a few rows
-            layer.register_forward_hook(_widen_output)
-        else:
+        if isinstance(layer, LAYERS) and layer.weight.dtype != torch.float32:
             parametrize.register_parametrization(layer, "weight", _Widened(), unsafe=True)
 
 
 class _Widened(nn.Module):
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
         return weight.float()
-
-
-def _widen_output(_layer: nn.Module, _inputs: object, output: torch.Tensor) -> torch.Tensor:
-    return output.float()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from itertools import chain
 from typing import Any
 
 import ml_dtypes
@@ -17,14 +16,13 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
-from onnx import helper
 
 from triptych.checkpoint import Component
 from triptych.contract import LORA_MODELS
 from triptych.contract.paths import text_from_path
 from triptych.engine.cache.artifacts import ensure_graph
 from triptych.engine.onnxruntime.attention import fuse_attention
-from triptych.engine.onnxruntime.exchange import embeddings, free_weights, take_halves
+from triptych.engine.onnxruntime.exchange import free_weights, take_halves
 from triptych.engine.port import Array, Engine, EngineSettings, Weights
 from triptych.engine.weights import check_parameters, check_refit, float32_weights, held_weights, lies_ready
 
@@ -53,7 +51,7 @@ class OnnxRuntimeEngine(Engine):
         exchangeable = component.architecture.model in LORA_MODELS
         names = free_weights(graph) if exchangeable else []
         if exchangeable:
-            take_halves(graph, _halves(component, [*names, *embeddings(graph)]))
+            take_halves(graph, _halves(component, names))
         options = session_options(
             settings.threads, constant_weights=not exchangeable, spin=component.architecture.model == "unet"
         )
@@ -120,7 +118,7 @@ def _bind_constants(
     whole checkpoint two or three times during the load.
     """
     parameters = _parameters(graph)
-    ready = [tensor for tensor in parameters if lies_ready(component.weights[tensor.name], _type(tensor))]
+    ready = [tensor for tensor in parameters if lies_ready(component.weights[tensor.name])]
     # Resolved, for ONNX Runtime refuses links that lead out of the folder, as those of model hubs' caches do.
     files = {info.path: info.path.resolve() for info in component.weights.values()}
     folder = os.path.commonpath([path.parent for path in files.values()])
@@ -135,16 +133,10 @@ def _bind_constants(
         ):
             tensor.external_data.add(key=key, value=value)
     located = {tensor.name for tensor in ready}
-    others = {tensor.name: _type(tensor) for tensor in parameters if tensor.name not in located}
-    floats = [name for name, dtype in others.items() if dtype == np.float32]
-    arrays = chain(float32_weights(component, floats), held_weights(component, others.keys() - floats))
-    values = {name: _value(array) for name, array in arrays}
+    others = [tensor.name for tensor in parameters if tensor.name not in located]
+    values = {name: _value(array) for name, array in float32_weights(component, others)}
     options.add_external_initializers(list(values), list(values.values()))
     return list(values.values())
-
-
-def _type(tensor: onnx.TensorProto) -> np.dtype[Any]:
-    return np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type))
 
 
 def _halves(component: Component, names: Iterable[str]) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """Weights that wait in the engine's types for the next time that a LoRA set is put in or taken out.
 
 On the GPU as many as fit a limit, beyond that in pinned memory of this machine, from where they cross the bus at its
-full speed; what fits neither is made again from the float32 arrays that sets are kept as.
+full speed; what fits neither is made again from the arrays that sets are kept as.
 """
 
 from __future__ import annotations
