@@ -28,7 +28,7 @@ def loras(served: Served, checkpoints: dict[str, Path], tmp_path_factory: pytest
     """The folder of `<family>-a`, everything, and `<family>-b`, the UNet's attention alone; registered as such."""
     folder = tmp_path_factory.mktemp("loras")
     names = []
-    for family in ("sd1", "sd2"):
+    for family in ("sd1", "sd2", "sdxl"):
         save_lora(folder / f"{family}-a.safetensors", checkpoints[family], 1)
         save_lora(folder / f"{family}-b.safetensors", checkpoints[family], 2, models=("unet",), only="attn")
         names += [f"{family}-a", f"{family}-b"]
@@ -44,7 +44,7 @@ def expected(path: Path, folder: Path, loras: list[tuple[str, float]], **paramet
     import diffusers
     import torch
 
-    pipe = diffusers.StableDiffusionPipeline.from_pretrained(path, safety_checker=None)
+    pipe = diffusers.DiffusionPipeline.from_pretrained(path)
     pipe.set_progress_bar_config(disable=True)
     pipe.scheduler = diffusers.DDIMScheduler.from_config(pipe.scheduler.config)
     with warnings.catch_warnings():
@@ -60,7 +60,14 @@ def expected(path: Path, folder: Path, loras: list[tuple[str, float]], **paramet
 @pytest.mark.parametrize("engine", ["", "-torch"])
 @pytest.mark.parametrize(
     ("family", "weights"),
-    [("sd1", {"a": 1.0}), ("sd1", {"b": 0.6}), ("sd1", {"a": 0.5, "b": -0.8}), ("sd2", {"b": 1.2, "a": 0.7})],
+    [
+        ("sd1", {"a": 1.0}),
+        ("sd1", {"b": 0.6}),
+        ("sd1", {"a": 0.5, "b": -0.8}),
+        ("sd2", {"b": 1.2, "a": 0.7}),
+        ("sdxl", {"a": 1.0}),
+        ("sdxl", {"a": 0.5, "b": -0.8}),
+    ],
 )
 def test_parity(
     served: Served,
@@ -90,16 +97,41 @@ def test_tags_in_the_prompt_are_the_same(served: Served, loras: Path) -> None:
 
 
 @pytest.mark.parametrize("engine", ["", "-torch"])
-def test_the_base_is_the_base_again(served: Served, loras: Path, engine: str) -> None:
+@pytest.mark.parametrize("family", ["sd1", "sdxl"])
+def test_the_base_is_the_base_again(served: Served, loras: Path, family: str, engine: str) -> None:
     def base() -> Result:
-        return served.client.generate(checkpoint=f"sd1{engine}", **REQUEST)
+        return served.client.generate(checkpoint=f"{family}{engine}", **REQUEST)
 
     before = base()
-    for chosen in ([("sd1-a", 1.0)], [("sd1-b", 0.5), ("sd1-a", -1.0)], [("sd1-b", 2.0)]):
-        swapped = served.client.generate(checkpoint=f"sd1{engine}", loras=chosen, **REQUEST)
+    a, b = f"{family}-a", f"{family}-b"
+    for chosen in ([(a, 1.0)], [(b, 0.5), (a, -1.0)], [(b, 2.0)]):
+        swapped = served.client.generate(checkpoint=f"{family}{engine}", loras=chosen, **REQUEST)
         assert swapped.images != before.images
         assert swapped.timings.unet.refit_seconds > 0
         assert base().images == before.images
+
+
+def test_each_text_encoder_has_its_share(served: Served, checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    base = served.client.generate(checkpoint="sdxl", **REQUEST)
+    shares = {}
+    for model in ("encoder", "encoder_2"):
+        path = save_lora(tmp_path / f"{model}.safetensors", checkpoints["sdxl"], 4, models=(model,))
+        served.client.add_lora(f"sdxl-{model}", path)
+        shares[model] = served.client.generate(checkpoint="sdxl", loras=[(f"sdxl-{model}", 0.0, 1.5)], **REQUEST)
+        served.client.remove_lora(f"sdxl-{model}")
+    assert difference(shares["encoder"], base) > TOLERANCE
+    assert difference(shares["encoder_2"], base) > TOLERANCE
+    assert difference(shares["encoder"], shares["encoder_2"]) > TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "lora", "family"), [("sdxl", "sd1-a", "Stable Diffusion 1.x or 2.x"), ("sd1", "sdxl-a", "SDXL")]
+)
+def test_one_made_for_the_other_family_is_refused_and_that_named(
+    served: Served, loras: Path, checkpoint: str, lora: str, family: str
+) -> None:
+    with pytest.raises(LoraInvalidError, match=rf"made for another model \({family}, by the look of it\)"):
+        served.client.generate(checkpoint=checkpoint, loras=[lora], **REQUEST)
 
 
 def test_requests_never_see_each_others_weights(served: Served, loras: Path) -> None:
