@@ -117,5 +117,5 @@ def test_a_request_outlives_the_name_of_its_lora(served: Served, checkpoints: di
     *_, result = events
     assert isinstance(result, Result)
     assert result.images[0].info["parameters"].startswith("a star <lora:brief:0.5:0.25>\nNegative")
-    assert [warning for warning in result.warnings if "negative prompt" in warning]
+    assert [warning for warning in result.warnings if "negative_prompt" in warning]
     wait_for(lambda: not (folder / f"{lora.digest}.safetensors").exists(), 10)
