@@ -157,6 +157,7 @@ def test_whatever_comes_is_answered(
     requests = Requests(SEED + count, SERVICES, valid(checkpoints["sd1"], lora))
     with triptych.Client(target.address) as client:
         before = client.generate(**PICTURE)
+        client.generate(**PICTURE, image=picture())  # from here on all of the checkpoint's models are there
         running = processes(served, target, client)
         outcomes = bombard(target.address, requests, count)
         failed = [outcome for outcome in outcomes if outcome.code is not grpc.StatusCode.OK]
