@@ -17,6 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from triptych.checkpoint.reading import Readers
 from triptych.errors import TriptychError, invalid
+from triptych_orchestrator.jobs.jpeg_scans import excess
 from triptych_orchestrator.settings import Limits
 
 Value = TypeVar("Value")
@@ -63,9 +64,8 @@ class PictureReader:
         return await self._run(lambda: _pixels(field, data, self._most_pixels, (width, height)))
 
     async def read(self, images: Sequence[bytes], width: int, height: int) -> tuple[tuple[bytes, ...], tuple[str, ...]]:
-        """All pictures of a request in that size, and what is worth knowing of them."""
-        reading = (self.pixels(field_of(index), data, width, height) for index, data in enumerate(images))
-        found = await asyncio.gather(*reading)
+        """All pictures of a request in that size, and what is worth knowing of them; none after one that is refused."""
+        found = [await self.pixels(field_of(index), data, width, height) for index, data in enumerate(images)]
         return tuple(pixels for pixels, _ in found), tuple(warning for _, warnings in found for warning in warnings)
 
     async def _run(self, work: Callable[[], Value]) -> Value:
@@ -73,6 +73,7 @@ class PictureReader:
 
 
 def _size(field: str, data: bytes, most_pixels: int) -> tuple[int, int]:
+    """From the header; a PNG that is not turned by it is decoded, for it may say so behind its pixels."""
     with _opened(field, data, most_pixels) as image:
         # A TIFF has been turned by Pillow already, as far as its size goes.
         turned = image.format != "TIFF" and image.getexif().get(_ORIENTATION) in _TURNED
@@ -93,6 +94,8 @@ def _pixels(field: str, data: bytes, most_pixels: int, size: tuple[int, int]) ->
 @contextmanager
 def _opened(field: str, data: bytes, most_pixels: int) -> Iterator[Image.Image]:
     """The file's header, read; whatever goes wrong with it becomes an error about the field."""
+    if problem := excess(data):
+        raise invalid(field, problem)
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             if image.width * image.height > most_pixels:

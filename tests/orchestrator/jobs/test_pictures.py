@@ -147,6 +147,20 @@ async def test_what_is_no_sound_picture_is_refused_by_name(reader: PictureReader
     assert caught.value.metadata["field"] == "images[3]" and caught.value.message.startswith("images[3]: ")
 
 
+async def test_pictures_are_read_one_after_another(reader: PictureReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = []
+    pixels: Callable[..., Any] = PictureReader.pixels
+
+    async def noted(self: PictureReader, field: str, *rest: Any) -> Any:
+        begun.append(field)
+        return await pixels(self, field, *rest)
+
+    monkeypatch.setattr(PictureReader, "pixels", noted)
+    with pytest.raises(InvalidArgumentError, match=r"images\[1\]: is broken"):
+        await reader.read([file(photo()), cut(file(photo())), file(photo())], *SIZE)
+    assert begun == ["images[0]", "images[1]"]
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])
 async def test_no_byte_that_is_wrong_is_more_than_a_refusal(reader: PictureReader, kind: str) -> None:
     random, data = np.random.default_rng(0), file(photo(), kind)
