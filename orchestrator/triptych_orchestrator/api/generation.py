@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from dataclasses import replace
 
 import grpc
@@ -83,9 +83,8 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
         if entry.checkpoint is None:
             problem = f"checkpoint {entry.name!r} is broken: {entry.error}; once it is whole again, load it"
             raise FailedPreconditionError(problem, checkpoint=entry.name)
-        if asked.images:  # decoding them is work
-            self._admission.check_room()
-        job = await resolve(asked, entry.checkpoint, self._limits, self._pictures)
+        with self._admission.preparing() if asked.images else nullcontext():  # decoding them is work
+            job = await resolve(asked, entry.checkpoint, self._limits, self._pictures)
         async with self._loras.choose(job.loras, entry) as loras:
             self._admission.check_room()
             yield Queued(job)

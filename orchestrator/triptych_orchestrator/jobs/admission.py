@@ -6,8 +6,8 @@ import asyncio
 import bisect
 import itertools
 import math
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from triptych.errors import (
@@ -87,27 +87,33 @@ class Admission:
     def check_room(self) -> None:
         """ResourceExhaustedError, with a hint when to try again, if a request could not even wait now."""
         limits = self._limits
-        if self._free <= 0 and self._waiting >= limits.max_queued_requests:
+        if self._waiting >= limits.max_queued_requests + self._free:
             seconds = max(1, math.ceil(self._typical_seconds * (self._waiting + 1) / limits.max_concurrent_requests))
+            running = limits.max_concurrent_requests - self._free
             raise ResourceExhaustedError(
-                f"{limits.max_concurrent_requests} requests are running and {self._waiting} waiting; try again in "
-                f"{seconds} s",
+                f"{running} requests are running and {self._waiting} waiting; try again in {seconds} s",
                 retry_after_seconds=str(seconds),
             )
+
+    @contextmanager
+    def preparing(self) -> Iterator[None]:
+        """Counts a request among those that wait, as it does or is worked for before its turn; `check_room` comes first."""
+        self.check_room()
+        self._waiting += 1
+        WAITING.inc()
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+            WAITING.dec()
 
     @asynccontextmanager
     async def turn(self, priority: int = 0) -> AsyncIterator[float]:
         """Waits for a place; yields the seconds waited."""
-        self.check_room()
         clock = asyncio.get_running_loop().time
         began = clock()
-        self._waiting += 1
-        WAITING.inc()
-        try:
+        with self.preparing():
             await self._take(priority)
-        finally:
-            self._waiting -= 1
-            WAITING.dec()
         started = clock()
         WAIT_SECONDS.observe(started - began)
         RUNNING.inc()

@@ -182,6 +182,18 @@ async def test_no_queue_at_all() -> None:
     gate.check_room()
 
 
+async def test_who_prepares_is_counted_among_those_who_wait() -> None:
+    gate = admission(running=2, queued=1)
+    with gate.preparing(), gate.preparing():
+        async with gate.turn():
+            with pytest.raises(ResourceExhaustedError, match="1 requests are running and 2 waiting"), gate.preparing():
+                raise AssertionError("not reached")
+            with pytest.raises(ResourceExhaustedError):
+                gate.check_room()
+        gate.check_room()
+    assert gate._free == 2 and not gate._waiting
+
+
 async def test_the_highest_priority_goes_first() -> None:
     gate, order = admission(queued=10), []
 
