@@ -64,7 +64,9 @@ class Drain(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     def _streaming(self, behaviour: Streaming) -> Streaming:
         async def answer(request: Any, context: grpc.aio.ServicerContext) -> AsyncGenerator[Any, None]:
             with self._work():
-                async with aclosing(behaviour(request, context)) as responses:
+                responding = behaviour(request, context)
+                del request  # see ErrorInterceptor
+                async with aclosing(responding) as responses:
                     async for response in responses:
                         yield response
 

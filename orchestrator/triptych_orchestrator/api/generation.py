@@ -60,6 +60,7 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
             checkpoint_label = entry.name
             deadline_s = asyncio.get_running_loop().time() + deadline_of(asked, context.time_remaining())
             produced = self._events(replace(asked, request_id=key.request_id, checkpoint=entry.name), entry, deadline_s)
+            del request, asked  # the files that they may bring are `_events`' alone to keep
             stream = self._admission.stream(key, produced, deadline_s, thin_out=drop_previews)
             async with aclosing(stream) as events:
                 async for event in events:
@@ -85,6 +86,7 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
             raise FailedPreconditionError(problem, checkpoint=entry.name)
         with self._admission.preparing() if asked.images else nullcontext():  # decoding them is work
             job = await resolve(asked, entry.checkpoint, self._limits, self._pictures)
+        del asked  # what it needs of the files the job has
         async with self._loras.choose(job.loras, entry) as loras:
             self._admission.check_room()
             yield Queued(job)

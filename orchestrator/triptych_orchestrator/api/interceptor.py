@@ -23,7 +23,8 @@ Decode = Callable[[Any], Any]
 class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc has no type information
     """A TriptychError aborts with its status and ErrorInfo; anything else is logged and becomes INTERNAL.
 
-    Messages are decoded here as well: gRPC would call bytes that are none the server's own failure.
+    Messages are decoded here as well: gRPC would call bytes that are none the server's own failure. Where many messages
+    answer one, that one is let go of at once, as by the other interceptors: it may bring files, and the call last long.
     """
 
     async def intercept_service(
@@ -72,7 +73,9 @@ def _unary(behaviour: Unary, decode: Decode) -> Unary:
 def _streaming(behaviour: Streaming, decode: Decode) -> Streaming:
     async def answer(request: Any, context: grpc.aio.ServicerContext) -> AsyncGenerator[Any, None]:
         try:
-            async with aclosing(behaviour(decode(request), context)) as responses:
+            responding = behaviour(decode(request), context)
+            del request
+            async with aclosing(responding) as responses:
                 async for response in responses:
                     yield response
         except Exception as error:

@@ -54,7 +54,9 @@ class Patience(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
     def _streaming(self, behaviour: Streaming, method: str) -> Streaming:
         async def answer(request: Any, context: grpc.aio.ServicerContext) -> AsyncGenerator[Any, None]:
-            async with aclosing(behaviour(request, context)) as responses:
+            responding = behaviour(request, context)
+            del request  # see ErrorInterceptor
+            async with aclosing(responding) as responses:
                 async for response in responses:
                     timer = self._timer(method, context)
                     try:

@@ -97,7 +97,7 @@ class Admission:
 
     @contextmanager
     def preparing(self) -> Iterator[None]:
-        """Counts a request among those that wait, as it does or is worked for before its turn; `check_room` comes first."""
+        """Counts a request among those that wait, also while it is worked for before its turn; first `check_room`."""
         self.check_room()
         self._waiting += 1
         WAITING.inc()
