@@ -10,7 +10,7 @@ import pytest
 
 from tests.gpu_check.test_plan import WHOLE
 from triptych.errors import InvalidArgumentError
-from triptych.gpu_check.record import ABSENT, SKIPPED, Record
+from triptych.gpu_check.record import ABSENT, FAILED, SKIPPED, Record
 
 SETTING = {"steps": 50, "rounds": 3}
 EAGER, OURS = "sd15/diffusers/picture/512", "sd15/torch/picture/512"
@@ -57,6 +57,19 @@ def test_a_later_run_adds_and_takes_nothing_away(tmp_path: Path) -> None:
     assert line(tmp_path, "| 512x512 | diffusers, eager |").endswith("| 1 |")
     ours = line(tmp_path, "| 512x512 | Triptych, torch |")
     assert "| 0.50 |" in ours and ours.endswith("| 2 |")
+
+
+def test_a_row_that_fails_counts_though_it_was_measured_before(tmp_path: Path) -> None:
+    opened(tmp_path).measured(EAGER, figures(2.0))
+    second = opened(tmp_path)
+    second.missing(EAGER, FAILED, "the process ended")
+    assert second.failures == 1 and not second.is_known(EAGER)
+    assert line(tmp_path, "| 512x512 | diffusers, eager |").endswith("| 1 |")
+    assert line(tmp_path, f"| {EAGER} | failed |").endswith("| the process ended | 2 |")
+    third = opened(tmp_path)
+    assert third.failures == 0
+    third.measured(EAGER, figures(1.0))
+    assert third.is_known(EAGER) and "the process ended" not in page(tmp_path)
 
 
 @pytest.mark.parametrize("changes", [{"gpus": "1 x NVIDIA L4, 24 GiB"}, {"torch": "2.14.0"}])

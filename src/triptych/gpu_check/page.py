@@ -148,9 +148,10 @@ def _comparable(record: Mapping[str, Any], one: int, other: int) -> bool:
 
 
 def _missing(record: Mapping[str, Any]) -> str:
-    """Rows that have the same reason together."""
+    """Rows that have the same reason together, those among them that failed since they were measured."""
     reasons: dict[tuple[str, str, str], list[str]] = {}
-    for name, entry in record["rows"].items():
+    for name, latest in record["rows"].items():
+        entry = latest.get("failed", latest)
         if entry["status"] != "measured":
             reasons.setdefault((entry["status"], entry["why"], str(entry["run"])), []).append(name)
     rows = [(", ".join(names), *reason) for reason, names in reasons.items()]

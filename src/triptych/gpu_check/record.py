@@ -50,14 +50,15 @@ class Record:
     @property
     def failures(self) -> int:
         """Rows and tests of this run that went wrong."""
-        entries = [*self._content["rows"].values(), *self._content["tests"].values()]
+        rows = [entry.get("failed", entry) for entry in self._content["rows"].values()]
+        entries = [*rows, *self._content["tests"].values()]
         mine = [entry for entry in entries if entry["run"] == self._run["number"]]
         return sum(entry.get("status") == FAILED or entry.get("outcome") in ("failed", "error") for entry in mine)
 
     def is_known(self, row: str) -> bool:
-        """Whether a run on this machine, with these versions and steps, has measured it."""
+        """Whether a run on this machine, with these versions and steps, has measured it, and none failed since."""
         entry = self._content["rows"].get(row, {})
-        if entry.get("status") != MEASURED:
+        if entry.get("status") != MEASURED or "failed" in entry:
             return False
         run = next(run for run in self._content["runs"] if run["number"] == entry["run"])
         return bool(run["machine"] == self._run["machine"] and run["setting"] == self._run["setting"])
@@ -68,10 +69,13 @@ class Record:
         self.save()
 
     def missing(self, row: str, status: str, why: str) -> None:
-        """Unless the row was measured before, which stays."""
+        """What was measured before stays; that it failed since stands beside it."""
+        told = {"run": self._run["number"], "status": status, "why": why}
         if self._content["rows"].get(row, {}).get("status") != MEASURED:
-            self._content["rows"][row] = {"run": self._run["number"], "status": status, "why": why}
-            self.save()
+            self._content["rows"][row] = told
+        elif status == FAILED:
+            self._content["rows"][row]["failed"] = told
+        self.save()
 
     def test(self, name: str, outcome: str) -> None:
         """Of one test."""
