@@ -60,9 +60,12 @@ def test_what_takes_too_long_is_ended(clone: Path) -> None:
     assert run_marked(clone, "tensorrt", 3, outcomes.__setitem__) == "ended after 3 s" and not outcomes
 
 
-def test_tests_that_cannot_be_collected_say_so(clone: Path) -> None:
-    (clone / "tests" / "test_it.py").write_text("import no_such_module")
-    assert "no_such_module" in run_marked(clone, "cuda", 60, lambda *_: None)
+@pytest.mark.parametrize("file", ["test_it.py", "conftest.py"])
+def test_tests_that_cannot_be_collected_are_an_error(clone: Path, file: str) -> None:
+    (clone / "tests" / file).write_text("import no_such_module")
+    outcomes: dict[str, str] = {}
+    assert "no_such_module" in run_marked(clone, "cuda", 60, outcomes.__setitem__)
+    assert outcomes == {"pytest -m cuda": "error"}
 
 
 def test_a_commit_is_told_with_what_differs(clone: Path) -> None:

@@ -33,7 +33,10 @@ def commit(clone: Path) -> str:
 
 
 def run_marked(clone: Path, mark: str, limit_s: float, took: Callable[[str, str], None]) -> str:
-    """Runs the clone's tests of one mark and tells the outcome of each; "" or what kept it from running them all."""
+    """Runs the clone's tests of one mark and tells the outcome of each; "" or what kept it from running them all.
+
+    Where pytest could not run them, that is told as an outcome too: an error of the command.
+    """
     command = [sys.executable, "-m", "pytest", "-vv", "--no-header", "--color=no", "-m", mark]
     process = subprocess.Popen(
         command, cwd=clone, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
@@ -61,8 +64,10 @@ def run_marked(clone: Path, mark: str, limit_s: float, took: Callable[[str, str]
             process.wait()
     if ended_early.is_set():
         return f"ended after {limit_s:.0f} s"
-    # 1: some failed; 5: there are none of that mark.
-    return "" if code in (0, 1, 5) else f"pytest ended with {code}: {' '.join(tail.split())}"
+    if code in (0, 1, 5):  # 1: some failed; 5: there are none of that mark
+        return ""
+    took(f"pytest -m {mark}", "error")
+    return f"pytest ended with {code}: {' '.join(tail.split())}"
 
 
 def _git(clone: Path, *arguments: str) -> str:
