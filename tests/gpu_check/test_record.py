@@ -79,6 +79,8 @@ def test_rows_of_another_machine_are_not_compared(tmp_path: Path, changes: dict[
     assert not second.is_known(EAGER)
     second.measured(OURS, figures(1.0))
     assert "| 0.50 |" not in line(tmp_path, "| 512x512 | Triptych, torch |")
+    opened(tmp_path).measured("sd15/torch/lora/512", figures(1.6))
+    assert line(tmp_path, "| 512x512 | Triptych, torch |").endswith("| 4.50 GB |  | 2 |")
 
 
 def test_what_is_missing_is_gathered_by_its_reason(tmp_path: Path) -> None:

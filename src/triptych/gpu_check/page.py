@@ -70,6 +70,8 @@ def _picture(
 ) -> _Cells:
     figures = entry["figures"]
     engine = figures.get("engine_step_seconds")
+    if lora is not None and not _comparable(record, entry["run"], lora["run"]):
+        lora = None
     return (
         f"{key[3]}x{key[3]}",
         _TITLES.get(key[1], key[1]),
