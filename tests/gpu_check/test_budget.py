@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from triptych.gpu_check.budget import Budget, Estimates, NoTimeError
-from triptych.gpu_check.measures import MEASURES, estimate_s
+from triptych.gpu_check.measures import MEASURES, Measuring, estimate_s
 from triptych.gpu_check.plan import Row
+from triptych.gpu_check.running import Made, Picture
 from triptych.gpu_check.sides import SIDES
 
 
@@ -46,3 +47,23 @@ def test_starts_are_estimated_from_the_same_side() -> None:
 @pytest.mark.parametrize("kind", MEASURES)
 def test_every_kind_of_row_has_an_estimate(kind: str) -> None:
     assert 0 < estimate_s(Row("sd15", SIDES[1], kind, 512), Estimates(), 50, 3) < 300
+
+
+class Counting:
+    """A side that makes no pictures, and knows how many steps they would have had."""
+
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+
+    def make(self, picture: Picture, timeout_s: float) -> Made:
+        self.steps.append(picture.steps)
+        return Made(step_samples=(1,))
+
+
+@pytest.mark.parametrize("steps", [2, 6, 50])
+@pytest.mark.parametrize("kind", ["picture", "lora", "eight", "swap"])
+def test_an_estimate_is_what_the_row_does(kind: str, steps: int) -> None:
+    row, counting, estimates = Row("sd15", SIDES[0], kind, 512), Counting(), Estimates()
+    MEASURES[kind](Measuring(row, counting, Budget(60.0), steps, 3, lambda: 0, 0.01, 0))
+    estimates.learn_picture("sd15", "diffusers", 512, steps)  # a second for each step
+    assert estimate_s(row, estimates, steps, 3) == pytest.approx(sum(counting.steps))

@@ -53,12 +53,12 @@ class Measuring:
 def estimate_s(row: Row, estimates: Estimates, steps: int, rounds: int) -> float:
     """About how long a row takes, from pictures that were made before."""
     whole = estimates.picture_s(row.model, row.side.name, row.edge)
-    short = whole * min(1.0, _SHORT_STEPS / steps)
+    short, warm_up = (whole * min(1.0, few / steps) for few in (_SHORT_STEPS, _WARM_UP_STEPS))
     return {
-        "picture": row.side.new_size_s + (rounds + 1) * whole,
-        "lora": (rounds + 1) * whole,
-        "eight": _AT_ONCE * (_AT_ONCE_ROUNDS + 1) * whole,
-        "swap": (4 * rounds + 2) * short,
+        "picture": row.side.new_size_s + warm_up + rounds * whole,
+        "lora": warm_up + rounds * whole,
+        "eight": _AT_ONCE * (warm_up + 2 * _AT_ONCE_ROUNDS * whole),
+        "swap": (5 * rounds + 3) * short,
         "switch": rounds * ((1 + _FOLLOWING) * short + estimates.start_s(row.model, row.side.name, 30.0) / 2),
     }[row.kind]
 
