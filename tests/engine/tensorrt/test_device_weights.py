@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from collections.abc import Callable
 
 import numpy as np
@@ -89,6 +90,22 @@ def test_a_weight_goes_with_its_array() -> None:
     del one
     gc.collect()
     assert weights.size_bytes == 0
+
+
+def test_an_array_does_not_keep_what_holds_its_weight() -> None:
+    weights, one = DeviceWeights(CPU, 1_000, 0), array(1)
+    weights.merged("w", one, torch.float16)
+    holder = weakref.ref(weights)
+    del weights
+    gc.collect()
+    assert holder() is None and one[0] == 1
+
+
+def test_a_weight_that_fits_nowhere_is_watched_once() -> None:
+    weights, one = DeviceWeights(CPU, 0, 0), array(1)
+    for _ in range(3):
+        weights.merged("w", one, torch.float16)
+    assert weakref.getweakrefcount(one) == 1
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,7 @@ class DeviceWeights:
         self._on_device, self._pinned = _Place(capacity_bytes), _Place(pinned_capacity_bytes)
         # An array may end in any thread, and within this one's own work: then its weight is dropped there.
         self._lock = threading.RLock()
+        self._watched: set[_Key] = set()  # whose arrays' ends are told here
 
     @property
     def size_bytes(self) -> int:
@@ -77,9 +78,10 @@ class DeviceWeights:
         """A LoRA set's value, which is not written to while anybody has it."""
         key = (name, id(array))
         with self._lock:
-            if key not in self._on_device and key not in self._pinned:
-                # While the array lives nothing else has its number.
-                weakref.finalize(array, self._drop, key).atexit = False
+            if key not in self._watched:
+                self._watched.add(key)
+                # While the array lives nothing else has its number. It may outlive this engine, and must not keep it.
+                weakref.finalize(array, _drop, weakref.ref(self), key).atexit = False
         return self._get(key, lambda: array, dtype)
 
     def base(self, name: str, value: Callable[[], Floats], dtype: torch.dtype) -> torch.Tensor:
@@ -96,10 +98,17 @@ class DeviceWeights:
                     self._pinned.put(other, pinned if other == key and pinned is not None else _pinned_copy(gone))
         return tensor
 
-    def _drop(self, key: _Key) -> None:
+    def drop(self, key: _Key) -> None:
+        """Its array is gone."""
         with self._lock:
+            self._watched.discard(key)
             self._on_device.take(key)
             self._pinned.take(key)
+
+
+def _drop(holder: weakref.ref[DeviceWeights], key: _Key) -> None:
+    if (weights := holder()) is not None:
+        weights.drop(key)
 
 
 def brought(value: Floats, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
