@@ -22,6 +22,7 @@ from triptych.engine.tensorrt.pair import Pair
 from triptych.engine.tensorrt.refittable import Refittable
 from triptych.engine.tensorrt.run import device_weights
 from triptych.engine.tensorrt.run.session import Session
+from triptych.engine.tensorrt.run.shape import CAPTURE_AFTER_RUNS, RETRY_AFTER_RUNS
 from triptych.engine.weights import float32_weights
 from triptych.errors import FailedPreconditionError, InvalidArgumentError, ResourceExhaustedError, TriptychError
 
@@ -195,6 +196,37 @@ def test_a_graph_never_outlives_the_weights_it_was_captured_with(trt: Any, graph
     assert len(Captured.made) == 1 and len(set(base)) == 1
 
 
+def test_a_capture_that_fails_is_tried_once_more(trt: Any, graph: TypedGraph, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[int] = []
+    ran = 0
+
+    def disturbed(_graph: Captured, **_options: Any) -> Any:
+        tries.append(ran)
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    monkeypatch.setattr(torch.cuda, "graph", disturbed)
+    engine, _ = new_engine(graph)
+    expected = factor(engine)
+    for ran in range(1, 3 * RETRY_AFTER_RUNS):  # noqa: B007
+        assert factor(engine) == expected
+    assert tries == [CAPTURE_AFTER_RUNS, CAPTURE_AFTER_RUNS + RETRY_AFTER_RUNS]
+
+
+def test_a_capture_disturbed_once_is_made_later(trt: Any, graph: TypedGraph, monkeypatch: pytest.MonkeyPatch) -> None:
+    capture, disturbances = torch.cuda.graph, ["a build"]
+
+    def disturbed(captured: Any, **options: Any) -> Any:
+        if disturbances:
+            raise RuntimeError(disturbances.pop())
+        return capture(captured, **options)
+
+    monkeypatch.setattr(torch.cuda, "graph", disturbed)
+    engine, _ = new_engine(graph)
+    for _ in range(CAPTURE_AFTER_RUNS + RETRY_AFTER_RUNS + 5):
+        engine.infer(inputs())
+    assert [captured.replays for captured in Captured.made] == [0, 5]
+
+
 def test_memory_that_is_short_is_given_back_first(trt: Any, graph: TypedGraph, monkeypatch: pytest.MonkeyPatch) -> None:
     engine, held = new_engine(graph)
     whole = engine.infer(inputs(4))["noise_pred"]
@@ -248,6 +280,20 @@ def test_a_context_that_never_finds_memory_says_what_it_asked_for(
     with pytest.raises(TriptychError, match="refused to make an execution context") as other:
         engine.infer(inputs(2))  # for another reason, and what was said before is forgotten
     assert other.value.reason == "INTERNAL"
+
+
+def test_what_another_thread_complains_of_is_not_this_ones(
+    trt: Any, graph: TypedGraph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused_while_a_build_complains(self: Any, strategy: Any) -> None:
+        build = threading.Thread(target=note_error, args=["Error Code 2: OutOfMemory (a tactic's workspace)"])
+        build.start()
+        build.join()
+
+    engine, _ = new_engine(graph)
+    monkeypatch.setattr(trt.ICudaEngine, "create_execution_context", refused_while_a_build_complains)
+    with pytest.raises(TriptychError, match="refused to make an execution context"):
+        engine.infer(inputs(2))
 
 
 def test_an_engine_too_large_for_the_gpu_is_not_blamed_on_the_cache(

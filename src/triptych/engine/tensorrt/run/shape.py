@@ -15,6 +15,8 @@ from triptych.errors import TriptychError
 
 # A shape that comes this often is worth a CUDA graph; TensorRT must have run a shape once before it can be captured.
 CAPTURE_AFTER_RUNS = 3
+# What another thread does on the GPU, a build say, can break a capture off; it is tried once more, a picture later.
+RETRY_AFTER_RUNS = 50
 
 logger = logging.getLogger("triptych.engine.tensorrt")
 
@@ -58,6 +60,7 @@ class Shape:
         self._expect(self.memory_bytes > 0, "to say what memory a shape needs")  # its sign for an error
         self.graph: torch.cuda.CUDAGraph | None = None
         self._runs_to_capture = CAPTURE_AFTER_RUNS
+        self._may_retry = True
 
     @property
     def _handle(self) -> int:
@@ -100,10 +103,11 @@ class Shape:
             with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
                 self._expect(self._context.execute_async_v3(self._handle), "a capture")
         except (RuntimeError, TriptychError):  # too little memory for a graph among it
-            logger.warning("no CUDA graph can be captured of this engine; it runs without", exc_info=True)
-            self._runs_to_capture = -1  # never zero again
+            logger.warning("no CUDA graph could be captured of this engine; it runs without", exc_info=True)
+            self._runs_to_capture = RETRY_AFTER_RUNS if self._may_retry else -1  # never zero again
+            self._may_retry = False
             return
-        self.graph = graph
+        self.graph, self._may_retry = graph, True
 
     @staticmethod
     def _expect(accepted: bool, what: str) -> None:
