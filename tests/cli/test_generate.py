@@ -31,7 +31,8 @@ def test_every_parameter_reaches_the_server(triptych: Triptych, server: FakeServ
     options = (
         "--checkpoint big --negative-prompt blurry --num-inference-steps 4 --guidance-scale 1.5 --width 32 "
         "--height 40 --num-images-per-prompt 2 --seed 0,5 --scheduler pndm --eta 0.5 -o out-{index}.png "
-        "--lora ink --lora wash:0.5 --lora wash:-0.25:0"
+        "--lora ink --lora wash:0.5 --lora wash:-0.25:0 --prompt-2 star --negative-prompt-2 blue --clip-skip 1 "
+        "--guidance-rescale 0.5 --original-size 300,200 --negative-crops-coords-top-left 3,5"
     )
     assert triptych("generate", "a red circle", *options.split()) == 0
     request = server.requests[0]
@@ -39,6 +40,10 @@ def test_every_parameter_reaches_the_server(triptych: Triptych, server: FakeServ
     assert (request.num_inference_steps, request.guidance_scale, request.eta) == (4, 1.5, 0.5)
     assert (request.width, request.height, request.num_images_per_prompt) == (32, 40, 2)
     assert (list(request.seeds), request.scheduler) == ([0, 5], "pndm")
+    assert (request.prompt_2, request.negative_prompt_2, request.clip_skip) == ("star", "blue", 1)
+    assert (request.original_size.height, request.original_size.width, request.guidance_rescale) == (300, 200, 0.5)
+    corner = request.negative_crops_coords_top_left
+    assert (corner.top, corner.left, request.HasField("target_size")) == (3, 5, False)
     assert [(one.name, one.weight, one.text_encoder_weight) for one in request.loras] == [
         ("ink", 0, 0), ("wash", 0.5, 0), ("wash", -0.25, 0)
     ]  # fmt: skip

@@ -37,6 +37,18 @@ def test_generate_names_every_parameter() -> None:
     assert set(re.findall(r"`(\w+)`", str(Client.generate.__doc__))) == set(GenerateParameters.__annotations__)
 
 
+def test_sizes_are_two_numbers() -> None:
+    request = build_request("x", original_size=(300, 200), crops_coords_top_left=(0, 0))
+    assert (request.original_size.height, request.original_size.width) == (300, 200)
+    assert request.HasField("crops_coords_top_left") and not request.HasField("target_size")
+    assert build_request("x", target_size=None) == build_request("x")
+
+
+def test_an_empty_negative_prompt_is_another_than_none() -> None:
+    assert build_request("x", negative_prompt="").HasField("negative_prompt")
+    assert not build_request("x", negative_prompt=None).HasField("negative_prompt")
+
+
 def test_loras_by_name_weight_and_two_weights() -> None:
     request = build_request("x", loras=["ink", ("ink", 0.8), ("wash", 0, -0.5), ["list", 1]])  # type: ignore[list-item]
     ink, again, wash, listed = request.loras
@@ -61,6 +73,11 @@ def test_loras_by_name_weight_and_two_weights() -> None:
         ("seed", "7"),
         ("seed", [1, None]),
         ("seed", 2**64),
+        ("original_size", 7),
+        ("original_size", (7,)),
+        ("original_size", (7, 8, 9)),
+        ("target_size", (7, -8)),
+        ("crops_coords_top_left", "78"),
         ("loras", "ink"),
         ("loras", {"ink": 0.8}),
         ("loras", 7),
