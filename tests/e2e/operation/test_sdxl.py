@@ -1,4 +1,4 @@
-"""Stable Diffusion XL on two UNet replicas: what its steps need besides travels, is lost and comes back as for others."""
+"""Stable Diffusion XL on two UNet replicas: what its steps need besides travels, is lost and comes back as ever."""
 
 from __future__ import annotations
 
