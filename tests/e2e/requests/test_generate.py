@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -70,6 +71,20 @@ def test_random_seeds_are_told_and_make_the_picture_again(served: Served) -> Non
     first = served.client.generate(**request)
     assert len(set(first.seeds)) == 2
     assert difference(first, served.client.generate(**request | {"seed": first.seeds})) == 0
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "torch"])
+def test_a_picture_does_not_depend_on_what_the_encoders_remember(served: Served, sdxl: Path, engine: str) -> None:
+    request = REQUEST | {"checkpoint": "forgetful", "negative_prompt": "blue"}
+    served.client.register_checkpoint("forgetful", sdxl, engine=engine, load=True)
+    try:
+        both = served.client.generate(**request)
+        for other in ({"prompt": "a star"}, {"negative_prompt": "white", "prompt_2": "large"}):
+            served.client.unload_checkpoint("forgetful")
+            served.client.generate(**request | other)
+            assert difference(served.client.generate(**request), both) == 0
+    finally:
+        served.client.unregister_checkpoint("forgetful")
 
 
 def test_too_many_tokens_are_a_warning(served: Served) -> None:
