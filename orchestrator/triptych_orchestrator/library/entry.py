@@ -40,7 +40,7 @@ class Entry:
     the choice to each replica, and to `default_engine` where a replica makes none. `lock` and `name` it has in common
     with its twin: the same checkpoint with other engines, whose models can be loaded beside its own. `is_new` until its
     first load has succeeded, where it is not to be registered otherwise. `held` are the models that the stages hold
-    while it is loaded; `placing` is for adding to them, while `lock` may wait for its users. Caches know it by its
+    while it is loaded; `placing` is for changing them, while `lock` may wait for its users. Caches know it by its
     `number`: itself as the key, they would keep its tokenizers.
     """
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections.abc import Callable, Collection
 
 from triptych.checkpoint.reading import Readers, too_slow
 from triptych.errors import TriptychError
 from triptych_orchestrator.library.entry import Entry, State
+from triptych_orchestrator.library.shared_work import SharedWork
 from triptych_orchestrator.settings import Settings
 from triptych_orchestrator.stages.pool import ReplicaPool
 
@@ -25,6 +27,7 @@ class Loader:
     def __init__(self, settings: Settings, pool: ReplicaPool, changed: Callable[[], None]) -> None:
         self._pool = pool
         self._changed = changed
+        self._placements: SharedWork[None] = SharedWork()
         self._readers = Readers(_MOST_READERS)
         self._read_timeout_s = settings.limits.max_checkpoint_read_seconds
 
@@ -63,14 +66,16 @@ class Loader:
     async def place_on_demand(self, entry: Entry, models: Collection[str]) -> None:
         """Has the stages hold these models of a loaded entry too; the caller uses it, so that it stays loaded.
 
-        A failure is the caller's alone: the next one tries again.
+        Those who want the same wait together, and it is given up once the last of them has left. A failure is theirs
+        alone: the next one tries again.
         """
-        if entry.held.issuperset(models):
-            return
+        for name in sorted(set(models) - entry.held):
+            await self._placements.join((entry.number, name), functools.partial(self._place, entry, name))
+
+    async def _place(self, entry: Entry, name: str) -> None:
         async with entry.placing:
-            for name in sorted(set(models) - entry.held):
-                await self._pool.place(entry.models()[name])
-                entry.held.add(name)
+            await self._pool.place(entry.models()[name])
+            entry.held.add(name)
 
     async def unload(self, entry: Entry) -> None:
         """Waits for the requests that use the entry, then frees it in every stage."""
@@ -81,7 +86,8 @@ class Loader:
             entry.unused.clear()
             await entry.unused.wait()
         try:
-            await self.withdraw(entry)
+            async with entry.placing:  # what was given up may still be ending
+                await self.withdraw(entry)
         except TriptychError as error:
             entry.state, entry.error = State.FAILED, error.message
             raise

@@ -18,6 +18,7 @@ from triptych.errors import (
 from triptych_orchestrator.library.catalog import Catalog
 from triptych_orchestrator.library.entry import Entry, State
 from triptych_orchestrator.settings import Limits, Settings
+from triptych_orchestrator.stages.pool import PlacedModel
 
 __all__ = ["entry", "pool", "sound_directories"]
 
@@ -258,6 +259,36 @@ async def test_what_only_some_requests_need_is_placed_by_the_first_of_them(
     assert pool.held == set()
     async with one.use(known, ["vae_encoder"]):
         assert "x.vae_encoder" in pool.held and pool.placed == 8
+
+
+async def test_a_model_goes_on_being_placed_until_the_last_who_wants_it_has_left(
+    pool: Pool, entry: tuple[Catalog, Entry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, known = entry
+    await one.load("x")
+    outcomes = []
+
+    async def noted(model: PlacedModel) -> None:
+        try:
+            await place(model)
+            outcomes.append("placed")
+        except asyncio.CancelledError:
+            outcomes.append("given up")
+            raise
+
+    place = pool.place
+    monkeypatch.setattr(pool, "place", noted)
+    pool.go.clear()
+    release = asyncio.Event()
+    users = [asyncio.create_task(use(one, known, release, ["vae_encoder"])) for _ in range(3)]
+    await settle()
+    for user, expected in zip(users, ([], [], ["given up"]), strict=True):
+        user.cancel()
+        await settle()
+        assert outcomes == expected
+    pool.go.set()
+    async with one.use(known, ["vae_encoder"]):
+        assert outcomes == ["given up", "placed"]
 
 
 async def test_what_cannot_be_placed_fails_the_request_alone(pool: Pool, entry: tuple[Catalog, Entry]) -> None:
