@@ -113,8 +113,11 @@ def _opened(field: str, data: bytes, most_pixels: int) -> Iterator[Image.Image]:
 def _flattened(image: Image.Image) -> Image.Image:
     """As RGB; what is transparent lies on white, and 16 bits become 8, where `convert` alone would cut them off."""
     if image.mode.startswith("I"):
-        levels = np.clip(np.asarray(image, np.float64), 0, _LEVELS * 255)
-        image = Image.fromarray(np.round(levels / _LEVELS).astype(np.uint8))
+        # In place, for it may be large; nothing lies so near the middle of two shades that float32 would err.
+        levels = np.array(image, np.float32)
+        np.clip(levels, 0, _LEVELS * 255, out=levels)
+        np.rint(np.divide(levels, _LEVELS, out=levels), out=levels)
+        image = Image.fromarray(levels.astype(np.uint8))
     if not image.has_transparency_data:
         return image.convert("RGB")
     white = Image.new("RGBA", image.size, "white")

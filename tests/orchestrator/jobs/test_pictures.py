@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import struct
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -98,6 +99,19 @@ async def test_sixteen_bits_keep_their_shades(reader: PictureReader, kind: str) 
     levels = np.linspace(0, 65535, SIZE[0] * SIZE[1]).astype(np.uint16).reshape(SIZE[1], SIZE[0])
     ours = await read(reader, file(Image.fromarray(levels), kind))
     np.testing.assert_array_equal(ours, np.round(levels / 257).astype(np.uint8)[..., None].repeat(3, axis=-1))
+
+
+async def test_sixteen_bits_become_eight_in_little_memory() -> None:
+    levels = np.arange(65536, dtype=np.uint16).repeat(16).reshape(1024, 1024)
+    data = file(Image.fromarray(levels))
+    tracemalloc.start()
+    try:
+        ours = await read(PictureReader(Limits()), data, (1024, 1024))
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(ours[..., 0], np.round(levels / 257).astype(np.uint8))
+    assert peak_bytes < 10 * levels.size
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
