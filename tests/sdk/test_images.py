@@ -31,7 +31,6 @@ def test_one_or_several_of_any_kind(tmp_path: Path) -> None:
         (sent,) = image_files(one)  # type: ignore[arg-type]
         np.testing.assert_array_equal(np.asarray(opened(sent)), np.asarray(picture()))
     assert len(image_files(files)) == len(image_files(tuple(files))) == 4  # type: ignore[arg-type]
-    assert image_files([]) == []
 
 
 def test_a_file_is_sent_as_it_is(tmp_path: Path) -> None:
@@ -58,6 +57,24 @@ def test_another_becomes_rgb(mode: str) -> None:
     assert sent.mode == ("RGBA" if mode == "RGBa" else "RGB")
 
 
+def test_grey_that_is_multiplied_by_its_alpha_is_divided() -> None:
+    sent = opened(image_files(Image.new("LA", (2, 2), (200, 255)).convert("La"))[0])
+    assert sent.mode == "LA" and sent.getpixel((0, 0)) == (200, 255)
+
+
+@pytest.mark.parametrize("mode", ["I", "I;16B", "I;16L", "I;16N"])
+def test_sixteen_bits_keep_their_shades(mode: str) -> None:
+    levels = np.linspace(0, 65535, 48).astype(np.uint16).reshape(6, 8)
+    own = levels.astype(np.int32) if mode == "I" else levels.astype(">u2" if mode == "I;16B" else "<u2")
+    sent = opened(image_files(Image.frombytes(mode, (8, 6), own.tobytes()))[0])
+    np.testing.assert_array_equal(np.asarray(sent), levels)
+
+
+def test_more_than_sixteen_bits_are_cut_off() -> None:
+    sent = opened(image_files(Image.fromarray(np.array([[-7, 9, 70_000]], np.int32)))[0])
+    assert np.asarray(sent).tolist() == [[0, 9, 65535]]
+
+
 def test_a_camera_may_have_been_held_in_another_way() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -78,9 +95,21 @@ def test_a_camera_may_have_been_held_in_another_way() -> None:
         ([7], "must be a PIL image, a path or bytes, not int"),
         ([None], "not NoneType"),
         (np.zeros((4, 4, 3)), "not ndarray"),
+        ([], "is an empty list"),
+        ((), "is an empty list"),
     ],
 )
 def test_what_is_no_image_is_refused_here(image: Any, problem: str) -> None:
     with pytest.raises(InvalidArgumentError, match=problem) as caught:
         build_request("x", image=image)
     assert caught.value.metadata["field"] == "image"
+
+
+def test_what_turns_out_to_be_cut_off_is_refused(tmp_path: Path) -> None:
+    for kind in ("PNG", "JPEG", "TIFF"):
+        path = tmp_path / kind
+        picture().resize((200, 200)).save(path, kind)
+        path.write_bytes(path.read_bytes()[:-2000])
+        with pytest.raises(InvalidArgumentError, match="cannot be made a PNG") as caught, Image.open(path) as image:
+            build_request("x", image=image)
+        assert caught.value.metadata["field"] == "image"

@@ -19,7 +19,7 @@ from triptych.errors import invalid
 ImageInput: TypeAlias = "Image.Image | str | os.PathLike[str] | bytes"
 """A PIL image, a file's path, or a file's bytes."""
 
-# What a PNG can hold; other modes are sent as RGB.
+# What a PNG can hold; other modes are sent as the nearest of these.
 _PNG_MODES = ("1", "L", "LA", "I;16", "P", "RGB", "RGBA")
 # A local server decodes it again at once.
 _COMPRESS_LEVEL = 1
@@ -29,12 +29,14 @@ def image_files(images: ImageInput | Sequence[ImageInput]) -> list[bytes]:
     """Each image as a file; a PIL image as a PNG, turned as its EXIF data says.
 
     Raises:
-        InvalidArgumentError: a file cannot be read, or something is no image.
+        InvalidArgumentError: a file cannot be read, something is no image, or there is none.
     """
     if isinstance(images, Image.Image | str | os.PathLike | bytes):
         return [_file(images)]
     if not isinstance(images, Sequence):
         raise invalid("image", f"must be a PIL image, a path, bytes, or a list of such, not {type(images).__name__}")
+    if not images:
+        raise invalid("image", "is an empty list; give at least one, or None to draw from noise")
     return [_file(image) for image in images]
 
 
@@ -52,9 +54,19 @@ def _file(image: Any) -> bytes:
 
 
 def _png(image: Image.Image) -> bytes:
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode not in _PNG_MODES:
-        upright = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
     stream = io.BytesIO()
-    upright.save(stream, "PNG", compress_level=_COMPRESS_LEVEL)
+    try:
+        _with_png_mode(ImageOps.exif_transpose(image)).save(stream, "PNG", compress_level=_COMPRESS_LEVEL)
+    except (OSError, SyntaxError, ValueError) as error:  # of Pillow, which may read the picture only now
+        raise invalid("image", f"cannot be made a PNG: {error}") from error
     return stream.getvalue()
+
+
+def _with_png_mode(image: Image.Image) -> Image.Image:
+    if image.mode in _PNG_MODES:
+        return image
+    if image.mode.startswith("I"):  # whose shades are 16 bits, in one order of bytes or another, or in 32
+        return image.convert("I").convert("I;16")
+    if image.mode == "La":
+        return image.convert("LA")
+    return image.convert("RGBA" if image.has_transparency_data else "RGB")
