@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import threading
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.sdk.fake_server import FakeServer
 from triptych import errors
-from triptych.sdk import AsyncClient, Client, Queued, Result, Step
+from triptych.sdk import AsyncClient, Client, Queued, Result, Step, aio
+from triptych.sdk.images import image_files
 
 
 def test_the_clients_have_the_same_methods_and_parameters() -> None:
@@ -34,6 +37,25 @@ async def test_requests_run_together(async_client: AsyncClient) -> None:
 async def test_stream_yields_every_event(async_client: AsyncClient) -> None:
     kinds = [type(event) async for event in async_client.stream("a red circle")]
     assert kinds == [Queued, Step, Step, Step, Result]
+
+
+async def test_images_are_read_beside_the_loop(
+    async_client: AsyncClient, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+
+    def noted(images: Any) -> list[bytes]:
+        threads.append(threading.current_thread())
+        return image_files(images)
+
+    monkeypatch.setattr(aio, "image_files", noted)
+    await async_client.generate("x", image=[b"a", b"b"], strength=0.5)
+    assert list(server.requests[0].images) == [b"a", b"b"] and server.requests[0].strength == 0.5
+    assert threads[0] is not threading.main_thread()
+    with pytest.raises(errors.InvalidArgumentError, match="image: is an empty list"):
+        await async_client.generate("x", image=[])
+    await async_client.generate("x", image=None)
+    assert len(threads) == 2 and not server.requests[-1].images
 
 
 async def test_leaving_the_stream_cancels_on_the_server(async_client: AsyncClient, server: FakeServer) -> None:

@@ -21,9 +21,11 @@ from triptych.sdk import calls
 from triptych.sdk.catalog import Checkpoint, ServerInfo
 from triptych.sdk.channel import DEFAULT_ADDRESS, Connection
 from triptych.sdk.events import Event, Result, require_result
+from triptych.sdk.images import ImageInput, image_files
 from triptych.sdk.loras import Lora
 from triptych.sdk.parameters import GenerateParameters, build_request
 from triptych.sdk.readiness import POLL_INTERVAL_S, Readiness
+from triptych.v1.generation_pb2 import GenerateRequest
 
 
 class AsyncClient:
@@ -59,11 +61,12 @@ class AsyncClient:
     def stream(
         self, prompt: str, *, timeout_s: float | None = None, **parameters: Unpack[GenerateParameters]
     ) -> AsyncGenerator[Event, None]:
-        """Yields every event; see `Client.stream`.
+        """Yields every event; see `Client.stream`. Images are read, by another thread, with the first event.
 
         Leaving the loop early? Wrap the generator in `contextlib.aclosing`: the work is cancelled at once.
         """
-        return self._events(calls.generate(build_request(prompt, **parameters)), timeout_s)
+        image = parameters.pop("image", None)
+        return self._generation(build_request(prompt, **parameters), image, timeout_s)
 
     async def cancel(self, request_id: str, *, timeout_s: float | None = None) -> None:
         """Stops a running request; see `Client.cancel`."""
@@ -153,6 +156,15 @@ class AsyncClient:
         method = call.method(self._connection.channel())
         with self._translated_errors():
             return call.decode(await method(call.request, timeout=self._connection.deadline_s(timeout_s)))
+
+    async def _generation(
+        self, request: GenerateRequest, image: ImageInput | Sequence[ImageInput] | None, timeout_s: float | None
+    ) -> AsyncGenerator[Event, None]:
+        if image is not None:
+            request.images.extend(await asyncio.to_thread(image_files, image))
+        async with aclosing(self._events(calls.generate(request), timeout_s)) as events:
+            async for event in events:
+                yield event
 
     async def _events(self, call: calls.Call[Event | None], timeout_s: float | None) -> AsyncGenerator[Event, None]:
         method = call.method(self._connection.channel())
