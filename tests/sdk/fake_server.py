@@ -50,6 +50,7 @@ class FakeServer:
     def __init__(self, *also_at: str) -> None:
         """Listens on a free port of loopback, and at each of `also_at`, in which {port} is that port."""
         self.requests: list[Any] = []
+        self.peers: list[str] = []
         self.running: dict[str, threading.Event] = {}
         self.started = threading.Event()  # a "slow" request is running
         self.ended = threading.Event()  # the call of a "slow" request is over
@@ -78,6 +79,7 @@ class FakeServer:
 
     def Generate(self, request: Any, context: Any) -> Iterator[Any]:  # noqa: N802
         self.requests.append(request)
+        self.peers.append(context.peer())
         if failing := re.fullmatch(r"fail (\w+)", request.prompt):
             abort(context, BY_REASON[failing[1]](f"no luck: {failing[1]}", field="prompt"))
         if request.prompt in ("slow", "mute"):

@@ -81,3 +81,14 @@ def test_another_machine_is_asked_for_by_way_of_the_proxy(target: str, monkeypat
         with proxy.accept()[0] as connection:
             assert connection.recv(4096).startswith(b"CONNECT 192.0.2.1:50051 HTTP/1.")
         assert isinstance(call.exception(10), errors.UnavailableError)
+
+
+async def test_every_client_has_a_connection_of_its_own(server: FakeServer) -> None:
+    with Client(server.address) as first, Client(server.address) as second:
+        for client in (first, second, first):
+            client.generate("x")
+    async with AsyncClient(server.address) as first_async, AsyncClient(server.address) as second_async:
+        for each in (first_async, second_async, first_async):
+            await each.generate("x")
+    assert server.peers[0] == server.peers[2] and server.peers[3] == server.peers[5]
+    assert len(set(server.peers)) == 4

@@ -18,6 +18,8 @@ RECEIVE_LIMIT_BYTES = 256 * 2**20
 
 OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.max_receive_message_length", RECEIVE_LIMIT_BYTES),
+    # Else clients of one process share a connection, by which the server tells callers apart.
+    ("grpc.use_local_subchannel_pool", 1),
     # A server that was not told otherwise hangs up on pings more frequent than every 5 minutes.
     ("grpc.keepalive_time_ms", 310_000),
     ("grpc.keepalive_timeout_ms", 20_000),
