@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -194,7 +195,18 @@ def test_time_ids_are_diffusers_own(
         handle.remove()
     ours = STABLE_DIFFUSION_XL.time_ids(sizes, 64, 72, with_image)
     np.testing.assert_array_equal(np.array([ours.negative, ours.positive]), seen[0])
-    assert STABLE_DIFFUSION.time_ids({}, 64, 72, False) == ((), ())
+    assert STABLE_DIFFUSION.time_ids({}, 64, 72, False) == ((), (), ())
+
+
+@pytest.mark.parametrize("negative", [fields for count in range(4) for fields in combinations(SIZES, count)])
+@pytest.mark.parametrize("with_image", [False, True])
+def test_a_size_without_effect_is_told(negative: tuple[str, ...], with_image: bool) -> None:
+    sizes = {f"negative_{field}": (SIZES[field][0] + 7, 9) for field in negative}
+    ours = STABLE_DIFFUSION_XL.time_ids(sizes, 64, 72, with_image)
+    without = {name: {other: sizes[other] for other in sizes if other != name} for name in sizes}
+    idle = [name for name in sizes if STABLE_DIFFUSION_XL.time_ids(without[name], 64, 72, with_image)[:2] == ours[:2]]
+    assert [warning.split()[0] for warning in ours.warnings] == idle
+    assert all(f"{name} has no effect with" in warning for name, warning in zip(idle, ours.warnings, strict=True))
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ async def resolve(asked: Asked, checkpoint: Checkpoint, limits: Limits, pictures
     size = await pictures.size(field_of(0), asked.images[0]) if asked.images else None
     job = check(asked, checkpoint, limits, size)
     images, warnings = await pictures.read(asked.images, job.width, job.height)
-    return replace(job, images=images, warnings=warnings)
+    return replace(job, images=images, warnings=(*job.warnings, *warnings))
 
 
 def check(asked: Asked, checkpoint: Checkpoint, limits: Limits, image_size: Size | None = None) -> Job:
@@ -58,6 +58,7 @@ def check(asked: Asked, checkpoint: Checkpoint, limits: Limits, image_size: Size
     # Says what this scheduler, with this checkpoint's configuration, makes of that many steps.
     config = corrected_config(scheduler, checkpoint.scheduler_config, checkpoint.family.scheduler_config)
     make_solver(scheduler, config, steps, eta=eta)
+    sizes = {field: _pair(field, pair) for field, pair in asked.sizes.items()}
     return Job(
         request_id=asked.request_id,
         checkpoint=asked.checkpoint,
@@ -70,7 +71,7 @@ def check(asked: Asked, checkpoint: Checkpoint, limits: Limits, image_size: Size
         num_inference_steps=steps,
         guidance_scale=_real("guidance_scale", guidance_scale, _MAX_GUIDANCE_SCALE),
         guidance_rescale=_real("guidance_rescale", _given(asked.guidance_rescale, 0.0), 1.0),
-        sizes={field: _pair(field, pair) for field, pair in asked.sizes.items()},
+        sizes=sizes,
         width=width,
         height=height,
         num_images_per_prompt=_image_count(asked, images, limits),
@@ -81,6 +82,7 @@ def check(asked: Asked, checkpoint: Checkpoint, limits: Limits, image_size: Size
         priority=_priority(asked.priority),
         loras=loras,
         strength=_strength(asked, checkpoint, steps),
+        warnings=checkpoint.family.time_ids(sizes, height, width, bool(asked.images)).warnings,
     )
 
 

@@ -54,11 +54,12 @@ class GenerateParameters(TypedDict, total=False):
     target_size: tuple[int, int] | None
     """(height, width); default: the picture's own."""
     negative_original_size: tuple[int, int] | None
-    """(height, width) for the negative prompt; counts where `negative_target_size` is given too."""
+    """(height, width) for the negative prompt; default: `original_size`. Without `image` it counts together with
+    `negative_target_size` alone, as in diffusers; a warning tells where it has no effect."""
     negative_crops_coords_top_left: tuple[int, int] | None
-    """(top, left); default: (0, 0)."""
+    """(top, left); default: (0, 0) where both negative sizes are given. Never counts with `image`, as in diffusers."""
     negative_target_size: tuple[int, int] | None
-    """(height, width); see `negative_original_size`."""
+    """(height, width); default: `target_size`. See `negative_original_size`."""
     num_images_per_prompt: int | None
     """Default 1, or one for each image."""
     seed: int | Sequence[int] | None

@@ -47,6 +47,14 @@ def test_zeros_stand_for_a_negative_prompt_that_is_left_out_not_for_an_empty_one
     assert job_of(large, negative_prompt_2="blue").zeroes_negative
 
 
+async def test_a_size_that_has_no_effect_is_told(sdxl: Path) -> None:
+    crop, size = {"negative_crops_coords_top_left": (1, 1)}, {"negative_original_size": (64, 64)}
+    told = "has no effect without both of negative_original_size and negative_target_size"
+    assert (await job_of(sdxl, sizes=size)).warnings == (f"negative_original_size {told}",)
+    job = await job_of(sdxl, sizes=size | crop, images=(picture(),))
+    assert job.warnings == ("negative_crops_coords_top_left has no effect with an image",)
+
+
 @pytest.mark.parametrize(
     ("asked", "field"),
     [

@@ -41,10 +41,14 @@ class TextPart:
 
 
 class TimeIds(NamedTuple):
-    """A UNet's `time_ids` for the prompt and for the negative one; empty where the family has none."""
+    """A UNet's `time_ids` for the prompt and for the negative one; empty where the family has none.
+
+    `warnings` tell of sizes that were given and have no effect.
+    """
 
     positive: tuple[float, ...] = ()
     negative: tuple[float, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def as_the_file_says(config: Mapping[str, object], is_own: bool) -> dict[str, object]:

@@ -14,7 +14,8 @@ from triptych.checkpoint.configs import broken, whole_number
 from triptych.checkpoint.families.base import Family, Pair, TextPart, TimeIds, pipelines_for
 from triptych.contract import ENCODER, ENCODER_2, UNET, VAE_DECODER, VAE_ENCODER
 
-_SIZES = ("original_size", "crops_coords_top_left", "target_size")
+_CROP = "crops_coords_top_left"
+_SIZES = ("original_size", _CROP, "target_size")
 # Numbers that the sizes come to.
 _TIME_IDS = 6
 
@@ -67,14 +68,14 @@ def _time_ids(asked: Mapping[str, Pair], height: int, width: int, begins_with_im
     """
     defaults = dict(zip(_SIZES, ((height, width), (0, 0), (height, width)), strict=True))
     sizes = {field: asked.get(field, defaults[field]) for field in _SIZES}
-    negative = {field: pair for field in _SIZES if (pair := asked.get(f"negative_{field}")) is not None}
+    given = {field: pair for field in _SIZES if (pair := asked.get(f"negative_{field}")) is not None}
+    negative, why = {}, "without both of negative_original_size and negative_target_size"
     if begins_with_image:
-        negative.pop("crops_coords_top_left", None)
-    elif {"original_size", "target_size"} <= negative.keys():
-        negative.setdefault("crops_coords_top_left", (0, 0))
-    else:
-        negative = {}
-    return TimeIds(_flat(sizes), _flat(sizes | negative))
+        negative, why = {field: pair for field, pair in given.items() if field != _CROP}, "with an image"
+    elif {"original_size", "target_size"} <= given.keys():
+        negative = {_CROP: (0, 0)} | given
+    warnings = tuple(f"negative_{field} has no effect {why}" for field in given if field not in negative)
+    return TimeIds(_flat(sizes), _flat(sizes | negative), warnings)
 
 
 def _flat(sizes: Mapping[str, Pair]) -> tuple[float, ...]:
