@@ -136,6 +136,8 @@ def _real(field: str, value: float, high: float) -> float:
 
 
 def _image_count(asked: Asked, count: int, limits: Limits) -> int:
+    if asked.num_images_per_prompt is None and count > (most := limits.max_num_images_per_prompt):
+        raise invalid("images", f"must be at most {most}, a picture being drawn from each, not {count}")
     count = _within("num_images_per_prompt", count, limits.max_num_images_per_prompt)
     if len(asked.images) not in (0, 1, count):
         raise invalid("images", f"must be one for all, or one for each of the {count}, not {len(asked.images)}")
