@@ -95,9 +95,8 @@ def deadline_of(asked: Asked, remaining_s: float | None) -> float:
 
 
 def _given_fields(asked: Asked) -> list[str]:
-    """The fields that not all families know, as far as they were given."""
-    fields = ("prompt_2", "negative_prompt_2", "clip_skip", "guidance_rescale")
-    return [field for field in fields if getattr(asked, field) not in (None, "")] + list(asked.sizes)
+    """All that were given, of which the families tell whose they are."""
+    return [field for field, value in {**vars(asked), **asked.sizes}.items() if value not in (None, "")]
 
 
 def _clip_skip(clip_skip: int, checkpoint: Checkpoint) -> int:

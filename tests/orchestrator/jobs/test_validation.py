@@ -11,6 +11,7 @@ from PIL import Image
 
 from triptych import demo
 from triptych.checkpoint import Checkpoint
+from triptych.checkpoint.families import FAMILIES
 from triptych.errors import InvalidArgumentError
 from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.jobs.job import Job
@@ -102,6 +103,15 @@ async def test_what_is_wrong_is_named(asked: dict[str, Any], field: str, problem
     with pytest.raises(InvalidArgumentError, match=problem) as caught:
         await job_of(**asked)
     assert caught.value.metadata["field"] == field
+
+
+async def test_no_field_of_another_family_is_passed_over() -> None:
+    others = set().union(*(family.fields for family in FAMILIES.values())) - FAMILIES["stable-diffusion"].fields
+    assert len(others) == 8
+    for field in others:
+        value: Any = {"sizes": {field: (8, 8)}} if field.endswith(("_size", "_left")) else {field: "a"}
+        with pytest.raises(InvalidArgumentError, match=f"^{field}: is not known to Stable Diffusion 1.x and 2.x"):
+            await job_of(**value)
 
 
 async def test_the_operators_limits_come_first() -> None:
