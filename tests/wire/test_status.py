@@ -34,9 +34,9 @@ def serving(handler: Callable[[bytes, Any], bytes]) -> Iterator[str]:
         server.stop(None).wait()
 
 
-def call(address: str, timeout: float = 10) -> errors.TriptychError:
+def call(address: str, timeout: float = 10, request: bytes = b"") -> errors.TriptychError:
     with grpc.insecure_channel(address) as channel, pytest.raises(grpc.RpcError) as raised:
-        channel.unary_unary(METHOD)(b"", timeout=timeout)
+        channel.unary_unary(METHOD)(request, timeout=timeout)
     return from_rpc_error(raised.value, address)
 
 
@@ -135,6 +135,13 @@ def test_deadline() -> None:
         back = call(address, timeout=0.1)
     assert type(back) is errors.DeadlineExceededError
     assert "deadline" in str(back)
+
+
+def test_a_request_that_grpc_does_not_read_is_explained() -> None:
+    with serving(lambda request, context: b"") as address:
+        back = call(address, request=bytes(5 << 20))
+    assert type(back) is errors.ResourceExhaustedError
+    assert "max_image_bytes limits a request's images" in str(back) and "(5242880 vs. 4194304)" in str(back)
 
 
 def test_an_address_that_does_not_answer_is_named() -> None:

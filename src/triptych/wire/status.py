@@ -18,6 +18,9 @@ from triptych.legible import legible
 MESSAGE_LIMIT_BYTES = 1024
 METADATA_LIMIT_BYTES = 256
 
+# How gRPC begins what it says of a request that it does not even read.
+_TOO_LARGE = "SERVER: Received message larger than max"
+
 # BY_REASON lists subclasses before their bases, so that the base of each code stays.
 BY_CODE: dict[str, type[TriptychError]] = {cls.grpc_status: cls for cls in BY_REASON.values()}
 
@@ -83,4 +86,7 @@ def _explanation(code: grpc.StatusCode, details: str, address: str) -> str:
             return "the deadline passed before the server was done"
         case grpc.StatusCode.CANCELLED:
             return f"the call was cancelled ({details})"
+        case grpc.StatusCode.RESOURCE_EXHAUSTED if details.startswith(_TOO_LARGE):
+            limit = "max_image_bytes limits a request's images, all together, and little may come besides"
+            return f"the request is larger than the server takes: {limit} ({details})"
     return f"{details or 'no details'} (gRPC {code.name})"
