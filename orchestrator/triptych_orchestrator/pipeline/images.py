@@ -11,6 +11,7 @@ from PIL import Image, PngImagePlugin
 
 from triptych._version import __version__
 from triptych_orchestrator.jobs.job import Job
+from triptych_orchestrator.sampling.guidance import is_guided
 
 # Pillow's own level, 6, takes up to three times as long, and makes files smaller by 4% (noisy ones) to 20% (flat ones).
 _COMPRESS_LEVEL = 1
@@ -55,7 +56,9 @@ def _given(job: Job) -> dict[str, object]:
     skipped = {"clip_skip": job.clip_skip} if job.clip_skip else {}
     texts = {name: text for name in ("prompt_2", "negative_prompt_2") if (text := getattr(job, name))}
     sizes = {name: f"{first}x{second}" for name, (first, second) in job.sizes.items()}
-    return {**rescaled, **skipped, **texts, **sizes}
+    # Of diffusers' pipeline: a negative prompt that is empty would give another picture.
+    zeroed = {"force_zeros_for_empty_prompt": True} if job.zeroes_negative and is_guided(job.guidance_scale) else {}
+    return {**rescaled, **skipped, **texts, **zeroed, **sizes}
 
 
 def _tagged_prompt(job: Job) -> str:

@@ -49,5 +49,14 @@ def test_what_only_some_families_know_is_among_the_parameters_where_it_was_given
     text = describe(check(asked, Checkpoint.open(sdxl), Limits()), 1, 0)
     given = 'guidance_rescale: 0.7, clip_skip: 1, prompt_2: "a, wolf", negative_prompt_2: hare, '
     assert f"{given}original_size: 300x200, crops_coords_top_left: 11x7, Seed: 1" in text
-    plain = describe(check(Asked("a", "xl", "a fox", seeds=(1,)), Checkpoint.open(sdxl), Limits()), 1, 0)
+    plain = describe(
+        check(Asked("a", "xl", "a fox", negative_prompt="", seeds=(1,)), Checkpoint.open(sdxl), Limits()), 1, 0
+    )
     assert "CFG scale: 5, Seed: 1" in plain
+
+
+def test_zeros_in_place_of_a_negative_prompt_are_among_the_parameters(sdxl: Path) -> None:
+    checkpoint = Checkpoint.open(sdxl)
+    for negative, scale, said in ((None, 5.0, True), ("", 5.0, False), (None, 1.0, False)):
+        job = check(Asked(prompt="a", negative_prompt=negative, guidance_scale=scale), checkpoint, Limits())
+        assert ("force_zeros_for_empty_prompt: True" in describe(job, 1, 0)) is said
