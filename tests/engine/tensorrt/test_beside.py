@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from tests.engine.tensorrt.test_session import QUERY, factor, half
 from triptych.engine import EngineSettings
 from triptych.engine.build import build_artifact
 from triptych.engine.cache.inventory import inventory
-from triptych.engine.tensorrt import choice, engine
+from triptych.engine.tensorrt import beside, choice, engine
 from triptych.engine.tensorrt.build import making
 from triptych.engine.tensorrt.build.keys import Gpu
 from triptych.engine.tensorrt.build.plan import OVERRIDE as PLAN
@@ -203,6 +204,28 @@ def test_what_the_cache_has_is_waited_for(load: Load, workshop: Workshop, monkey
     assert again._pair.refittable.plan is USUAL
     again.prepare_refit([CONVOLUTION])
     assert again._pair.refittable.plan is WIDER and workshop.built == [USUAL, WIDER]
+
+
+def test_what_the_cache_has_is_not_waited_for_while_another_engine_is_built(
+    load: Load, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(OVERRIDE, "never")
+    one = load()
+    with pytest.raises(FailedPreconditionError, match="is being built"):
+        one.prepare_refit([CONVOLUTION])
+    ended(one)
+    monkeypatch.setattr(making, "choose_plan", lambda first, _seconds: first)
+    monkeypatch.delenv(OVERRIDE)
+    workshop.may_go_on.clear()
+    again = load()  # whose plain engine is being built
+    began = time.monotonic()
+    with pytest.raises(FailedPreconditionError, match="is loaded after what is made before it: ask again then"):
+        again.prepare_refit([CONVOLUTION])
+    assert time.monotonic() - began < beside._LOADING_S / 2
+    workshop.may_go_on.set()
+    ended(again)
+    again.prepare_refit([CONVOLUTION])
+    assert workshop.built == [USUAL, WIDER, PLAIN]
 
 
 def test_no_engine_is_built_without_room_for_it(load: Load, workshop: Workshop) -> None:

@@ -1,4 +1,4 @@
-"""Work beside a running engine that nobody waits for: begun, done, or failed by name."""
+"""Work beside a running engine that nobody waits for: waiting for its turn, begun, done, or failed by name."""
 
 from __future__ import annotations
 
@@ -10,12 +10,20 @@ logger = logging.getLogger("triptych.engine")
 
 
 class Job:
-    """Runs in a thread of its own, which ends with the process; `problem` says why it failed, and is empty else."""
+    """Runs in a thread of its own, which ends with the process; `problem` says why it failed, and is empty else.
 
-    def __init__(self, name: str, work: Callable[[], None]) -> None:
+    Jobs that share `turn` run one after the other.
+    """
+
+    def __init__(self, name: str, work: Callable[[], None], turn: threading.Lock) -> None:
         self.name, self.problem = name, ""
-        self._work, self._ended = work, threading.Event()
+        self._work, self._turn = work, turn
+        self._begun, self._ended = threading.Event(), threading.Event()
         threading.Thread(target=self._run, name=name, daemon=True).start()
+
+    def wait_begun(self, timeout_s: float) -> bool:
+        """Whether its turn has come within that time."""
+        return self._begun.wait(timeout_s)
 
     def wait(self, timeout_s: float) -> bool:
         """Whether it has ended, well or not, within that time."""
@@ -23,7 +31,9 @@ class Job:
 
     def _run(self) -> None:
         try:
-            self._work()
+            with self._turn:
+                self._begun.set()
+                self._work()
         except Exception as error:  # TensorRT's and CUDA's are of any class
             self.problem = f"{type(error).__name__}: {error}"
             logger.warning("%s failed: %s", self.name, error, exc_info=True)

@@ -20,7 +20,8 @@ from triptych.engine.tensorrt.refittable import Refittable
 from triptych.errors import FailedPreconditionError
 
 WIDER = RefitPlan.PER_CHECKPOINT
-# An engine that the cache has is there within seconds, and to wait for it saves the request.
+# An engine that the cache has is there within seconds once nothing else is made, and to wait for it saves the request.
+_TURN_S = 1.0
 _LOADING_S = 60.0
 # A build ends at its next step; whatever takes longer ends with the process.
 _ENDING_S = 5.0
@@ -57,10 +58,11 @@ class Beside:
             return
         if self._wider is None:
             self._wider = self._begun(f"the engine {self._key(WIDER)}", self._widen)
-        if self._making.is_built(WIDER):
+        built = self._making.is_built(WIDER)
+        if built and self._wider.wait_begun(_TURN_S):
             self._wider.wait(_LOADING_S)
         if closed := self._closed(names):
-            raise _not_yet(closed, self._wider)
+            raise _not_yet(closed, self._wider, built)
 
     def close(self) -> None:
         """Ends what is being made, and waits for that a while."""
@@ -76,12 +78,12 @@ class Beside:
         return self._making.build(plan).key()
 
     def _begun(self, name: str, work: Callable[[], None]) -> Job:
-        def in_turn() -> None:
-            with self._turn, torch.cuda.device(self._making.device):
+        def unless_stopped() -> None:
+            with torch.cuda.device(self._making.device):
                 if not self._stop.is_set():
                     work()
 
-        return Job(name, in_turn)
+        return Job(name, unless_stopped, self._turn)
 
     def _widen(self) -> None:
         making = self._making
@@ -93,14 +95,15 @@ class Beside:
             self.choose_plain()
 
 
-def _not_yet(closed: Sequence[str], job: Job) -> FailedPreconditionError:
+def _not_yet(closed: Sequence[str], job: Job, built: bool) -> FailedPreconditionError:
     touched = f"the LoRA changes {closed[0]}" + (f" and {len(closed) - 1} more" if len(closed) > 1 else "")
     if job.problem:
         return FailedPreconditionError(
             f"{touched}, closed to changes in the engine that runs, and {job.name}, where they are open, could not be "
             f"made: {job.problem}; load the model again to have that tried again"
         )
+    state = "is loaded after what is made before it" if built else "is being built, which takes minutes"
     return FailedPreconditionError(
-        f"{touched}, closed to changes in the engine that runs; {job.name}, where they are open, is being built, which "
-        f"takes minutes: ask again then"
+        f"{touched}, closed to changes in the engine that runs; {job.name}, where they are open, "
+        f"{state}: ask again then"
     )
