@@ -10,8 +10,9 @@ from triptych.gpu_check.machine import Machine
 from triptych.gpu_check.measures import MEASURES
 from triptych.gpu_check.plan import first_visits, further_visits
 from triptych.gpu_check.running import placement
-from triptych.gpu_check.settings import Settings
+from triptych.gpu_check.settings import MODELS, Settings
 from triptych.gpu_check.sides import SIDES
+from triptych.measuring.checkpoints import SIZES
 
 SETTINGS = Settings(Path("gpu.md"), Path("folder"))
 NAMED = {side.name: side for side in SIDES}
@@ -37,7 +38,7 @@ def test_the_first_model_at_its_first_size_comes_first() -> None:
 def test_everything_that_is_promised_is_in_it_once() -> None:
     planned = rows()
     assert len(planned) == len(set(planned))
-    for model in ("sd15", "sd21"):
+    for model in MODELS:
         for side in ("diffusers", "diffusers-compiled", "torch", "tensorrt", "torch-split", "tensorrt-split"):
             assert {f"{model}/{side}/picture/{edge}" for edge in (512, 768, 1024)} <= set(planned)
         for side in ("torch", "tensorrt"):
@@ -47,7 +48,7 @@ def test_everything_that_is_promised_is_in_it_once() -> None:
 def test_rows_can_be_chosen_by_their_names() -> None:
     assert rows(replace(SETTINGS, only=("sd21", "tensorrt", "768"))) == ["sd21/tensorrt/picture/768"]
     assert rows(replace(SETTINGS, only=("sd15/torch/swap/512",))) == ["sd15/torch/swap/512"]
-    assert rows(replace(SETTINGS, only=("sdxl",))) == []
+    assert rows(replace(SETTINGS, only=("sd3",))) == []
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,7 @@ def test_a_split_has_a_unet_on_each_gpu() -> None:
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"models": ("sdxl",)}, "models: 'sdxl' is none of sd15, sd21, tiny"),
+        ({"models": ("sd3",)}, f"models: 'sd3' is none of {', '.join(SIZES)}"),
         ({"models": ()}, "models: names none"),
         ({"edges": (500,)}, "edges: 500 is not a multiple of 64"),
         ({"devices": ("gpu",)}, "device: 'gpu' is neither cpu nor cuda:<index>"),

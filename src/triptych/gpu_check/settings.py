@@ -11,7 +11,7 @@ from triptych.errors import invalid
 from triptych.measuring.checkpoints import SIZES
 
 # The families that are served; of each a checkpoint of random weights in its real size is made.
-MODELS = ("sd15", "sd21")
+MODELS = ("sd15", "sd21", "sdxl")
 EDGES = (512, 768, 1024)
 MINUTES = 25.0
 

@@ -26,25 +26,38 @@ _SCHEDULER = {
     "steps_offset": 1,
 }
 _INDEX = {
-    "_class_name": "StableDiffusionPipeline",
     "feature_extractor": [None, None],
-    "requires_safety_checker": False,
-    "safety_checker": [None, None],
     "scheduler": ["diffusers", "DDIMScheduler"],
     "text_encoder": ["transformers", "CLIPTextModel"],
     "tokenizer": ["transformers", "CLIPTokenizer"],
     "unet": ["diffusers", "UNet2DConditionModel"],
     "vae": ["diffusers", "AutoencoderKL"],
 }
+_ONE_ENCODER = {
+    "_class_name": "StableDiffusionPipeline",
+    "requires_safety_checker": False,
+    "safety_checker": [None, None],
+}
+_TWO_ENCODERS = {
+    "_class_name": "StableDiffusionXLPipeline",
+    "force_zeros_for_empty_prompt": True,
+    "image_encoder": [None, None],
+    "text_encoder_2": ["transformers", "CLIPTextModelWithProjection"],
+    "tokenizer_2": ["transformers", "CLIPTokenizer"],
+}
 
 
 @dataclass(frozen=True)
 class Size:
-    """The three models' configurations, as far as they differ from Stable Diffusion 1.5's, and the type of weights."""
+    """The models' configurations, as far as they differ from Stable Diffusion 1.5's, and the type of weights.
+
+    `second_text` is of a second text encoder, which Stable Diffusion XL has; without one it is None.
+    """
 
     unet: Mapping[str, Any] = field(default_factory=dict)
     vae: Mapping[str, Any] = field(default_factory=dict)
     text: Mapping[str, Any] = field(default_factory=dict)
+    second_text: Mapping[str, Any] | None = None
     scheduler: Mapping[str, Any] = field(default_factory=dict)
     dtype: str = "float32"
 
@@ -70,6 +83,32 @@ SD21 = Size(
     },
     scheduler={"prediction_type": "v_prediction"},
 )
+# 2567 million parameters in the UNet, 695 in OpenCLIP ViT-bigG/14's text encoder beside CLIP's; 1024x1024, 6.9 GB.
+SDXL = Size(
+    unet={
+        "sample_size": 128,
+        "block_out_channels": (320, 640, 1280),
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        "transformer_layers_per_block": (1, 2, 10),
+        "attention_head_dim": (5, 10, 20),
+        "cross_attention_dim": 2048,
+        "use_linear_projection": True,
+        "addition_embed_type": "text_time",
+        "addition_time_embed_dim": 256,
+        "projection_class_embeddings_input_dim": 2816,
+    },
+    vae={"sample_size": 1024, "scaling_factor": 0.13025},
+    second_text={
+        "hidden_size": 1280,
+        "intermediate_size": 5120,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 20,
+        "hidden_act": "gelu",
+        "projection_dim": 1280,
+    },
+    dtype="float16",
+)
 SD15_HALVES = Size(dtype="float16")
 # One stage of each kind and next to no arithmetic, but latents of the full size: what is left is the split's own cost.
 TINY = Size(
@@ -85,7 +124,29 @@ TINY = Size(
     vae={"block_out_channels": (8, 8, 16, 16), "layers_per_block": 1, "norm_num_groups": 4},
     text={"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4},
 )
-SIZES = {"sd15": SD15, "sd15-fp16": SD15_HALVES, "sd21": SD21, "tiny": TINY}
+TINY_SDXL = Size(
+    unet={
+        **TINY.unet,
+        "transformer_layers_per_block": (1, 2),
+        "cross_attention_dim": 80,
+        "use_linear_projection": True,
+        "addition_embed_type": "text_time",
+        "addition_time_embed_dim": 8,
+        "projection_class_embeddings_input_dim": 72,
+    },
+    vae=TINY.vae,
+    text=TINY.text,
+    second_text={**TINY.text, "hidden_size": 48, "intermediate_size": 96, "projection_dim": 24},
+    dtype="float16",
+)
+SIZES = {
+    "sd15": SD15,
+    "sd15-fp16": SD15_HALVES,
+    "sd21": SD21,
+    "sdxl": SDXL,
+    "tiny": TINY,
+    "tiny-sdxl": TINY_SDXL,
+}
 
 
 def ensure_checkpoint(folder: Path, size: Size) -> Path:
@@ -96,15 +157,17 @@ def ensure_checkpoint(folder: Path, size: Size) -> Path:
     shutil.rmtree(building, ignore_errors=True)
     _save_models(building, size)
     _save_tokenizer(building / "tokenizer")
+    if size.second_text is not None:
+        _save_tokenizer(building / "tokenizer_2")
     _save_json(building / "scheduler" / "scheduler_config.json", _SCHEDULER | dict(size.scheduler))
-    _save_json(building / "model_index.json", _INDEX)
+    _save_json(building / "model_index.json", _INDEX | (_TWO_ENCODERS if size.second_text else _ONE_ENCODER))
     return building.rename(folder)
 
 
 def _save_models(folder: Path, size: Size) -> None:
     import torch
     from diffusers import AutoencoderKL, UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
     torch.manual_seed(0)  # the classes' own random weights keep every output finite
     unet: dict[str, Any] = {"sample_size": 64, "cross_attention_dim": 768}
@@ -127,6 +190,9 @@ def _save_models(folder: Path, size: Size) -> None:
         "hidden_act": "quick_gelu",
     }
     CLIPTextModel(CLIPTextConfig(**text | dict(size.text))).to(dtype).save_pretrained(folder / "text_encoder")
+    if size.second_text is not None:
+        second = CLIPTextModelWithProjection(CLIPTextConfig(**text | dict(size.second_text)))
+        second.to(dtype).save_pretrained(folder / "text_encoder_2")
 
 
 def _save_tokenizer(folder: Path) -> None:

@@ -33,7 +33,7 @@ def diffusers_worker(
 def load(setting: dict[str, Any]) -> Work:
     """The pipeline as its documentation has it; what it does with a request."""
     import torch
-    from diffusers import StableDiffusionPipeline
+    from diffusers import DiffusionPipeline
     from diffusers.utils import logging
     from transformers.utils import logging as transformers_logging
 
@@ -42,7 +42,7 @@ def load(setting: dict[str, Any]) -> Work:
         library.disable_progress_bar()
     torch.set_num_threads(setting["threads"])
     dtype = getattr(torch, _DTYPES[setting["precision"]])
-    pipeline = StableDiffusionPipeline.from_pretrained(setting["checkpoint"], dtype=dtype, safety_checker=None)
+    pipeline = DiffusionPipeline.from_pretrained(setting["checkpoint"], dtype=dtype)
     pipeline.to(setting["device"])
     pipeline.set_progress_bar_config(disable=True)
     if setting["compiled"]:

@@ -46,7 +46,7 @@ def add_parser(subparsers: Any) -> None:
     add("--wheels", type=Path, metavar="DIR", help="install what is missing from the wheels there, without network")
     add(
         "--folder", type=Path, metavar="DIR",
-        help="keeps checkpoints (10 GB), graphs and engines (default: gpu-check in $TRIPTYCH_CACHE_DIR or "
+        help="keeps checkpoints (17 GB), graphs and engines (default: gpu-check in $TRIPTYCH_CACHE_DIR or "
         "~/.cache/triptych)",
     )  # fmt: skip
     parser.set_defaults(run=run)
