@@ -96,6 +96,7 @@ def test_the_module_is_the_function_and_checks_before_it_starts(tmp_path: Path) 
         ("runwayml/stable-diffusion-v1-5", "run `hf download runwayml/stable-diffusion-v1-5`"),
         ("v1-5.ckpt", "it is a single file"),
         (__file__, "from_single_file"),
+        ("sd_xl_base.safetensors", "for SDXL StableDiffusionXLPipeline"),
     ],
 )
 def test_what_is_no_checkpoint_is_called_what_it_is(given: str, said: str) -> None:

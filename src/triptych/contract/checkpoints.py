@@ -7,7 +7,10 @@ from pathlib import Path
 
 _SINGLE_FILES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".gguf")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
-CONVERT = "convert it with diffusers: StableDiffusionPipeline.from_single_file(FILE).save_pretrained(DIRECTORY)"
+CONVERT = (
+    "convert it with diffusers: StableDiffusionPipeline.from_single_file(FILE).save_pretrained(DIRECTORY), "
+    "for SDXL StableDiffusionXLPipeline"
+)
 
 
 def not_a_directory(given: str) -> str:
