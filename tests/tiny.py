@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 
 WORDS = ["a", "red", "green", "blue", "circle", "square", "star", "on", "white", "background", "large", "small"]
 
@@ -197,6 +198,13 @@ def save_sdxl_checkpoint(folder: Path, seed: int = 0, *, force_zeros_for_empty_p
     return folder
 
 
+def replace_weights(path: Path) -> None:
+    """Puts a file of the same layout with other numbers in its place, by a rename."""
+    other = path.with_name("other.safetensors")
+    save_file({name: 3 * tensor for name, tensor in load_file(path).items()}, other)
+    other.replace(path)
+
+
 def _sdxl_text_config(vocab_size: int, hidden_size: int, layers: int, hidden_act: str) -> Any:
     """As Stable Diffusion XL's own: the end token has the largest id, which `eos_token_id` 2 means."""
     from transformers import CLIPTextConfig
@@ -247,7 +255,6 @@ def update(file: Path, **values: Any) -> None:
 
 
 def _rename_old_attention(file: Path) -> None:
-    from safetensors.torch import load_file, save_file
 
     old = {".to_q.": ".query.", ".to_k.": ".key.", ".to_v.": ".value.", ".to_out.0.": ".proj_attn."}
 

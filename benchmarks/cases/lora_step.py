@@ -10,6 +10,7 @@ from benchmarks.setting import Setting
 from benchmarks.turns import Side, ratio_by_round, take_turns
 from benchmarks.unet_steps import UnetSteps
 from triptych.engine import load_engine
+from triptych.engine.weights import map_files
 from triptych.measuring.loras import RANK, layers
 from triptych.stage.lora_sets import BASE, LoraSets
 
@@ -22,7 +23,7 @@ def run(setting: Setting) -> bool:
     unet = UnetSteps.of(setting)
     lora, _ = pair(setting.folder, setting.models, unet.component)
     engine = load_engine("onnxruntime", unet.component, unet.settings)
-    lora_sets = LoraSets(engine, unet.component, _CAPACITY_BYTES)
+    lora_sets = LoraSets(engine, unet.component, map_files(unet.component), _CAPACITY_BYTES)
 
     def step_after(exchange: Callable[[], object]) -> float:
         exchange()

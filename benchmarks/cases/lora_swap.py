@@ -15,6 +15,7 @@ from benchmarks.setting import Setting
 from benchmarks.turns import take_turns, timed
 from benchmarks.unet_steps import UnetSteps
 from triptych.engine import Engine, load_engine
+from triptych.engine.weights import map_files
 from triptych.measuring.loras import RANK, layers
 from triptych.stage.lora_sets import BASE, LoraSets
 
@@ -67,7 +68,7 @@ class _Alternation:
         self._unet = unet
         self._engine = engine
         self._loras = loras
-        self._lora_sets = LoraSets(engine, unet.component, capacity_bytes)
+        self._lora_sets = LoraSets(engine, unet.component, map_files(unet.component), capacity_bytes)
         self.forget()
 
     def forget(self) -> None:

@@ -19,10 +19,12 @@ from safetensors.torch import load_file, save_file
 
 from tests.conftest import CACHE
 from tests.loras import save_lora
+from tests.tiny import replace_weights
 from triptych.checkpoint import Checkpoint, Component
 from triptych.contract import NO_LORAS, LoraWeight, encode_lora_set, lora_key
 from triptych.engine import Engine, EngineSettings, load_engine
 from triptych.engine.port import Weights
+from triptych.engine.weights import map_files
 from triptych.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
@@ -110,7 +112,7 @@ def at(lora: LoraWeight, weight: float) -> LoraWeight:
 
 def test_fifty_random_swaps_leave_no_trace(engine: Engine, component: Component, files: list[LoraWeight]) -> None:
     base = noise_pred(engine)
-    sets = LoraSets(engine, component, 1 << 30)
+    sets = LoraSets(engine, component, map_files(component), 1 << 30)
     random = np.random.default_rng(7)
     first: dict[bytes, np.ndarray] = {}
     for _ in range(50):
@@ -120,6 +122,25 @@ def test_fifty_random_swaps_leave_no_trace(engine: Engine, component: Component,
         # A set gives the same bits whatever was there before it.
         assert np.array_equal(first.setdefault(key, output), output)
         assert np.array_equal(output, base) == (key == NO_LORAS)
+    swap(sets)
+    assert np.array_equal(noise_pred(engine), base)
+
+
+@pytest.mark.parametrize("engine_name", ["onnxruntime", "torch"])
+def test_a_checkpoint_may_be_replaced_by_a_rename_while_it_is_served(
+    checkpoints: dict[str, Path], tmp_path: Path, files: list[LoraWeight], engine_name: str
+) -> None:
+    folder = Path(shutil.copytree(checkpoints["sd1"], tmp_path / "checkpoint"))
+    component = Checkpoint.open(folder).components["unet"]
+    engine = load_engine(engine_name, component, SETTINGS)
+    sets = LoraSets(engine, component, map_files(component), 1 << 30)
+    base = noise_pred(engine)
+    swap(sets, files[0])
+    expected = noise_pred(engine)
+    sets = LoraSets(engine, component, sets._maps, 1 << 30)  # which has prepared nothing yet
+    replace_weights(folder / "unet" / "diffusion_pytorch_model.safetensors")
+    swap(sets, files[0])
+    assert np.array_equal(noise_pred(engine), expected)
     swap(sets)
     assert np.array_equal(noise_pred(engine), base)
 
@@ -136,7 +157,7 @@ def test_what_the_checkpoint_has_in_half_precision_stays_so(
         component = Checkpoint.open(folder).components["unet"]
         engine = load_engine(engine_name, component, SETTINGS)
         base = noise_pred(engine)
-        sets = LoraSets(engine, component, 1 << 30)
+        sets = LoraSets(engine, component, map_files(component), 1 << 30)
         key = swap(sets, files[0])
         outputs.append(noise_pred(engine))
         assert {array.dtype for array in sets.require(key, None).weights.values()} == {component_type(dtype)}
@@ -153,7 +174,7 @@ def component_type(dtype: torch.dtype) -> np.dtype[Any]:
 
 def test_only_what_differs_is_refitted(component: Component, files: list[LoraWeight]) -> None:
     recorder = Recorder(load_engine("onnxruntime", component, SETTINGS))
-    sets = LoraSets(recorder, component, 1 << 30)  # type: ignore[arg-type]
+    sets = LoraSets(recorder, component, map_files(component), 1 << 30)  # type: ignore[arg-type]
     attention, convolution = files[1], files[2]
     swap(sets, attention)
     attentions = recorder.refits[0]
@@ -174,7 +195,7 @@ def test_a_swap_that_fails_is_made_good_by_the_next(component: Component, files:
     engine = load_engine("onnxruntime", component, SETTINGS)
     base = noise_pred(engine)
     recorder = Recorder(engine)
-    sets = LoraSets(recorder, component, 1 << 30)  # type: ignore[arg-type]
+    sets = LoraSets(recorder, component, map_files(component), 1 << 30)  # type: ignore[arg-type]
     swap(sets, files[0])
     wanted = noise_pred(engine)
     for target, loras in ((wanted, files[:1]), (base, [])):
@@ -190,7 +211,7 @@ def test_a_set_that_the_engine_is_not_ready_for_is_refused_until_it_is(
     component: Component, files: list[LoraWeight]
 ) -> None:
     recorder = Recorder(load_engine("onnxruntime", component, SETTINGS))
-    sets = LoraSets(recorder, component, 1 << 30)  # type: ignore[arg-type]
+    sets = LoraSets(recorder, component, map_files(component), 1 << 30)  # type: ignore[arg-type]
     recorder.not_ready = "an engine with that weight open is being built"
     with pytest.raises(FailedPreconditionError, match=r"conv_in\.weight: an engine with that weight open"):
         swap(sets, files[2])
@@ -200,7 +221,7 @@ def test_a_set_that_the_engine_is_not_ready_for_is_refused_until_it_is(
 
 
 def test_the_least_recently_used_are_forgotten(component: Component, files: list[LoraWeight]) -> None:
-    sets = LoraSets(load_engine("onnxruntime", component, SETTINGS), component, capacity_bytes=1)
+    sets = LoraSets(load_engine("onnxruntime", component, SETTINGS), component, map_files(component), capacity_bytes=1)
     first = swap(sets, files[0])
     swap(sets, files[1])
     with pytest.raises(NotFoundError, match="send loras again"):
@@ -214,7 +235,7 @@ def test_a_set_that_was_forgotten_meanwhile_can_still_be_activated(
 ) -> None:
     """Two requests of one batch want a set each, and there is room for one."""
     engine = load_engine("onnxruntime", component, SETTINGS)
-    sets = LoraSets(engine, component, capacity_bytes=1)
+    sets = LoraSets(engine, component, map_files(component), capacity_bytes=1)
     swap(sets, files[0])
     wanted = noise_pred(engine)
     first = sets.require(lora_key(files[:1]), None)
@@ -240,7 +261,7 @@ def test_what_came_with_a_key_is_checked(
     content: Callable[[bytes, LoraWeight], bytes | None],
     error: type[Exception],
 ) -> None:
-    sets = LoraSets(load_engine("onnxruntime", component, SETTINGS), component, 1 << 30)
+    sets = LoraSets(load_engine("onnxruntime", component, SETTINGS), component, map_files(component), 1 << 30)
     key = lora_key(files[:1])
     with pytest.raises(error):
         sets.require(key, content(key, files[0]))
@@ -250,7 +271,7 @@ def test_what_came_with_a_key_is_checked(
 def test_a_file_that_is_gone_or_changed_is_named_and_tried_again(
     component: Component, files: list[LoraWeight], tmp_path: Path
 ) -> None:
-    sets = LoraSets(load_engine("onnxruntime", component, SETTINGS), component, 1 << 30)
+    sets = LoraSets(load_engine("onnxruntime", component, SETTINGS), component, map_files(component), 1 << 30)
     path = tmp_path / "later.safetensors"
     lora = LoraWeight(files[0].digest, str(path), 1.0)
     with pytest.raises(LoraBrokenError, match=f"{path} cannot be read: No such file") as caught:
@@ -278,7 +299,7 @@ def test_what_was_merged_before_a_failure_is_not_kept(
 
     monkeypatch.setattr(lora_sets, "merge", merge)
     with ThreadPoolExecutor(1) as worker:
-        sets = LoraSets(load_engine("onnxruntime", component, SETTINGS), component, 1 << 30)
+        sets = LoraSets(load_engine("onnxruntime", component, SETTINGS), component, map_files(component), 1 << 30)
         failed = worker.submit(sets._prepared, lora_key(files[:1]), files[:1])
     gc.collect()
     assert isinstance(failed.exception(), LoraInvalidError) and [ref() for ref in merged] == [None]

@@ -117,14 +117,19 @@ def _tensor_info(path: Path, name: str, entry: object, start: int, file_bytes: i
     return TensorInfo(path, dtype, shape, start + begin, end - begin)
 
 
+def map_file(path: Path) -> mmap.mmap:
+    """The whole file, to be read."""
+    with open_file(path) as stream:
+        return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+
+
 def map_tensor(info: TensorInfo, maps: dict[Path, mmap.mmap]) -> npt.NDArray[np.generic]:
     """A tensor as a read-only view into the mapped file (bfloat16: as `ml_dtypes` has it).
 
     `maps` keeps one map per file; drop it, and the arrays, to let the pages go.
     """
     if info.path not in maps:
-        with open_file(info.path) as stream:
-            maps[info.path] = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        maps[info.path] = map_file(info.path)
     dtype = _BFLOAT16 if info.dtype == "BF16" else np.dtype(_NUMPY[info.dtype])
     count = info.size_bytes // dtype.itemsize
     array = np.frombuffer(maps[info.path], dtype, count, info.offset_bytes).reshape(info.shape)

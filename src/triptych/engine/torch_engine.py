@@ -21,7 +21,15 @@ from triptych.engine.memory import run_in_memory
 from triptych.engine.modules import OUTPUT_NAMES, build_module, parameter_names
 from triptych.engine.port import Array, Engine, EngineSettings, Weights
 from triptych.engine.torch_halves import LAYERS, shared_tensor, widen_when_called
-from triptych.engine.weights import check_parameters, check_refit, float32_weights, held_type, held_weights
+from triptych.engine.weights import (
+    Maps,
+    check_parameters,
+    check_refit,
+    float32_weights,
+    held_type,
+    held_weights,
+    map_files,
+)
 from triptych.errors import FailedPreconditionError, invalid
 
 _WIDE = ("timestep", "time_ids")
@@ -32,8 +40,11 @@ DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 class TorchEngine(Engine):
     """The module of `triptych.engine.modules` on one device, its parameters in one precision."""
 
-    def __init__(self, module: nn.Module, component: Component, device: torch.device, dtype: torch.dtype) -> None:
-        self._component = component
+    def __init__(
+        self, module: nn.Module, component: Component, maps: Maps, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        """`maps` are of the component's files, made before the module was filled from them."""
+        self._component, self._maps = component, maps
         self._device, self._dtype = device, dtype
         self._output_names = OUTPUT_NAMES[component.architecture.model]
         self._parameters = layer_weights(module)
@@ -48,7 +59,7 @@ class TorchEngine(Engine):
         torch.set_num_threads(settings.threads)
         if dtype == torch.float32:
             keep_float32_whole()
-        module = build_module(component.architecture)
+        maps, module = map_files(component), build_module(component.architecture)
         own_names = parameter_names(module)
         shapes = {own_names[name]: tuple(parameter.shape) for name, parameter in module.named_parameters()}
         check_parameters(component, shapes)
@@ -64,7 +75,7 @@ class TorchEngine(Engine):
         module = module.to(device)
         if device.type == "cuda" and component.architecture.model not in ENCODERS:
             module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return cls(module, component, device, dtype)
+        return cls(module, component, maps, device, dtype)
 
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Runs one batch, in parts where the GPU's memory is too small for it whole."""
@@ -82,7 +93,8 @@ class TorchEngine(Engine):
         A parameter that stays half is pointed at the array instead, for its own place is a mapped file.
         """
         check_refit(self._component, weights, self._parameters)
-        originals = held_weights(self._component, [name for name, array in weights.items() if array is None])
+        base = [name for name, array in weights.items() if array is None]
+        originals = held_weights(self._component, base, self._maps)
         replaced = ((name, array) for name, array in weights.items() if array is not None)
         for values in (originals, replaced):
             for name, array in values:

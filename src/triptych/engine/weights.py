@@ -15,9 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from triptych.checkpoint import Component
-from triptych.checkpoint.safetensors import TensorInfo, map_tensor
+from triptych.checkpoint.safetensors import TensorInfo, map_file, map_tensor
 from triptych.engine.port import Weights
 from triptych.errors import CheckpointInvalidError, invalid
+
+Maps = dict[Path, mmap.mmap]
+"""Weights files by their paths; a map stays with the file that it was made of, whatever gets that name later."""
 
 _FLOATS = ("F64", "F32", "F16", "BF16")
 _FLOAT32 = np.dtype(np.float32)
@@ -46,17 +49,29 @@ def lies_ready(info: TensorInfo) -> bool:
     return info.dtype == "F32" and info.offset_bytes % 4 == 0 and info.size_bytes > 0
 
 
-def held_weights(component: Component, names: Iterable[str]) -> Iterator[tuple[str, npt.NDArray[Any]]]:
-    """Each named tensor in its `held_type`, in C order: a view into the mapped file where it can be, else a copy."""
-    maps: dict[Path, mmap.mmap] = {}
+def map_files(component: Component) -> Maps:
+    """For whoever reads weights of a component later than its load; memory is taken by what is read."""
+    return {path: map_file(path) for path in {info.path for info in component.weights.values()}}
+
+
+def held_weights(
+    component: Component, names: Iterable[str], maps: Maps | None = None
+) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    """Each named tensor in its `held_type`, in C order: a view into the mapped file where it can be, else a copy.
+
+    Without `maps` the files that have the component's paths now are mapped, so that is for a load alone.
+    """
+    maps = {} if maps is None else maps
     for name in names:
         info = component.weights[name]
         yield name, np.ascontiguousarray(map_tensor(info, maps), dtype=held_type(info))
 
 
-def float32_weights(component: Component, names: Iterable[str]) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
+def float32_weights(
+    component: Component, names: Iterable[str], maps: Maps | None = None
+) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
     """Each named tensor as float32, in C order: halves are widened in memory, each into a copy of its own."""
-    for name, array in held_weights(component, names):
+    for name, array in held_weights(component, names, maps):
         yield name, np.asarray(array, np.float32)
 
 

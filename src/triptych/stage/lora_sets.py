@@ -25,7 +25,7 @@ from triptych.checkpoint import Component
 from triptych.contract import NO_LORAS, LoraWeight, decode_lora_set, lora_key
 from triptych.contract.carried import LoraLostError, LoraPreparingError
 from triptych.engine import Engine
-from triptych.engine.weights import held_weights
+from triptych.engine.weights import Maps, held_weights
 from triptych.errors import invalid
 from triptych.lora import Target, find_targets, merge
 from triptych.stage.lora_files import LoraFiles
@@ -52,11 +52,14 @@ BASE = MergedSet(NO_LORAS, {})
 
 
 class LoraSets:
-    """Sets by their key; the least recently used are forgotten beyond `capacity_bytes`. For one thread's use."""
+    """Sets by their key; the least recently used are forgotten beyond `capacity_bytes`. For one thread's use.
 
-    def __init__(self, engine: Engine, component: Component, capacity_bytes: int) -> None:
+    `maps` are of the component's files, made before the engine was loaded from them.
+    """
+
+    def __init__(self, engine: Engine, component: Component, maps: Maps, capacity_bytes: int) -> None:
         self._engine = engine
-        self._component = component
+        self._component, self._maps = component, maps
         self._capacity_bytes = capacity_bytes
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="lora")
         self._files = LoraFiles()
@@ -127,7 +130,7 @@ class LoraSets:
         self._engine.prepare_refit(contributions)
         maps: dict[Path, mmap.mmap] = {}
         weights = {}
-        for name, base in held_weights(self._component, contributions):
+        for name, base in held_weights(self._component, contributions, self._maps):
             recipe = (name, tuple((lora.digest, lora.weight) for lora, _ in contributions[name]))
             array = self._merged.get(recipe)
             if array is None:

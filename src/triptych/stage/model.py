@@ -26,6 +26,7 @@ from triptych.contract.engines import DEFAULT_ENGINE, default_precision
 from triptych.contract.paths import path_from_text
 from triptych.engine import Engine, EngineSettings, load_engine
 from triptych.engine.port import Array
+from triptych.engine.weights import map_files
 from triptych.errors import CheckpointInvalidError, TriptychError, invalid
 from triptych.logs import setup_logging
 from triptych.stage.lora_sets import BASE, LoraSets, MergedSet
@@ -72,11 +73,12 @@ class StageModel(ABC):
         """Loads this stage's part of a checkpoint and runs it once, so that readiness means warm."""
         checkpoint = open_in_time(path)
         self.component, self.device = checkpoint.components[self.spec.name], settings.device
+        maps = map_files(self.component)
         self.engine = load_engine(engine, self.component, settings)
         if not_finite(self.engine.infer(self.warm_up_inputs(checkpoint))).any():
             raise self._unsound(settings.precision)
         if self.spec.name in LORA_MODELS:
-            self.lora_sets = LoraSets(self.engine, self.component, lora_cache_bytes())
+            self.lora_sets = LoraSets(self.engine, self.component, maps, lora_cache_bytes())
 
     def _unsound(self, precision: str) -> CheckpointInvalidError:
         folder = self.component.folder

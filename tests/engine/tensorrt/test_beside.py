@@ -228,6 +228,20 @@ def test_what_the_cache_has_is_not_waited_for_while_another_engine_is_built(
     assert workshop.built == [USUAL, WIDER, PLAIN]
 
 
+def test_no_engine_is_built_from_weights_that_came_later(
+    load: Load, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(OVERRIDE, "never")
+    one = load()
+    monkeypatch.setattr(making, "weights_digest", lambda _component: "another's")
+    with pytest.raises(FailedPreconditionError):
+        one.prepare_refit([CONVOLUTION])
+    ended(one)
+    with pytest.raises(FailedPreconditionError, match="were replaced since they were loaded; load the model"):
+        one.prepare_refit([CONVOLUTION])
+    assert workshop.built == [USUAL]
+
+
 def test_no_engine_is_built_without_room_for_it(load: Load, workshop: Workshop) -> None:
     workshop.free_bytes = 1000
     one = load()

@@ -53,7 +53,7 @@ def test_what_leaves_the_gpu_waits_in_pinned_memory(monkeypatch: pytest.MonkeyPa
     made: list[float] = []
     bring = device_weights.brought
 
-    def counted(value: device_weights.Floats, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+    def counted(value: device_weights.Array, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
         made.append(float(value[0]))
         return bring(value, device, dtype)
 

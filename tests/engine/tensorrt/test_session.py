@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,8 +13,13 @@ import numpy as np
 import pytest
 import torch
 
+from tests.conftest import CACHE
 from tests.engine.tensorrt.standin import VERSIONS, real_names
 from tests.engine.tensorrt.standin.cuda import Captured
+from tests.tiny import replace_weights
+from triptych.checkpoint import Checkpoint
+from triptych.contract import UNET
+from triptych.engine import EngineSettings
 from triptych.engine.port import Array
 from triptych.engine.tensorrt.build.plan import RefitPlan
 from triptych.engine.tensorrt.complaints import note_error
@@ -127,6 +134,18 @@ def test_merged_weights_are_given_together(trt: Any, graph: TypedGraph) -> None:
     assert np.array_equal(held._weights[QUERY], half(graph, QUERY)) and (held._weights[KEY] == 2).all()
     engine.refit({KEY: None})
     assert np.array_equal(held._weights[KEY], half(graph, KEY))
+
+
+def test_the_way_back_is_to_the_file_that_was_loaded(trt: Any, checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(checkpoints["sd1"], tmp_path / "checkpoint"))
+    component = Checkpoint.open(folder).components[UNET.name]
+    graph = TypedGraph.of(component, EngineSettings(2, CACHE, precision="fp16"))
+    base = half(graph, QUERY)
+    engine, held = new_engine(graph)
+    engine.refit({QUERY: np.ones(component.weights[QUERY].shape, np.float32)})
+    replace_weights(folder / "unet" / "diffusion_pytorch_model.safetensors")
+    engine.refit({QUERY: None})
+    assert np.array_equal(held._weights[QUERY], base)
 
 
 def test_a_refit_that_fails_halfway_goes_back_to_the_base(trt: Any, graph: TypedGraph) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from triptych.engine.tensorrt.build.plan import RefitPlan
@@ -13,7 +13,7 @@ from triptych.engine.tensorrt.run.refitter import WeightsRefitter
 from triptych.engine.tensorrt.run.session import Session
 from triptych.errors import TriptychError
 
-Replaced = Mapping[str, npt.NDArray[np.float32]]
+Replaced = Mapping[str, npt.NDArray[Any]]
 """Parameters by name where they are to differ from the checkpoint's own."""
 
 
@@ -27,7 +27,8 @@ class Refittable:
         """
         self.session, self.plan = session, plan
         self.names = frozenset(graph.open_names(plan))
-        self._refitter = WeightsRefitter(session, graph.component, sorted(self.names)) if self.names else None
+        needed = sorted(self.names)
+        self._refitter = WeightsRefitter(session, graph.component, graph.maps, needed) if needed else None
         self._held: Replaced | None = None if self.names else {}  # None: not known
         self.take({})
 

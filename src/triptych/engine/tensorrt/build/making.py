@@ -40,7 +40,7 @@ from triptych.engine.tensorrt.probe import check_outputs
 from triptych.engine.tensorrt.run.padding import padded_batches, read_batch_seconds
 from triptych.engine.tensorrt.run.session import Session
 from triptych.engine.torch_engine import torch_device
-from triptych.errors import invalid
+from triptych.errors import FailedPreconditionError, invalid
 
 _NOBODY_ELSE: AbstractContextManager[object] = nullcontext()
 # Lets a request that waits for the engine in between two sizes that are measured.
@@ -67,6 +67,7 @@ class Making:
         self.quiet, self.plain_setting = quiet, plain_setting()
         self._settings, self._progress, self._stopped = settings, progress, stopped
         self._gpu = _gpu(self.device)
+        self._weights_digest = weights_digest(component)
         self.subject = self.build(RefitPlan.PER_ARCHITECTURE).subject()
         self.plan = choose_plan(self.graph.first_plan, measured_steps(self.root, self.subject))
 
@@ -80,7 +81,13 @@ class Making:
         return is_sound(self.root / self.build(plan).key())
 
     def ensure(self, plan: RefitPlan | None = None) -> Path:
-        """The folder in the cache with the engine of that plan, or the chosen one; built and checked if need be."""
+        """The folder in the cache with the engine of that plan, or the chosen one; built and checked if need be.
+
+        FailedPreconditionError where the weights' files are others than at first: it would be another checkpoint's.
+        """
+        if weights_digest(self.graph.component) != self._weights_digest:
+            folder = self.graph.component.folder
+            raise FailedPreconditionError(f"{folder}: the weights were replaced since they were loaded")
         build = self.build(plan or self.plan)
         with torch.cuda.device(self.device):
             return ensure_engine(self.root, build, lambda folder: self._make(build, folder))

@@ -19,7 +19,7 @@ from triptych.engine.tensorrt.network.precision import to_precision
 from triptych.engine.tensorrt.network.profiles import Dims, Profile, input_dims, most_batch, profiles_of, sizes_of
 from triptych.engine.tensorrt.probe import Sample, probe_sample
 from triptych.engine.tensorrt.run.padding import pad
-from triptych.engine.weights import check_parameters
+from triptych.engine.weights import Maps, check_parameters, map_files
 from triptych.errors import invalid
 
 
@@ -27,10 +27,11 @@ from triptych.errors import invalid
 class TypedGraph:
     """`model` holds no weights; `parameters` are their names and shapes, `targets` those that a LoRA can change.
 
-    `content` is all that shapes an engine but for its sizes and weights.
+    `content` is all that shapes an engine but for its sizes and weights; `maps` are of the component's files.
     """
 
     component: Component
+    maps: Maps
     precision: str
     model: onnx.ModelProto
     content: bytes
@@ -54,6 +55,7 @@ class TypedGraph:
         targets = exchangeable(component, model)
         return cls(
             component,
+            map_files(component),
             settings.precision,
             model,
             model.SerializeToString(deterministic=True) + "\n".join(targets).encode(),

@@ -11,12 +11,13 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-Floats = npt.NDArray[np.float32]
+Array = npt.NDArray[Any]
 # A parameter, and the number of its array; 0 for the checkpoint's own.
 _Key = tuple[str, int]
 
@@ -74,7 +75,7 @@ class DeviceWeights:
         """Held of this machine's memory, where it cannot be swapped out."""
         return self._pinned.size_bytes
 
-    def merged(self, name: str, array: Floats, dtype: torch.dtype) -> torch.Tensor:
+    def merged(self, name: str, array: Array, dtype: torch.dtype) -> torch.Tensor:
         """A LoRA set's value, which is not written to while anybody has it."""
         key = (name, id(array))
         with self._lock:
@@ -84,11 +85,11 @@ class DeviceWeights:
                 weakref.finalize(array, _drop, weakref.ref(self), key).atexit = False
         return self._get(key, lambda: array, dtype)
 
-    def base(self, name: str, value: Callable[[], Floats], dtype: torch.dtype) -> torch.Tensor:
+    def base(self, name: str, value: Callable[[], Array], dtype: torch.dtype) -> torch.Tensor:
         """The checkpoint's own value."""
         return self._get((name, 0), value, dtype)
 
-    def _get(self, key: _Key, value: Callable[[], Floats], dtype: torch.dtype) -> torch.Tensor:
+    def _get(self, key: _Key, value: Callable[[], Array], dtype: torch.dtype) -> torch.Tensor:
         with self._lock:
             tensor, pinned = self._on_device.take(key), self._pinned.take(key)
             if tensor is None:
@@ -111,7 +112,7 @@ def _drop(holder: weakref.ref[DeviceWeights], key: _Key) -> None:
         weights.drop(key)
 
 
-def brought(value: Floats, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+def brought(value: Array, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
     """The values on the device: rounded here, for half the bytes then cross, and from pinned memory."""
     tensor = torch.tensor(np.asarray(value, np.float32)).to(dtype)  # torch knows no bfloat16 of numpy's
     return sent(tensor.pin_memory() if device.type == "cuda" else tensor, device)

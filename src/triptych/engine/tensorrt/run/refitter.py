@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ from triptych.engine.tensorrt.run.device_weights import (
     pinned_capacity_bytes,
 )
 from triptych.engine.tensorrt.run.session import Session
-from triptych.engine.weights import float32_weights
+from triptych.engine.weights import Maps, float32_weights
 from triptych.errors import FailedPreconditionError, TriptychError
 
 # New weights stand beside the engine's own until they are in it; more of them at once would save little.
@@ -29,14 +30,14 @@ _GROUP_BYTES = 512 << 20
 class WeightsRefitter:
     """Knows which weights are open and what stands in for the checkpoint's own values."""
 
-    def __init__(self, session: Session, component: Component, needed: Sequence[str]) -> None:
+    def __init__(self, session: Session, component: Component, maps: Maps, needed: Sequence[str]) -> None:
         """FailedPreconditionError unless the engine lets every needed weight be exchanged."""
         trt = tensorrt()
-        self._session, self._component = session, component
+        self._session, self._component, self._maps = session, component, maps
         self._refitter = trt.Refitter(session.engine, trt_logger())
         self._dtypes = {trt.float32: torch.float32, trt.float16: torch.float16, trt.bfloat16: torch.bfloat16}
         self._open = set(self._refitter.get_all_weights())
-        self._replaced: dict[str, npt.NDArray[np.float32]] = {}
+        self._replaced: dict[str, npt.NDArray[Any]] = {}
         self._waiting = DeviceWeights(session.device, device_capacity_bytes(), pinned_capacity_bytes())
         self._once_replaced: set[str] = set()  # whose own values may be wanted back as often as a set comes
         if closed := sorted(set(needed) - self._open):
@@ -96,7 +97,7 @@ class WeightsRefitter:
         return brought(self._own_value(name), self._session.device, dtype)
 
     def _own_value(self, name: str) -> npt.NDArray[np.float32]:
-        return next(array for _, array in float32_weights(self._component, [name]))
+        return next(array for _, array in float32_weights(self._component, [name], self._maps))
 
 
 def groups(shapes: Mapping[str, tuple[int, ...]], most_bytes: int = _GROUP_BYTES) -> Iterator[list[str]]:
