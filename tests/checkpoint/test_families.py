@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -196,6 +197,15 @@ def test_time_ids_are_diffusers_own(
     ours = STABLE_DIFFUSION_XL.time_ids(sizes, 64, 72, with_image)
     np.testing.assert_array_equal(np.array([ours.negative, ours.positive]), seen[0])
     assert STABLE_DIFFUSION.time_ids({}, 64, 72, False) == ((), (), ())
+
+
+def test_a_family_may_have_another_text_encoder_alone(sdxl: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = STABLE_DIFFUSION_XL.texts[1:]
+    parts = {model: part for model, part in STABLE_DIFFUSION_XL.parts.items() if model != "encoder"}
+    other = replace(STABLE_DIFFUSION_XL, texts=texts, parts=parts, check=lambda components: None)
+    monkeypatch.setitem(FAMILIES, other.name, other)  # type: ignore[arg-type]
+    checkpoint = Checkpoint.open(sdxl)
+    assert checkpoint.tokens == 77 and "encoder" not in checkpoint.components
 
 
 @pytest.mark.parametrize("negative", [fields for count in range(4) for fields in combinations(SIZES, count)])

@@ -17,7 +17,7 @@ from triptych.checkpoint.configs import broken, read_json
 from triptych.checkpoint.corrections import scheduler_config
 from triptych.checkpoint.families import Family, family_of
 from triptych.checkpoint.families.unsupported import no_index
-from triptych.contract import ENCODER, UNET, VAE_DECODER
+from triptych.contract import UNET, VAE_DECODER
 from triptych.contract.checkpoints import not_a_directory
 
 
@@ -57,7 +57,7 @@ class Checkpoint:
         scheduler = scheduler_config(read_json(path / "scheduler" / "scheduler_config.json", path), index)
         components = {model: Component.open(path, index, model, part) for model, part in family.parts.items()}
         family.check(components)
-        encoder, unet, vae = (components[spec.name] for spec in (ENCODER, UNET, VAE_DECODER))
+        encoder, unet, vae = (components[name] for name in (family.texts[0].model, UNET.name, VAE_DECODER.name))
         scale = 2 ** (len(vae.architecture.config["block_out_channels"]) - 1)
         height, width = (extent * scale for extent in family.sample_size(unet.file, unet.config))
         # The VAE's own configuration may name another size, and the VAE draws what the UNet makes.
