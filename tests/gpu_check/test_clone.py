@@ -57,7 +57,7 @@ def test_each_outcome_is_told(clone: Path) -> None:
 
 def test_what_takes_too_long_is_ended(clone: Path) -> None:
     outcomes: dict[str, str] = {}
-    assert run_marked(clone, "tensorrt", 3, outcomes.__setitem__) == "ended after 3 s" and not outcomes
+    assert run_marked(clone, "tensorrt", 2, outcomes.__setitem__) == "ended after 2 s" and not outcomes
 
 
 @pytest.mark.parametrize("file", ["test_it.py", "conftest.py"])
