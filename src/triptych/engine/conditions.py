@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from triptych.checkpoint import Architecture
-
-# Height and width of three sizes, one for each: original, crop, target. A UNet's configuration names only the width of
-# what they and the pooled vector come to together.
-TIME_IDS = 6
+from triptych.contract import TIME_IDS
 
 
 def conditioning_dims(architecture: Architecture) -> Mapping[str, tuple[int | str, ...]]:
-    """The tensors by name, with their dimensions without the batch; "tokens" is free."""
+    """The tensors by name, with their dimensions without the batch; "tokens" is free.
+
+    A UNet's configuration names the width of pooled vector and sizes together, but not how many numbers the sizes are.
+    """
     config = architecture.config
     dims: dict[str, tuple[int | str, ...]] = {"encoder_hidden_states": ("tokens", config["cross_attention_dim"])}
     if config.get("addition_embed_type") == "text_time":

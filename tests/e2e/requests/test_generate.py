@@ -73,16 +73,14 @@ def test_random_seeds_are_told_and_make_the_picture_again(served: Served) -> Non
     assert difference(first, served.client.generate(**request | {"seed": first.seeds})) == 0
 
 
-@pytest.mark.parametrize("engine", ["onnxruntime", "torch"])
-def test_a_picture_does_not_depend_on_what_the_encoders_remember(served: Served, sdxl: Path, engine: str) -> None:
+def test_a_picture_does_not_depend_on_what_the_encoders_remember(served: Served, sdxl: Path) -> None:
     request = REQUEST | {"checkpoint": "forgetful", "negative_prompt": "blue"}
-    served.client.register_checkpoint("forgetful", sdxl, engine=engine, load=True)
+    served.client.register_checkpoint("forgetful", sdxl, engine="onnxruntime", load=True)
     try:
         both = served.client.generate(**request)
-        for other in ({"prompt": "a star"}, {"negative_prompt": "white", "prompt_2": "large"}):
-            served.client.unload_checkpoint("forgetful")
-            served.client.generate(**request | other)
-            assert difference(served.client.generate(**request), both) == 0
+        served.client.unload_checkpoint("forgetful")
+        served.client.generate(**request | {"prompt": "a star"})
+        assert difference(served.client.generate(**request), both) == 0
     finally:
         served.client.unregister_checkpoint("forgetful")
 

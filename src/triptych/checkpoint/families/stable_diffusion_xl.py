@@ -12,12 +12,10 @@ from triptych.checkpoint.checks import check_cross_attention, check_encoder, che
 from triptych.checkpoint.component import Component, Part
 from triptych.checkpoint.configs import broken, whole_number
 from triptych.checkpoint.families.base import Family, Pair, TextPart, TimeIds, pipelines_for
-from triptych.contract import ENCODER, ENCODER_2, UNET, VAE_DECODER, VAE_ENCODER
+from triptych.contract import ENCODER, ENCODER_2, TIME_IDS, UNET, VAE_DECODER, VAE_ENCODER
 
 _CROP = "crops_coords_top_left"
 _SIZES = ("original_size", _CROP, "target_size")
-# Numbers that the sizes come to.
-_TIME_IDS = 6
 
 
 def _check(components: Mapping[str, Component]) -> None:
@@ -45,8 +43,8 @@ def _check_conditions(unet: Component, pooled: int) -> None:
         raise broken(path, f"addition_embed_type must be 'text_time', not {kind!r}")
     each = whole_number(path, config, "addition_time_embed_dim", high=65536)
     inputs = whole_number(path, config, "projection_class_embeddings_input_dim")
-    if inputs != (expected := pooled + _TIME_IDS * each):
-        why = f"text_encoder_2's projection_dim {pooled} plus {_TIME_IDS} times addition_time_embed_dim {each}"
+    if inputs != (expected := pooled + TIME_IDS * each):
+        why = f"text_encoder_2's projection_dim {pooled} plus {TIME_IDS} times addition_time_embed_dim {each}"
         raise broken(path, f"projection_class_embeddings_input_dim {inputs} must be {expected}: {why}")
     embedded = config.get("time_embedding_dim") or 4 * config["block_out_channels"][0]
     unet.expect_shape("add_embedding.linear_1.weight", (embedded, inputs), "block_out_channels")
