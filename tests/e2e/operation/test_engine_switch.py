@@ -25,11 +25,15 @@ def held(served: Served) -> list[str]:
 
 
 def loads(served: Served) -> list[tuple[str, str]]:
-    """Model and engine of every load of this checkpoint, in order, as the stages logged them."""
+    """Model and engine of every load of this checkpoint, in order, as the stages logged them.
+
+    Triton writes the end of a line by itself, so that ours may come before it.
+    """
     found = []
     for row in served.stack.processes()[:3]:
         for line in Path(row.log_path).read_text().splitlines():
-            record = json.loads(line) if line.startswith("{") else {}
+            _, brace, rest = line.partition("{")
+            record = json.loads(brace + rest) if "triptych.stage" in line else {}
             if record.get("message") == "model loaded" and record["model"].startswith(NAME):
                 found.append((record["model"], record["engine"]))
     return found
