@@ -1,13 +1,14 @@
 """PyTorch on a CPU or an NVIDIA GPU: the reference engine, diffusers' own modules with the checkpoint's tensors.
 
-Attention is torch's scaled_dot_product_attention, diffusers' default. TRIPTYCH_TORCH_COMPILE=1 compiles the module for
-dynamic shapes; it is off because on the CPU it was slower than eager, and on GPUs nobody has measured it yet.
+Attention is scaled_dot_product_attention, diffusers' default. On a GPU the UNet, which runs once a step, becomes a CUDA
+graph for each shape that comes again, unless TRIPTYCH_TORCH_GRAPHS=0. TRIPTYCH_TORCH_COMPILE=1 compiles the module for
+dynamic shapes in place of that; it is off because on the CPU it was slower than eager.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,11 @@ import torch
 from torch import nn
 
 from triptych.checkpoint import Component
-from triptych.contract import ENCODERS
+from triptych.contract import ENCODERS, UNET
 from triptych.engine.memory import run_in_memory
 from triptych.engine.modules import OUTPUT_NAMES, build_module, parameter_names
 from triptych.engine.port import Array, Engine, EngineSettings, Weights
+from triptych.engine.torch_graphs import GraphedModule
 from triptych.engine.torch_halves import LAYERS, shared_tensor, widen_when_called
 from triptych.engine.weights import (
     Maps,
@@ -50,7 +52,7 @@ class TorchEngine(Engine):
         self._parameters = layer_weights(module)
         if (device.type, dtype) == _REFERENCE:
             widen_when_called(module)
-        self._module = compiled(module)
+        self._module = self._fast(module)
 
     @classmethod
     def load(cls, component: Component, settings: EngineSettings) -> TorchEngine:
@@ -79,7 +81,22 @@ class TorchEngine(Engine):
 
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Runs one batch, in parts where the GPU's memory is too small for it whole."""
-        return run_in_memory(self._run, inputs, torch.cuda.empty_cache)
+        return run_in_memory(self._run, inputs, self._release)
+
+    def _fast(self, module: nn.Module) -> Callable[..., tuple[torch.Tensor, ...]]:
+        """The module as it is called: compiled, as CUDA graphs, or itself."""
+        if os.environ.get("TRIPTYCH_TORCH_COMPILE", "0") == "1":
+            compiled: Callable[..., tuple[torch.Tensor, ...]] = torch.compile(module, dynamic=True)
+            return compiled
+        is_unet = self._component.architecture.model == UNET.name
+        if self._device.type == "cuda" and is_unet and os.environ.get("TRIPTYCH_TORCH_GRAPHS", "1") != "0":
+            return GraphedModule(module, self._device)
+        return module
+
+    def _release(self) -> None:
+        if isinstance(self._module, GraphedModule):
+            self._module.forget()
+        torch.cuda.empty_cache()
 
     @torch.inference_mode()
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -155,11 +172,3 @@ def torch_dtype(settings: EngineSettings) -> torch.dtype:
 def keep_float32_whole() -> None:
     """Has a GPU's convolutions use all 23 bits of a float32's fraction: unless told otherwise cuDNN takes 10."""
     torch.backends.cudnn.allow_tf32 = False
-
-
-def compiled(module: nn.Module) -> nn.Module:
-    """The module, compiled if TRIPTYCH_TORCH_COMPILE asks for it; parameters stay the same objects."""
-    if os.environ.get("TRIPTYCH_TORCH_COMPILE", "0") != "1":
-        return module
-    compiled_module: nn.Module = torch.compile(module, dynamic=True)  # type: ignore[assignment]
-    return compiled_module

@@ -13,11 +13,11 @@ import pytest
 
 from triptych.checkpoint import Checkpoint
 from triptych.contract import UNET
+from triptych.engine.recent import Recent
 from triptych.engine.tensorrt.build.cache import PLAN_FILE, ensure_engine, measured_steps
 from triptych.engine.tensorrt.build.keys import Build, Gpu, build_of, weights_digest
 from triptych.engine.tensorrt.build.plan import RefitPlan
 from triptych.engine.tensorrt.network.profiles import Profile, Range
-from triptych.engine.tensorrt.run.recent import Recent
 from triptych.errors import FailedPreconditionError
 
 ALONE, SHARED = RefitPlan.PER_CHECKPOINT, RefitPlan.PER_ARCHITECTURE

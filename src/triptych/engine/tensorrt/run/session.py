@@ -11,11 +11,11 @@ import torch
 
 from triptych.engine.memory import run_whole
 from triptych.engine.port import Array
+from triptych.engine.recent import Recent
 from triptych.engine.tensorrt.api import tensorrt, trt_logger
 from triptych.engine.tensorrt.complaints import forget_errors, shortage
 from triptych.engine.tensorrt.network.profiles import Dims, Profile, choose_profile, most_batch, parts, sizes_of
 from triptych.engine.tensorrt.run.padding import pad
-from triptych.engine.tensorrt.run.recent import Recent
 from triptych.engine.tensorrt.run.shape import CAPTURE_AFTER_RUNS, Shape
 from triptych.errors import FailedPreconditionError, ResourceExhaustedError
 
