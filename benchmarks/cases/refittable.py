@@ -45,7 +45,7 @@ def _constant_engine(unet: UnetSteps) -> Engine:
         ensure_graph(unet.component.architecture, unet.settings.cache_dir), load_external_data=False
     )
     fuse_attention(graph)
-    folder = unet.component.folder.resolve()
+    folder = unet.component.place.resolve()
     for tensor in graph.graph.initializer:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             info = unet.component.weights[tensor.name]

@@ -54,6 +54,25 @@ def test_bfloat16_and_unaligned_tensors(tmp_path: Path) -> None:
         assert np.array_equal(read, values) and read.flags.aligned
 
 
+def test_views_of_a_tensor_are_its_own_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    fused = np.arange(24, dtype=np.float32).reshape(6, 4)
+    safetensors.numpy.save_file({"fused": fused}, path)
+    maps: dict[Path, Any] = {}
+    whole = read_header(path)["fused"]
+    views = {
+        "rows": (whole.rows(2, 4), fused[2:4]),
+        "convolution": (whole.reshaped(6, 4, 1, 1), fused.reshape(6, 4, 1, 1)),
+        "transposed": (whole.turned(), fused.T),
+        "rows of the transposed": (whole.rows(0, 3).turned(), fused[:3].T),
+    }
+    file = np.frombuffer(map_tensor(whole, maps).base, np.uint8)
+    for what, (view, expected) in views.items():
+        read = map_tensor(view, maps)
+        assert np.array_equal(read, expected) and view.shape == read.shape, what
+        assert np.shares_memory(read, file), what
+
+
 BROKEN: dict[str, Any] = {
     "empty list": [],
     "no object": {"a": 1},

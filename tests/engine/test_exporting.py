@@ -75,7 +75,7 @@ def test_one_that_fails_says_why(tmp_path: Path, script: str, said: str) -> None
 def test_weights_travel_as_they_are_checked(checkpoints: dict[str, Path]) -> None:
     component = Checkpoint.open(checkpoints["sd1"]).components["vae_decoder"]
     described = described_component(component.architecture, describe_weights(component))
-    assert described.folder == component.folder
+    assert described.place == component.place
     assert {name: (info.path, info.dtype, info.shape) for name, info in described.weights.items()} == {
         name: (info.path, info.dtype, info.shape) for name, info in component.weights.items()
     }

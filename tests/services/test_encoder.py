@@ -134,7 +134,7 @@ def test_rows_are_the_tables(tmp_path: Path, dtype: torch.dtype) -> None:
     path = tmp_path / "model.safetensors"
     tensors = {name: tensor.to(dtype) for name, tensor in load_file(path).items()}
     save_file(tensors, path)
-    stored = Component(component.folder, component.architecture, component.config, read_header(path))
+    stored = Component(component.place, component.architecture, component.config, read_header(path))
     rows = TokenTable(stored).rows(np.array([[5, 599, 5]]))
     expected = tensors["embeddings.token_embedding.weight"][[5, 599, 5]].float().numpy()
     assert rows.dtype == np.float32 and np.array_equal(rows[0], expected)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import logging
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from triptych.errors import CheckpointInvalidError
 from triptych_orchestrator.sampling.schedulers import own_scheduler
 from triptych_orchestrator.stages.pool import PlacedModel
 from triptych_orchestrator.text.tokenizer import Tokenizer
+from triptych_orchestrator.text.tokenizer_files import TokenizerFiles
 
 logger = logging.getLogger("triptych.catalog")
 
@@ -102,12 +104,12 @@ class Entry:
 
 def _tokenizer(checkpoint: Checkpoint, part: TextPart) -> Tokenizer:
     """One text's tokenizer, which its encoder must have an embedding for all ids of, and as many places."""
-    folder = checkpoint.path / part.tokenizer
-    tokenizer = Tokenizer.from_directory(folder, checkpoint.path)
+    source = checkpoint.source
+    tokenizer = Tokenizer.of(TokenizerFiles(part.tokenizer, functools.partial(source.tokenizer_file, part.tokenizer)))
     encoder = checkpoint.components[part.model]
     tokenizer.check_vocabulary(encoder.architecture.config["vocab_size"], str(encoder.file))
     if tokenizer.max_length != checkpoint.tokens:
-        file = str(folder / "tokenizer_config.json")
+        file = str(source.place(part.tokenizer) / "tokenizer_config.json")
         problem = f"model_max_length is {tokenizer.max_length}, but the text encoder takes {checkpoint.tokens}"
         raise CheckpointInvalidError(f"{file}: {problem} tokens", file=file)
     return tokenizer

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import tokenizers
 from numpy.typing import NDArray
 from tokenizers import Regex, decoders, normalizers, pre_tokenizers
 
+from triptych.checkpoint.configs import read_small
 from triptych.errors import CheckpointInvalidError, invalid
 from triptych_orchestrator.text.textual_inversion import expand, vectors
 from triptych_orchestrator.text.tokenizer_files import WORD_END, TokenizerFiles
@@ -40,12 +42,14 @@ class Tokenizer:
         self.max_length = max_length
 
     @classmethod
-    def from_directory(cls, path: Path | str, root: Path | None = None) -> Tokenizer:
-        """Read `tokenizer.json`, or `vocab.json` and `merges.txt`, with the special tokens' own files.
+    def from_directory(cls, path: Path | str) -> Tokenizer:
+        """`of` the files in a directory, which no link may lead out of."""
+        folder = Path(path)
+        return cls.of(TokenizerFiles(folder.name, functools.partial(_read, folder)))
 
-        Links may lead as far as `root`, the checkpoint's directory; without one, nowhere out of `path`.
-        """
-        files = TokenizerFiles(Path(path), root or Path(path))
+    @classmethod
+    def of(cls, files: TokenizerFiles) -> Tokenizer:
+        """From `tokenizer.json`, or `vocab.json` and `merges.txt`, with the special tokens' own files."""
         backend = tokenizers.Tokenizer(files.model())
         backend.normalizer = normalizers.Sequence(
             [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
@@ -95,3 +99,8 @@ class Tokenizer:
     def _decode(self, ids: list[int]) -> str:
         text = self._backend.decode(ids, skip_special_tokens=False) if ids else ""
         return str(text).replace(WORD_END, " ").strip()
+
+
+def _read(folder: Path, name: str) -> bytes | None:
+    file = folder / name
+    return read_small(file, folder) if file.exists() else None

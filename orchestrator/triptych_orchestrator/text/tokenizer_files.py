@@ -1,13 +1,13 @@
-"""The files of a CLIPTokenizer directory, read with the precedence that transformers gives them."""
+"""The files of a CLIPTokenizer, read with the precedence that transformers gives them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tokenizers import AddedToken, models, pre_tokenizers
 
-from triptych.checkpoint.configs import broken, parse_object, read_small
+from triptych.checkpoint.configs import broken, parse_object
 from triptych.checkpoint.recognition import ENOUGH_BYTES, recognized
 from triptych.errors import CheckpointInvalidError
 
@@ -24,14 +24,14 @@ _NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_
 
 
 class TokenizerFiles:
-    """One directory's vocabulary, merges and special tokens; whatever is wrong names its file.
+    """One tokenizer's vocabulary, merges and special tokens; whatever is wrong names its file.
 
-    `root` is the checkpoint's directory, which no link may lead out of.
+    `read` gives a file's content by its name, None where there is none; `folder` is what errors call their place.
     """
 
-    def __init__(self, directory: Path, root: Path) -> None:
-        self._directory = directory
-        self._root = root
+    def __init__(self, folder: str, read: Callable[[str], bytes | None]) -> None:
+        self._folder = folder
+        self._read_file = read
         self._config = self._json(_CONFIG) or {}
         for key, value in _FIXED.items():
             if self._config.get(key) not in (None, value):
@@ -145,9 +145,8 @@ class TokenizerFiles:
         return None if content is None else parse_object(self._name(file), content)
 
     def _read(self, file: str) -> bytes | None:
-        path = self._directory / file
         try:
-            return read_small(path, self._root) if path.exists() else None
+            return self._read_file(file)
         except OSError as error:
             raise self._broken(file, str(error)) from error
 
@@ -155,7 +154,7 @@ class TokenizerFiles:
         return broken(self._name(file), problem)
 
     def _name(self, file: str) -> Path:
-        return Path(self._directory.name, file)
+        return Path(self._folder, file)
 
 
 def _lost_symbol(vocab: Mapping[str, int]) -> str | None:

@@ -103,12 +103,12 @@ def check_cross_attention(unet: Component, encoders: Sequence[Component]) -> Non
     tokens = [encoder.architecture.config["max_position_embeddings"] for encoder in encoders]
     for encoder, count in zip(encoders, tokens, strict=True):
         if count != tokens[0]:
-            problem = f"max_position_embeddings {count} must be {encoders[0].folder.name}'s {tokens[0]}"
+            problem = f"max_position_embeddings {count} must be {encoders[0].name}'s {tokens[0]}"
             raise broken(encoder.file, problem + encoder.assumed("max_position_embeddings"))
     widths = [encoder.architecture.config["hidden_size"] for encoder in encoders]
     wide = unet.architecture.config["cross_attention_dim"]
     if wide != sum(widths):
         whose = " plus ".join(
-            f"{encoder.folder.name}'s hidden_size {width}" for encoder, width in zip(encoders, widths, strict=True)
+            f"{encoder.name}'s hidden_size {width}" for encoder, width in zip(encoders, widths, strict=True)
         )
         raise broken(unet.file, f"cross_attention_dim {wide!r} must be {whose}{unet.assumed('cross_attention_dim')}")

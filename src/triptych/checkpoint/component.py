@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from triptych.checkpoint.architecture import Architecture
-from triptych.checkpoint.configs import broken, read_json
+from triptych.checkpoint.configs import broken
 from triptych.checkpoint.corrections import text_config
 from triptych.checkpoint.safetensors import TensorInfo
+from triptych.checkpoint.sources import Source, Told
 from triptych.checkpoint.values import check_values, count_layers
-from triptych.checkpoint.weights import is_text_encoder, read_weights
+from triptych.checkpoint.weights import is_text_encoder
 
 # AutoencoderKL's own, where a configuration names none.
 _SCALING_FACTOR = 0.18215
@@ -20,10 +21,10 @@ _SCALING_FACTOR = 0.18215
 
 @dataclass(frozen=True)
 class Part:
-    """Where one model of the contract lies in a checkpoint's directory, and the class that it must be.
+    """Where one model of the contract lies in a checkpoint, by its folder's name, and the class that it must be.
 
-    `prefixes` are how the names of its weights begin, where the folder holds another model's too. What is `on_demand`
-    is not loaded with the checkpoint, but by the first request that needs it.
+    `prefixes` are how the names of its weights begin, where that part holds another model's too. What is `on_demand` is
+    not loaded with the checkpoint, but by the first request that needs it.
     """
 
     folder: str
@@ -43,39 +44,38 @@ class LatentScaling:
 
 @dataclass(frozen=True)
 class Component:
-    """One model of a checkpoint: what it is, its configuration file's values, and where every weight lies."""
+    """One model of a checkpoint: what it is, its configuration's values, and where every weight lies.
 
-    folder: Path
+    `place` is where all of it lies, a folder or a file, and `file` where errors about the configuration send people to.
+    `name` is its part's: "unet".
+    """
+
+    place: Path
     architecture: Architecture
     config: Mapping[str, Any]
     weights: Mapping[str, TensorInfo]
+    file: Path = Path("config.json")
+    name: str = ""
     latent_size: tuple[int, int] = (64, 64)  # height and width of the latents of the checkpoint's own pictures
     latent_scaling: LatentScaling = LatentScaling()
     overflows_in_half: bool = False  # what it computes on the way is too large for float16
 
     @classmethod
-    def open(cls, root: Path, index: Mapping[str, Any], model: str, part: Part) -> Component:
+    def open(cls, source: Source, index: Told, model: str, part: Part) -> Component:
         """Reads one component's configuration and its weight files' headers."""
-        entry = index.get(part.folder)
+        entry = index.values.get(part.folder)
         if not isinstance(entry, list) or len(entry) != 2 or entry[1] != part.class_name:
-            raise broken(root / "model_index.json", f"{part.folder} must be a {part.class_name}, not {entry!r}")
-        folder = root / part.folder
-        file = folder / "config.json"
-        config: Mapping[str, Any] = read_json(file, root)
+            raise broken(index.file, f"{part.folder} must be a {part.class_name}, not {entry!r}")
+        file, config = source.config(part.folder)
         if is_text_encoder(part.class_name):
             config = text_config(file, config)
         architecture = Architecture.of(model, part.class_name, config)
         check_values(file, part.class_name, architecture.config)
-        weights = read_weights(folder, part.class_name, root)
+        weights = source.weights(part.folder, part.class_name)
         own = {name: info for name, info in weights.items() if name.startswith(part.prefixes)}
         if (layers := count_layers(part.class_name, architecture.config)) > len(own):
             raise broken(file, f"asks for {layers} layers, but the weights have {len(own)} tensors")
-        return cls(folder, architecture, config, own)
-
-    @property
-    def file(self) -> Path:
-        """The configuration's file."""
-        return self.folder / "config.json"
+        return cls(source.place(part.folder), architecture, config, own, file, part.folder)
 
     def expect_shape(self, name: str, shape: tuple[int, ...], *keys: str) -> None:
         """CheckpointInvalidError unless the tensor is there in that shape, which the configuration gives by `keys`."""

@@ -1,4 +1,4 @@
-"""A checkpoint as a diffusers-format directory, checked whole before anything is loaded from it.
+"""A checkpoint, checked whole before anything is loaded from it.
 
 checkpoint = Checkpoint.open(Path("stable-diffusion-v1-5"))
 checkpoint.components["unet"].architecture.digest()
@@ -13,12 +13,11 @@ from typing import Any
 
 from triptych.checkpoint.checks import latent_scaling
 from triptych.checkpoint.component import Component
-from triptych.checkpoint.configs import broken, read_json
+from triptych.checkpoint.configs import broken
 from triptych.checkpoint.corrections import scheduler_config
 from triptych.checkpoint.families import Family, family_of
-from triptych.checkpoint.families.unsupported import no_index
+from triptych.checkpoint.sources import Source, open_source
 from triptych.contract import UNET, VAE_DECODER
-from triptych.contract.checkpoints import not_a_directory
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Checkpoint:
     given. The default sizes are 0 where the checkpoint names none.
     """
 
-    path: Path
+    source: Source
     family: Family
     components: Mapping[str, Component]
     scheduler_config: Mapping[str, Any]
@@ -42,7 +41,7 @@ class Checkpoint:
 
     @classmethod
     def open(cls, path: Path) -> Checkpoint:
-        """Checks the directory whole; CheckpointInvalidError names the file and the remedy."""
+        """Checks a folder or a file whole; CheckpointInvalidError names the file and the remedy."""
         try:
             return cls._open(path)
         except OSError as error:
@@ -51,11 +50,11 @@ class Checkpoint:
 
     @classmethod
     def _open(cls, path: Path) -> Checkpoint:
-        index_path = path / "model_index.json"
-        index = _read_index(path, index_path)
-        family = family_of(index_path, index)
-        scheduler = scheduler_config(read_json(path / "scheduler" / "scheduler_config.json", path), index)
-        components = {model: Component.open(path, index, model, part) for model, part in family.parts.items()}
+        source = open_source(path)
+        index = source.index()
+        family = family_of(*index)
+        scheduler = scheduler_config(source.config("scheduler").values, index.values)
+        components = {model: Component.open(source, index, model, part) for model, part in family.parts.items()}
         family.check(components)
         encoder, unet, vae = (components[name] for name in (family.texts[0].model, UNET.name, VAE_DECODER.name))
         scale = 2 ** (len(vae.architecture.config["block_out_channels"]) - 1)
@@ -66,7 +65,7 @@ class Checkpoint:
         # AutoencoderKL's default is true.
         upcast = family.upcasts_vae and bool(vae.config.get("force_upcast", True))
         return cls(
-            path=path,
+            source=source,
             family=family,
             components={
                 model: replace(
@@ -83,7 +82,7 @@ class Checkpoint:
             vae_scale_factor=scale,
             default_height=height,
             default_width=width,
-            zeroes_negative=family.zeroes_negative(index),
+            zeroes_negative=family.zeroes_negative(index.values),
         )
 
     @property
@@ -96,11 +95,3 @@ class Checkpoint:
         """The most layers that a request may leave out, besides those that its family does."""
         encoders = {text: self.components[text.model].architecture.config for text in self.family.texts}
         return min(int(config["num_hidden_layers"]) - text.skip_layers for text, config in encoders.items())
-
-
-def _read_index(path: Path, index_path: Path) -> dict[str, Any]:
-    if not path.is_dir():
-        raise broken(path, not_a_directory(str(path)) or "no such directory")
-    if not (index_path.exists() or index_path.is_symlink()):
-        raise broken(index_path, no_index(path))
-    return read_json(index_path, path)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import mmap
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +33,40 @@ _BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """One tensor's place: `offset_bytes` from the start of `path`."""
+    """One tensor's place: `offset_bytes` from the start of `path`.
+
+    `transposed`: a matrix that the file has the other way round, its columns being rows there.
+    """
 
     path: Path
     dtype: str
     shape: tuple[int, ...]
     offset_bytes: int
     size_bytes: int
+    transposed: bool = False
+
+    def reshaped(self, *shape: int) -> TensorInfo:
+        """The same bytes in another shape of as many elements."""
+        return replace(self, shape=shape)
+
+    def rows(self, begin: int, end: int) -> TensorInfo:
+        """Those of its first dimension, which must be there."""
+        row_bytes = self.size_bytes // self.shape[0]
+        return replace(
+            self,
+            shape=(end - begin, *self.shape[1:]),
+            offset_bytes=self.offset_bytes + begin * row_bytes,
+            size_bytes=(end - begin) * row_bytes,
+        )
+
+    def turned(self) -> TensorInfo:
+        """A matrix with rows for columns."""
+        return replace(self, shape=self.shape[::-1], transposed=not self.transposed)
+
+    @property
+    def is_aligned(self) -> bool:
+        """Whether it can be read by whole words where it lies; files need not see to that."""
+        return self.offset_bytes % _ITEM_BYTES[self.dtype] == 0
 
 
 def read_header(path: Path, root: Path | None = None) -> dict[str, TensorInfo]:
@@ -124,7 +151,7 @@ def map_file(path: Path) -> mmap.mmap:
 
 
 def map_tensor(info: TensorInfo, maps: dict[Path, mmap.mmap]) -> npt.NDArray[np.generic]:
-    """A tensor as a read-only view into the mapped file (bfloat16: as `ml_dtypes` has it).
+    """A tensor as a read-only view into the mapped file (bfloat16: as `ml_dtypes` has it); one not aligned is copied.
 
     `maps` keeps one map per file; drop it, and the arrays, to let the pages go.
     """
@@ -132,6 +159,7 @@ def map_tensor(info: TensorInfo, maps: dict[Path, mmap.mmap]) -> npt.NDArray[np.
         maps[info.path] = map_file(info.path)
     dtype = _BFLOAT16 if info.dtype == "BF16" else np.dtype(_NUMPY[info.dtype])
     count = info.size_bytes // dtype.itemsize
-    array = np.frombuffer(maps[info.path], dtype, count, info.offset_bytes).reshape(info.shape)
-    # Files need not align their tensors, and engines read them by whole words.
-    return array if array.flags.aligned else array.copy()
+    array = np.frombuffer(maps[info.path], dtype, count, info.offset_bytes)
+    if not info.is_aligned:
+        array = array.copy()
+    return array.reshape(info.shape[::-1]).T if info.transposed else array.reshape(info.shape)

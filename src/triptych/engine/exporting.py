@@ -65,7 +65,7 @@ def bound(name: str, default: int) -> int:
 def describe_weights(component: Component) -> str:
     """What the exporter checks before it begins, as JSON: where the tensors are, their types and shapes."""
     tensors = {name: [str(info.path), info.dtype, info.shape] for name, info in component.weights.items()}
-    return json.dumps({"folder": str(component.folder), "tensors": tensors})
+    return json.dumps({"place": str(component.place), "tensors": tensors})
 
 
 def described_component(architecture: Architecture, text: str) -> Component:
@@ -75,7 +75,7 @@ def described_component(architecture: Architecture, text: str) -> Component:
         name: TensorInfo(Path(path), dtype, tuple(shape), 0, 0)
         for name, (path, dtype, shape) in described["tensors"].items()
     }
-    return Component(Path(described["folder"]), architecture, {}, weights)
+    return Component(Path(described["place"]), architecture, {}, weights)
 
 
 def _failure(class_name: str, code: int, complaints: BinaryIO) -> TriptychError:

@@ -32,8 +32,8 @@ def check_parameters(component: Component, shapes: Mapping[str, tuple[int, ...]]
     for name, shape in shapes.items():
         info = component.weights.get(name)
         if info is None:
-            problem = f"{component.folder}: the weights lack {name}, which {component.architecture.class_name} needs"
-            raise CheckpointInvalidError(problem, file=str(component.folder), tensor=name)
+            problem = f"{component.place}: the weights lack {name}, which {component.architecture.class_name} needs"
+            raise CheckpointInvalidError(problem, file=str(component.place), tensor=name)
         if info.shape != shape or info.dtype not in _FLOATS:
             problem = f"{info.path}: {name} is {info.dtype} {info.shape}, but the configuration makes it float {shape}"
             raise CheckpointInvalidError(problem, file=str(info.path), tensor=name)
@@ -45,8 +45,8 @@ def held_type(info: TensorInfo) -> np.dtype[Any]:
 
 
 def lies_ready(info: TensorInfo) -> bool:
-    """Whether an engine can read the tensor where it lies: float32, and aligned, which files need not do."""
-    return info.dtype == "F32" and info.offset_bytes % 4 == 0 and info.size_bytes > 0
+    """Whether an engine can read the tensor where it lies: float32, aligned, and in C order."""
+    return info.dtype == "F32" and info.is_aligned and not info.transposed and info.size_bytes > 0
 
 
 def map_files(component: Component) -> Maps:

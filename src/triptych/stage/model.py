@@ -81,10 +81,10 @@ class StageModel(ABC):
             self.lora_sets = LoraSets(self.engine, self.component, maps, lora_cache_bytes())
 
     def _unsound(self, precision: str) -> CheckpointInvalidError:
-        folder = self.component.folder
+        place = self.component.place
         problem = f"its {self.component.architecture.class_name} computes NaN or infinite numbers"
         remedy = f"the weights are damaged, or too large for {precision}"
-        return CheckpointInvalidError(f"{folder}: {problem}: {remedy}", file=str(folder))
+        return CheckpointInvalidError(f"{place}: {problem}: {remedy}", file=str(place))
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Triton calls this with the requests of one dynamic batch; one response for each, in order."""

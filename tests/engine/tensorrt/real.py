@@ -123,7 +123,7 @@ def whole(component: Component) -> Component:
 
     module = build_module(component.architecture)
     names = parameter_names(module)
-    path = component.folder / "whole.safetensors"
+    path = component.place / "whole.safetensors"
     write_zeros(path, {names[name]: tuple(parameter.shape) for name, parameter in module.named_parameters()})
     return replace(component, weights=read_header(path))
 

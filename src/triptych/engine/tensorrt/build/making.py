@@ -86,8 +86,8 @@ class Making:
         FailedPreconditionError where the weights' files are others than at first: it would be another checkpoint's.
         """
         if weights_digest(self.graph.component) != self._weights_digest:
-            folder = self.graph.component.folder
-            raise FailedPreconditionError(f"{folder}: the weights were replaced since they were loaded")
+            place = self.graph.component.place
+            raise FailedPreconditionError(f"{place}: the weights were replaced since they were loaded")
         build = self.build(plan or self.plan)
         with torch.cuda.device(self.device):
             return ensure_engine(self.root, build, lambda folder: self._make(build, folder))

@@ -62,7 +62,7 @@ def profiles_of(component: Component) -> tuple[Profile, ...]:
     most = min(_MOST_BATCH, most_samples(component, height, width))
     if not most:
         raise FailedPreconditionError(
-            f"{component.folder}: latents of {width}x{height} make tensors of 2^31 elements, which TensorRT does not "
+            f"{component.place}: latents of {width}x{height} make tensors of 2^31 elements, which TensorRT does not "
             f"take; use the engine torch"
         )
     best = 2 if model == "unet" else 1

@@ -1,0 +1,46 @@
+"""What a checkpoint is read from, whatever that is: parts by the names that diffusers gives their folders.
+
+Everything after this port sees no difference between a folder and a file.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from triptych.checkpoint.safetensors import TensorInfo
+
+
+class Told(NamedTuple):
+    """A configuration, and the file that errors about it name."""
+
+    file: Path
+    values: Mapping[str, Any]
+
+
+class Source(ABC):
+    """One checkpoint at `path`; whatever is missing or wrong raises CheckpointInvalidError, which names the file."""
+
+    path: Path
+
+    @abstractmethod
+    def index(self) -> Told:
+        """As `model_index.json` has it: the pipeline's class, and each part's library and class."""
+
+    @abstractmethod
+    def config(self, part: str) -> Told:
+        """One part's configuration: that of "unet", say, or of "scheduler"."""
+
+    @abstractmethod
+    def weights(self, part: str, class_name: str) -> dict[str, TensorInfo]:
+        """Where each of its tensors lies, by the names that today's classes use; nothing is loaded."""
+
+    @abstractmethod
+    def tokenizer_file(self, part: str, name: str) -> bytes | None:
+        """The content of one of a tokenizer's files, "vocab.json" say; None where it has none of that name."""
+
+    @abstractmethod
+    def place(self, part: str) -> Path:
+        """What an error about a part as a whole names: its folder, or the file that all parts lie in."""

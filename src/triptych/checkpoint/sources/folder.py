@@ -1,0 +1,63 @@
+"""A checkpoint as a diffusers-format directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from triptych.checkpoint.configs import broken, read_json, read_small
+from triptych.checkpoint.safetensors import TensorInfo
+from triptych.checkpoint.sources.base import Source, Told
+from triptych.checkpoint.weights import read_weights
+from triptych.contract.checkpoints import CONVERT, not_a_directory
+
+_INDEX = "model_index.json"
+_CONFIGS = {"scheduler": "scheduler_config.json"}
+# In an error that lists what is there instead.
+_MOST_NAMED = 5
+
+
+class Folder(Source):
+    """The directory at `path`, which no link may lead out of."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_dir():
+            raise broken(path, not_a_directory(str(path)) or "no such directory")
+        self.path = path
+
+    def index(self) -> Told:
+        """The file of that name."""
+        file = self.path / _INDEX
+        if not (file.exists() or file.is_symlink()):
+            raise broken(file, _no_index(self.path))
+        return Told(file, read_json(file, self.path))
+
+    def config(self, part: str) -> Told:
+        """The part's own file."""
+        file = self.path / part / _CONFIGS.get(part, "config.json")
+        return Told(file, read_json(file, self.path))
+
+    def weights(self, part: str, class_name: str) -> dict[str, TensorInfo]:
+        """From the headers of the part's weight files."""
+        return read_weights(self.path / part, class_name, self.path)
+
+    def tokenizer_file(self, part: str, name: str) -> bytes | None:
+        """The file itself."""
+        file = self.path / part / name
+        return read_small(file, self.path) if file.exists() else None
+
+    def place(self, part: str) -> Path:
+        """The part's folder."""
+        return self.path / part
+
+
+def _no_index(directory: Path) -> str:
+    """What to say of a directory without a `model_index.json`."""
+    missing = "the file is missing; "
+    if (directory / "snapshots").is_dir():
+        return f"{missing}this is a hub's cache: give the directory of a revision, {directory / 'snapshots'}/..."
+    if (directory.parent / "model_index.json").is_file():
+        return f"{missing}this is one component; give the directory that it lies in"
+    if files := sorted(path.name for path in directory.glob("*") if path.suffix in (".safetensors", ".ckpt")):
+        named = ", ".join(files[:_MOST_NAMED])
+        return f"{missing}there are single files ({named}): choose one and {CONVERT}"
+    return f"{missing}is this a diffusers-format directory?"
