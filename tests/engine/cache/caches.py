@@ -13,9 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from triptych.cache_folders import lock, publishing
 from triptych.checkpoint import Architecture
 from triptych.engine.cache.artifacts import EXPORT_REVISIONS, artifact_key
-from triptych.engine.cache.folders import lock, publishing
 from triptych.engine.tensorrt.build.cache import PLAN_FILE, ensure_engine
 from triptych.engine.tensorrt.build.keys import Build, Gpu
 from triptych.engine.tensorrt.build.plan import RefitPlan
@@ -26,7 +26,7 @@ BUILD = Build("unet", "graph", "weights", (Profile({"batch": Range(1, 2, 16)}),)
 HOLDER = """
 import sys
 from pathlib import Path
-from triptych.engine.cache.folders import lock
+from triptych.cache_folders import lock
 with lock(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

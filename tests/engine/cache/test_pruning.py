@@ -18,8 +18,8 @@ from tests.engine.cache.caches import (
     lock_of,
 )
 from tests.engine.cache.test_artifacts import ARCHITECTURE, Workshop, ended
+from triptych.cache_folders import mark_used
 from triptych.engine.cache.artifacts import artifact_key, find_graph
-from triptych.engine.cache.folders import mark_used
 from triptych.engine.cache.inventory import inventory
 from triptych.engine.cache.pruning import Criteria, Outcome, prune
 

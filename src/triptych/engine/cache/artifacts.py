@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import triptych
+from triptych.cache_folders import MANIFEST_FILE, lock, mark_used, publishing, read_manifest
 from triptych.checkpoint import Architecture, Component
 from triptych.contract import ENCODER, MODELS
-from triptych.engine.cache.folders import MANIFEST_FILE, lock, mark_used, publishing, read_manifest
 from triptych.engine.exporting import describe_weights, run_exporter
 from triptych.errors import ArtifactMissingError
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from triptych.cache_folders import MANIFEST_FILE, is_locked, read_manifest
 from triptych.contract import MODELS
 from triptych.engine.cache import artifacts
 from triptych.engine.cache.artifacts import GRAPH_FILE, GRAPHS, REQUEST_FILE
-from triptych.engine.cache.folders import MANIFEST_FILE, is_locked, read_manifest
 from triptych.engine.tensorrt.build import cache as tensorrt_cache
 from triptych.engine.tensorrt.build.cache import ENGINES, PLAN_FILE
 

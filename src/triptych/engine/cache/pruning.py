@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from triptych.engine.cache.folders import discard, is_locked, lock_if_free
+from triptych.cache_folders import discard, is_locked, lock_if_free
 from triptych.engine.cache.inventory import Entry, Kind, State, inventory, read_entry
 from triptych.engine.tensorrt.build.cache import forget_checks
 

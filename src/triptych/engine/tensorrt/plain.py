@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter, sleep
 
-from triptych.engine.cache.folders import open_like
+from triptych.cache_folders import open_like
 from triptych.engine.port import Array
 from triptych.engine.tensorrt.build.plan import RefitPlan
 from triptych.engine.tensorrt.run.session import Session

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from triptych.cache_folders import lock, open_like
 from triptych.contract.paths import text_from_path
 from triptych.engine.cache.artifacts import Progress
-from triptych.engine.cache.folders import lock, open_like
 from triptych.engine.tensorrt.api import activations_by_shape, tensorrt, trt_logger
 from triptych.engine.tensorrt.build.monitor import build_monitor
 from triptych.engine.tensorrt.network.profiles import Dims, Profile

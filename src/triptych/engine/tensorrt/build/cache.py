@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from triptych.engine.cache.folders import MANIFEST_FILE, discard, lock, mark_used, publishing, read_manifest
+from triptych.cache_folders import MANIFEST_FILE, discard, lock, mark_used, publishing, read_manifest
 from triptych.engine.tensorrt.build.plan import RefitPlan
 from triptych.errors import FailedPreconditionError
 

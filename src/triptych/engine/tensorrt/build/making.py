@@ -16,10 +16,10 @@ from typing import Any
 
 import torch
 
+from triptych.cache_folders import read_manifest
 from triptych.checkpoint import Component
 from triptych.contract import UNET
 from triptych.engine.cache.artifacts import Progress
-from triptych.engine.cache.folders import read_manifest
 from triptych.engine.port import Engine, EngineSettings
 from triptych.engine.tensorrt.api import tensorrt
 from triptych.engine.tensorrt.build.builder import build_engine

@@ -1,0 +1,1 @@
+"""The small machine that a pickle is a program for, over plain values alone."""
