@@ -1,4 +1,4 @@
-"""Files that torch itself wrote: the tensors are those that `torch.load` gives, bit for bit, whatever lies beside them."""
+"""Files that torch itself wrote: the tensors are what `torch.load` gives, bit for bit, whatever lies beside them."""
 
 from __future__ import annotations
 
@@ -142,9 +142,7 @@ JUNK: dict[str, Any] = {
     "global_step": 470_000,
     "pytorch-lightning_version": "1.4.2",
     "callbacks": {Callback: Callback(), "more": [Callback()]},
-    "hyper_parameters": argparse.Namespace(
-        colour=Colour.RED, sizes=(1, 2), kinds={int, str}, when=datetime.date.today()
-    ),
+    "hyper_parameters": argparse.Namespace(colour=Colour.RED, sizes=(1, 2), kinds={int}, when=datetime.date.today()),
     "lr_schedulers": [{"_last_lr": [np.float64(1e-5)], "lambdas": [None, {}], "at": np.arange(5)}],
     "optimizer_states": [{"state": {0: {"exp_avg": torch.zeros(3), "step": 7}}, "param_groups": [{"lr": 1e-5}]}],
     "seen": collections.Counter("abc"),

@@ -11,13 +11,11 @@ that a part of a checkpoint that cannot be read is told from one that nobody nee
 from __future__ import annotations
 
 import sys
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING  # tables and nothing else
 
 from triptych.checkpoint.pickles.machine.byte_stream import PickleError
 from triptych.checkpoint.pickles.machine.values import Named
 
-# Python 2's names of today's modules.
-_RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg", "UserDict": "collections", "exceptions": "builtins"}
-_PYTHON_2 = frozenset({"commands", "popen2", "os2", "urllib2", "cPickle", "StringIO", "thread", "dummy_thread"})
 _ANY_CLASS = frozenset({"collections", "collections.abc", "datetime", "decimal", "enum", "fractions", "numbers"})
 _ANY_CLASS |= {"pathlib", "pathlib._local", "typing", "uuid"}
 _PLAIN = {
@@ -27,8 +25,8 @@ _PLAIN = {
     "abc": "ABC ABCMeta",
     "argparse": "Namespace",
     "array": "_array_reconstructor array",
-    "builtins": "abs bool bytearray bytes complex dict float frozenset getattr int len list long max min object range "
-    "round set slice str sum tuple type unicode xrange Ellipsis Exception NotImplemented RuntimeError ValueError",
+    "builtins": "abs bool bytearray bytes complex dict float frozenset getattr int len list max min object range "
+    "round set slice str sum tuple type Ellipsis Exception NotImplemented RuntimeError ValueError",
     "codecs": "encode",
     "collections": "defaultdict deque",
     "copyreg": "__newobj__ __newobj_ex__ _reconstructor",
@@ -64,8 +62,9 @@ REBUILD = "torch._utils._rebuild_"
 
 
 def named(module: str, name: str) -> Named:
-    """The name, as today's Python has it; PickleError where it may not even be named."""
-    found = Named(_RENAMED.get(module, module), name)
+    """The name, as today's Python has it, for protocol 2 writes Python 2's; PickleError if it may not even be named."""
+    module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
+    found = Named(module, name)
     if _is_standard(found.module) and not _is_value(found):
         raise PickleError(f"asks for {found}, as an attack does")
     return found
@@ -79,7 +78,7 @@ def check_call(callee: Named) -> None:
 
 
 def _is_standard(module: str) -> bool:
-    return module.partition(".")[0] in sys.stdlib_module_names | _PYTHON_2
+    return module.partition(".")[0] in sys.stdlib_module_names
 
 
 def _is_value(found: Named) -> bool:
