@@ -24,13 +24,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 # Of the tiny checkpoints those that are served by the torch engine as well: an engine knows nothing of schedulers.
-WITH_TORCH = ("sd1", "sd2", "sdxl")
+WITH_TORCH = ("sd1", "sd2", "sdxl", "refiner")
 
 
 def make_checkpoints(root: Path) -> dict[str, Path]:
-    """Tiny random checkpoints: SD 1.x, SD XL, SD 2.x, and that as it is with epsilon, and with zero terminal SNR."""
+    """Tiny random checkpoints: SD 1.x, SD XL and its refiner, SD 2.x, also with epsilon, and zero terminal SNR."""
     paths = {family: tiny.save_checkpoint(root / family, family) for family in ("sd1", "sd2")}
     paths["sdxl"] = tiny.save_sdxl_checkpoint(root / "sdxl")
+    paths["refiner"] = tiny.save_refiner_checkpoint(root / "refiner")
     changes: dict[str, dict[str, object]] = {
         "sd2-epsilon": {"prediction_type": "epsilon"},
         "sd2zero": {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"},

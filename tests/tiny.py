@@ -149,7 +149,7 @@ def save_checkpoint(folder: Path, family: str = "sd1", seed: int = 0) -> Path:
 
 def save_sdxl_checkpoint(folder: Path, seed: int = 0, *, force_zeros_for_empty_prompt: bool = True) -> Path:
     """A StableDiffusionXLPipeline directory: encoders 32 and 48 wide, a pooled vector of 24 numbers, three blocks."""
-    from diffusers import AutoencoderKL, EulerDiscreteScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
+    from diffusers import EulerDiscreteScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
     from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
     torch.manual_seed(seed)
@@ -170,21 +170,9 @@ def save_sdxl_checkpoint(folder: Path, seed: int = 0, *, force_zeros_for_empty_p
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
     )
-    with torch.no_grad():  # else sizes and pooled vectors would hardly show in the pictures
-        for layer in (unet.add_embedding.linear_1, unet.add_embedding.linear_2):
-            layer.weight *= 4
-    vae = AutoencoderKL(
-        block_out_channels=(8, 8, 16, 16),
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        layers_per_block=1,
-        latent_channels=4,
-        norm_num_groups=4,
-        sample_size=64,
-        scaling_factor=0.13025,
-    )
+    _tell_more(unet)
     pipeline = StableDiffusionXLPipeline(
-        vae=vae,
+        vae=_sdxl_vae(),
         text_encoder=CLIPTextModel(_sdxl_text_config(size, 32, 3, hidden_act="quick_gelu")),
         text_encoder_2=CLIPTextModelWithProjection(_sdxl_text_config(size, 48, 4, hidden_act="gelu")),
         tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer"),
@@ -196,6 +184,67 @@ def save_sdxl_checkpoint(folder: Path, seed: int = 0, *, force_zeros_for_empty_p
     )
     pipeline.save_pretrained(folder)
     return folder
+
+
+def save_refiner_checkpoint(folder: Path, seed: int = 1) -> Path:
+    """A StableDiffusionXLImg2ImgPipeline directory of a refiner: an encoder 40 wide, four blocks, five time ids."""
+    from diffusers import EulerDiscreteScheduler, StableDiffusionXLImg2ImgPipeline, UNet2DConditionModel
+    from transformers import CLIPTextModelWithProjection, CLIPTokenizer
+
+    torch.manual_seed(seed)
+    size = save_tokenizer(folder / "tokenizer_2", "!")
+    unet = UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(8, 12, 16, 16),
+        layers_per_block=1,
+        cross_attention_dim=40,
+        norm_num_groups=4,
+        attention_head_dim=[1, 2, 4, 4],
+        transformer_layers_per_block=[1, 2, 1, 1],
+        use_linear_projection=True,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=6,
+        projection_class_embeddings_input_dim=24 + 5 * 6,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+    )
+    _tell_more(unet)
+    pipeline = StableDiffusionXLImg2ImgPipeline(
+        vae=_sdxl_vae(),
+        text_encoder=None,  # type: ignore[arg-type]
+        text_encoder_2=CLIPTextModelWithProjection(_sdxl_text_config(size, 40, 3, hidden_act="gelu")),
+        tokenizer=None,  # type: ignore[arg-type]
+        tokenizer_2=CLIPTokenizer.from_pretrained(folder / "tokenizer_2"),
+        unet=unet,
+        scheduler=EulerDiscreteScheduler.from_config(SDXL_SCHEDULER),
+        requires_aesthetics_score=True,
+        force_zeros_for_empty_prompt=False,
+        add_watermarker=False,
+    )
+    pipeline.save_pretrained(folder)
+    return folder
+
+
+def _tell_more(unet: Any) -> None:
+    """Else sizes, scores and pooled vectors would hardly show in the pictures."""
+    with torch.no_grad():
+        for layer in (unet.add_embedding.linear_1, unet.add_embedding.linear_2):
+            layer.weight *= 4
+
+
+def _sdxl_vae() -> Any:
+    from diffusers import AutoencoderKL
+
+    return AutoencoderKL(
+        block_out_channels=(8, 8, 16, 16),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        layers_per_block=1,
+        latent_channels=4,
+        norm_num_groups=4,
+        sample_size=64,
+        scaling_factor=0.13025,
+    )
 
 
 def replace_weights(path: Path) -> None:

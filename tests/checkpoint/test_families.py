@@ -6,7 +6,7 @@ import json
 import shutil
 import warnings
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,13 @@ from PIL import Image
 
 from tests import tiny
 from triptych.checkpoint import Checkpoint
-from triptych.checkpoint.architecture import DEFAULTS
+from triptych.checkpoint.architecture import DEFAULTS, Architecture
 from triptych.checkpoint.component import LatentScaling
 from triptych.checkpoint.families import FAMILIES, check_fields
 from triptych.checkpoint.families.stable_diffusion import STABLE_DIFFUSION
 from triptych.checkpoint.families.stable_diffusion_xl import STABLE_DIFFUSION_XL
+from triptych.checkpoint.families.stable_diffusion_xl_refiner import STABLE_DIFFUSION_XL_REFINER
+from triptych.engine.conditions import conditioning_dims
 from triptych.errors import CheckpointInvalidError, InvalidArgumentError
 from triptych_orchestrator.library.entry import Entry
 
@@ -56,9 +58,11 @@ def test_the_page_names_every_family_with_its_fields() -> None:
 
 def test_every_pipeline_class_is_diffusers_own_and_of_one_family() -> None:
     named = [name for family in FAMILIES.values() for name in family.pipelines]
-    assert len(set(named)) == len(named) == 13
     for name in set(named) - {"StableDiffusionInpaintPipelineLegacy"}:  # which diffusers has moved away
         assert hasattr(diffusers, name)
+    for name, is_refiner in product(set(named), (False, True)):
+        index = {"_class_name": name, "requires_aesthetics_score": is_refiner}
+        assert sum(name in family.pipelines and family.is_one(index) for family in FAMILIES.values()) == 1
 
 
 def test_all_of_sdxl_is_read_and_only_its_own(sdxl: Path, pipelines: dict[bool, Any]) -> None:
@@ -89,13 +93,28 @@ def test_sdxl_for_other_tasks_opens(copy: Path, class_name: str) -> None:
     assert Checkpoint.open(copy).family is STABLE_DIFFUSION_XL
 
 
-def test_a_refiner_is_called_what_it_is(copy: Path) -> None:
-    index = copy / "model_index.json"
-    tiny.update(index, _class_name="StableDiffusionXLImg2ImgPipeline", requires_aesthetics_score=True)
-    assert "this is a refiner" in refused(copy).message
-    tiny.update(index, requires_aesthetics_score=False, text_encoder=[None, None], tokenizer=[None, None])
-    error = refused(copy)
-    assert "serve a base checkpoint" in error.message and error.metadata["file"] == str(index)
+@pytest.mark.parametrize("says", [True, False, None])
+def test_a_refiner_is_told_by_its_score_or_by_its_one_text_encoder(checkpoints: dict[str, Path], says: Any) -> None:
+    index = json.loads((checkpoints["refiner"] / "model_index.json").read_text())
+    assert index["requires_aesthetics_score"] and index["text_encoder"] == [None, None]
+    assert STABLE_DIFFUSION_XL_REFINER.is_one(index | {"requires_aesthetics_score": says})
+    checkpoint = Checkpoint.open(checkpoints["refiner"])
+    assert checkpoint.family is STABLE_DIFFUSION_XL_REFINER and not checkpoint.zeroes_negative
+    assert checkpoint.components.keys() == {"encoder_2", "unet", "vae_decoder", "vae_encoder"}
+
+
+def test_a_base_that_says_it_is_a_refiner_is_named(copy: Path) -> None:
+    tiny.update(copy / "model_index.json", requires_aesthetics_score=True)
+    assert "cross_attention_dim 80 must be text_encoder_2's hidden_size 48" in refused(copy).message
+
+
+def test_a_refiner_has_an_architecture_of_its_own(checkpoints: dict[str, Path]) -> None:
+    """Of as many inputs for what it is told, fewer are time ids, and more the pooled vector's."""
+    refiner, base = (Checkpoint.open(checkpoints[name]).components["unet"].architecture for name in ("refiner", "sdxl"))
+    assert (refiner.time_ids, base.time_ids) == (5, 6)
+    assert conditioning_dims(refiner)["text_embeds"] == conditioning_dims(base)["text_embeds"] == (24,)
+    assert replace(refiner, time_ids=6).digest() != refiner.digest()
+    assert Architecture.from_canonical(refiner.canonical()) == refiner
 
 
 MISFITS: list[tuple[str, dict[str, Any], str]] = [
@@ -196,7 +215,31 @@ def test_time_ids_are_diffusers_own(
         handle.remove()
     ours = STABLE_DIFFUSION_XL.time_ids(sizes, 64, 72, with_image)
     np.testing.assert_array_equal(np.array([ours.negative, ours.positive]), seen[0])
-    assert STABLE_DIFFUSION.time_ids({}, 64, 72, False) == ((), (), ())
+    assert STABLE_DIFFUSION.time_ids({}, 64, 72, False) == ((), (), {})
+
+
+SCORES: dict[str, tuple[float, ...]] = {"aesthetic_score": (8.5,), "negative_aesthetic_score": (1.25,)}
+
+
+@pytest.mark.parametrize("asked", [{}, SCORES, {"original_size": (512, 300)}, {"crops_coords_top_left": (10, 200)}])
+@pytest.mark.parametrize("negative", [fields for count in range(3) for fields in combinations(list(SIZES)[:2], count)])
+def test_a_refiners_time_ids_are_diffusers_own(
+    checkpoints: dict[str, Path], asked: dict[str, Any], negative: tuple[str, ...]
+) -> None:
+    pipeline = diffusers.StableDiffusionXLImg2ImgPipeline.from_pretrained(checkpoints["refiner"])
+    sizes = asked | {f"negative_{field}": tuple(extent + 7 for extent in SIZES[field]) for field in negative}
+    given = {field: values[0] if len(values) == 1 else values for field, values in sizes.items()}
+    seen: list[Any] = []
+
+    def remember(_module: Any, _args: Any, keywords: dict[str, Any]) -> None:
+        seen.append(keywords["added_cond_kwargs"]["time_ids"].numpy())
+        raise InterruptedError
+
+    pipeline.unet.register_forward_pre_hook(remember, with_kwargs=True)
+    with pytest.raises(InterruptedError):
+        pipeline("a", image=Image.new("RGB", (72, 64)), num_inference_steps=1, strength=1.0, **given)
+    ours = STABLE_DIFFUSION_XL_REFINER.time_ids(sizes, 64, 72, True)
+    np.testing.assert_array_equal(np.array([ours.negative, ours.positive], np.float32), seen[0])
 
 
 def test_a_family_may_have_another_text_encoder_alone(sdxl: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,8 +258,7 @@ def test_a_size_without_effect_is_told(negative: tuple[str, ...], with_image: bo
     ours = STABLE_DIFFUSION_XL.time_ids(sizes, 64, 72, with_image)
     without = {name: {other: sizes[other] for other in sizes if other != name} for name in sizes}
     idle = [name for name in sizes if STABLE_DIFFUSION_XL.time_ids(without[name], 64, 72, with_image)[:2] == ours[:2]]
-    assert [warning.split()[0] for warning in ours.warnings] == idle
-    assert all(f"{name} has no effect with" in warning for name, warning in zip(idle, ours.warnings, strict=True))
+    assert list(ours.idle) == idle and all(why.startswith("with") for why in ours.idle.values())
 
 
 @pytest.mark.parametrize(

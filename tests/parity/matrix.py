@@ -20,6 +20,7 @@ FAMILIES = {
     "sd2": "Stable Diffusion 2.x, v",
     "sd2zero": "Stable Diffusion 2.x, v, zero terminal SNR",
     "sdxl": "Stable Diffusion XL base",
+    "refiner": "Stable Diffusion XL refiner",
 }
 TASKS = {"text-to-image": "text-to-image", "image-to-image": "image-to-image"}
 
@@ -64,14 +65,28 @@ MORE: Mapping[str, Values] = {
     "sizes": _SIZES,
     "all sizes": _SIZES | _NEGATIVE_SIZES,
     "one negative size": {"negative_target_size": (70, 80)},
+    "scores": {"aesthetic_score": 8.5, "negative_aesthetic_score": 1.25},
+    "all told": {
+        "original_size": (300, 200),
+        "crops_coords_top_left": (11, 7),
+        "negative_original_size": (50, 60),
+        "negative_crops_coords_top_left": (3, 5),
+        "aesthetic_score": 3.25,
+        "negative_aesthetic_score": 9.0,
+        "clip_skip": 1,
+        "negative_prompt": None,
+    },
 }
+_OF_XL = ("", "rescaled", "texts", "no negative", "sizes", "all sizes", "one negative size")
 
 
 def known(family: str, task: str) -> tuple[str, ...]:
     """The names in MORE of what a family's pipeline for the task takes; where both tasks' are alike, one is enough."""
+    if family == "refiner":
+        return ("", "rescaled", "scores", "all told")
     if task == "image-to-image":
         return ("", "texts", "all sizes", "one negative size") if family == "sdxl" else ("",)
-    return tuple(name for name in MORE if name != "clip skip") if family == "sdxl" else ("", "clip skip", "rescaled")
+    return _OF_XL if family == "sdxl" else ("", "clip skip", "rescaled")
 
 
 @dataclass(frozen=True)
@@ -103,6 +118,8 @@ def is_possible(family: str, values: Values) -> bool:
 def every(task: str) -> Iterator[Case]:
     """All values of all axes."""
     for family, engine in itertools.product(FAMILIES, ENGINES):
+        if (family, task) == ("refiner", "text-to-image"):  # which it refuses
+            continue
         for values in _products({**PARAMETERS[task], "more": known(family, task)}):
             if is_possible(family, values):
                 yield Case(family, task, engine, tuple(values.items()))

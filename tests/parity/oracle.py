@@ -88,5 +88,6 @@ def pipeline(task: str, path: Path) -> Any:
     made = PIPELINES[task].from_pretrained(path)
     made.set_progress_bar_config(disable=True)
     # Where diffusers 0.42 still looks for the final norm of a skipped layer, and transformers 5 has no more.
-    object.__setattr__(made.text_encoder, "text_model", made.text_encoder)
+    if made.text_encoder is not None:
+        object.__setattr__(made.text_encoder, "text_model", made.text_encoder)
     return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from triptych.checkpoint import Pair
+from triptych.checkpoint import MicroConditions, Pair
 from triptych.v1 import generation_pb2 as pb
 from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.jobs.events import Event, Queued, Result, StageTiming, Step
@@ -15,6 +15,7 @@ _SIZES = [
     for field in pb.GenerateRequest.DESCRIPTOR.fields
     if field.message_type in (pb.Size.DESCRIPTOR, pb.Coordinates.DESCRIPTOR)
 ]
+_SCORES = ("aesthetic_score", "negative_aesthetic_score")
 
 
 def asked_of(request: pb.GenerateRequest) -> Asked:
@@ -30,7 +31,7 @@ def asked_of(request: pb.GenerateRequest) -> Asked:
         num_inference_steps=_given(request, "num_inference_steps"),
         guidance_scale=_given(request, "guidance_scale"),
         guidance_rescale=_given(request, "guidance_rescale"),
-        sizes={field: _pair(getattr(request, field)) for field in _SIZES if request.HasField(field)},
+        micro_conditions=_micro_conditions(request),
         width=_given(request, "width"),
         height=_given(request, "height"),
         num_images_per_prompt=_given(request, "num_images_per_prompt"),
@@ -83,6 +84,13 @@ def _result(event: Result) -> pb.Result:
 
 def _timing(timing: StageTiming) -> pb.StageTiming:
     return pb.StageTiming(**vars(timing))
+
+
+def _micro_conditions(request: pb.GenerateRequest) -> MicroConditions:
+    sizes: dict[str, tuple[float, ...]] = {
+        field: _pair(getattr(request, field)) for field in _SIZES if request.HasField(field)
+    }
+    return sizes | {field: (getattr(request, field),) for field in _SCORES if request.HasField(field)}
 
 
 def _pair(message: pb.Size | pb.Coordinates) -> Pair:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from triptych.checkpoint import Pair
+from triptych.checkpoint import MicroConditions
 from triptych_orchestrator.library.loras.choice import LoraUse
 
 
@@ -23,7 +22,7 @@ class Asked:
     num_inference_steps: int | None = None
     guidance_scale: float | None = None
     guidance_rescale: float | None = None
-    sizes: Mapping[str, Pair] = field(default_factory=dict)
+    micro_conditions: MicroConditions = field(default_factory=dict)
     """Those that were given, by their fields."""
     width: int | None = None
     height: int | None = None

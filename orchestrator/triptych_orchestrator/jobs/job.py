@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from triptych.checkpoint import Pair
+from triptych.checkpoint import MicroConditions
 from triptych_orchestrator.library.loras.choice import LoraChoice
 
 
@@ -15,9 +14,9 @@ class Job:
 
     `prompt` is without its LoRA tags; what they ask for is in `loras`, by digest once it is looked up. A second prompt
     that is empty is the first one's; `zeroes_negative`: zeros stand for what the negative prompts would come to.
-    `sizes` are those that were given, by their fields. `images` are RGB, height x width x 3: one for all pictures or
-    one for each, and none for text-to-image, which does all of its steps. `warnings` are told with the result. All is
-    JSON as it is, but for the images.
+    `micro_conditions` are those that were given, by their fields. `images` are RGB, height x width x 3: one for all
+    pictures or one for each, and none for text-to-image, which does all of its steps. `warnings` are told with the
+    result. All is JSON as it is, but for the images.
     """
 
     request_id: str
@@ -31,7 +30,7 @@ class Job:
     num_inference_steps: int
     guidance_scale: float
     guidance_rescale: float
-    sizes: Mapping[str, Pair]
+    micro_conditions: MicroConditions
     width: int
     height: int
     num_images_per_prompt: int

@@ -7,7 +7,7 @@ import secrets
 from dataclasses import replace
 from typing import TypeVar
 
-from triptych.checkpoint import Checkpoint, Pair, check_fields
+from triptych.checkpoint import Checkpoint, check_fields
 from triptych.errors import invalid
 from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.jobs.job import Job
@@ -22,8 +22,9 @@ Number = TypeVar("Number", int, float)
 # Of diffusers' pipelines.
 _DEFAULT_STEPS = 50
 _OTHER_PROMPTS = ("prompt_2", "negative_prompt", "negative_prompt_2")
-# Pixels, of the sizes that a UNet is told.
+# Of what a UNet is told of a picture: pixels, and scores.
 _MOST_PIXELS_ASIDE = 1 << 16
+_HIGHEST_SCORE = 100.0
 _MAX_GUIDANCE_SCALE = 1000.0
 _HIGHEST_PRIORITY = 100
 
@@ -58,7 +59,8 @@ def check(asked: Asked, checkpoint: Checkpoint, limits: Limits, image_size: Size
     # Says what this scheduler, with this checkpoint's configuration, makes of that many steps.
     config = corrected_config(scheduler, checkpoint.scheduler_config, checkpoint.family.scheduler_config)
     make_solver(scheduler, config, steps, eta=eta)
-    sizes = {field: _pair(field, pair) for field, pair in asked.sizes.items()}
+    told = {field: _told(field, numbers) for field, numbers in asked.micro_conditions.items()}
+    idle = checkpoint.family.time_ids(told, height, width, bool(asked.images)).idle
     return Job(
         request_id=asked.request_id,
         checkpoint=asked.checkpoint,
@@ -71,7 +73,7 @@ def check(asked: Asked, checkpoint: Checkpoint, limits: Limits, image_size: Size
         num_inference_steps=steps,
         guidance_scale=_real("guidance_scale", guidance_scale, _MAX_GUIDANCE_SCALE),
         guidance_rescale=_real("guidance_rescale", _given(asked.guidance_rescale, 0.0), 1.0),
-        sizes=sizes,
+        micro_conditions=told,
         width=width,
         height=height,
         num_images_per_prompt=_image_count(asked, images, limits),
@@ -82,7 +84,7 @@ def check(asked: Asked, checkpoint: Checkpoint, limits: Limits, image_size: Size
         priority=_priority(asked.priority),
         loras=loras,
         strength=_strength(asked, checkpoint, steps),
-        warnings=checkpoint.family.time_ids(sizes, height, width, bool(asked.images)).warnings,
+        warnings=tuple(f"{field} has no effect {why}" for field, why in idle.items()),
     )
 
 
@@ -96,7 +98,7 @@ def deadline_of(asked: Asked, remaining_s: float | None) -> float:
 
 def _given_fields(asked: Asked) -> list[str]:
     """All that were given, of which the families tell whose they are."""
-    return [field for field, value in {**vars(asked), **asked.sizes}.items() if value not in (None, "")]
+    return [field for field, value in {**vars(asked), **asked.micro_conditions}.items() if value not in (None, "")]
 
 
 def _clip_skip(clip_skip: int, checkpoint: Checkpoint) -> int:
@@ -106,10 +108,13 @@ def _clip_skip(clip_skip: int, checkpoint: Checkpoint) -> int:
     return clip_skip
 
 
-def _pair(field: str, pair: Pair) -> Pair:
-    if max(pair) > _MOST_PIXELS_ASIDE:
-        raise invalid(field, f"must be at most {_MOST_PIXELS_ASIDE} pixels each way, not {pair[0]} and {pair[1]}")
-    return pair
+def _told(field: str, numbers: tuple[float, ...]) -> tuple[float, ...]:
+    """A size, or a score."""
+    if len(numbers) == 1:
+        return (_real(field, numbers[0], _HIGHEST_SCORE),)
+    if max(numbers) > _MOST_PIXELS_ASIDE:
+        raise invalid(field, f"must be at most {_MOST_PIXELS_ASIDE} pixels each way, not {numbers[0]} and {numbers[1]}")
+    return numbers
 
 
 def _priority(priority: int) -> int:
@@ -145,6 +150,8 @@ def _image_count(asked: Asked, count: int, limits: Limits) -> int:
 
 def _strength(asked: Asked, checkpoint: Checkpoint, steps: int) -> float:
     if not asked.images:
+        if checkpoint.family.needs_image:
+            raise invalid("images", f"is missing: {checkpoint.family.title} draws from an image alone; send one")
         if asked.strength is not None:
             raise invalid("strength", "says how much of an image is drawn anew; send one, or leave it out")
         return 1.0

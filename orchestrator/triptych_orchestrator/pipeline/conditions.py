@@ -1,4 +1,4 @@
-"""What a job's UNet is conditioned on: its prompts, by every text encoder of the family, and its sizes."""
+"""What a job's UNet is conditioned on: prompts, by every text encoder of the family, and what it is told besides."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Conditions:
 
 
 async def conditions_of(job: Job, entry: Entry, encoder: PromptEncoder, use: StageUse) -> Conditions:
-    """As diffusers' `encode_prompt` makes them, and its pipeline's sizes; the entry must be open."""
+    """As diffusers' `encode_prompt` makes them, and its pipeline's time ids; the entry must be open."""
     if (checkpoint := entry.checkpoint) is None:
         raise RuntimeError(f"checkpoint {entry.name} is in use but not open")
     guided = is_guided(job.guidance_scale)
@@ -39,16 +39,16 @@ async def conditions_of(job: Job, entry: Entry, encoder: PromptEncoder, use: Sta
     sides = (True, False) if guided and not zeroed else (False,)
     parts, models, encoded, warnings = checkpoint.family.texts, entry.models(), [], []
     for part, tokenizer in zip(parts, entry.tokenizers, strict=True):
-        texts, told = _read(job, part, tokenizer, sides)
+        texts, cut = _read(job, part, tokenizer, sides)
         lora_set = LoraSet.of(job.loras.of(part.model))
         encoded.append(await encoder.encode(models[part.model], texts, lora_set, job.request_id, use))
-        warnings += told
+        warnings += cut
     tensors = [_joined(parts, side) for side in zip(*encoded, strict=True)]
     if zeroed:
         tensors.insert(0, {name: np.zeros_like(array) for name, array in tensors[0].items()})
-    sizes = checkpoint.family.time_ids(job.sizes, job.height, job.width, bool(job.images))
-    ids = (sizes.negative, sizes.positive) if guided else (sizes.positive,)
-    conditionings = [Conditioning.of(**each, **_sizes(own)) for each, own in zip(tensors, ids, strict=True)]
+    told = checkpoint.family.time_ids(job.micro_conditions, job.height, job.width, bool(job.images))
+    ids = (told.negative, told.positive) if guided else (told.positive,)
+    conditionings = [Conditioning.of(**each, **_told(own)) for each, own in zip(tensors, ids, strict=True)]
     return Conditions(conditionings, list(dict.fromkeys(warnings)))
 
 
@@ -78,5 +78,5 @@ def _joined(parts: Sequence[TextPart], side: Sequence[Encoded]) -> dict[str, Arr
     return tensors | ({"text_embeds": pooled[-1]} if pooled else {})
 
 
-def _sizes(ids: Sequence[float]) -> dict[str, Array]:
+def _told(ids: Sequence[float]) -> dict[str, Array]:
     return {"time_ids": np.array(ids, np.float32)} if ids else {}

@@ -55,10 +55,10 @@ def _given(job: Job) -> dict[str, object]:
     rescaled = {"guidance_rescale": f"{job.guidance_rescale:g}"} if job.guidance_rescale else {}
     skipped = {"clip_skip": job.clip_skip} if job.clip_skip else {}
     texts = {name: text for name in ("prompt_2", "negative_prompt_2") if (text := getattr(job, name))}
-    sizes = {name: f"{first}x{second}" for name, (first, second) in job.sizes.items()}
+    told = {name: "x".join(f"{each:g}" for each in numbers) for name, numbers in job.micro_conditions.items()}
     # Of diffusers' pipeline: a negative prompt that is empty would give another picture.
     zeroed = {"force_zeros_for_empty_prompt": True} if job.zeroes_negative and is_guided(job.guidance_scale) else {}
-    return {**rescaled, **skipped, **texts, **zeroed, **sizes}
+    return {**rescaled, **skipped, **texts, **zeroed, **told}
 
 
 def _tagged_prompt(job: Job) -> str:

@@ -3,6 +3,16 @@
 from triptych.checkpoint.architecture import Architecture
 from triptych.checkpoint.component import Component, LatentScaling
 from triptych.checkpoint.directory import Checkpoint
-from triptych.checkpoint.families import Family, Pair, TextPart, check_fields
+from triptych.checkpoint.families import Family, MicroConditions, Pair, TextPart, check_fields
 
-__all__ = ["Architecture", "Checkpoint", "Component", "Family", "LatentScaling", "Pair", "TextPart", "check_fields"]
+__all__ = [
+    "Architecture",
+    "Checkpoint",
+    "Component",
+    "Family",
+    "LatentScaling",
+    "MicroConditions",
+    "Pair",
+    "TextPart",
+    "check_fields",
+]

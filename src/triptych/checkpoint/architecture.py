@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from triptych.contract import TIME_IDS
+
 # Keys without a default value that shape a graph all the same, with a value of their kind. Any other key shapes none,
 # and the classes ignore it.
 OPTIONAL: dict[str, dict[str, Any]] = {
@@ -109,14 +111,18 @@ NULLABLE: dict[str, frozenset[str]] = {
 
 @dataclass(frozen=True)
 class Architecture:
-    """One model of the contract in one shape; `config` holds defaults filled in and nothing shapeless."""
+    """One model of the contract in one shape; `config` holds defaults filled in and nothing shapeless.
+
+    `time_ids` is how many numbers a UNet is told of a picture, where it is told any: no configuration says so.
+    """
 
     model: str
     class_name: str
     config: Mapping[str, Any]
+    time_ids: int = TIME_IDS
 
     @classmethod
-    def of(cls, model: str, class_name: str, config: Mapping[str, Any]) -> Architecture:
+    def of(cls, model: str, class_name: str, config: Mapping[str, Any], time_ids: int = TIME_IDS) -> Architecture:
         """From a component's `config.json`; keys that shape no graph are left out.
 
         A switch that is null is off, as it is to the classes; any other key that is null takes its default.
@@ -129,13 +135,13 @@ class Architecture:
             if key in shaping
         }
         stated = {key: value for key, value in given.items() if value is not None or key in nullable}
-        return cls(model, class_name, {**defaults, **stated})
+        return cls(model, class_name, {**defaults, **stated}, time_ids)
 
     def canonical(self) -> str:
         """The architecture as JSON text that is equal for equal architectures."""
-        return json.dumps(
-            {"model": self.model, "class_name": self.class_name, "config": self.config}, sort_keys=True, allow_nan=False
-        )
+        said = {"model": self.model, "class_name": self.class_name, "config": self.config}
+        unusual = {} if self.time_ids == TIME_IDS else {"time_ids": self.time_ids}
+        return json.dumps(said | unusual, sort_keys=True, allow_nan=False)
 
     @classmethod
     def from_canonical(cls, text: str) -> Architecture:

@@ -112,3 +112,25 @@ def check_cross_attention(unet: Component, encoders: Sequence[Component]) -> Non
             f"{encoder.name}'s hidden_size {width}" for encoder, width in zip(encoders, widths, strict=True)
         )
         raise broken(unet.file, f"cross_attention_dim {wide!r} must be {whose}{unet.assumed('cross_attention_dim')}")
+
+
+def check_projection(encoder: Component) -> int:
+    """A text encoder with a projection; the numbers of its pooled vector."""
+    config = encoder.architecture.config
+    projection = whole_number(encoder.file, config, "projection_dim", high=65536)
+    encoder.expect_shape("text_projection.weight", (projection, config["hidden_size"]), "projection_dim", "hidden_size")
+    return projection
+
+
+def check_told(unet: Component, pooled: int) -> None:
+    """A UNet that is told a pooled vector, of so many numbers, and of the picture."""
+    path, config, count = unet.file, unet.architecture.config, unet.architecture.time_ids
+    if (kind := config.get("addition_embed_type")) != "text_time":
+        raise broken(path, f"addition_embed_type must be 'text_time', not {kind!r}")
+    each = whole_number(path, config, "addition_time_embed_dim", high=65536)
+    inputs = whole_number(path, config, "projection_class_embeddings_input_dim")
+    if inputs != (expected := pooled + count * each):
+        why = f"text_encoder_2's projection_dim {pooled} plus {count} times addition_time_embed_dim {each}"
+        raise broken(path, f"projection_class_embeddings_input_dim {inputs} must be {expected}: {why}")
+    embedded = config.get("time_embedding_dim") or 4 * config["block_out_channels"][0]
+    unet.expect_shape("add_embedding.linear_1.weight", (embedded, inputs), "block_out_channels")

@@ -14,6 +14,7 @@ from triptych.checkpoint.safetensors import TensorInfo
 from triptych.checkpoint.sources import Source, Told
 from triptych.checkpoint.values import check_values, count_layers
 from triptych.checkpoint.weights import is_text_encoder
+from triptych.contract import TIME_IDS
 
 # AutoencoderKL's own, where a configuration names none.
 _SCALING_FACTOR = 0.18215
@@ -24,13 +25,14 @@ class Part:
     """Where one model of the contract lies in a checkpoint, by its folder's name, and the class that it must be.
 
     `prefixes` are how the names of its weights begin, where that part holds another model's too. What is `on_demand` is
-    not loaded with the checkpoint, but by the first request that needs it.
+    not loaded with the checkpoint, but by the first request that needs it. `time_ids`: see Architecture.
     """
 
     folder: str
     class_name: str
     prefixes: tuple[str, ...] = ("",)
     on_demand: bool = False
+    time_ids: int = TIME_IDS
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Component:
         file, config = source.config(part.folder)
         if is_text_encoder(part.class_name):
             config = text_config(file, config)
-        architecture = Architecture.of(model, part.class_name, config)
+        architecture = Architecture.of(model, part.class_name, config, part.time_ids)
         check_values(file, part.class_name, architecture.config)
         weights = source.weights(part.folder, part.class_name)
         own = {name: info for name, info in weights.items() if name.startswith(part.prefixes)}

@@ -31,6 +31,8 @@ _NAMES = (
     "guidance_scale",
     "guidance_rescale",
     *_PAIRS,
+    "aesthetic_score",
+    "negative_aesthetic_score",
     "width",
     "height",
     "num_images_per_prompt",
@@ -65,6 +67,10 @@ def add_parameter_options(parser: argparse.ArgumentParser) -> None:
     for name, numbers in _PAIRS.items():
         option = f"--{name.replace('_', '-')}"
         group.add_argument(option, type=_pair, metavar=numbers, help="pixels, for Stable Diffusion XL")
+    for name, default in (("--aesthetic-score", 6), ("--negative-aesthetic-score", 2.5)):
+        group.add_argument(
+            name, type=float, metavar="X", help=f"for Stable Diffusion XL's refiner (default: {default})"
+        )
     group.add_argument(
         "--num-images-per-prompt", type=int, metavar="N", help="pictures per prompt (default: 1, or one per --image)"
     )

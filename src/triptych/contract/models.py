@@ -96,7 +96,7 @@ ENCODER = ModelSpec(
 # The second text encoder of a family that has two, beside the first in the same stage.
 ENCODER_2 = replace(ENCODER, name="encoder_2", implementation="triptych_encoder.model.SecondEncoderModel")
 
-# Height and width of three sizes, one for each: original, crop, target.
+# Height and width of three sizes, one for each: original, crop, target. A family may tell its UNet of others.
 TIME_IDS = 6
 # All that a UNet is conditioned on besides latents and timestep; which of them, its architecture says.
 CONDITIONING = (

@@ -60,6 +60,10 @@ class GenerateParameters(TypedDict, total=False):
     """(top, left); default: (0, 0) where both negative sizes are given. Never counts with `image`, as in diffusers."""
     negative_target_size: tuple[int, int] | None
     """(height, width); default: `target_size`. See `negative_original_size`."""
+    aesthetic_score: float | None
+    """How beautiful the picture is to be, which Stable Diffusion XL's refiner is told; default 6."""
+    negative_aesthetic_score: float | None
+    """The same for the negative prompt; default 2.5."""
     num_images_per_prompt: int | None
     """Default 1, or one for each image."""
     seed: int | Sequence[int] | None

@@ -13,6 +13,7 @@ from triptych.errors import InvalidArgumentError
 from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.jobs.validation import check
+from triptych_orchestrator.pipeline.images import describe
 from triptych_orchestrator.settings import Limits
 
 
@@ -33,7 +34,7 @@ def small() -> Checkpoint:
 def test_what_is_left_open_is_the_familys(large: Checkpoint, small: Checkpoint) -> None:
     assert [job_of(one).guidance_scale for one in (large, small)] == [5.0, 7.5]
     job = job_of(large)
-    assert (job.clip_skip, job.guidance_rescale, job.sizes, job.num_inference_steps) == (0, 0.0, {}, 50)
+    assert (job.clip_skip, job.guidance_rescale, job.micro_conditions, job.num_inference_steps) == (0, 0.0, {}, 50)
     assert (job.height, job.width) == (large.default_height, large.default_width)
 
 
@@ -53,7 +54,7 @@ def test_zeros_stand_for_a_negative_prompt_that_is_left_out_not_for_an_empty_one
         ({"clip_skip": 3}, "clip_skip"),
         ({"guidance_rescale": 1.5}, "guidance_rescale"),
         ({"guidance_rescale": float("nan")}, "guidance_rescale"),
-        ({"sizes": {"target_size": (1, 1 << 17)}}, "target_size"),
+        ({"micro_conditions": {"target_size": (1, 1 << 17)}}, "target_size"),
         ({"prompt_2": "x" * 10_001}, "prompt_2"),
         ({"negative_prompt_2": "x" * 10_001}, "negative_prompt_2"),
     ],
@@ -65,7 +66,13 @@ def test_values_out_of_bounds(large: Checkpoint, asked: dict[str, Any], field: s
 
 
 @pytest.mark.parametrize(
-    "asked", [{"prompt_2": "a"}, {"negative_prompt_2": "a"}, {"sizes": {"negative_target_size": (0, 0)}}]
+    "asked",
+    [
+        {"prompt_2": "a"},
+        {"negative_prompt_2": "a"},
+        {"micro_conditions": {"negative_target_size": (0, 0)}},
+        {"micro_conditions": {"aesthetic_score": (6.0,)}},
+    ],
 )
 def test_fields_of_another_family(small: Checkpoint, asked: dict[str, Any]) -> None:
     with pytest.raises(InvalidArgumentError, match=r"is not known to Stable Diffusion 1\.x and 2\.x, only to"):
@@ -74,3 +81,22 @@ def test_fields_of_another_family(small: Checkpoint, asked: dict[str, Any]) -> N
 
 def test_empty_is_not_given(small: Checkpoint) -> None:
     assert job_of(small, prompt_2="", negative_prompt_2="", clip_skip=0).clip_skip == 0
+
+
+def test_a_refiner_draws_from_an_image_alone(checkpoints: dict[str, Path]) -> None:
+    refiner = Checkpoint.open(checkpoints["refiner"])
+    with pytest.raises(
+        InvalidArgumentError, match=r"images: is missing: .* XL refiner draws from an image alone"
+    ) as caught:
+        job_of(refiner)
+    assert caught.value.metadata["field"] == "images"
+    job = check(Asked(images=(b"",), micro_conditions={"aesthetic_score": (7.5,)}), refiner, Limits(), (64, 64))
+    assert (job.strength, job.guidance_scale, job.micro_conditions) == (0.3, 5.0, {"aesthetic_score": (7.5,)})
+    assert "aesthetic_score: 7.5" in describe(job, 1, 0)
+
+
+@pytest.mark.parametrize("score", [-0.5, 100.5, float("nan"), float("inf")])
+def test_a_score_out_of_bounds(checkpoints: dict[str, Path], score: float) -> None:
+    asked = Asked(images=(b"",), micro_conditions={"negative_aesthetic_score": (score,)})
+    with pytest.raises(InvalidArgumentError, match=r"^negative_aesthetic_score: must be a number from 0 to 100"):
+        check(asked, Checkpoint.open(checkpoints["refiner"]), Limits(), (64, 64))

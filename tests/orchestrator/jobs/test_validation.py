@@ -69,8 +69,8 @@ async def test_warnings_reach_the_job() -> None:
 async def test_a_size_that_has_no_effect_is_told(sdxl: Path) -> None:
     crop, size = {"negative_crops_coords_top_left": (1, 1)}, {"negative_original_size": (64, 64)}
     told = "has no effect without both of negative_original_size and negative_target_size"
-    assert (await job_of(sdxl, sizes=size)).warnings == (f"negative_original_size {told}",)
-    job = await job_of(sdxl, sizes=size | crop, images=(picture(),))
+    assert (await job_of(sdxl, micro_conditions=size)).warnings == (f"negative_original_size {told}",)
+    job = await job_of(sdxl, micro_conditions=size | crop, images=(picture(),))
     assert job.warnings == ("negative_crops_coords_top_left has no effect with an image",)
 
 
@@ -107,9 +107,10 @@ async def test_what_is_wrong_is_named(asked: dict[str, Any], field: str, problem
 
 async def test_no_field_of_another_family_is_passed_over() -> None:
     others = set().union(*(family.fields for family in FAMILIES.values())) - FAMILIES["stable-diffusion"].fields
-    assert len(others) == 8
+    assert len(others) == 10
     for field in others:
-        value: Any = {"sizes": {field: (8, 8)}} if field.endswith(("_size", "_left")) else {field: "a"}
+        told = field.endswith(("_size", "_left", "_score"))
+        value: Any = {"micro_conditions": {field: (8, 8)}} if told else {field: "a"}
         with pytest.raises(InvalidArgumentError, match=f"^{field}: is not known to Stable Diffusion 1.x and 2.x"):
             await job_of(**value)
 

@@ -45,7 +45,9 @@ def test_eta_is_among_the_parameters_where_it_was_asked_for() -> None:
 
 def test_what_only_some_families_know_is_among_the_parameters_where_it_was_given(sdxl: Path) -> None:
     sizes = {"original_size": (300, 200), "crops_coords_top_left": (11, 7)}
-    asked = Asked("a", "xl", "a fox", "a, wolf", "", "hare", 1, guidance_rescale=0.7, sizes=sizes, seeds=(1,))
+    asked = Asked(
+        "a", "xl", "a fox", "a, wolf", "", "hare", 1, guidance_rescale=0.7, micro_conditions=sizes, seeds=(1,)
+    )
     text = describe(check(asked, Checkpoint.open(sdxl), Limits()), 1, 0)
     given = 'guidance_rescale: 0.7, clip_skip: 1, prompt_2: "a, wolf", negative_prompt_2: hare, '
     assert f"{given}original_size: 300x200, crops_coords_top_left: 11x7, Seed: 1" in text

@@ -7,26 +7,27 @@ from pathlib import Path
 from typing import Any
 
 from triptych.checkpoint.configs import broken
-from triptych.checkpoint.families.base import Family, Pair, TextPart, TimeIds
+from triptych.checkpoint.families.base import Family, MicroConditions, Pair, TextPart, TimeIds
 from triptych.checkpoint.families.stable_diffusion import STABLE_DIFFUSION
 from triptych.checkpoint.families.stable_diffusion_xl import STABLE_DIFFUSION_XL
+from triptych.checkpoint.families.stable_diffusion_xl_refiner import STABLE_DIFFUSION_XL_REFINER
 from triptych.checkpoint.families.unsupported import unsupported
 from triptych.errors import invalid
 
-__all__ = ["FAMILIES", "Family", "Pair", "TextPart", "TimeIds", "check_fields", "family_of"]
+__all__ = ["FAMILIES", "Family", "MicroConditions", "Pair", "TextPart", "TimeIds", "check_fields", "family_of"]
 
-FAMILIES: Mapping[str, Family] = {family.name: family for family in (STABLE_DIFFUSION, STABLE_DIFFUSION_XL)}
+FAMILIES: Mapping[str, Family] = {
+    family.name: family for family in (STABLE_DIFFUSION, STABLE_DIFFUSION_XL, STABLE_DIFFUSION_XL_REFINER)
+}
 
 
 def family_of(path: Path, index: Mapping[str, Any]) -> Family:
     """The family of the checkpoint whose `model_index.json`, at `path`, is `index`."""
     named = index.get("_class_name")
-    family = next((family for family in FAMILIES.values() if named in family.pipelines), None)
+    family = next((each for each in FAMILIES.values() if named in each.pipelines and each.is_one(index)), None)
     if family is None:
         titles = {family.title: family.pipelines for family in FAMILIES.values()}
         raise broken(path, unsupported(named, titles))
-    if problem := family.unserved(index):
-        raise broken(path, f"this is {problem}")
     return family
 
 

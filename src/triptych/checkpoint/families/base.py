@@ -16,6 +16,9 @@ from triptych.checkpoint.corrections import sample_size
 
 # Height and width, or top and left, in pixels.
 Pair = tuple[int, int]
+# Podell et al., "SDXL" (arXiv:2307.01952), call "micro-conditioning" what a UNet is told of a picture besides its text:
+# by the request's fields, a pair for a size, one number for a score.
+MicroConditions = Mapping[str, tuple[float, ...]]
 
 
 @dataclass(frozen=True)
@@ -43,12 +46,12 @@ class TextPart:
 class TimeIds(NamedTuple):
     """A UNet's `time_ids` for the prompt and for the negative one; empty where the family has none.
 
-    `warnings` tell of sizes that were given and have no effect.
+    `idle` are the fields that were given and have no effect, each with the reason.
     """
 
     positive: tuple[float, ...] = ()
     negative: tuple[float, ...] = ()
-    warnings: tuple[str, ...] = ()
+    idle: Mapping[str, str] = {}
 
 
 def as_the_file_says(config: Mapping[str, object], is_own: bool) -> dict[str, object]:
@@ -56,8 +59,8 @@ def as_the_file_says(config: Mapping[str, object], is_own: bool) -> dict[str, ob
     return dict(config)
 
 
-def no_time_ids(asked: Mapping[str, Pair], height: int, width: int, begins_with_image: bool) -> TimeIds:
-    """Where the UNet is told nothing of sizes."""
+def no_time_ids(asked: MicroConditions, height: int, width: int, begins_with_image: bool) -> TimeIds:
+    """Where the UNet is told nothing of the picture."""
     return TimeIds()
 
 
@@ -66,9 +69,14 @@ def never_zero(index: Mapping[str, Any]) -> bool:
     return False
 
 
-def nothing_to_refuse(index: Mapping[str, Any]) -> str:
-    """Where every checkpoint with the family's pipeline class is one that is served."""
-    return ""
+def flat(asked: MicroConditions) -> tuple[float, ...]:
+    """All numbers in their order."""
+    return tuple(float(number) for numbers in asked.values() for number in numbers)
+
+
+def by_its_class(index: Mapping[str, Any]) -> bool:
+    """Where every checkpoint with one of the family's pipeline classes is of the family."""
+    return True
 
 
 @dataclass(frozen=True)
@@ -84,13 +92,13 @@ class Family:
     upcasts_vae: whether a VAE whose configuration says `force_upcast` is computed in float32 where others are in
         float16, in which it would overflow.
     normalizes_latents: whether the VAE's `latents_mean` and `latents_std` count.
+    needs_image: whether it draws from an image alone.
     check: raises CheckpointInvalidError where the components do not fit each other.
-    unserved: from `model_index.json`, why a checkpoint of this family is not served; "" where it is.
+    is_one: from `model_index.json`, whether a checkpoint with one of the family's pipeline classes is of the family.
     sample_size: height and width in latents of a UNet's own pictures, from its file and configuration.
     scheduler_config: from a scheduler's configuration and whether it is the checkpoint's own, what the pipeline makes
         of it.
-    time_ids: from the sizes that a request gives, by its fields, the picture's height and width, and whether it begins
-        with an image.
+    time_ids: from what a request says of the picture, its height and width, and whether it begins with an image.
     zeroes_negative: from `model_index.json`, whether zeros stand for a negative prompt that is not given.
     """
 
@@ -105,10 +113,11 @@ class Family:
     default_guidance_scale: float = 7.5
     upcasts_vae: bool = False
     normalizes_latents: bool = False
-    unserved: Callable[[Mapping[str, Any]], str] = nothing_to_refuse
+    needs_image: bool = False
+    is_one: Callable[[Mapping[str, Any]], bool] = by_its_class
     sample_size: Callable[[Path, Mapping[str, Any]], tuple[int, int]] = sample_size
     scheduler_config: Callable[[Mapping[str, object], bool], dict[str, object]] = as_the_file_says
-    time_ids: Callable[[Mapping[str, Pair], int, int, bool], TimeIds] = no_time_ids
+    time_ids: Callable[[MicroConditions, int, int, bool], TimeIds] = no_time_ids
     zeroes_negative: Callable[[Mapping[str, Any]], bool] = never_zero
 
 
