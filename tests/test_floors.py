@@ -21,10 +21,9 @@ ALLOWED = {
     "triptych.logs": set(),
     "triptych.demo": set(),
     "triptych.v1": set(),
-    "triptych.cache_folders": set(),
-    "triptych.checkpoint": {"triptych.contract", "triptych.cache_folders"},
+    "triptych.checkpoint": {"triptych.contract"},
     "triptych.wire": {"triptych.v1"},
-    "triptych.engine": {"triptych.contract", "triptych.checkpoint", "triptych.cache_folders"},
+    "triptych.engine": {"triptych.contract", "triptych.checkpoint"},
     "triptych.lora": {"triptych.contract", "triptych.checkpoint"},
     "triptych.stage": {"triptych.contract", "triptych.checkpoint", "triptych.lora", "triptych.engine", "triptych.logs"},
     "triptych.sdk": {"triptych.contract", "triptych.v1", "triptych.wire"},
@@ -70,7 +69,7 @@ ALLOWED = {
     # What every room may use: settings, metrics and the like.
     "triptych_orchestrator": {"triptych.contract", "triptych.checkpoint", "triptych.logs"},
 }
-FREE = {"triptych", "triptych.errors", "triptych.legible", "triptych._version"}
+FREE = {"triptych", "triptych.cache_folders", "triptych.errors", "triptych.legible", "triptych._version"}
 
 # Python files of one folder; beyond, it wants rooms.
 MOST_FILES = 15

@@ -1,4 +1,4 @@
-"""Folders of a cache that are complete or absent, whoever makes or removes them and dies.
+"""Where the cache is, and folders in it that are complete or absent, whoever makes or removes them and dies.
 
 Makers and removers of one folder wait for each other on a file lock, which the kernel drops with its holder; a folder
 appears by one rename, and goes by one:
@@ -27,7 +27,22 @@ from typing import Any
 from triptych.errors import FailedPreconditionError
 
 MANIFEST_FILE = "manifest.json"
+# Debian's home of those who have none: nothing is found there, and nothing can be made.
+NO_HOME = Path("/nonexistent")
 _MOST_MANIFEST_BYTES = 1_000_000
+
+
+def cache_folder() -> Path:
+    """Of what this process and those it starts may keep for the next one; it need not exist."""
+    return Path(os.environ.get("TRIPTYCH_CACHE_DIR") or home() / ".cache/triptych")
+
+
+def home() -> Path:
+    """The user's own folder."""
+    try:
+        return Path.home()
+    except RuntimeError:  # neither HOME nor an entry in the list of users
+        return NO_HOME
 
 
 @contextmanager

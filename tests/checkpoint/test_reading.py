@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from triptych.checkpoint import Checkpoint
+from triptych.checkpoint.pickles.advance import advancing
 from triptych.checkpoint.reading import Readers, open_in_time
 from triptych.errors import FailedPreconditionError
 
@@ -61,4 +62,26 @@ def test_a_stage_waits_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(FailedPreconditionError, match=r"could not be read within 0\.01 s") as caught:
         open_in_time(Path("/models/x"), 0.01)
     assert caught.value.metadata["file"] == "/models/x"
+    never.cancel()
+
+
+def test_a_stage_waits_for_as_long_as_a_conversion_gets_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten times as long as it may take otherwise, and no longer once it gets on no more."""
+    done, opened = threading.Event(), object()
+
+    def convert(path: Path) -> object:
+        with advancing(path / "unet" / "x.bin") as advanced:
+            for _ in range(100):
+                if done.wait(0.05):
+                    break
+                advanced()
+        return opened
+
+    monkeypatch.setattr(Checkpoint, "open", convert)
+    threading.Timer(3, done.set).start()
+    assert open_in_time(Path("/models/x"), 0.3) is opened
+    monkeypatch.setattr(Checkpoint, "open", lambda path: never.result(60))
+    never: Future[Checkpoint] = Future()
+    with advancing(Path("/models/y.ckpt")), pytest.raises(FailedPreconditionError, match="could not be read"):
+        open_in_time(Path("/models/x"), 0.01)
     never.cancel()

@@ -8,6 +8,7 @@ import functools
 import logging
 from collections.abc import Callable, Collection
 
+from triptych.checkpoint.pickles.advance import steps
 from triptych.checkpoint.reading import Readers, too_slow
 from triptych.errors import TriptychError
 from triptych_orchestrator.library.entry import Entry, State
@@ -32,12 +33,16 @@ class Loader:
         self._read_timeout_s = settings.limits.max_checkpoint_read_seconds
 
     async def open(self, entry: Entry) -> None:
-        """Reads the entry's directory, in a bounded time and by threads that serve nothing else."""
+        """Reads the entry's files, by threads that serve nothing else, in a bounded time but for what is converted."""
+        reading = asyncio.wrap_future(self._readers.submit(entry.open))
+        before = None
         try:
-            async with asyncio.timeout(self._read_timeout_s):
-                await asyncio.wrap_future(self._readers.submit(entry.open))
-        except TimeoutError as error:
-            raise too_slow(entry.path, self._read_timeout_s) from error
+            while before != (before := steps(entry.path)):
+                if (await asyncio.wait([reading], timeout=self._read_timeout_s))[0]:
+                    return await reading
+        finally:
+            reading.cancel()
+        raise too_slow(entry.path, self._read_timeout_s)
 
     async def load(self, entry: Entry) -> None:
         """Has every stage hold the entry's models; where that fails, none does."""

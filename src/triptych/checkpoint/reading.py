@@ -10,10 +10,12 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from triptych.checkpoint.directory import Checkpoint
+from triptych.checkpoint.pickles.advance import steps
 from triptych.errors import FailedPreconditionError
 
 Value = TypeVar("Value")
@@ -59,7 +61,7 @@ class Readers:
 
 
 def too_slow(path: Path, seconds: float) -> FailedPreconditionError:
-    """The error about a directory that was not read in time."""
+    """The error about a checkpoint that was not read in time."""
     problem = (
         f"could not be read within {seconds:g} s; does its file system answer? Others may be waiting for theirs too"
     )
@@ -67,9 +69,10 @@ def too_slow(path: Path, seconds: float) -> FailedPreconditionError:
 
 
 def open_in_time(path: Path, timeout_s: float = READ_TIMEOUT_S) -> Checkpoint:
-    """`Checkpoint.open`, or FailedPreconditionError after that many seconds."""
+    """`Checkpoint.open`, or FailedPreconditionError after that many seconds in which no conversion got on."""
     reading = Readers(1).submit(lambda: Checkpoint.open(path))
-    try:
-        return reading.result(timeout_s)
-    except TimeoutError as error:
-        raise too_slow(path, timeout_s) from error
+    before = None
+    while before != (before := steps(path)):
+        with suppress(TimeoutError):
+            return reading.result(timeout_s)
+    raise too_slow(path, timeout_s)

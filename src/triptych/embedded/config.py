@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from triptych.cache_folders import cache_folder
 from triptych.contract import STAGES
 from triptych.contract.checkpoints import not_a_directory
 from triptych.contract.engines import BUILDING_S, ENGINES
 from triptych.contract.names import check_checkpoint_name, check_lora_name
-from triptych.embedded.folders.places import absolute, cache_folder
+from triptych.embedded.folders.places import absolute
 from triptych.embedded.placement import MOST_REPLICAS, read_placement
 from triptych.embedded.replica import MOST_THREADS, Replica
 from triptych.errors import InvalidArgumentError, invalid

@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from triptych.cache_folders import cache_folder
 from triptych.checkpoint import Checkpoint, Component
 from triptych.checkpoint.reading import open_in_time
 from triptych.contract import LORA_MODELS, NO_LORAS, REPORT, ModelSpec, Report
@@ -245,10 +246,9 @@ def engine_settings() -> EngineSettings:
     TRIPTYCH_PRECISION (default: fp16 on a GPU, fp32 on a CPU).
     """
     threads = int(os.environ.get("TRIPTYCH_THREADS") or len(os.sched_getaffinity(0)))
-    cache_dir = os.environ.get("TRIPTYCH_CACHE_DIR") or Path.home() / ".cache" / "triptych"
     device = os.environ.get("TRIPTYCH_DEVICE") or "cpu"
     precision = os.environ.get("TRIPTYCH_PRECISION") or default_precision(device)
-    return EngineSettings(threads, Path(cache_dir), device, precision)
+    return EngineSettings(threads, cache_folder(), device, precision)
 
 
 def lora_cache_bytes() -> int:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from triptych.embedded.folders.places import NO_HOME, absolute, cache_folder, state_folder, usable
+from triptych.cache_folders import NO_HOME, cache_folder
+from triptych.embedded.folders.places import absolute, state_folder, usable
 from triptych.errors import FailedPreconditionError, InvalidArgumentError
 
 VARIABLES = ("HOME", "XDG_STATE_HOME", "TRIPTYCH_CACHE_DIR")

@@ -13,8 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tests.checkpoint.pickles.writing import NUMBERS, SOUND, as_zip, program
 from triptych.cache_folders import lock, publishing
 from triptych.checkpoint import Architecture
+from triptych.checkpoint.pickles import as_safetensors
 from triptych.engine.cache.artifacts import EXPORT_REVISIONS, artifact_key
 from triptych.engine.tensorrt.build.cache import PLAN_FILE, ensure_engine
 from triptych.engine.tensorrt.build.keys import Build, Gpu
@@ -63,6 +65,11 @@ def add_timings(cache: Path, content: bytes = b"timings", suffix: str = "cache")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return path
+
+
+def add_weights(cache: Path) -> Path:
+    source = as_zip(cache.parent / f"{cache.name}.ckpt", program(**SOUND), {"0": NUMBERS})
+    return as_safetensors(source, cache).parent
 
 
 def add_leftover(folder: Path) -> Path:

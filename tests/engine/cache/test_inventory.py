@@ -19,6 +19,7 @@ from tests.engine.cache.caches import (
     add_graph,
     add_leftover,
     add_timings,
+    add_weights,
     architecture,
     held_by_another_process,
     lock_of,
@@ -27,11 +28,26 @@ from triptych.checkpoint import Architecture
 from triptych.engine.cache import artifacts
 from triptych.engine.cache.artifacts import ensure_graph
 from triptych.engine.cache.inventory import Kind, State, inventory
+from triptych.engine.cache.pruning import Criteria, prune
 from triptych.engine.tensorrt.build.cache import ensure_engine
 
 
 def states(cache: Path) -> list[State]:
     return [entry.state for entry in inventory(cache)]
+
+
+def test_converted_weights_are_found(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    folder = add_weights(cache)
+    (entry,) = inventory(cache)
+    assert (entry.kind, entry.model, entry.state, entry.path) == (Kind.WEIGHTS, "", State.SOUND, folder)
+    assert entry.built_for == {"source": "cache.ckpt"}
+    assert entry.size_bytes == sum(file.stat().st_size for file in folder.iterdir())
+    (folder / "model.safetensors").write_bytes(b"")
+    assert states(cache) == [State.DAMAGED]
+    add_leftover(folder)
+    assert states(cache) == [State.DAMAGED, State.UNFINISHED]
+    assert not [outcome for outcome in prune(cache, Criteria()) if outcome.obstacle] and not inventory(cache)
 
 
 def test_every_kind_is_found(tmp_path: Path) -> None:

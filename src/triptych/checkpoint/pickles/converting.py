@@ -1,9 +1,9 @@
 """Makes of a torch file one `.safetensors` in the cache, once for each content.
 
-path = as_safetensors(Path("model.ckpt"), cache_dir)
+path = as_safetensors(Path("model.ckpt"))
 
-A content is told by where it lies, its size, its time of change and its inode: to read it whole would take as long as
-to convert it. A file that is being written to while it is read is refused.
+A content is told by its inode, its size and its time of change: to read it whole would take as long as to convert it.
+A file that is being written to while it is read is refused.
 """
 
 from __future__ import annotations
@@ -15,33 +15,38 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
-from triptych.cache_folders import MANIFEST_FILE, lock, mark_used, publishing, read_manifest
+from triptych.cache_folders import MANIFEST_FILE, cache_folder, lock, mark_used, publishing, read_manifest
 from triptych.checkpoint.opening import open_file, size_of
+from triptych.checkpoint.pickles.advance import advancing
 from triptych.checkpoint.pickles.archives.legacy_file import read_legacy
 from triptych.checkpoint.pickles.archives.places import Place
 from triptych.checkpoint.pickles.archives.zip_file import read_zip
 from triptych.checkpoint.pickles.machine.byte_stream import PickleError
 from triptych.checkpoint.pickles.state_dict import notes, parameters
 from triptych.checkpoint.pickles.writing import write_safetensors
-from triptych.checkpoint.recognition import ENOUGH_BYTES, is_pickle, recognized
+from triptych.checkpoint.recognition import ENOUGH_BYTES, is_pickle
 from triptych.errors import CheckpointInvalidError, FailedPreconditionError, ResourceExhaustedError
 
-CONVERTED, WEIGHTS_FILE = "converted", "model.safetensors"
+CONVERTED, WEIGHTS, WEIGHTS_FILE = "converted", "weights", "model.safetensors"
 # Part of every key: raise it when the same file gives another result.
 _REVISION = 1
 _ZIP = b"PK\3\4"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def as_safetensors(path: Path, cache_dir: Path, root: Path | None = None) -> Path:
+def as_safetensors(path: Path, cache_dir: Path | None = None, root: Path | None = None) -> Path:
     """The file in the cache that has the tensors of the torch file at `path`, converted first if need be.
 
-    `root` is the directory that a link must not lead out of, see `open_file`. CheckpointInvalidError names the file and
-    what is wrong with it; ResourceExhaustedError and FailedPreconditionError name the folder that is full or read-only.
+    One that is no pickle is its own: whether it is one is told by its first bytes, whatever its name. `root` is the
+    directory that a link must not lead out of, see `open_file`. CheckpointInvalidError names the file and what is wrong
+    with it; ResourceExhaustedError and FailedPreconditionError name the folder that is full or read-only.
     """
+    cache_dir = cache_dir or cache_folder()
     try:
         with open_file(path, root) as source:
-            return _converted(path, source, cache_dir / CONVERTED)
+            begin = source.read(ENOUGH_BYTES)
+            source.seek(0)
+            return _converted(path, source, cache_dir / CONVERTED) if is_pickle(begin) else path
     except PickleError as error:
         raise CheckpointInvalidError(f"{path}: {_told(str(error))}", file=str(path)) from error
     except OSError as error:
@@ -49,25 +54,26 @@ def as_safetensors(path: Path, cache_dir: Path, root: Path | None = None) -> Pat
 
 
 def _converted(path: Path, source: BinaryIO, folder: Path) -> Path:
-    key = _key(path, source)
+    key = _key(source)
     made = folder / key / WEIGHTS_FILE
-    if not _is_sound(made):
+    if not is_sound(made.parent):
         with lock(folder / f"{key}.lock"):
-            if not _is_sound(made):
+            if not is_sound(made.parent):
                 _convert(path, source, folder, key)
     mark_used(made.parent)
     return made
 
 
-def _key(path: Path, source: BinaryIO) -> str:
+def _key(source: BinaryIO) -> str:
     state = os.fstat(source.fileno())
-    told = [_REVISION, str(path.resolve()), state.st_size, state.st_mtime_ns, state.st_ino]
-    return f"weights-{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:24]}"
+    told = [_REVISION, state.st_size, state.st_mtime_ns, state.st_dev, state.st_ino]
+    return f"{WEIGHTS}-{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:24]}"
 
 
-def _is_sound(made: Path) -> bool:
+def is_sound(folder: Path) -> bool:
+    """Whether the file in a folder of the cache is as large as its manifest says."""
     try:
-        return made.stat().st_size == read_manifest(made.parent).get("size_bytes")
+        return bool((folder / WEIGHTS_FILE).stat().st_size == read_manifest(folder).get("size_bytes"))
     except OSError:
         return False
 
@@ -75,21 +81,19 @@ def _is_sound(made: Path) -> bool:
 def _convert(path: Path, source: BinaryIO, folder: Path, key: str) -> None:
     value, places = _read(source)
     tensors = parameters(value)
-    with publishing(folder, key) as building:
-        write_safetensors(source, tensors, places, notes(value), building / WEIGHTS_FILE)
-        if _key(path, source) != key:
+    with publishing(folder, key) as building, advancing(path) as advanced:
+        write_safetensors(source, tensors, places, notes(value), building / WEIGHTS_FILE, advanced)
+        if _key(source) != key:
             raise PickleError("it was written to while it was read; wait until that has ended")
         size_bytes = (building / WEIGHTS_FILE).stat().st_size
-        manifest = {"source": str(path), "size_bytes": size_bytes, "tensors": len(tensors)}
+        manifest = {"source": path.name, "size_bytes": size_bytes, "tensors": len(tensors)}
         (building / MANIFEST_FILE).write_text(json.dumps(manifest))
 
 
 def _read(source: BinaryIO) -> tuple[object, dict[str, Place]]:
-    begin = source.read(ENOUGH_BYTES)
+    is_zip = source.read(len(_ZIP)) == _ZIP
     source.seek(0)
-    if not is_pickle(begin):
-        raise PickleError(recognized(begin) or "no file of torch's")
-    return (read_zip if begin.startswith(_ZIP) else read_legacy)(source, size_of(source))
+    return (read_zip if is_zip else read_legacy)(source, size_of(source))
 
 
 def _told(problem: str) -> str:

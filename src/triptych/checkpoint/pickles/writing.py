@@ -10,7 +10,7 @@ import json
 import math
 import mmap
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -30,6 +30,8 @@ _MOST_HEADER_BYTES = 8_000_000
 # What is written may be larger than the file: tensors that share a storage each have a copy, a packed one is unpacked.
 _MOST_TIMES_LARGER, _ROOM_BYTES = 4, 64 << 20
 _CHUNK_ELEMENTS = 1 << 20
+# At a time, which the slowest disk takes seconds for.
+_SENT_BYTES = 64 << 20
 
 
 def write_safetensors(
@@ -38,8 +40,12 @@ def write_safetensors(
     places: Mapping[str, Place],
     metadata: Mapping[str, str],
     path: Path,
+    advanced: Callable[[], None] = lambda: None,
 ) -> None:
-    """A new file at `path`. PickleError for what the source does not hold, OSError where nothing can be written."""
+    """A new file at `path`. PickleError for what the source does not hold, OSError where nothing can be written.
+
+    `advanced` is called every once in a while as long as it gets on.
+    """
     ordered = dict(sorted(tensors.items(), key=_order))
     header = _header(ordered, metadata)
     total_bytes = sum(map(size_bytes, ordered.values()))
@@ -52,7 +58,7 @@ def write_safetensors(
         os.posix_fallocate(sink.fileno(), 0, len(header) + total_bytes)
         sink.write(header)
         for tensor in ordered.values():
-            reader.copy(tensor, sink)
+            reader.copy(tensor, sink, advanced)
         sink.flush()
         os.fdatasync(sink.fileno())
 
@@ -97,7 +103,7 @@ class _Reader:
         self._maps.clear()
         self._open.close()
 
-    def copy(self, tensor: PickledTensor, sink: BinaryIO) -> None:
+    def copy(self, tensor: PickledTensor, sink: BinaryIO, advanced: Callable[[], None]) -> None:
         """Writes its numbers to the end of `sink`."""
         if not size_bytes(tensor):
             return
@@ -105,9 +111,10 @@ class _Reader:
         stream, start = self._stored(tensor.storage.key, place)
         start += tensor.storage.start + tensor.offset * ITEM_BYTES[tensor.dtype]
         if _is_contiguous(tensor) and not place.big_endian:
-            _send(stream, start, size_bytes(tensor), sink)
+            _send(stream, start, size_bytes(tensor), sink, advanced)
         else:
             self._gather(tensor, stream, start, sink, swapped=place.big_endian)
+            advanced()
 
     def _stored(self, key: str, place: Place) -> tuple[BinaryIO, int]:
         """The file that has the storage's bytes as they are, and where."""
@@ -148,12 +155,13 @@ def _is_contiguous(tensor: PickledTensor) -> bool:
     return True
 
 
-def _send(stream: BinaryIO, start: int, count: int, sink: BinaryIO) -> None:
+def _send(stream: BinaryIO, start: int, count: int, sink: BinaryIO, advanced: Callable[[], None]) -> None:
     """From file to file, within the kernel."""
     sink.flush()
     while count:
-        sent = os.sendfile(sink.fileno(), stream.fileno(), start, count)
+        sent = os.sendfile(sink.fileno(), stream.fileno(), start, min(count, _SENT_BYTES))
         if not sent:
             raise PickleError("cut short while it was read")
         start += sent
         count -= sent
+        advanced()

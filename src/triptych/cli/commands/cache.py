@@ -1,4 +1,4 @@
-"""`triptych cache`: lists and prunes what engines keep on this machine; works on the folder, needs no server."""
+"""`triptych cache`: lists and prunes what is kept on this machine; works on the folder, needs no server."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def add_parser(subparsers: Any) -> None:
     """Registers the command and its actions."""
     parser = subparsers.add_parser(
         "cache",
-        help="list and prune cached engine artifacts",
-        description="The exported graphs and built engines on this machine. Without an action: list. "
-        "Graphs that come with the package are not in the cache.",
+        help="list and prune cached engine artifacts and converted weights",
+        description="The exported graphs, built engines and converted weights on this machine. Without an action: "
+        "list. Graphs that come with the package are not in the cache.",
     )
     add_cache_option(parser)
     parser.set_defaults(run=run, action=_list, json=False)
@@ -139,6 +139,7 @@ def _built_for(entry: Entry) -> str:
         "tensorrt": f"TensorRT {told.get('tensorrt', '')}",
         "precision": told.get("precision", ""),
         "plan": f"one {told.get('plan', '')}",
+        "source": told.get("source", ""),
     }
     return ", ".join(text for name, text in words.items() if told.get(name))
 

@@ -7,9 +7,10 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from triptych.cache_folders import cache_folder
 from triptych.cli import exit_codes
 from triptych.cli.progress import say
-from triptych.embedded.folders.places import absolute, cache_folder
+from triptych.embedded.folders.places import absolute
 from triptych.errors import FailedPreconditionError
 
 if TYPE_CHECKING:

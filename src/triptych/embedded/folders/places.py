@@ -7,22 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from triptych.cache_folders import home
 from triptych.errors import FailedPreconditionError, invalid
-
-# Debian's home of those who have none: nothing is found there, and nothing can be made.
-NO_HOME = Path("/nonexistent")
-
-
-def cache_folder() -> Path:
-    """Of engine artifacts, unless an option says otherwise; it need not exist."""
-    return Path(os.environ.get("TRIPTYCH_CACHE_DIR") or _home() / ".cache/triptych")
 
 
 def state_folder() -> Path:
     """Of what outlives `triptych up`, by the XDG Base Directory Specification; it need not exist."""
     base = Path(os.environ.get("XDG_STATE_HOME") or "")
     # The specification wants relative paths to be ignored.
-    return (base if base.is_absolute() else _home() / ".local/state") / "triptych"
+    return (base if base.is_absolute() else home() / ".local/state") / "triptych"
 
 
 def absolute(field: str, path: str | Path) -> Path:
@@ -41,10 +34,3 @@ def usable(field: str, path: Path | str, remedy: str) -> Iterator[None]:
     except OSError as error:
         problem = f"{field}: {path} cannot be used: {error.strerror or error}; {remedy}"
         raise FailedPreconditionError(problem, field=field) from error
-
-
-def _home() -> Path:
-    try:
-        return Path.home()
-    except RuntimeError:  # neither HOME nor an entry in the list of users
-        return NO_HOME

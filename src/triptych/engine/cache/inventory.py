@@ -1,4 +1,4 @@
-"""What lies in a cache: graphs, TensorRT engines and timing caches; how large, when last used, in what state.
+"""What lies in a cache: graphs, engines, timing caches, converted weights; how large, when last used, in what state.
 
 Only what Triptych itself puts there is an entry, and links are not followed: everything else in the folder is somebody
 else's, neither listed nor touched. The cache's own folder may be a link.
@@ -16,17 +16,19 @@ from enum import StrEnum
 from pathlib import Path
 
 from triptych.cache_folders import MANIFEST_FILE, is_locked, read_manifest
+from triptych.checkpoint.pickles import converting
+from triptych.checkpoint.pickles.converting import CONVERTED, WEIGHTS, WEIGHTS_FILE
 from triptych.contract import MODELS
 from triptych.engine.cache import artifacts
 from triptych.engine.cache.artifacts import GRAPH_FILE, GRAPHS, REQUEST_FILE
 from triptych.engine.tensorrt.build import cache as tensorrt_cache
 from triptych.engine.tensorrt.build.cache import ENGINES, PLAN_FILE
 
-_MODELS = "|".join(map(re.escape, MODELS))
+_MODELS = "|".join(map(re.escape, (*MODELS, WEIGHTS)))
 _FOLDER = re.compile(rf"(?P<key>(?P<model>{_MODELS})-[0-9a-f]{{24}})(?P<unfinished>\.building-\w+)?", re.ASCII)
 _TIMINGS = re.compile(r"(?P<key>timing-[0-9a-f]{24})\.(?:cache|(?P<unfinished>partial))", re.ASCII)
-# Of a manifest, what says which machines can use an engine, and how it was built.
-BUILT_FOR = ("gpu", "compute_capability", "tensorrt", "precision", "plan")
+# Of a manifest, what says which machines can use an engine and how it was built, or what weights were converted.
+BUILT_FOR = ("gpu", "compute_capability", "tensorrt", "precision", "plan", "source")
 _LONGEST_VALUE = 64
 # A day before the last one, for time zones.
 _YEAR_9999_S = 253_402_214_400.0
@@ -38,6 +40,7 @@ class Kind(StrEnum):
     GRAPH = "graph"
     ENGINE = "tensorrt engine"
     TIMINGS = "timing cache"
+    WEIGHTS = "converted weights"
 
 
 class State(StrEnum):
@@ -55,7 +58,7 @@ class State(StrEnum):
 class Entry:
     """One folder or file of a cache; `last_used_s` is in seconds since 1970, within the years that there are.
 
-    `model` is empty for timing caches, `built_for` holds those of BUILT_FOR that an engine's manifest names, and
+    `model` is empty for timing caches and weights, `built_for` holds those of BUILT_FOR that the manifest names, and
     `foreign` the names inside the folder that Triptych does not put there.
     """
 
@@ -78,7 +81,7 @@ class Entry:
 def inventory(cache_dir: Path) -> list[Entry]:
     """Every entry, by kind, model and key; reads all graphs, but of engines only the manifests."""
     found = []
-    for root in (cache_dir / GRAPHS, cache_dir / ENGINES):
+    for root in (cache_dir / name for name in _ROOTS):
         if root.is_symlink() or not root.is_dir():
             continue
         found += [entry for path in sorted(root.iterdir()) if (entry := read_entry(path))]
@@ -103,19 +106,19 @@ def read_entry(path: Path, *, lock_held: bool = False) -> Entry | None:
 
 
 def _read_folder(path: Path, match: re.Match[str], lock_held: bool) -> Entry:
-    kind = Kind.ENGINE if path.parent.name == ENGINES else Kind.GRAPH
+    kind = _ROOTS.get(path.parent.name, Kind.GRAPH)
     known, is_sound = _FOLDERS[kind]
     manifest = path / MANIFEST_FILE
     sound = not match["unfinished"] and all(_is_file(path / name) for name in known) and is_sound(path)
     return Entry(
         kind,
-        match["model"],
+        match["model"] if match["model"] in MODELS else "",
         match["key"],
         path,
         _size_bytes(path),
         _time_s(manifest if _is_file(manifest) else path),
         _state(path, match, sound, lock_held),
-        _built_for(path) if kind is Kind.ENGINE and _is_file(manifest) else {},
+        _built_for(path) if kind is not Kind.GRAPH and _is_file(manifest) else {},
         () if match["unfinished"] else _foreign(path, known),
     )
 
@@ -170,8 +173,10 @@ def _is_file(path: Path) -> bool:
         return False
 
 
+_ROOTS = {GRAPHS: Kind.GRAPH, ENGINES: Kind.ENGINE, CONVERTED: Kind.WEIGHTS}
 # By kind of folder: the files it consists of, and what says whether they are sound.
 _FOLDERS: Mapping[Kind, tuple[frozenset[str], Callable[[Path], bool]]] = {
     Kind.GRAPH: (frozenset({GRAPH_FILE, REQUEST_FILE, MANIFEST_FILE}), artifacts.is_sound),
     Kind.ENGINE: (frozenset({PLAN_FILE, MANIFEST_FILE}), tensorrt_cache.is_sound),
+    Kind.WEIGHTS: (frozenset({WEIGHTS_FILE, MANIFEST_FILE}), converting.is_sound),
 }
