@@ -37,6 +37,17 @@ def cache_folder() -> Path:
     return Path(os.environ.get("TRIPTYCH_CACHE_DIR") or home() / ".cache/triptych")
 
 
+@contextmanager
+def keeping_in(folder: Path) -> Iterator[None]:
+    """Has `cache_folder` mean this one, for the context and all it starts."""
+    before = os.environ.get("TRIPTYCH_CACHE_DIR", "")
+    os.environ["TRIPTYCH_CACHE_DIR"] = str(folder)
+    try:
+        yield
+    finally:
+        os.environ["TRIPTYCH_CACHE_DIR"] = before
+
+
 def home() -> Path:
     """The user's own folder."""
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 from triptych.embedded.config import StackConfig
@@ -23,14 +22,10 @@ def add_cache_option(parser: argparse.ArgumentParser, *, inherited: bool = False
 
 
 def cache_folder(arguments: argparse.Namespace) -> Path:
-    """The folder, absolute; it need not exist, but InvalidArgumentError if it is something else.
-
-    It is this process's from then on, whatever is to be kept.
-    """
+    """The folder, absolute; it need not exist, but InvalidArgumentError if it is something else."""
     folder = StackConfig({}, cache_dir=arguments.cache_dir).cache_path
     with usable("--cache-dir", folder, "name another, there or in TRIPTYCH_CACHE_DIR"):
         is_something_else = folder.exists() and not folder.is_dir()
     if is_something_else:
         raise invalid("--cache-dir", f"{folder} is not a directory")
-    os.environ["TRIPTYCH_CACHE_DIR"] = str(folder)
     return folder

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from triptych.cache_folders import keeping_in
 from triptych.cli.build_report import BuildReport
 from triptych.cli.cache_folder import add_cache_option, cache_folder
 from triptych.contract.engines import PRECISIONS, check_runtime, default_precision
@@ -61,7 +62,8 @@ def _build(paths: list[Path], arguments: argparse.Namespace, device: str, precis
     settings = EngineSettings(_threads(), cache_folder(arguments), device, precision)
     check_buildable(arguments.engine, settings)
     report = BuildReport(as_json=arguments.json, quiet=arguments.quiet)
-    _build_all(paths, arguments.engine, settings, report)
+    with keeping_in(settings.cache_dir):
+        _build_all(paths, arguments.engine, settings, report)
     return report.finish()
 
 
