@@ -22,8 +22,9 @@ from triptych.engine import EngineSettings, load_engine
 from triptych.engine.cache.artifacts import ensure_graph
 from triptych.engine.onnxruntime.attention import fuse_attention
 from triptych.engine.port import Array
+from triptych.engine.weights import held_weights
 from triptych.errors import CheckpointInvalidError
-from triptych.lora.parameters import own_names
+from triptych.lora.parameters import exchangeable
 
 SETTINGS = EngineSettings(threads=2, cache_dir=CACHE)
 UNET_FILE = Path("unet") / "diffusion_pytorch_model.safetensors"
@@ -103,9 +104,36 @@ def test_every_size_and_batch(checkpoints: dict[str, Path], family: str, model: 
 @pytest.mark.parametrize("model", LORA_MODELS)
 def test_whatever_a_lora_can_change_can_be_exchanged(sdxl: Path, model: str, engine: str) -> None:
     component = Checkpoint.open(sdxl).components[model]
-    parameters = set(own_names(component).values())
-    assert {"encoder": 18, "encoder_2": 25, "unet": 174}[model] == len(parameters)
+    parameters = exchangeable(component)
+    matrices = {name for name in parameters if len(component.weights[name].shape) > 1}
+    assert {"encoder": 18, "encoder_2": 25, "unet": 174}[model] == len(matrices)
+    assert component.weights.keys() - parameters == {name for name in component.weights if "_embedding.weight" in name}
     load_engine(engine, component, SETTINGS).refit(dict.fromkeys(parameters))
+
+
+@pytest.mark.parametrize("model", [ENCODER.name, UNET.name])
+@pytest.mark.parametrize("change", [None, halved])
+def test_biases_and_norms_are_exchanged_and_come_back(
+    checkpoints: dict[str, Path], tmp_path: Path, model: str, change: Callable[[Path], None] | None
+) -> None:
+    folder = Path(shutil.copytree(checkpoints["sd1"], tmp_path / "sd1"))
+    if change is not None:
+        change(folder / UNET_FILE)
+        change(folder / "text_encoder" / "model.safetensors")
+    checkpoint = Checkpoint.open(folder)
+    component, inputs = checkpoint.components[model], inputs_of(model, checkpoint, 2, 8, 8)
+    names = [name for name in exchangeable(component) if len(component.weights[name].shape) == 1]
+    others = {name: (array * 1.5 + 0.25).astype(array.dtype) for name, array in held_weights(component, names)}
+    outputs = []
+    for engine in (load_engine(name, component, SETTINGS) for name in ("onnxruntime", "torch")):
+        before = {name: array.copy() for name, array in engine.infer(inputs).items()}
+        engine.refit(others)
+        outputs.append({name: array.copy() for name, array in engine.infer(inputs).items()})
+        engine.refit(dict.fromkeys(others))
+        for name, array in engine.infer(inputs).items():
+            assert np.array_equal(array, before[name]) and abs(outputs[-1][name] - array).max() > 0.01
+    for name, array in outputs[0].items():
+        np.testing.assert_allclose(array, outputs[1][name], atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("change", [halved, brain_floats, doubled, misaligned, linked])

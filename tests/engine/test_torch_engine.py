@@ -114,7 +114,7 @@ def test_a_wrong_refit_changes_nothing(checkpoints: dict[str, Path]) -> None:
     good = {"conv_in.weight": np.zeros((16, 4, 3, 3), np.float32)}
     for bad, message in (
         ({"conv_in.wait": None}, "conv_in.wait: is no weight"),
-        ({"conv_norm_out.weight": None}, "conv_norm_out.weight: is no weight of a Linear or convolution"),
+        ({"conv_norm_out.wait": None}, "conv_norm_out.wait: is no weight or bias of a layer that can be exchanged"),
         ({"conv_out.weight": np.zeros((4, 16), np.float32)}, r"conv_out.weight: must be float32 \(4, 16, 3, 3\)"),
     ):
         with pytest.raises(InvalidArgumentError, match=message):

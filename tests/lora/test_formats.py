@@ -151,8 +151,11 @@ CONFIGURATIONS: dict[str, dict[str, Any] | list[int]] = {
     "true": {"lora_alpha": True},
     "infinite": {"lora_alpha": math.inf},
     "no number": {"alpha_pattern": {"to_q": math.nan}},
-    "DoRA": {"use_dora": True},
-    "LoHa": {"peft_type": "LOHA"},
+    "VeRA": {"peft_type": "VERA"},
+    "rows of a table": {"trainable_token_indices": [1]},
+    "rank 0": {"peft_type": "LOKR", "r": 0},
+    "modules by an expression": {"peft_type": "IA3", "feedforward_modules": ".*ff"},
+    "terms without end": {"peft_type": "OFT", "num_cayley_neumann_terms": 1e9},
     "PiSSA": {"init_lora_weights": "pissa_niter_4"},
 }
 
@@ -169,6 +172,13 @@ def test_configurations_that_are_refused(tmp_path: Path, opened: dict[str, Compo
     with pytest.raises(LoraInvalidError) as caught:
         LoraFile.open(path)
     assert caught.value.metadata["file"] == str(tmp_path / "adapter_config.json")
+
+
+def test_dora_without_magnitudes_is_refused(tmp_path: Path, opened: dict[str, Components]) -> None:
+    lora = making.random_lora(opened["sd1"])
+    path = making.save(tmp_path / "x.safetensors", making.peft(lora), adapter={"use_dora": True})
+    with pytest.raises(LoraInvalidError, match="lora_magnitude_vector is missing, and its configuration says use_dora"):
+        LoraFile.open(path)
 
 
 def test_one_model_alone(tmp_path: Path, opened: dict[str, Components]) -> None:

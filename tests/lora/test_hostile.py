@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -12,6 +13,7 @@ import torch
 from tests.checkpoint.test_safetensors import mutated
 from tests.lora import making
 from tests.lora.conftest import Components
+from tests.lora.formulas import ALGORITHMS
 from triptych.checkpoint.safetensors import map_tensor
 from triptych.errors import LoraInvalidError
 from triptych.lora import LoraFile, match_lora, merge
@@ -68,25 +70,79 @@ def test_two_adapters_in_one_file(tmp_path: Path) -> None:
 
 
 OTHERS = {
-    "LoHa": ["x.hada_w1_a", "x.hada_w1_b", "x.alpha"],
-    "LoKr": ["x.lokr_w1", "x.lokr_w2", "x.alpha"],
-    "(IA)^3": ["x.weight", "x.on_input"],
-    "OFT": ["x.oft_blocks", "x.alpha"],
-    "a difference of full weights": ["x.diff", "y.diff"],
+    "VeRA": ["x.vera_lambda_b", "x.vera_lambda_d"],
+    "an OFT of a PEFT before 0.16": ["base_model.model.x.oft_r"],
     "a whole model's weights": ["conv_in.weight", "conv_in.bias"],
     "register it as a checkpoint": ["model.diffusion_model.out.2.weight"],
     "a textual inversion": ["<cat>"],
     "(an embedding of new words)": ["clip_g", "clip_l"],
     "no LoRA modules": ["a", "b", "c", "d"],
     "no tensors": [],
-    "a DoRA": [*SOUND, f"{KEY}.dora_scale"],
-    "extract a plain LoRA": ["unet.x.lora_A.weight", "unet.x.lora_B.weight", "unet.x.lora_magnitude_vector"],
+    "bundle_emb.cat.clip_l: learned words": [*SOUND, "bundle_emb.cat.clip_l"],
+    "emb_params: learned words": [*SOUND, "emb_params"],
+    "trainable_tokens_delta: learned words": [*SOUND, "a.token_adapter.trainable_tokens_delta"],
+    "lora_embedding_A: learned words": [*SOUND, "a.token_embedding.lora_embedding_A"],
 }
 
 
 @pytest.mark.parametrize("text", OTHERS)
-def test_what_is_no_plain_lora(tmp_path: Path, text: str) -> None:
-    assert text in refusal(tmp_path / "x.safetensors", {name: torch.zeros(2, 2) for name in OTHERS[text]})
+def test_what_is_no_adapter_or_has_more_to_it(tmp_path: Path, text: str) -> None:
+    tensors = {name: SOUND.get(name, torch.zeros(2, 2)) for name in OTHERS[text]}
+    assert text in refusal(tmp_path / "x.safetensors", tensors)
+
+
+# Each breaks one algorithm's own rule.
+UNSOUND = {
+    "LoHa, a factor missing": ({"hada_w1_a": (4, 2), "hada_w1_b": (2, 4)}, "its hada_w2_a is missing"),
+    "LoHa of unlike ranks": (
+        {"hada_w1_a": (4, 2), "hada_w1_b": (3, 4), "hada_w2_a": (4, 2), "hada_w2_b": (2, 4)},
+        "different rank",
+    ),
+    "LoHa of unlike products": (
+        {"hada_w1_a": (4, 2), "hada_w1_b": (2, 4), "hada_w2_a": (4, 2), "hada_w2_b": (2, 5)},
+        "different shape",
+    ),
+    "LoHa, a vector": (
+        {"hada_w1_a": (4,), "hada_w1_b": (2, 4), "hada_w2_a": (4, 2), "hada_w2_b": (2, 4)},
+        "no matrices",
+    ),
+    "LoHa, a core alone": (
+        {"hada_t1": (2, 2, 3, 3), "hada_w1_a": (2, 4), "hada_w1_b": (2, 4), "hada_w2_a": (2, 4), "hada_w2_b": (2, 4)},
+        "its hada_t2 is missing",
+    ),
+    "LoKr, half of it": ({"lokr_w1": (2, 2)}, "its lokr_w2 is missing"),
+    "LoKr, half a half": ({"lokr_w1": (2, 2), "lokr_w2_a": (2, 2)}, "its lokr_w2_b is missing"),
+    "LoKr of unlike ranks": ({"lokr_w1": (2, 2), "lokr_w2_a": (2, 2), "lokr_w2_b": (3, 2)}, "different rank"),
+    "LoKr, a vector": ({"lokr_w1": (2,), "lokr_w2": (2, 2)}, "no matrix"),
+    "LoKr, a core of another rank": (
+        {"lokr_w1": (2, 2), "lokr_w2_a": (2, 2), "lokr_w2_b": (2, 2), "lokr_t2": (3, 2, 3, 3)},
+        "does not fit between",
+    ),
+    "(IA)^3, no vector": ({"weight": (2, 2), "on_input": ()}, "no vector"),
+    "(IA)^3, two answers": ({"weight": (2,), "on_input": (2,)}, "one number"),
+    "(IA)^3, a convolution that nothing is said of": ({"ia3_l": (1, 2, 1, 1)}, "adapter_config.json"),
+    "OFT, blocks not square": ({"oft_blocks": (2, 2, 3)}, "no square blocks"),
+    "OFT, both kinds": ({"oft_blocks": (2, 2, 2), "oft_diag": (2, 2, 2)}, "both there"),
+    "OFT, a vector": ({"oft_blocks": (2,)}, "no square blocks"),
+    "OFT, another rescaling": ({"oft_blocks": (2, 2, 2), "rescale": (3, 1)}, "rescale"),
+    "BOFT, too many stages": ({"oft_blocks": (4, 2, 2, 2)}, "butterfly"),
+    "OFT of PEFT, no triangle": ({"oft_R.weight": (2, 4)}, "no rotations"),
+    "BOFT of PEFT, no scale": ({"boft_R": (1, 2, 2, 2)}, "its boft_s is missing"),
+    "BOFT of PEFT, odd": ({"boft_R": (2, 3, 2, 2), "boft_s": (4, 1)}, "butterfly"),
+    "GLoRA, a vector": (
+        {"a1.weight": (2,), "a2.weight": (2, 2), "b1.weight": (2, 2), "b2.weight": (2, 2)},
+        "no matrix",
+    ),
+    "five dimensions": ({"diff": (1, 1, 1, 1, 2)}, "neither"),
+    "no numbers": ({"w_norm": (0,)}, "neither"),
+}
+
+
+@pytest.mark.parametrize("case", UNSOUND)
+def test_a_module_of_any_algorithm_that_does_not_fit_itself(tmp_path: Path, case: str) -> None:
+    shapes, text = UNSOUND[case]
+    message = refusal(tmp_path / "x.safetensors", {f"{KEY}.{end}": torch.zeros(shape) for end, shape in shapes.items()})
+    assert KEY in message and text in message
 
 
 NESTED = f"{'[' * 900}{']' * 900}"
@@ -108,17 +164,43 @@ def test_a_configuration_of_anything_is_refused_in_few_words(tmp_path: Path, con
     assert len(caught.value.message.encode()) < 1000
 
 
-def test_modules_of_another_kind_are_left_over(tmp_path: Path, opened: dict[str, Components]) -> None:
+def test_layers_that_are_not_here_are_left_over(tmp_path: Path, opened: dict[str, Components]) -> None:
     foreign = {
-        "lora_unet_y.hada_w1_a": torch.zeros(2),
+        "lora_unet_y.strange": torch.zeros(2),
         "lora_unet_y.alpha": torch.ones(()),
-        "bundle_emb.cat": torch.ones(2),
+        "lora_unet_conv_in.alpha": torch.ones(()),
     }
     gone = {f"lora_unet_gone.lora_{part}.weight": torch.zeros(2, 2) for part in ("down", "up")}
     path = making.save(tmp_path / "x.safetensors", SOUND | foreign | gone)
     match = match_lora(LoraFile.open(path), opened["sd1"])
     assert [target.parameter for target in match.targets["unet"]] == ["mid_block.attentions.0.proj_in.weight"]
     assert match.left_over == tuple(sorted([*foreign, "lora_unet_gone"]))
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "text"),
+    [
+        (f"{KEY}.lambda_layer", (2,), f"{KEY}.lambda_layer: changes a layer here in a way that is not known"),
+        ("unet.conv_in.p_layer.weight", (2,), "unet.conv_in.p_layer: changes a layer here in a way that"),
+        (f"{KEY}.diff", (32, 33, 1, 1), r"diff (32, 33, 1, 1) do not fit mid_block.attentions.0.proj_in.weight"),
+        ("lora_unet_conv_norm_out.diff_b", (17,), "diff_b (17,) do not fit conv_norm_out.bias"),
+        (
+            "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q.diff_b",
+            (32,),
+            "attn1_to_q: its layer has no bias here that it could change",
+        ),
+        ("lora_te_text_model_embeddings_token_embedding.diff", None, "a table of embeddings, which is not exchanged"),
+        ("text_encoder.text_model.embeddings.token_embedding.weight", None, "a table of embeddings, which is not"),
+    ],
+)
+def test_a_change_of_a_layer_here_is_made_or_refused(
+    tmp_path: Path, opened: dict[str, Components], name: str, shape: tuple[int, ...] | None, text: str
+) -> None:
+    shape = shape or opened["sd1"]["encoder"].weights["embeddings.token_embedding.weight"].shape
+    read = LoraFile.open(making.save(tmp_path / "x.safetensors", SOUND | {name: torch.zeros(shape)}))
+    with pytest.raises(LoraInvalidError) as caught:
+        match_lora(read, opened["sd1"])
+    assert text in caught.value.message
 
 
 def test_pickled_files_are_not_opened(tmp_path: Path) -> None:
@@ -184,6 +266,21 @@ def test_long_names_and_many_tensors(tmp_path: Path, opened: dict[str, Component
     assert len(caught.value.message) < 1000
 
 
+@pytest.mark.parametrize("algorithm", ["LoHa, Tucker", "LoKr", "BOFT", "GLoRA", "LoRA with DoRA", "(IA)^3", "OFT"])
+def test_mutations_of_every_algorithm_merge_or_are_refused(
+    tmp_path: Path, opened: dict[str, Components], algorithm: str
+) -> None:
+    chance = random.Random(algorithm)
+    shape = opened["sd1"]["unet"].weights["mid_block.resnets.0.conv1.weight"].shape
+    made = ALGORITHMS[algorithm](shape, torch.Generator().manual_seed(0))
+    key = "lora_unet_mid_block_resnets_0_conv1"
+    sound = safetensors.torch.save({f"{key}.{end}": tensor for end, tensor in made.tensors.items()})
+    path = tmp_path / "x.safetensors"
+    for _ in range(40):
+        path.write_bytes(mutated(sound, chance))
+        merged_or_refused(path, opened["sd1"])
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_mutations_merge_or_are_refused(tmp_path: Path, opened: dict[str, Components], seed: int) -> None:
     chance = random.Random(seed)
@@ -194,11 +291,16 @@ def test_mutations_merge_or_are_refused(tmp_path: Path, opened: dict[str, Compon
     path = tmp_path / "x.safetensors"
     for _ in range(60):
         path.write_bytes(mutated(sound, chance))
-        try:
-            match = match_lora(LoraFile.open(path), components)
-            for model, targets in match.targets.items():
-                for target in targets:
-                    base = map_tensor(components[model].weights[target.parameter], {}).astype("f4")
-                    assert merge(base, [(target, 1.0)], {}).shape == base.shape
-        except LoraInvalidError as error:
-            assert error.metadata["file"] == str(path)
+        merged_or_refused(path, components)
+
+
+def merged_or_refused(path: Path, components: Components) -> None:
+    try:
+        match = match_lora(LoraFile.open(path), components)
+        for model, targets in match.targets.items():
+            for target in targets:
+                base = map_tensor(components[model].weights[target.parameter], {}).astype("f4")
+                merged = merge(base, [(target, 1.0)], {})
+                assert merged.shape == base.shape and np.isfinite(merged).all()
+    except LoraInvalidError as error:
+        assert error.metadata["file"] == str(path)

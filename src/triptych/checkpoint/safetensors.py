@@ -26,9 +26,20 @@ _HEADER_LIMIT_BYTES = 8_000_000
 # Beyond these, checking that a shape fits its bytes would itself take long.
 _MOST_DIMENSIONS = 8
 _LARGEST_EXTENT = 1 << 48
-_ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
-_NUMPY = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1"}
-_BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+_NUMPY: dict[str, np.dtype[Any]] = {
+    "F64": np.dtype("<f8"),
+    "F32": np.dtype("<f4"),
+    "F16": np.dtype("<f2"),
+    "BF16": np.dtype(ml_dtypes.bfloat16),
+    "F8_E4M3": np.dtype(ml_dtypes.float8_e4m3fn),
+    "F8_E5M2": np.dtype(ml_dtypes.float8_e5m2),
+    "I64": np.dtype("<i8"),
+    "I32": np.dtype("<i4"),
+    "I16": np.dtype("<i2"),
+    "I8": np.dtype("i1"),
+    "U8": np.dtype("u1"),
+    "BOOL": np.dtype("?"),
+}
 
 
 @dataclass(frozen=True)
@@ -127,13 +138,13 @@ def _tensor_info(path: Path, name: str, entry: object, start: int, file_bytes: i
         if not isinstance(entry, dict):
             raise ValueError("its entry is no object")
         dtype, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
-        if dtype not in _ITEM_BYTES:
-            raise ValueError(f"dtype {str(dtype)[:100]!r} is not one of {', '.join(_ITEM_BYTES)}")
+        if dtype not in _NUMPY:
+            raise ValueError(f"dtype {str(dtype)[:100]!r} is not one of {', '.join(_NUMPY)}")
         if len(shape) > _MOST_DIMENSIONS:
             raise ValueError(f"it has {len(shape)} dimensions")
         if not all(type(extent) is int and 0 <= extent <= _LARGEST_EXTENT for extent in (*shape, begin, end)):
             raise ValueError("shape and offsets must be whole numbers of at least 0")
-        if end - begin != math.prod(shape) * _ITEM_BYTES[dtype]:
+        if end - begin != math.prod(shape) * _NUMPY[dtype].itemsize:
             raise ValueError("its bytes do not fit its shape")
         if start + end > file_bytes:
             raise ValueError(
@@ -151,13 +162,13 @@ def map_file(path: Path) -> mmap.mmap:
 
 
 def map_tensor(info: TensorInfo, maps: dict[Path, mmap.mmap]) -> npt.NDArray[np.generic]:
-    """A tensor as a read-only view into the mapped file (bfloat16: as `ml_dtypes` has it); one not aligned is copied.
+    """A tensor as a read-only view into the mapped file (bfloat16 and 8-bit floats: as `ml_dtypes` has them).
 
-    `maps` keeps one map per file; drop it, and the arrays, to let the pages go.
+    One that is not aligned is copied. `maps` keeps one map per file; drop it, and the arrays, to let the pages go.
     """
     if info.path not in maps:
         maps[info.path] = map_file(info.path)
-    dtype = _BFLOAT16 if info.dtype == "BF16" else np.dtype(_NUMPY[info.dtype])
+    dtype = _NUMPY[info.dtype]
     count = info.size_bytes // dtype.itemsize
     array = np.frombuffer(maps[info.path], dtype, count, info.offset_bytes)
     if not info.is_aligned:

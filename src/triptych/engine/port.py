@@ -65,9 +65,9 @@ class Engine(ABC):
     def refit(self, weights: Weights) -> None:
         """Replaces those parameters from the next `infer` on; all others keep what they have.
 
-        Only weights of Linear and convolution layers may be named: those a LoRA can change. Putting None back gives
-        the checkpoint's bits again. The arrays must not be written to any more, for one that is replaced may be kept
-        for when it comes again.
+        Weights and biases of layers may be named, of norms too: those that an adapter can change. Tables of embeddings
+        may not. Putting None back gives the checkpoint's bits again. The arrays must not be written to any more, for
+        one that is replaced may be kept for when it comes again.
         """
 
     def prepare_refit(self, names: Iterable[str]) -> None:  # noqa: B027

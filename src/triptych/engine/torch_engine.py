@@ -49,7 +49,7 @@ class TorchEngine(Engine):
         self._component, self._maps = component, maps
         self._device, self._dtype = device, dtype
         self._output_names = OUTPUT_NAMES[component.architecture.model]
-        self._parameters = layer_weights(module)
+        self._parameters = layer_parameters(module)
         if (device.type, dtype) == _REFERENCE:
             widen_when_called(module)
         self._module = self._fast(module)
@@ -118,7 +118,7 @@ class TorchEngine(Engine):
                 self._put(self._parameters[name], array)
 
     def _put(self, parameter: torch.Tensor, array: npt.NDArray[Any]) -> None:
-        if (self._device.type, self._dtype) == _REFERENCE and array.dtype != np.float32:
+        if (self._device.type, self._dtype) == _REFERENCE and parameter.dtype != torch.float32:
             parameter.data = shared_tensor(array)
         else:
             # As it is to the device: widening a thousand arrays on the way takes longer than the copies.
@@ -141,11 +141,11 @@ def _mapped_halves(module: nn.Module, component: Component, module_names: Mappin
     return {module_names[own]: shared_tensor(array) for own, array in held_weights(component, names)}
 
 
-def layer_weights(module: nn.Module) -> dict[str, torch.Tensor]:
-    """The weights of Linear and convolution layers, those that a refit may name, by the checkpoint's names."""
+def layer_parameters(module: nn.Module) -> dict[str, torch.Tensor]:
+    """The weights and biases of all layers but tables, those that a refit may name, by the checkpoint's names."""
     own_names = parameter_names(module)
-    layers = {name: layer for name, layer in module.named_modules() if isinstance(layer, (nn.Linear, nn.Conv2d))}
-    return {own_names[f"{name}.weight"]: layer.weight for name, layer in layers.items()}
+    tables = {f"{name}.weight" for name, layer in module.named_modules() if isinstance(layer, nn.Embedding)}
+    return {own_names[name]: parameter for name, parameter in module.named_parameters() if name not in tables}
 
 
 def torch_device(name: str) -> torch.device:

@@ -79,7 +79,7 @@ def check_refit(component: Component, weights: Weights, exchangeable: Container[
     """InvalidArgumentError unless every name is an exchangeable weight, and every array has its shape and type."""
     for name, array in weights.items():
         if name not in exchangeable:
-            raise invalid(name, "is no weight of a Linear or convolution layer here")
+            raise invalid(name, "is no weight or bias of a layer that can be exchanged here")
         info = component.weights[name]
         dtype = held_type(info)
         if array is not None and (array.dtype != dtype or array.shape != info.shape):

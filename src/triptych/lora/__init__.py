@@ -1,4 +1,4 @@
-"""Reads LoRA files, finds their places in a checkpoint and merges them into its weights; imports no torch.
+"""Reads adapters of every algorithm, finds their places in a checkpoint, merges them into its weights; without torch.
 
 lora = LoraFile.open(Path("watercolour.safetensors"))
 targets = match_lora(lora, checkpoint.components).targets["unet"]

@@ -1,7 +1,7 @@
-"""The alpha of modules that bring no tensor of it: PEFT's LoraConfig, in the file's metadata or in a file beside it.
+"""What modules bring no tensor of: PEFT's configuration, in the file's metadata or in a file beside it.
 
 diffusers writes it as JSON into the safetensors metadata, each field with the model's prefix (`unet.lora_alpha`); PEFT
-writes `adapter_config.json`. Ranks are read off the tensors, so `r` and `rank_pattern` are not looked at.
+writes `adapter_config.json`. Ranks are read off the tensors, but for LoKr's, which may have none.
 """
 
 from __future__ import annotations
@@ -16,14 +16,21 @@ from typing import Any
 
 from triptych.checkpoint.configs import read_json
 from triptych.checkpoint.safetensors import read_metadata
+from triptych.lora.algorithms import Options
 from triptych.lora.failures import refused, shown
 
 _METADATA_KEY = "lora_adapter_metadata"
 _CONFIG_NAME = "adapter_config.json"
 _PREFIXES = ("unet.", "text_encoder.", "text_encoder_2.")
 _PEFT_PREFIX = "base_model.model."
-# PEFT's own, where a LoraConfig leaves it out.
+# PEFT's own, where a configuration leaves them out.
 _DEFAULT_ALPHA = 8
+_DEFAULT_RANK = 8
+_ALPHAS = {"LORA": "lora_alpha", "LOHA": "alpha", "LOKR": "alpha"}
+_TYPES = (*_ALPHAS, "IA3", "OFT", "BOFT")
+# What a rotation's numbers mean, each with its kind.
+_ROTATION_OPTIONS = {"coft": bool, "eps": float, "use_cayley_neumann": bool, "num_cayley_neumann_terms": int}
+_MOST_TERMS = 100
 # A pattern is a regular expression to PEFT; from a stranger, only plain names are taken.
 _PLAIN_PATTERN = re.compile(r"(\^?(?:[\w-]|\\?\.)+)\$?", re.ASCII)
 # These begin by changing the model's own weights, so that the factors mean nothing on the untouched ones.
@@ -31,28 +38,48 @@ _CHANGES_THE_BASE = ("pissa", "olora", "corda", "loftq")
 
 
 @dataclass(frozen=True)
-class AdapterConfig:
-    """One model's LoraConfig, as far as it scales.
-
-    patterns: alphas by the end of a module's name, or by all of it where "^" stands before.
-    """
+class Patterns:
+    """A number by module: by the end of its name, or by all of it where "^" stands before."""
 
     default: float
-    patterns: Mapping[str, float]
-    rank_stabilized: bool
+    others: Mapping[str, float]
 
-    def alpha(self, name: str, rank: int) -> float:
-        """The alpha for which alpha / rank is the module's scale; PEFT's rsLoRA divides by the root of the rank."""
+    def of(self, name: str) -> float:
+        """The number of one module."""
         whole = f"^{name.replace('text_model.', '')}"
         found = (
-            alpha for end, alpha in self.patterns.items() if whole.endswith(f".{end}") or end in (whole, whole[1:])
+            number for end, number in self.others.items() if whole.endswith(f".{end}") or end in (whole, whole[1:])
         )
-        alpha = next(found, self.default)
+        return next(found, self.default)
+
+
+@dataclass(frozen=True)
+class AdapterConfig:
+    """One model's configuration, as far as its tensors leave it open; `alphas` is None where nothing is scaled."""
+
+    alphas: Patterns | None
+    ranks: Patterns
+    rank_stabilized: bool
+    feedforward: tuple[str, ...]
+    options: Options
+
+    def alpha(self, name: str, rank: int) -> float | None:
+        """The alpha for which alpha / rank is the module's scale; PEFT's rsLoRA divides by the root of the rank."""
+        if self.alphas is None:
+            return None
+        alpha = self.alphas.of(name)
         return alpha * math.sqrt(rank) if self.rank_stabilized else alpha
+
+    def module_options(self, name: str) -> Options:
+        """What an algorithm may want to know of one module."""
+        options = dict(self.options)
+        if self.alphas is not None:
+            options["whole_scale"] = self.alphas.of(name) / self.ranks.of(name)
+        return options | {"is_feedforward": any(f".{name}".endswith(f".{end}") for end in self.feedforward)}
 
 
 def read_adapters(path: Path, file_format: str) -> dict[str, AdapterConfig]:
-    """LoraConfigs by the models' prefixes in module names, "" for a file of one model; {} if there are none."""
+    """Configurations by the models' prefixes in module names, "" for a file of one model; {} if there are none."""
     text = read_metadata(path).get(_METADATA_KEY)
     beside = path.with_name(_CONFIG_NAME)
     if text is not None:
@@ -65,12 +92,11 @@ def read_adapters(path: Path, file_format: str) -> dict[str, AdapterConfig]:
     return {prefix: _config(path, _below(fields, prefix)) for prefix in prefixes}
 
 
-def alpha_for(adapters: Mapping[str, AdapterConfig], key: str, rank: int) -> float | None:
-    """The alpha of the module `key`, or None if no configuration speaks of its model."""
+def config_for(adapters: Mapping[str, AdapterConfig], key: str) -> tuple[AdapterConfig | None, str]:
+    """The configuration of the model that the module `key` is of, if there is one, and the module's name in it."""
     key = key.removeprefix(_PEFT_PREFIX)
     prefix = next((prefix for prefix in _PREFIXES if key.startswith(prefix)), "")
-    config = adapters.get(prefix)
-    return None if config is None else config.alpha(key.removeprefix(prefix), rank)
+    return adapters.get(prefix), key.removeprefix(prefix)
 
 
 def _parsed(path: Path, text: str) -> dict[str, Any]:
@@ -89,31 +115,61 @@ def _below(fields: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def _config(path: Path, fields: Mapping[str, Any]) -> AdapterConfig:
-    if fields.get("peft_type", "LORA") != "LORA":
-        raise refused(path, f"not a LoRA but {_named(fields['peft_type'])}, which is not supported")
-    if fields.get("use_dora"):
-        raise refused(path, "a DoRA (use_dora), which is not supported; extract a plain LoRA from it")
+    kind = fields.get("peft_type", "LORA")
+    if kind not in _TYPES:
+        raise refused(path, f"an adapter of PEFT's type {_named(kind)}, which is not supported")
     start = _named(fields.get("init_lora_weights", "")).lower()
     if start.startswith(_CHANGES_THE_BASE):
         raise refused(path, f"init_lora_weights {start} changes the model's own weights; convert it to plain LoRA")
-    patterns = fields.get("alpha_pattern") or {}
+    if fields.get("trainable_token_indices"):
+        raise refused(path, "trainable_token_indices: rows of a token table, which are not applied")
+    alphas = None
+    if kind in _ALPHAS:
+        alphas = _patterns(path, fields, _ALPHAS[kind], "alpha_pattern", _DEFAULT_ALPHA)
+    ranks = _patterns(path, fields, "r", "rank_pattern", _DEFAULT_RANK) if kind == "LOKR" else Patterns(1, {})
+    if not all(rank > 0 for rank in (ranks.default, *ranks.others.values())):
+        raise refused(path, "r and rank_pattern must be greater than 0")
+    options = {"use_dora": bool(fields.get("use_dora"))}
+    options |= {name: _option(path, name, fields[name]) for name in _ROTATION_OPTIONS if name in fields}
+    return AdapterConfig(alphas, ranks, bool(fields.get("use_rslora")), _feedforward(path, fields), options)
+
+
+def _patterns(path: Path, fields: Mapping[str, Any], field: str, pattern_field: str, default: float) -> Patterns:
+    patterns = fields.get(pattern_field) or {}
     if not isinstance(patterns, dict):
-        raise refused(path, "alpha_pattern must be an object")
-    alphas = {_ending(path, name): _alpha(path, value) for name, value in patterns.items()}
-    default = _alpha(path, fields.get("lora_alpha", _DEFAULT_ALPHA))
-    return AdapterConfig(default, alphas, bool(fields.get("use_rslora")))
+        raise refused(path, f"{pattern_field} must be an object")
+    others = {
+        _ending(path, pattern_field, name): _number(path, pattern_field, value) for name, value in patterns.items()
+    }
+    return Patterns(_number(path, field, fields.get(field, default)), others)
 
 
-def _ending(path: Path, pattern: str) -> str:
+def _feedforward(path: Path, fields: Mapping[str, Any]) -> tuple[str, ...]:
+    names = fields.get("feedforward_modules") or []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise refused(path, "feedforward_modules: only a list of names of modules can be read, no expression")
+    return tuple(names)
+
+
+def _option(path: Path, name: str, value: object) -> Any:
+    if _ROTATION_OPTIONS[name] is bool:
+        return bool(value)
+    number = _number(path, name, value)
+    if _ROTATION_OPTIONS[name] is int and not 0 < number <= _MOST_TERMS:
+        raise refused(path, f"{name} must be from 1 to {_MOST_TERMS}")
+    return _ROTATION_OPTIONS[name](number)
+
+
+def _ending(path: Path, field: str, pattern: str) -> str:
     match = _PLAIN_PATTERN.fullmatch(pattern)
     if match is None:
-        raise refused(path, f"alpha_pattern {shown(pattern)!r}: only names of modules can be read, no expressions")
+        raise refused(path, f"{field} {shown(pattern)!r}: only names of modules can be read, no expressions")
     return match[1].replace("\\", "").replace("text_model.", "")
 
 
-def _alpha(path: Path, value: object) -> float:
+def _number(path: Path, field: str, value: object) -> float:
     if type(value) not in (int, float) or not abs(value) <= 1e9:  # type: ignore[arg-type]
-        raise refused(path, f"lora_alpha and alpha_pattern must be numbers, not {_named(value)}")
+        raise refused(path, f"{field} must be of numbers, not {_named(value)}")
     return float(value)  # type: ignore[arg-type]
 
 

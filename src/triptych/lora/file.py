@@ -1,41 +1,65 @@
-"""A LoRA file: the modules it changes, read from its header alone and checked against themselves."""
+"""An adapter's file: the modules it is made of, read from its header alone and checked against themselves."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from triptych.checkpoint.safetensors import TensorInfo, read_header
-from triptych.lora.adapters import AdapterConfig, alpha_for, read_adapters
+from triptych.lora.adapters import AdapterConfig, config_for, read_adapters
+from triptych.lora.algorithms import ALGORITHMS, MAGNITUDES, SAVED, Algorithm, Options, Role, Shapes
 from triptych.lora.failures import as_lora_errors, refused, shown
-from triptych.lora.kinds import diagnose, refuse_dora, refuse_pickled
-from triptych.lora.names import Part, read_name
+from triptych.lora.kinds import diagnose, refuse_learned_words, refuse_pickled
+from triptych.lora.names import layer_name, read_name
 
 _FORMATS = ("kohya", "diffusers", "peft")
-_FLOATS = frozenset({"F16", "BF16", "F32"})
-_MATRIX, _CONVOLUTION = 2, 4
+_FLOATS = frozenset({"F8_E4M3", "F8_E5M2", "F16", "BF16", "F32"})
+# One number each, of any type.
+_NUMBERS = frozenset({"alpha", "on_input"})
+_MOST_DIMENSIONS = 4
 
 
 @dataclass(frozen=True)
 class LoraModule:
-    """One changed matrix or convolution, under its name in the file.
-
-    down: [rank, in] or [rank, in, height, width]; up: [out, rank] or [out, rank, 1, 1]; mid, of convolutions in Tucker
-    form: [rank, rank, height, width]. The change is alpha / rank * up @ mid @ down; alpha None stands for rank.
-    """
+    """What one algorithm does to one layer, under the layer's name in the file; `alpha` None stands for the rank."""
 
     key: str
-    down: TensorInfo
-    up: TensorInfo
-    mid: TensorInfo | None
-    alpha: TensorInfo | float | None
+    algorithm: Algorithm
+    tensors: Mapping[str, TensorInfo]
+    alpha: TensorInfo | float | None = None
+    options: Options = field(default_factory=dict)
+
+    @property
+    def path(self) -> Path:
+        """The file's."""
+        return next(iter(self.tensors.values())).path
+
+    @property
+    def shapes(self) -> Shapes:
+        """Of the tensors, by part."""
+        return {part: info.shape for part, info in self.tensors.items()}
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """The parameters of its layer that it changes."""
+        return self.algorithm.roles(self.shapes, self.options)
 
     @property
     def rank(self) -> int:
-        """Columns of `up`, which are the rows of `down`."""
-        return self.down.shape[0]
+        """Of its products, or the size of its blocks; 0 if it has none."""
+        return self.algorithm.rank(self.shapes)
+
+    @property
+    def magnitudes(self) -> str | None:
+        """The part that makes it a DoRA."""
+        return next((part for part in self.tensors if part in MAGNITUDES), None)
+
+    @property
+    def kind(self) -> str:
+        """The algorithm's name."""
+        return f"{self.algorithm.name} with DoRA" if self.magnitudes else self.algorithm.name
 
 
 @dataclass(frozen=True)
@@ -52,74 +76,86 @@ class LoraFile:
         """The largest of its modules."""
         return max(module.rank for module in self.modules)
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The algorithms that it is made with, in alphabetical order."""
+        return tuple(sorted({module.kind for module in self.modules}))
+
     @classmethod
     def open(cls, path: Path) -> LoraFile:
         """Reads the header; LoraInvalidError names the file and the remedy."""
         refuse_pickled(path)
         with as_lora_errors():
             tensors = read_header(path)
-            refuse_dora(path, tensors)
             groups, unknown, formats = _grouped(path, tensors)
-            if not groups:
+            split = {key: tuple(_split(parts)) for key, parts in groups.items()}
+            if all(algorithm is SAVED for modules in split.values() for algorithm, _ in modules):
                 raise refused(path, diagnose(tensors))
+            refuse_learned_words(path, unknown)
             file_format = min(formats, key=_FORMATS.index)
             adapters = read_adapters(path, file_format)
-        modules = tuple(_module(path, key, parts, adapters) for key, parts in groups.items())
-        return cls(path, file_format, modules, unknown)
+        modules = tuple(
+            _module(path, key, algorithm, parts, adapters) for key, each in split.items() for algorithm, parts in each
+        )
+        placed = {info for module in modules for info in module.tensors.values()}
+        placed |= {module.alpha for module in modules if isinstance(module.alpha, TensorInfo)}
+        left_over = [name for name, info in tensors.items() if info not in placed]
+        return cls(path, file_format, modules, tuple(sorted(left_over)))
 
 
-_Group = dict[Part, TensorInfo]
+_Group = dict[str, TensorInfo]
 
 
 def _grouped(path: Path, tensors: Mapping[str, TensorInfo]) -> tuple[dict[str, _Group], tuple[str, ...], set[str]]:
-    """Tensors by module and part, the names of all others, and the formats seen."""
+    """Tensors by layer and part, the names of all others, and the formats seen."""
     groups: dict[str, _Group] = {}
-    names: dict[str, list[str]] = {}
     unknown, formats = [], set()
     for name, info in tensors.items():
         read = read_name(name)
         if read is None:
             unknown.append(name)
             continue
-        if read.part in groups.setdefault(read.key, {}):
+        group = groups.setdefault(layer_name(read.key), {})
+        if read.part in group:
             raise refused(path, f"{shown(read.key)}: its {read.part} is there twice (two adapters in one file?)")
-        groups[read.key][read.part] = info
-        names.setdefault(read.key, []).append(name)
+        group[read.part] = info
         formats.add(read.format)
-    # An alpha alone belongs to a module of another kind.
-    for key in [key for key, parts in groups.items() if parts.keys() == {"alpha"}]:
-        del groups[key]
-        unknown += names[key]
-    return groups, tuple(sorted(unknown)), formats - {""}
+    return groups, tuple(unknown), (formats - {""}) or {"peft"}
 
 
-def _module(path: Path, key: str, parts: _Group, adapters: Mapping[str, AdapterConfig]) -> LoraModule:
-    for part in ("down", "up"):
-        if part not in parts:
-            raise refused(path, f"{shown(key)}: its {part} is missing; is the file complete?")
-    module = LoraModule(key, parts["down"], parts["up"], parts.get("mid"), parts.get("alpha"))
-    if problem := _problem(module):
+def _split(parts: _Group) -> Iterator[tuple[Algorithm, _Group]]:
+    """A layer's tensors by algorithm; an alpha or magnitude alone belongs to none."""
+    left = dict(parts)
+    for algorithm in ALGORITHMS:
+        if algorithm.marks & left.keys():
+            yield algorithm, {part: left.pop(part) for part in list(left) if part in algorithm.parts}
+
+
+def _module(
+    path: Path, key: str, algorithm: Algorithm, parts: _Group, adapters: Mapping[str, AdapterConfig]
+) -> LoraModule:
+    config, name = config_for(adapters, key)
+    options = config.module_options(name) if config else {}
+    alpha = parts.pop("alpha", None)
+    module = LoraModule(key, algorithm, parts, alpha, options)
+    if problem := _problem(module, alpha):
         raise refused(path, f"{shown(key)}: {problem}")
-    if module.alpha is None:
-        return LoraModule(key, module.down, module.up, module.mid, alpha_for(adapters, key, module.rank))
+    if alpha is None and config is not None:
+        return LoraModule(key, algorithm, parts, config.alpha(name, module.rank), options)
     return module
 
 
-def _problem(module: LoraModule) -> str | None:
+def _problem(module: LoraModule, alpha: TensorInfo | None) -> str | None:
     """What is wrong with a module's own tensors, or None."""
-    factors = [info for info in (module.down, module.up, module.mid) if info is not None]
-    for info in factors:
-        if info.dtype not in _FLOATS:
+    for part, info in module.tensors.items():
+        if info.dtype not in _FLOATS and part not in _NUMBERS:
             return f"dtype {info.dtype} is not one of {', '.join(sorted(_FLOATS))}"
-        if len(info.shape) not in (_MATRIX, _CONVOLUTION) or 0 in info.shape:
+        if len(info.shape) > _MOST_DIMENSIONS or 0 in info.shape:
             return f"shape {info.shape} is neither a matrix' nor a convolution's"
-    down, up = module.down.shape, module.up.shape
-    if up[1] != down[0]:
-        return f"down {down} and up {up} are of different rank"
-    if math.prod(up[2:]) != 1:
-        return f"up {up} is a convolution larger than 1x1"
-    if module.mid is not None and (module.mid.shape[:2] != (down[0], down[0]) or math.prod(down[2:]) != 1):
-        return f"mid {module.mid.shape} does not fit between down {down} and up {up}"
-    if isinstance(module.alpha, TensorInfo) and (module.alpha.dtype == "BOOL" or math.prod(module.alpha.shape) != 1):
-        return f"alpha must be one number, not {module.alpha.dtype} {module.alpha.shape}"
+    if problem := module.algorithm.problem(module.shapes, module.options):
+        return problem
+    if alpha is not None and (alpha.dtype == "BOOL" or math.prod(alpha.shape) != 1):
+        return f"alpha must be one number, not {alpha.dtype} {alpha.shape}"
+    if module.options.get("use_dora") and "up" in module.tensors and not module.magnitudes:
+        return "its lora_magnitude_vector is missing, and its configuration says use_dora"
     return None

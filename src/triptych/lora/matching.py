@@ -1,30 +1,24 @@
-"""Finds the parameters that a LoRA's modules change; what finds no place is named, never dropped in silence."""
+"""Finds the parameters that an adapter's modules change; what finds no place is named, never dropped in silence."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from triptych.checkpoint import Component
-from triptych.contract import ENCODER, ENCODER_2, LORA_MODELS, UNET
+from triptych.contract import ENCODER, ENCODER_2, LORA_MODELS
+from triptych.lora.algorithms import Role
+from triptych.lora.algorithms.decomposition import fits as fits_magnitudes
 from triptych.lora.failures import refused, shown
-from triptych.lora.family import ONLY_ENCODER, SECOND_ENCODER, likely_family
+from triptych.lora.family import ONLY_ENCODER, likely_family
 from triptych.lora.file import LoraFile, LoraModule
-from triptych.lora.parameters import flat, original_names, own_names
+from triptych.lora.parameters import is_table, layer_parameter, original_names, own_names
+from triptych.lora.wrappers import readings, said_model
 
-# The models that a LoRA can change, each with the flat beginnings of its modules' names, longest first.
-_PREFIXES = {
-    "text_encoder_2_": ENCODER_2.name,
-    "text_encoder_": ENCODER.name,
-    "lora_te2_": ENCODER_2.name,
-    "lora_te1_": ENCODER.name,
-    "lora_te_": ENCODER.name,
-    "lora_unet_": UNET.name,
-    "unet_": UNET.name,
-}
-_PEFT_PREFIX = "base_model.model."
 _SHOWN = 3
+# How many pieces an unknown algorithm's tensor may have after its layer's name.
+_MOST_PIECES = 3
 
 
 @dataclass(frozen=True)
@@ -33,6 +27,7 @@ class Target:
 
     parameter: str
     module: LoraModule
+    role: Role = "weight"
 
 
 @dataclass(frozen=True)
@@ -46,17 +41,19 @@ class Match:
 def match_lora(lora: LoraFile, components: Mapping[str, Component]) -> Match:
     """Matches with every component given; LoraInvalidError if nothing fits any of them, or a shape does not.
 
-    Also if it was made for a model with more or fewer text encoders, or a module without a model in its name fits two.
-    A module of a component that is not given is left over.
+    Also if it was made for a model with more or fewer text encoders, a module without a model in its name fits two, or
+    a layer here is changed in a way that is not known. A module of a component that is not given is left over.
     """
     given = {model: components[model] for model in LORA_MODELS if model in components}
     targets = dict.fromkeys(LORA_MODELS, ()) | {
         model: find_targets(lora, model, component) for model, component in given.items()
     }
-    placed = Counter(target.module.key for found in targets.values() for target in found)
+    placed = Counter(key for found in targets.values() for key in {target.module.key for target in found})
     for model, component in given.items():
         for target in _candidates(lora, model, component):
-            if target.module.key not in placed:  # and its name says no model, or it would have been refused already
+            if target.module.key not in placed and not _fits(
+                target, component
+            ):  # and its name says no model, or it would have been refused already
                 raise refused(lora.path, _misfit(lora, target, component))
     if not placed:
         raise refused(lora.path, _nothing_fits(lora, given))
@@ -64,96 +61,108 @@ def match_lora(lora: LoraFile, components: Mapping[str, Component]) -> Match:
         raise refused(lora.path, f"{counted}; the LoRA was made for another model{likely_family(lora)}")
     if twice := next((key for key, count in placed.items() if count > 1), ""):
         raise refused(lora.path, f"{shown(twice)} fits two models; name the one that it is for, text_encoder_2. say")
-    left_over = [module.key for module in lora.modules if module.key not in placed]
-    return Match(targets, tuple(sorted([*left_over, *lora.unknown])))
+    left_over = sorted([*({module.key for module in lora.modules} - placed.keys()), *lora.unknown])
+    if unknown := next(_unknown_changes(left_over, given), ""):
+        raise refused(lora.path, f"{shown(unknown)}: changes a layer here in a way that is not known")
+    return Match(targets, tuple(left_over))
 
 
 def find_targets(lora: LoraFile, model: str, component: Component) -> tuple[Target, ...]:
-    """The parameters of one component that the LoRA changes, perhaps none, in the order of the component's weights.
+    """The parameters of one component that the adapter changes, perhaps none, in the order of the component's weights.
 
-    LoraInvalidError if a module of this model bears a parameter's name and not its shape. One without a model in its
-    name is of the model that it fits.
+    LoraInvalidError if a module of this model bears a layer's name and does not fit it. One without a model in its name
+    is of the model that it fits.
     """
-    targets = []
-    for target in _candidates(lora, model, component):
-        if _fits(target, component):
-            targets.append(target)
-        elif _prefix(target.module):
-            raise refused(lora.path, _misfit(lora, target, component))
+    misfits: dict[str, Target] = {}
+    candidates = _candidates(lora, model, component)
+    for target in candidates:
+        if not _fits(target, component):
+            if said_model(target.module.key):
+                raise refused(lora.path, _misfit(lora, target, component))
+            misfits[target.module.key] = target
+    targets = [target for target in candidates if target.module.key not in misfits]
+    if table := next((target for target in targets if is_table(target.parameter)), None):
+        problem = f"{shown(table.module.key)}: changes {table.parameter}, a table of embeddings, which is not exchanged"
+        raise refused(lora.path, problem)
     return tuple(targets)
 
 
 def _candidates(lora: LoraFile, model: str, component: Component) -> tuple[Target, ...]:
     """The parameters that are named, whatever their shapes."""
-    modules = dict(_modules_of(lora, model))
-    found: dict[str, Target] = {}
-    # Where a file has a parameter under both of its names, today's goes first and the other is left over.
-    for names in (own_names(component), original_names(component)):
-        for name, parameter in names.items():
-            if name in modules:
-                found.setdefault(parameter, Target(parameter, modules[name]))
-    return tuple(found[parameter] for parameter in component.weights if parameter in found)
-
-
-def _modules_of(lora: LoraFile, model: str) -> Iterator[tuple[str, LoraModule]]:
-    """Modules that may belong to `model`, by flat name; without a model in its name, one may belong to any."""
     if model not in LORA_MODELS:
-        return
+        return ()
+    chosen: dict[str, str] = {}
+    # Where a file has a layer under both of its names, today's goes first and the other is left over.
+    for names in (own_names(component), original_names(component)):
+        for key in dict.fromkeys(module.key for module in lora.modules):
+            if weight := _located(key, model, names):
+                chosen.setdefault(weight, key)
+    modules: dict[str, list[LoraModule]] = {}
     for module in lora.modules:
-        prefix = _prefix(module)
-        if _PREFIXES.get(prefix, model) == model:
-            yield _flat_name(module).removeprefix(prefix), module
+        modules.setdefault(module.key, []).append(module)
+    return tuple(
+        Target(layer_parameter(weight, role), module, role)
+        for weight in component.weights
+        if weight in chosen
+        for module in modules[chosen[weight]]
+        for role in module.roles
+        if not (module.algorithm.multiplies and layer_parameter(weight, role) not in component.weights)
+    )
 
 
-def _flat_name(module: LoraModule) -> str:
-    return flat(module.key.removeprefix(_PEFT_PREFIX).replace(".processor.", "."))
+def _located(key: str, model: str, names: Mapping[str, str]) -> str | None:
+    """The weight of the layer that is called so, if the words before its name allow for this model."""
+    return next((names[rest] for said, rest in readings(key) if rest in names and said in (None, model)), None)
 
 
-def _prefix(module: LoraModule) -> str:
-    """How the module's flat name begins that says its model; "" where it does not."""
-    name = _flat_name(module)
-    return next((prefix for prefix in _PREFIXES if name.startswith(prefix)), "")
+def _unknown_changes(left_over: Sequence[str], components: Mapping[str, Component]) -> Iterator[str]:
+    """Names that go on after that of a layer of this checkpoint, as those of a tensor of no known algorithm do."""
+    names = {model: own_names(component) | original_names(component) for model, component in components.items()}
+    for name in left_over:
+        pieces = name.split(".")
+        if pieces[-1] == "alpha":  # of a module that is not there: it changes nothing
+            continue
+        keys = [".".join(pieces[:-count]) for count in range(1, min(_MOST_PIECES, len(pieces) - 1) + 1)]
+        if any(_located(key, model, names[model]) for key in keys for model in names):
+            yield name
 
 
 def _fits(target: Target, component: Component) -> bool:
-    module, shape = target.module, component.weights[target.parameter].shape
-    down = module.down.shape
-    if module.mid is not None:
-        down = (*down[:2], *module.mid.shape[2:])
-    return module.up.shape[0] == shape[0] and _squeezed(down[1:]) == _squeezed(shape[1:])
-
-
-def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """A 1x1 convolution is a matrix product: SD 1.x has convolutions where SD 2.x has matrices."""
-    return shape[:1] if shape[1:] == (1, 1) else shape
+    module, info = target.module, component.weights.get(target.parameter)
+    if info is None or not module.algorithm.fits(module.shapes, target.role, info.shape):
+        return False
+    part = module.magnitudes
+    return target.role == "bias" or part is None or fits_magnitudes(part, module.shapes[part], info.shape)
 
 
 def _misfit(lora: LoraFile, target: Target, component: Component) -> str:
-    module = target.module
-    mid = f", mid {module.mid.shape}" if module.mid is not None else ""
+    module, info = target.module, component.weights.get(target.parameter)
+    if info is None:
+        return f"{shown(module.key)}: its layer has no {target.role} here that it could change"
+    parts = [f"{part} {shape}" for part, shape in module.shapes.items()]
+    listed = " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
     return (
-        f"{shown(module.key)}: down {module.down.shape}{mid} and up {module.up.shape} do not fit {target.parameter} "
-        f"{component.weights[target.parameter].shape}; the LoRA was made for another model{likely_family(lora)}"
+        f"{shown(module.key)}: {listed} do not fit {target.parameter} {info.shape}; "
+        f"the LoRA was made for another model{likely_family(lora)}"
     )
 
 
 def _miscounted(lora: LoraFile, components: Mapping[str, Component]) -> str:
     """How the names of its modules count text encoders otherwise than the checkpoint does; "" where they agree."""
-
-    def says(beginnings: tuple[str, ...]) -> bool:
-        return any(module.key.startswith(beginnings) for module in lora.modules)
-
+    keys = [module.key for module in lora.modules]
     if ENCODER_2.name in components:
-        return "its names are those for a model with one text encoder" if says(ONLY_ENCODER) else ""
-    only = ENCODER.name in components and says(SECOND_ENCODER)
-    return "its names are those for a model with two text encoders" if only else ""
+        only = any(key.startswith(ONLY_ENCODER) for key in keys)
+        return "its names are those for a model with one text encoder" if only else ""
+    both = ENCODER.name in components and any(said_model(key) == ENCODER_2.name for key in keys)
+    return "its names are those for a model with two text encoders" if both else ""
 
 
 def _nothing_fits(lora: LoraFile, components: Mapping[str, Component]) -> str:
     keys = ", ".join(shown(module.key) for module in lora.modules[:_SHOWN])
     known = [name for component in components.values() for name in own_names(component).values()]
+    family = likely_family(lora)
     return (
         f"none of its {len(lora.modules)} modules is part of this checkpoint; they are called {keys}; the checkpoint "
-        f"has {', '.join(known[:_SHOWN]) or 'nothing that a LoRA could change'}; the LoRA was made for another model"
-        f"{likely_family(lora)}"
+        f"has {', '.join(known[:_SHOWN]) or 'nothing that a LoRA could change'}"
+        + (f"; the LoRA was made for another model{family}" if family else "")
     )

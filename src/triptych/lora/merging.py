@@ -1,7 +1,7 @@
-"""The arithmetic: a parameter plus what LoRAs add to it, in float32, then in the parameter's own type.
+"""The arithmetic: a parameter plus what adapters add to it, in float32, then in the parameter's own type.
 
-W' = W + sum over LoRAs of weight * alpha / rank * up @ down (Hu et al., "LoRA", arXiv:2106.09685, section 4.1; `down`
-is their A, `up` their B). A convolution's `down` has its kernel; in Tucker form a third factor in between has it.
+W' = W + sum over adapters of weight * delta(W), each delta of the checkpoint's own W. LoRA's, of low rank, are never
+made whole.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from triptych.checkpoint.safetensors import TensorInfo, map_tensor
+from triptych.lora.algorithms import LOW_RANK, Numbers
+from triptych.lora.algorithms.decomposition import decomposed
 from triptych.lora.failures import refused, shown
+from triptych.lora.file import LoraModule
 from triptych.lora.matching import Target
 
 # Elements of the product that exist at one time, beside the result: 4 MB stay in a core's cache.
@@ -24,33 +27,54 @@ _CHUNK_ELEMENTS = 1 << 20
 _LARGEST = 1e30
 
 _Matrix = npt.NDArray[np.float32]
+_Contributions = Sequence[tuple[Target, float]]
 
 
-def merge(
-    base: npt.NDArray[Any], contributions: Sequence[tuple[Target, float]], maps: dict[Path, mmap.mmap]
-) -> npt.NDArray[Any]:
+def merge(base: npt.NDArray[Any], contributions: _Contributions, maps: dict[Path, mmap.mmap]) -> npt.NDArray[Any]:
     """A new C-contiguous array of the same type: `base` plus every contribution at its weight, in the order given.
 
-    base: the targets' parameter, [out, in] or [out, in, height, width], left as it is. `maps` keeps files mapped from
-    call to call. LoraInvalidError if a number is not finite, absurd or beyond what the type holds, or a file is gone or
-    shorter than it was.
+    base: the targets' parameter, left as it is. `maps` keeps files mapped from call to call. LoraInvalidError if a
+    number is not finite, absurd or beyond what the type holds, or a file is gone or shorter than it was.
     """
     merged = np.array(base, order="C")
     if not contributions:
         return merged
-    factors = [_factors(target, weight, maps) for target, weight in contributions]
-    # All LoRAs at once: ups side by side times downs on top of each other is the sum of the products.
-    ups = np.concatenate([up for up, _ in factors], axis=1)
-    downs = np.concatenate([down for _, down in factors], axis=0)
+    low_rank = [each for each in contributions if _is_low_rank(each[0])]
+    factors = [_factors(target, weight, maps) for target, weight in low_rank]
+    whole = _whole_sum(base, [each for each in contributions if not _is_low_rank(each[0])], maps)
     rows = merged.reshape(merged.shape[0], -1)
     step = max(1, _CHUNK_ELEMENTS // rows.shape[1])
+    # All LoRAs at once: ups side by side times downs on top of each other is the sum of the products.
+    ups = np.concatenate([up for up, _ in factors], axis=1) if factors else None
+    downs = np.concatenate([down for _, down in factors], axis=0) if factors else None
     for start in range(0, len(rows), step):
-        part, added = rows[start : start + step], ups[start : start + step] @ downs
+        part = rows[start : start + step]
+        added = np.zeros(part.shape, np.float32) if whole is None else whole[start : start + step]
+        if ups is not None and downs is not None:
+            product = ups[start : start + step] @ downs
+            added = product if whole is None else added + product
         if merged.dtype == np.float32:
             part += added
         else:
             part[:] = _rounded(part.astype(np.float32) + added, merged.dtype, contributions[0][0])
     return merged
+
+
+def _is_low_rank(target: Target) -> bool:
+    return target.module.algorithm is LOW_RANK and target.role == "weight" and target.module.magnitudes is None
+
+
+def _whole_sum(base: npt.NDArray[Any], contributions: _Contributions, maps: dict[Path, mmap.mmap]) -> _Matrix | None:
+    """What those add together, as a matrix; None for nothing."""
+    if not contributions:
+        return None
+    own = np.asarray(base, np.float32)
+    added = np.zeros((own.shape[0], own.size // own.shape[0]), np.float32)
+    for target, weight in contributions:
+        added += _delta(target, weight, own, maps).reshape(added.shape)
+    if not _peak(added) < _LARGEST:
+        raise _absurd(contributions[0][0])
+    return added
 
 
 def _rounded(sums: _Matrix, dtype: np.dtype[Any], target: Target) -> npt.NDArray[Any]:
@@ -60,35 +84,45 @@ def _rounded(sums: _Matrix, dtype: np.dtype[Any], target: Target) -> npt.NDArray
     except FloatingPointError:
         module = target.module
         problem = f"{shown(module.key)}: with it {target.parameter} is beyond the checkpoint's own type, {dtype}"
-        raise refused(module.down.path, problem) from None
+        raise refused(module.path, problem) from None
 
 
 def _factors(target: Target, weight: float, maps: dict[Path, mmap.mmap]) -> tuple[_Matrix, _Matrix]:
     """One contribution as up [out, rank], scaled, and down [rank, in * height * width]."""
-    module = target.module
-    rank = module.rank
     # Hostile numbers overflow here, and are refused below.
     with np.errstate(over="ignore", invalid="ignore"):
-        alpha = module.alpha
-        if isinstance(alpha, TensorInfo):
-            alpha = float(_read(alpha, maps).reshape(()))
-        scale = weight * (1.0 if alpha is None else alpha / rank)
-        up = _read(module.up, maps).reshape(-1, rank) * np.float32(scale)
-        down = _read(module.down, maps).reshape(rank, -1)
-        if module.mid is not None:
-            down = _with_kernel(_read(module.mid, maps), down)
+        up, down = LOW_RANK.factors(_numbers(target.module, maps))
+        up = up * np.float32(weight)
     up_peak, down_peak = _peak(up), _peak(down)
     # NaN compares as false with everything.
-    if not (up_peak < _LARGEST and down_peak < _LARGEST and up_peak * down_peak * rank < _LARGEST):
-        raise refused(module.down.path, f"{shown(module.key)}: its numbers are not finite, or absurdly large")
+    if not (up_peak < _LARGEST and down_peak < _LARGEST and up_peak * down_peak * len(down) < _LARGEST):
+        raise _absurd(target)
     return up, down
 
 
-def _with_kernel(mid: _Matrix, down: _Matrix) -> _Matrix:
-    """The Tucker form's [rank, rank, height, width] and [rank, in] as one [rank, in * height * width]."""
-    rank, _, height, width = mid.shape
-    kernels = mid.transpose(0, 2, 3, 1).reshape(-1, rank) @ down
-    return kernels.reshape(rank, height, width, -1).transpose(0, 3, 1, 2).reshape(rank, -1)
+def _delta(target: Target, weight: float, base: _Matrix, maps: dict[Path, mmap.mmap]) -> _Matrix:
+    """One contribution, in the parameter's shape."""
+    module = target.module
+    try:
+        with np.errstate(all="ignore"):
+            numbers = _numbers(module, maps)
+            delta = module.algorithm.delta(numbers, target.role, base).reshape(base.shape)
+            if target.role == "weight" and module.magnitudes is not None:
+                delta = decomposed(numbers, module.magnitudes, base, delta)
+            delta = delta * np.float32(weight)
+    except (ValueError, np.linalg.LinAlgError) as error:
+        raise refused(module.path, f"{shown(module.key)}: cannot be applied to {target.parameter}: {error}") from error
+    if not _peak(delta) < _LARGEST:
+        raise _absurd(target)
+    return delta
+
+
+def _numbers(module: LoraModule, maps: dict[Path, mmap.mmap]) -> Numbers:
+    alpha = module.alpha
+    if isinstance(alpha, TensorInfo):
+        alpha = float(_read(alpha, maps).reshape(()))
+    parts = {part: _read(info, maps) for part, info in module.tensors.items()}
+    return Numbers(parts, alpha, module.options)
 
 
 def _read(info: TensorInfo, maps: dict[Path, mmap.mmap]) -> _Matrix:
@@ -98,6 +132,10 @@ def _read(info: TensorInfo, maps: dict[Path, mmap.mmap]) -> _Matrix:
         raise refused(info.path, f"cannot be read any more: {error}") from error
 
 
-def _peak(factor: _Matrix) -> float:
+def _peak(numbers: _Matrix) -> float:
     """The largest absolute value; NaN if there is one."""
-    return max(float(np.max(factor)), -float(np.min(factor)))
+    return max(float(np.max(numbers)), -float(np.min(numbers)))
+
+
+def _absurd(target: Target) -> Exception:
+    return refused(target.module.path, f"{shown(target.module.key)}: its numbers are not finite, or absurdly large")

@@ -1,4 +1,4 @@
-"""Every name under which a LoRA may speak of a component's parameters, in one spelling: dots as underscores.
+"""Every name by which an adapter may speak of a component's layers, in one spelling: dots as underscores.
 
 Kohya's files flatten names that way, and the dots cannot be told from underscores again: so the component's own names
 are flattened instead, and nothing is guessed.
@@ -9,48 +9,59 @@ from __future__ import annotations
 from triptych.checkpoint import Component
 from triptych.checkpoint.weights import is_text_encoder
 from triptych.contract import UNET
+from triptych.lora.algorithms import Role
 from triptych.lora.original import original_name
 
 _WEIGHT = ".weight"
-_CHANGEABLE_DIMENSIONS = (2, 4)
 # What old diffusers called CLIP's projections.
 _OLD_CLIP = {"q_proj": "to_q", "k_proj": "to_k", "v_proj": "to_v", "out_proj": "to_out"}
 
 
 def flat(name: str) -> str:
-    """A module's name without its dots."""
+    """A layer's name without its dots."""
     return name.replace(".", "_")
 
 
 def own_names(component: Component) -> dict[str, str]:
-    """Parameters by the flat names of their modules in today's and in older diffusers and transformers."""
+    """Layers' weights by the layers' flat names in today's and in older diffusers and transformers."""
     found: dict[str, str] = {}
-    for module, parameter in _changeable(component).items():
-        found[flat(module)] = parameter
-        stem, _, last = module.rpartition(".")
+    for layer, parameter in _layers(component).items():
+        found[flat(layer)] = parameter
+        stem, _, last = layer.rpartition(".")
         if is_text_encoder(component.architecture.class_name):
             old = f"{stem}.{_OLD_CLIP.get(last, last)}"
-            found |= {flat(f"text_model.{name}"): parameter for name in (module, old)}
+            found |= {flat(f"text_model.{name}"): parameter for name in (layer, old)}
             found[flat(old)] = parameter
-        elif module.endswith(".to_out.0"):
+        elif layer.endswith(".to_out.0"):
             found[flat(stem)] = parameter
     return found
 
 
 def original_names(component: Component) -> dict[str, str]:
-    """Parameters by the flat names of their modules in the original UNet (sgm), which kohya's SDXL files speak of."""
+    """Layers' weights by the layers' flat names in the original UNet (sgm), which kohya's SDXL files speak of."""
     if component.architecture.model != UNET.name:
         return {}
-    names = {original_name(component, module): parameter for module, parameter in _changeable(component).items()}
+    names = {original_name(component, layer): parameter for layer, parameter in _layers(component).items()}
     return {flat(name): parameter for name, parameter in names.items() if name is not None}
 
 
-def _changeable(component: Component) -> dict[str, str]:
-    """Parameters by module: matrices and convolutions; a table of embeddings is no matrix product."""
+def layer_parameter(weight: str, role: Role) -> str:
+    """A layer's weight itself, or the bias beside it."""
+    return f"{weight.removesuffix(_WEIGHT)}.{role}"
+
+
+def is_table(weight: str) -> bool:
+    """Whether a layer is a table of embeddings, whose rows are looked up and which no engine lets be exchanged."""
+    return weight.endswith(f"_embedding{_WEIGHT}")
+
+
+def exchangeable(component: Component) -> set[str]:
+    """All parameters that an adapter may change: of every layer but the tables."""
+    weights = [weight for weight in _layers(component).values() if not is_table(weight)]
     return {
-        name.removesuffix(_WEIGHT): name
-        for name, info in component.weights.items()
-        if name.endswith(_WEIGHT)
-        and not name.endswith(f"_embedding{_WEIGHT}")
-        and len(info.shape) in _CHANGEABLE_DIMENSIONS
-    }
+        layer_parameter(weight, role) for weight in weights for role in ("weight", "bias")
+    } & component.weights.keys()
+
+
+def _layers(component: Component) -> dict[str, str]:
+    return {name.removesuffix(_WEIGHT): name for name in component.weights if name.endswith(_WEIGHT)}

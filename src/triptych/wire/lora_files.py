@@ -28,6 +28,9 @@ _CONFIG_LIMIT_BYTES = 1_000_000
 _ALIGNMENT_BYTES = 8
 # Names that begin so are diffusers', which says alpha in the file itself.
 _DIFFUSERS_PREFIXES = ("unet.", "text_encoder.", "text_encoder_2.")
+# What PEFT alone has in its names.
+_PEFT = "base_model.model."
+_PEFT_PARTS = (".lora_A.", ".ia3_l", ".oft_R", ".boft_R")
 
 
 def lora_chunks(path: str | os.PathLike[str]) -> Iterator[bytes]:
@@ -88,7 +91,7 @@ def _needs_config(header: Mapping[str, Any]) -> bool:
     metadata = header.get("__metadata__") or {}
     if not isinstance(metadata, dict) or _METADATA_KEY in metadata:
         return False
-    by_peft = any(".lora_A." in name for name in header)
+    by_peft = any(name.startswith(_PEFT) or any(part in name for part in _PEFT_PARTS) for name in header)
     return by_peft and not any(name.startswith(_DIFFUSERS_PREFIXES) for name in header)
 
 

@@ -410,3 +410,19 @@ def test_a_build_ahead_leaves_nothing_to_be_built_at_the_start(
     one = load()
     ended(one)
     assert factor(one) == ON_PLAIN and workshop.built == [USUAL, PLAIN] and workshop.compared == 1
+
+
+@pytest.mark.parametrize("name", ["conv_norm_out.weight", "mid_block.resnets.0.conv1.bias"])
+def test_a_bias_or_a_norm_is_refused_by_its_name_but_where_every_weight_is_open(
+    load: Load, workshop: Workshop, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    one = load()
+    with pytest.raises(FailedPreconditionError, match=f"changes {name}, a bias or a norm, .* {PLAN}=architecture"):
+        one.prepare_refit([QUERY, name])
+    ended(one)
+    assert workshop.built == [USUAL, PLAIN]
+    monkeypatch.setenv(PLAN, RefitPlan.PER_ARCHITECTURE)
+    other = load()
+    other.prepare_refit([QUERY, name])
+    other.refit(changed(workshop.graph, name, 3.0))
+    assert (held_by(other)[name] == 3).all()

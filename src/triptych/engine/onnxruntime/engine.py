@@ -22,7 +22,7 @@ from triptych.contract import LORA_MODELS
 from triptych.contract.paths import text_from_path
 from triptych.engine.cache.artifacts import ensure_graph
 from triptych.engine.onnxruntime.attention import fuse_attention
-from triptych.engine.onnxruntime.exchange import free_weights, take_halves
+from triptych.engine.onnxruntime.exchange import free_vectors, free_weights, take_halves
 from triptych.engine.port import Array, Engine, EngineSettings, Weights
 from triptych.engine.weights import check_parameters, check_refit, float32_weights, held_weights, lies_ready
 
@@ -49,7 +49,7 @@ class OnnxRuntimeEngine(Engine):
         """Takes the architecture's graph from the cache, exporting it if need be, and binds the weights by name."""
         graph = open_graph(component, settings)
         exchangeable = component.architecture.model in LORA_MODELS
-        names = free_weights(graph) if exchangeable else []
+        names = [*free_weights(graph), *free_vectors(graph)] if exchangeable else []
         if exchangeable:
             take_halves(graph, _halves(component, names))
         options = session_options(

@@ -1,8 +1,8 @@
-"""Takes the weights that a LoRA can change out of a graph's constants and makes them inputs, in half precision too."""
+"""Takes what an adapter can change out of a graph's constants and makes it inputs, in half precision too."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import onnx
 from onnx import helper
@@ -13,12 +13,18 @@ _USERS = {"MatMul", "Gemm", "Conv"}
 def free_weights(model: onnx.ModelProto) -> list[str]:
     """Makes every weight of a Linear or convolution layer an input, in place; returns their names.
 
-    They keep the checkpoint's layout: ONNX Runtime merges the transposition into the product. Embeddings, norms and
-    biases stay constant, for no LoRA changes them.
+    They keep the checkpoint's layout: ONNX Runtime merges the transposition into the product.
     """
-    graph = model.graph
-    users = _users(graph)
-    freed = [tensor for tensor in graph.initializer if _is_layer_weight(tensor, users)]
+    users = _users(model.graph)
+    return _free(model.graph, [tensor for tensor in model.graph.initializer if _is_layer_weight(tensor, users)])
+
+
+def free_vectors(model: onnx.ModelProto) -> list[str]:
+    """Likewise every bias and every weight of a norm, which few adapters change: only tables stay constant then."""
+    return _free(model.graph, [tensor for tensor in model.graph.initializer if _is_vector(tensor)])
+
+
+def _free(graph: onnx.GraphProto, freed: Sequence[onnx.TensorProto]) -> list[str]:
     for tensor in freed:
         graph.initializer.remove(tensor)
         graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims)))
@@ -51,6 +57,10 @@ def _users(graph: onnx.GraphProto) -> dict[str, list[onnx.NodeProto]]:
         for name in node.input:
             users.setdefault(name, []).append(node)
     return users
+
+
+def _is_vector(tensor: onnx.TensorProto) -> bool:
+    return tensor.data_location == onnx.TensorProto.EXTERNAL and len(tensor.dims) == 1
 
 
 def _is_layer_weight(tensor: onnx.TensorProto, users: dict[str, list[onnx.NodeProto]]) -> bool:

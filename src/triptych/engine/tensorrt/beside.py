@@ -13,7 +13,7 @@ import torch
 
 from triptych.engine.tensorrt.background import Job
 from triptych.engine.tensorrt.build.making import Making
-from triptych.engine.tensorrt.build.plan import RefitPlan
+from triptych.engine.tensorrt.build.plan import OVERRIDE, RefitPlan
 from triptych.engine.tensorrt.choice import PlainChoice, lack_of_room
 from triptych.engine.tensorrt.pair import Pair
 from triptych.engine.tensorrt.refittable import Refittable
@@ -54,8 +54,11 @@ class Beside:
 
         FailedPreconditionError until it is there, or says why it cannot be had.
         """
-        if not self._closed(names):
+        closed = self._closed(names)
+        if not closed:
             return
+        if never := sorted(set(closed) - set(self._making.graph.open_names(WIDER))):
+            raise _never(never[0])
         if self._wider is None:
             self._wider = self._begun(f"the engine {self._key(WIDER)}", self._widen)
         built = self._making.is_built(WIDER)
@@ -93,6 +96,14 @@ class Beside:
         logger.info("the engine %s, which any LoRA can change, has taken over", self._key(WIDER))
         if self._pair.plain is None:  # one that was no quicker than the engine before may be quicker than this
             self.choose_plain()
+
+
+def _never(name: str) -> FailedPreconditionError:
+    opens = f"{OVERRIDE}={RefitPlan.PER_ARCHITECTURE}"
+    return FailedPreconditionError(
+        f"the LoRA changes {name}, a bias or a norm, which a TensorRT engine has open to changes only with {opens}; "
+        "serve the checkpoint with another engine, or with that"
+    )
 
 
 def _not_yet(closed: Sequence[str], job: Job, built: bool) -> FailedPreconditionError:

@@ -64,7 +64,7 @@ class TensorRtEngine(Engine):
 
     def refit(self, weights: Weights) -> None:
         """Exchanges weights in place; takes no other work meanwhile, and afterwards captures its CUDA graphs anew."""
-        check_refit(self._graph.component, weights, self._graph.targets)
+        check_refit(self._graph.component, weights, self._graph.parameters)
         changed = {name for name, array in weights.items() if array is not None}
         if closed := sorted(changed - self._pair.refittable.names):
             raise invalid(closed[0], "is closed to refits in this engine; prepare_refit has it opened")
