@@ -77,7 +77,7 @@ class TensorInfo:
     @property
     def is_aligned(self) -> bool:
         """Whether it can be read by whole words where it lies; files need not see to that."""
-        return self.offset_bytes % _ITEM_BYTES[self.dtype] == 0
+        return self.offset_bytes % _NUMPY[self.dtype].itemsize == 0
 
 
 def read_header(path: Path, root: Path | None = None) -> dict[str, TensorInfo]:
