@@ -94,7 +94,7 @@ def unet(triton: ModuleType) -> UNetModel:
     model = UNetModel()
     config = {"in_channels": 4, "cross_attention_dim": 2}
     model._triton, model.name, model.store = triton, "x.unet", ConditioningStore(10_000, 60)
-    model.component = SimpleNamespace(architecture=SimpleNamespace(config=config))  # type: ignore[assignment]
+    model.component = SimpleNamespace(architecture=SimpleNamespace(config=config, time_ids=0))  # type: ignore[assignment]
     model.engine = Engine()  # type: ignore[assignment]
     return model
 
@@ -186,7 +186,7 @@ def test_the_log_names_the_requests(unet: UNetModel, caplog: pytest.LogCaptureFi
 def test_the_encoder_refuses_ids_beyond_its_vocabulary() -> None:
     model = EncoderModel()
     config = {"max_position_embeddings": 3, "vocab_size": 10}
-    model.component = SimpleNamespace(architecture=SimpleNamespace(config=config))  # type: ignore[assignment]
+    model.component = SimpleNamespace(architecture=SimpleNamespace(config=config, time_ids=0))  # type: ignore[assignment]
     for ids in ([[0, 10, 1]], [[-1, 0, 0]], [[0, 0]]):
         with pytest.raises(InvalidArgumentError, match="input_ids"):
             model.prepare({"input_ids": np.array(ids)})
