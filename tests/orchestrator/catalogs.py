@@ -56,7 +56,7 @@ async def settle() -> None:
 @pytest.fixture(autouse=True)
 def sound_directories(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every directory is sound."""
-    checkpoint = SimpleNamespace(family=FAMILIES["stable-diffusion"])
+    checkpoint = SimpleNamespace(family=FAMILIES["stable-diffusion"], is_undecided=False)
     monkeypatch.setattr(Entry, "open", lambda entry: setattr(entry, "checkpoint", checkpoint))
 
 

@@ -33,8 +33,10 @@ class CheckpointService(checkpoints_pb2_grpc.CheckpointServiceServicer):  # type
     async def RegisterCheckpoint(  # noqa: N802
         self, request: checkpoints_pb2.RegisterCheckpointRequest, context: grpc.aio.ServicerContext
     ) -> checkpoints_pb2.Checkpoint:
-        """Checks and takes a directory."""
-        registering = self._catalog.register(request.name, Path(request.path), request.engine, load=request.load)
+        """Checks and takes a directory or a file."""
+        registering = self._catalog.register(
+            request.name, Path(request.path), request.engine, request.prediction_type, load=request.load
+        )
         return _checkpoint(await registering)
 
     async def UnregisterCheckpoint(  # noqa: N802
@@ -81,4 +83,6 @@ def _checkpoint(entry: Entry) -> checkpoints_pb2.Checkpoint:
         message.default_width, message.default_height = checkpoint.default_width, checkpoint.default_height
         message.vae_scale_factor = checkpoint.vae_scale_factor
         message.weights_bytes = checkpoint.weights_bytes
+        message.prediction_type = legible(checkpoint.prediction.type, MESSAGE_LIMIT_BYTES)
+        message.prediction_told_by = legible(checkpoint.prediction.told_by, MESSAGE_LIMIT_BYTES)
     return message

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from triptych.checkpoint.sources.prediction import check_prediction_type
 from triptych.contract.checkpoints import not_a_directory
 from triptych.contract.engines import join_engines, parse_engines
 from triptych.contract.names import check_checkpoint_name
@@ -53,23 +54,33 @@ class Catalog:
         return self._entries[name]
 
     async def register(
-        self, name: str, path: Path, engine: str | None = None, *, load: bool = False, is_transient: bool = False
+        self,
+        name: str,
+        path: Path,
+        engine: str | None = None,
+        prediction_type: str | None = None,
+        *,
+        load: bool = False,
+        is_transient: bool = False,
     ) -> Entry:
-        """Checks a directory and takes it under a name; the same again is no error, and with other engines a switch.
+        """Checks a checkpoint and takes it under a name; the same again is no error, and with other engines a switch.
 
         With `load` it is loaded as well; what was not registered before is not if that fails.
 
         A switch of a loaded checkpoint loads it with the new engines first; requests go on with the old ones until
         then, and those that have begun until their end. Where the new ones cannot be loaded, all stays as it is.
-        `engine` None: as an earlier run of this server had it, or else open. A transient one is not kept for the next
-        run, unless it is registered once more.
+        `engine` and `prediction_type` None: as an earlier run of this server had them, or else open. A transient one is
+        not kept for the next run, unless it is registered once more.
         """
         check_checkpoint_name("name", name)
         if not path.is_absolute():
             problem = not_a_directory(str(path)) or "as seen by the orchestrator and the stages"
             raise invalid("path", f"{str(path)!r} must be absolute; {problem}")
         engine = join_engines(parse_engines(self._kept.engine(name, path) if engine is None else engine))
+        if prediction_type is None:
+            prediction_type = self._kept.prediction_type(name, path)
         entry = Entry(name, path, engine, self._default_engine, is_transient=is_transient)
+        entry.prediction_type = check_prediction_type(prediction_type)
         if (known := self._taken(entry)) is None:
             await self._loader.open(entry)
             known = self._taken(entry)
@@ -79,7 +90,7 @@ class Catalog:
             return entry
         if known.is_new:  # and shares the fate of its first load
             await self._join_load(known)
-        known = await self._with_engine(known, engine)
+        known = await self._with_engine(await self._with_prediction(known, prediction_type), engine)
         return await self.load(name) if load else known
 
     async def _enter(self, entry: Entry, load: bool) -> None:
@@ -125,6 +136,17 @@ class Catalog:
         if known.engine == engine and not known.lock.locked():  # else it may be just about to have others
             return known
         return await shielded(self._switch(known, engine))
+
+    async def _with_prediction(self, known: Entry, prediction_type: str) -> Entry:
+        """What was registered before counts for requests that have begun, and this for all that follow."""
+        if known.prediction_type == prediction_type:
+            return known
+        async with self._locked(known) as current:
+            current.register_prediction(prediction_type)
+            if current.state is State.LOADED:
+                await self._loader.decide_prediction(current)
+            self._save()
+            return current
 
     async def _switch(self, known: Entry, engine: str) -> Entry:
         async with self._locked(known) as old:
@@ -213,6 +235,7 @@ class Catalog:
             if name in self._entries:
                 continue
             entry = Entry(name, Path(kept["path"]), kept["engine"], self._default_engine)
+            entry.prediction_type = kept.get("prediction_type", "")
             self._entries[name] = entry
             try:
                 await self._loader.open(entry)

@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
-from triptych.checkpoint import Checkpoint, TextPart
+from triptych.checkpoint import Checkpoint, Prediction, TextPart
 from triptych.contract import MODELS, model_name
 from triptych.contract.engines import DEFAULT_ENGINE, parse_engines
 from triptych.contract.paths import told_path
 from triptych.errors import CheckpointInvalidError
 from triptych_orchestrator.sampling.schedulers import own_scheduler
 from triptych_orchestrator.stages.pool import PlacedModel
+from triptych_orchestrator.text.shared_tokenizers import shared_tokenizer
 from triptych_orchestrator.text.tokenizer import Tokenizer
-from triptych_orchestrator.text.tokenizer_files import TokenizerFiles
 
 logger = logging.getLogger("triptych.catalog")
 
@@ -37,6 +37,7 @@ class State(Enum):
 class Entry:
     """One checkpoint with its engines; `checkpoint` is None, and `tokenizers` empty, only where a kept one is broken.
 
+    `prediction_type` is what it was registered with, "" where the checkpoint tells.
     `tokenizers` are in the order of the family's texts. `scheduler` is the checkpoint's own, or "" where requests must
     name one, and `warning` says why they must. `engine` is what it was registered with, see `parse_engines`: "" leaves
     the choice to each replica, and to `default_engine` where a replica makes none. `lock` and `name` it has in common
@@ -65,20 +66,33 @@ class Entry:
     is_twin: bool = False
     is_transient: bool = False  # the next run shall not know it
     is_new: bool = False
+    prediction_type: str = ""
     number: int = field(default_factory=itertools.count().__next__)
 
     def twin(self, engine: str) -> Entry:
         """The same checkpoint, nothing of it open or loaded, with other engines."""
-        return Entry(self.name, self.path, engine, self.default_engine, lock=self.lock, is_twin=not self.is_twin)
+        twin = Entry(self.name, self.path, engine, self.default_engine, lock=self.lock, is_twin=not self.is_twin)
+        twin.prediction_type = self.prediction_type
+        return twin
 
     def open(self) -> None:
-        """Reads and checks the directory whole: components, weights' headers, tokenizers, scheduler."""
-        checkpoint = Checkpoint.open(self.path)
+        """Reads and checks the checkpoint whole: components, weights' headers, tokenizers, scheduler."""
+        checkpoint = self._predicting(Checkpoint.open(self.path))
         scheduler, warning = own_scheduler(checkpoint.scheduler_config)
         if warning:
             logger.warning("no default scheduler", extra={"checkpoint": self.name, "error": warning})
         self.tokenizers = tuple(_tokenizer(checkpoint, part) for part in checkpoint.family.texts)
         self.checkpoint, self.scheduler, self.warning = checkpoint, scheduler, warning
+
+    def register_prediction(self, prediction_type: str) -> None:
+        """Has that count, "" what the checkpoint tells; what it does not must be asked anew."""
+        self.prediction_type = prediction_type
+        if self.checkpoint:
+            self.checkpoint = self._predicting(self.checkpoint.predicting(self.checkpoint.source.prediction()))
+
+    def _predicting(self, checkpoint: Checkpoint) -> Checkpoint:
+        told = Prediction(self.prediction_type, "its registration")
+        return checkpoint.predicting(told) if self.prediction_type else checkpoint
 
     def models(self) -> dict[str, PlacedModel]:
         """What the stages may hold for this checkpoint, by the contract's model names; of one not open, all there are.
@@ -105,7 +119,7 @@ class Entry:
 def _tokenizer(checkpoint: Checkpoint, part: TextPart) -> Tokenizer:
     """One text's tokenizer, which its encoder must have an embedding for all ids of, and as many places."""
     source = checkpoint.source
-    tokenizer = Tokenizer.of(TokenizerFiles(part.tokenizer, functools.partial(source.tokenizer_file, part.tokenizer)))
+    tokenizer = shared_tokenizer(part.tokenizer, functools.partial(source.tokenizer_file, part.tokenizer))
     encoder = checkpoint.components[part.model]
     tokenizer.check_vocabulary(encoder.architecture.config["vocab_size"], str(encoder.file))
     if tokenizer.max_length != checkpoint.tokens:

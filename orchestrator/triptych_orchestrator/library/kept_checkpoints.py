@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from triptych.checkpoint.sources.prediction import check_prediction_type
 from triptych.contract.engines import parse_engines
 from triptych.contract.names import CHECKPOINT_NAME
 from triptych.contract.state import CHECKPOINTS_FILE
@@ -15,6 +16,8 @@ from triptych_orchestrator.library.entry import Entry, State
 from triptych_orchestrator.library.state_file import StateFile
 
 _KINDS = {"path": str, "engine": str, "loaded": bool}
+# What is not written where it says nothing, so that earlier versions can read the rest.
+_MORE_KINDS = {"prediction_type": str}
 
 
 class KeptCheckpoints:
@@ -29,6 +32,11 @@ class KeptCheckpoints:
         kept = self._earlier.get(name, {})
         return str(kept["engine"]) if kept.get("path") == str(path) else ""
 
+    def prediction_type(self, name: str, path: Path) -> str:
+        """Likewise."""
+        kept = self._earlier.get(name, {})
+        return str(kept.get("prediction_type", "")) if kept.get("path") == str(path) else ""
+
     def take(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """What an earlier run knew, by name, one after the other: from then on it is another's to keep."""
         for name in list(self._earlier):
@@ -39,16 +47,19 @@ class KeptCheckpoints:
         self._file.write(
             self._earlier
             | {
-                entry.name: written(entry.path, entry.engine, loaded=entry.state is State.LOADED)
+                entry.name: written(
+                    entry.path, entry.engine, loaded=entry.state is State.LOADED, prediction_type=entry.prediction_type
+                )
                 for entry in entries
                 if not (entry.is_new or entry.is_transient)
             }
         )
 
 
-def written(path: Path, engine: str, *, loaded: bool) -> dict[str, Any]:
+def written(path: Path, engine: str, *, loaded: bool, prediction_type: str = "") -> dict[str, Any]:
     """One checkpoint's entry, under its name."""
-    return {"path": str(path), "engine": engine, "loaded": loaded}
+    more = {"prediction_type": prediction_type} if prediction_type else {}
+    return {"path": str(path), "engine": engine, "loaded": loaded, **more}
 
 
 def is_sound(name: str, kept: Any) -> bool:
@@ -57,8 +68,11 @@ def is_sound(name: str, kept: Any) -> bool:
         return False
     if not all(isinstance(kept.get(key), kind) for key, kind in _KINDS.items()):
         return False
+    if not all(isinstance(kept[key], kind) for key, kind in _MORE_KINDS.items() if key in kept):
+        return False
     try:
         parse_engines(kept["engine"])
+        check_prediction_type(kept.get("prediction_type", ""))
         return b"\0" not in os.fsencode(kept["path"]) and Path(kept["path"]).is_absolute()
     except (InvalidArgumentError, UnicodeEncodeError):
         return False

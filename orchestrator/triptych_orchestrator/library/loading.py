@@ -10,8 +10,10 @@ from collections.abc import Callable, Collection
 
 from triptych.checkpoint.pickles.advance import steps
 from triptych.checkpoint.reading import Readers, too_slow
+from triptych.contract import UNET
 from triptych.errors import TriptychError
 from triptych_orchestrator.library.entry import Entry, State
+from triptych_orchestrator.library.predicting import evaluated
 from triptych_orchestrator.library.shared_work import SharedWork
 from triptych_orchestrator.settings import Settings
 from triptych_orchestrator.stages.pool import ReplicaPool
@@ -30,6 +32,7 @@ class Loader:
         self._changed = changed
         self._placements: SharedWork[None] = SharedWork()
         self._readers = Readers(_MOST_READERS)
+        self._call_timeout_s = settings.call_timeout_s
         self._read_timeout_s = settings.limits.max_checkpoint_read_seconds
 
     async def open(self, entry: Entry) -> None:
@@ -53,6 +56,7 @@ class Loader:
             async with asyncio.TaskGroup() as group:
                 for model in entry.models_to_load():
                     group.create_task(self._pool.place(model))
+            await self.decide_prediction(entry)
         except BaseException as failure:
             with contextlib.suppress(TriptychError):
                 await asyncio.shield(self.withdraw(entry))
@@ -67,6 +71,14 @@ class Loader:
         entry.loads += 1
         self._changed()
         logger.info("checkpoint loaded", extra={"checkpoint": entry.name})
+
+    async def decide_prediction(self, entry: Entry) -> None:
+        """Asks the placed UNet what it predicts where nothing else has told."""
+        if entry.checkpoint and entry.checkpoint.is_undecided:
+            found = await evaluated(self._pool, entry.models()[UNET.name], entry.checkpoint, self._call_timeout_s)
+            entry.checkpoint = entry.checkpoint.predicting(found)
+            extra = {"checkpoint": entry.name, "prediction_type": found.type, "told_by": found.told_by}
+            logger.info("prediction type found", extra=extra)
 
     async def place_on_demand(self, entry: Entry, models: Collection[str]) -> None:
         """Has the stages hold these models of a loaded entry too; the caller uses it, so that it stays loaded.

@@ -14,6 +14,8 @@ from triptych.errors import CheckpointInvalidError
 WORD_END = "</w>"
 
 _CONFIG = "tokenizer_config.json"
+# All that is ever read.
+NAMES = (_CONFIG, "tokenizer.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt")
 _DEFAULT_LENGTH = 77
 _LONGEST = 4096
 _END = "<|endoftext|>"
@@ -22,14 +24,17 @@ _DEFAULTS = {"bos_token": "<|startoftext|>", "eos_token": _END, "unk_token": _EN
 _FIXED: dict[str, object] = {"padding_side": "right", "truncation_side": "right", "split_special_tokens": False}
 _NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
+Read = Callable[[str], bytes | None]
+"""Gives a file's content by its name; None where there is none of that name."""
+
 
 class TokenizerFiles:
     """One tokenizer's vocabulary, merges and special tokens; whatever is wrong names its file.
 
-    `read` gives a file's content by its name, None where there is none; `folder` is what errors call their place.
+    `folder` is what errors call their place.
     """
 
-    def __init__(self, folder: str, read: Callable[[str], bytes | None]) -> None:
+    def __init__(self, folder: str, read: Read) -> None:
         self._folder = folder
         self._read_file = read
         self._config = self._json(_CONFIG) or {}

@@ -1,9 +1,10 @@
-"""Reads a diffusers-format directory: configurations, families and where every weight lies; imports no torch."""
+"""Reads a checkpoint, a folder or a file: configurations, families and where every weight lies; imports no torch."""
 
 from triptych.checkpoint.architecture import Architecture
 from triptych.checkpoint.component import Component, LatentScaling
 from triptych.checkpoint.directory import Checkpoint
 from triptych.checkpoint.families import Family, MicroConditions, Pair, TextPart, check_fields
+from triptych.checkpoint.sources import Prediction
 
 __all__ = [
     "Architecture",
@@ -13,6 +14,7 @@ __all__ = [
     "LatentScaling",
     "MicroConditions",
     "Pair",
+    "Prediction",
     "TextPart",
     "check_fields",
 ]

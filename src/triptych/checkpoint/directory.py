@@ -6,7 +6,7 @@ checkpoint.components["unet"].architecture.digest()
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,9 @@ from triptych.checkpoint.component import Component
 from triptych.checkpoint.configs import broken
 from triptych.checkpoint.corrections import scheduler_config
 from triptych.checkpoint.families import Family, family_of
-from triptych.checkpoint.sources import Source, open_source
+from triptych.checkpoint.safetensors import TensorInfo
+from triptych.checkpoint.sources import Prediction, Source, open_source
+from triptych.checkpoint.sources.prediction import UNDECIDED
 from triptych.contract import UNET, VAE_DECODER
 
 
@@ -24,7 +26,8 @@ from triptych.contract import UNET, VAE_DECODER
 class Checkpoint:
     """All that orchestrator and stages need to know of a checkpoint; sizes in pixels unless named latent.
 
-    `components` are by the contract's model names. `zeroes_negative`: zeros stand for a negative prompt that is not
+    `components` are by the contract's model names; `prediction` is what `scheduler_config` takes the UNet's output for,
+    or none of both is known until the UNet was asked. `zeroes_negative`: zeros stand for a negative prompt that is not
     given. The default sizes are 0 where the checkpoint names none.
     """
 
@@ -32,6 +35,7 @@ class Checkpoint:
     family: Family
     components: Mapping[str, Component]
     scheduler_config: Mapping[str, Any]
+    prediction: Prediction
     tokens: int
     latent_channels: int
     vae_scale_factor: int
@@ -77,6 +81,7 @@ class Checkpoint:
                 for model, part in components.items()
             },
             scheduler_config=scheduler,
+            prediction=source.prediction(),
             tokens=encoder.architecture.config["max_position_embeddings"],
             latent_channels=vae.architecture.config["latent_channels"],
             vae_scale_factor=scale,
@@ -85,10 +90,30 @@ class Checkpoint:
             zeroes_negative=family.zeroes_negative(index.values),
         )
 
+    def predicting(self, prediction: Prediction) -> Checkpoint:
+        """The same with that for its prediction."""
+        config = {key: value for key, value in self.scheduler_config.items() if key != "prediction_type"}
+        if prediction.type != UNDECIDED:
+            config["prediction_type"] = prediction.type
+        return replace(self, scheduler_config=config, prediction=prediction)
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether only the UNet itself can tell what it predicts."""
+        return self.prediction.type == UNDECIDED
+
+    @property
+    def unaligned_bytes(self) -> int:
+        """Of tensors that cannot be read where they lie, so that whoever reads one copies it."""
+        return sum(info.size_bytes for info in self._tensors() if not info.is_aligned)
+
     @property
     def weights_bytes(self) -> int:
         """Bytes of all tensors of its models."""
-        return sum(info.size_bytes for part in self.components.values() for info in part.weights.values())
+        return sum(info.size_bytes for info in self._tensors())
+
+    def _tensors(self) -> Iterator[TensorInfo]:
+        return (info for part in self.components.values() for info in part.weights.values())
 
     @property
     def most_clip_skip(self) -> int:

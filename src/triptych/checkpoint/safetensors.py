@@ -40,6 +40,7 @@ _NUMPY: dict[str, np.dtype[Any]] = {
     "U8": np.dtype("u1"),
     "BOOL": np.dtype("?"),
 }
+_METADATA = "__metadata__"
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,23 @@ def read_header(path: Path, root: Path | None = None) -> dict[str, TensorInfo]:
     `root` is the directory that a link must not lead out of, see `open_file`.
     """
     header, start, size_bytes = _read_json(path, root)
-    header.pop("__metadata__", None)
-    tensors = {name: _tensor_info(path, name, entry, start, size_bytes) for name, entry in header.items()}
+    return _tensors(path, header, start, size_bytes)
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The texts that whoever wrote the file put in its header; {} if there are none. Errors as for `read_header`."""
+    return _metadata(path, _read_json(path)[0])
+
+
+def read_contents(path: Path) -> tuple[dict[str, TensorInfo], dict[str, str]]:
+    """`read_header` and `read_metadata` at once, of a file that may be a link to anywhere."""
+    header, start, size_bytes = _read_json(path)
+    return _tensors(path, header, start, size_bytes), _metadata(path, header)
+
+
+def _tensors(path: Path, header: dict[str, Any], start: int, size_bytes: int) -> dict[str, TensorInfo]:
+    entries = {name: entry for name, entry in header.items() if name != _METADATA}
+    tensors = {name: _tensor_info(path, name, entry, start, size_bytes) for name, entry in entries.items()}
     end = start
     for name, info in sorted(tensors.items(), key=lambda item: item[1].offset_bytes):
         if info.size_bytes and info.offset_bytes < end:
@@ -96,9 +112,8 @@ def read_header(path: Path, root: Path | None = None) -> dict[str, TensorInfo]:
     return tensors
 
 
-def read_metadata(path: Path) -> dict[str, str]:
-    """The texts that whoever wrote the file put in its header; {} if there are none. Errors as for `read_header`."""
-    metadata = _read_json(path)[0].get("__metadata__") or {}
+def _metadata(path: Path, header: dict[str, Any]) -> dict[str, str]:
+    metadata = header.get(_METADATA) or {}
     if not isinstance(metadata, dict) or not all(isinstance(text, str) for text in metadata.values()):
         raise CheckpointInvalidError(f"{path}: its safetensors metadata is no object of texts", file=str(path))
     return metadata

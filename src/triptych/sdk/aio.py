@@ -83,10 +83,11 @@ class AsyncClient:
         engine: str | None = None,
         load: bool = False,
         *,
+        prediction_type: str | None = None,
         timeout_s: float | None = None,
     ) -> Checkpoint:
-        """Takes a directory under a name; see `Client.register_checkpoint`."""
-        return await self._run(calls.register_checkpoint(name, path, engine, load), timeout_s)
+        """Takes a directory or a file under a name; see `Client.register_checkpoint`."""
+        return await self._run(calls.register_checkpoint(name, path, engine, load, prediction_type), timeout_s)
 
     async def unregister_checkpoint(self, name: str, *, timeout_s: float | None = None) -> None:
         """Unloads and forgets a checkpoint."""

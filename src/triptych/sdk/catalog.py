@@ -31,6 +31,9 @@ class Checkpoint:
     weights_bytes: int
     warnings: list[str] = field(default_factory=list)
     """Worth knowing, not fatal."""
+    prediction_type: str = ""
+    """"epsilon" or "v_prediction"; "undecided" until the first load where nothing but the UNet can tell."""
+    prediction_told_by: str = ""
 
 
 @dataclass(frozen=True)

@@ -101,23 +101,25 @@ class Client:
         engine: str | None = None,
         load: bool = False,
         *,
+        prediction_type: str | None = None,
         timeout_s: float | None = None,
     ) -> Checkpoint:
-        """Has the server check a diffusers-format directory and take it under a name.
+        """Has the server check a diffusers-format directory or a single file and take it under a name.
 
         Args:
             name: what `generate(checkpoint=...)` will call it.
-            path: a directory that the server and its stages can read.
+            path: a directory or a safetensors file that the server and its stages can read.
             engine: "onnxruntime", "torch" or "tensorrt", or one for each stage, "unet=torch,vae=onnxruntime"; what is
                 left open is decided by each stage's replica, or else by the server. Another engine for a name that is
                 known already switches it: a loaded checkpoint goes on serving, and both need memory meanwhile.
             load: load it at once as well.
+            prediction_type: "epsilon" or "v_prediction", whatever the checkpoint says.
             timeout_s: seconds, for this call.
         """
-        return self._run(calls.register_checkpoint(name, path, engine, load), timeout_s)
+        return self._run(calls.register_checkpoint(name, path, engine, load, prediction_type), timeout_s)
 
     def unregister_checkpoint(self, name: str, *, timeout_s: float | None = None) -> None:
-        """Has the server unload and forget a checkpoint; its directory stays."""
+        """Has the server unload and forget a checkpoint; its files stay."""
         self._run(calls.unregister_checkpoint(name), timeout_s)
 
     def load_checkpoint(self, name: str, *, timeout_s: float | None = None) -> Checkpoint:

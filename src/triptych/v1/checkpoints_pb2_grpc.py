@@ -71,7 +71,8 @@ class CheckpointServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RegisterCheckpoint(self, request, context):
-        """Checks a diffusers-format directory, visible to orchestrator and stages alike, and takes it under a name. A name
+        """Checks a diffusers-format directory or a single file, visible to orchestrator and stages alike, and takes it under
+        a name. A name
         that is known already, with the same path, is switched to other engines: a loaded checkpoint serves on, with the
         old engines until the new ones are loaded, and the answer comes when the old ones are gone.
         """

@@ -20,6 +20,13 @@ class Told(NamedTuple):
     values: Mapping[str, Any]
 
 
+class Prediction(NamedTuple):
+    """What a UNet's output means: "epsilon", "v_prediction", or "undecided"; and what told so."""
+
+    type: str
+    told_by: str
+
+
 class Source(ABC):
     """One checkpoint at `path`; whatever is missing or wrong raises CheckpointInvalidError, which names the file."""
 
@@ -40,6 +47,10 @@ class Source(ABC):
     @abstractmethod
     def tokenizer_file(self, part: str, name: str) -> bytes | None:
         """The content of one of a tokenizer's files, "vocab.json" say; None where it has none of that name."""
+
+    @abstractmethod
+    def prediction(self) -> Prediction:
+        """What the scheduler is to take the UNet's output for."""
 
     @abstractmethod
     def place(self, part: str) -> Path:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from triptych.checkpoint.configs import broken, read_json, read_small
 from triptych.checkpoint.safetensors import TensorInfo
-from triptych.checkpoint.sources.base import Source, Told
+from triptych.checkpoint.sources.base import Prediction, Source, Told
+from triptych.checkpoint.sources.prediction import EPSILON
 from triptych.checkpoint.weights import read_weights
 from triptych.contract.checkpoints import CONVERT, not_a_directory
 
@@ -44,6 +45,11 @@ class Folder(Source):
         """The file itself."""
         file = self.path / part / name
         return read_small(file, self.path) if file.exists() else None
+
+    def prediction(self) -> Prediction:
+        """As the scheduler's configuration says, whose classes take epsilon for their default."""
+        file, config = self.config("scheduler")
+        return Prediction(str(config.get("prediction_type") or EPSILON), file.name)
 
     def place(self, part: str) -> Path:
         """The part's folder."""
