@@ -133,3 +133,12 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
         sent(tmp_path / "nothing")
     with pytest.raises(InvalidArgumentError, match=r"is a directory without adapter_model\.safetensors or pytorch"):
         sent(tmp_path)
+
+
+def test_a_pickled_file_is_sent_as_it_is_but_for_what_lies_beside_it(tmp_path: Path) -> None:
+    file = tmp_path / "pytorch_lora_weights.bin"
+    file.write_bytes(b"PK\3\4" + b"x" * 100)
+    assert sent(file) == sent(tmp_path) == file.read_bytes()
+    configured(tmp_path)
+    with pytest.raises(InvalidArgumentError, match="save it as safetensors"):
+        sent(file)

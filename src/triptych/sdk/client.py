@@ -139,7 +139,8 @@ class Client:
 
         Args:
             name: what `generate(loras=...)` and `<lora:name:weight>` in a prompt will call it.
-            path: a safetensors file on this machine, or a folder as PEFT or diffusers saves a LoRA.
+            path: a file on this machine (.safetensors, or torch's .pt, .ckpt, .bin), or a folder as PEFT or diffusers
+                saves a LoRA.
             timeout_s: seconds, for this call.
 
         Raises:

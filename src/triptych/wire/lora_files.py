@@ -18,7 +18,8 @@ from triptych.errors import InvalidArgumentError, invalid
 
 CHUNK_BYTES = 1 << 20
 
-_FILE_NAMES = ("adapter_model.safetensors", "pytorch_lora_weights.safetensors")
+_FILE_NAMES = ("adapter_model.safetensors", "pytorch_lora_weights.safetensors", "pytorch_lora_weights.bin")
+_PICKLED = frozenset({".bin", ".ckpt", ".pt", ".pth"})
 _CONFIG_NAME = "adapter_config.json"
 # The name that diffusers gave it.
 _METADATA_KEY = "lora_adapter_metadata"
@@ -36,10 +37,12 @@ _PEFT_PARTS = (".lora_A.", ".ia3_l", ".oft_R", ".boft_R")
 def lora_chunks(path: str | os.PathLike[str]) -> Iterator[bytes]:
     """A file's bytes in order, with the `adapter_config.json` beside it in its header if PEFT wrote it.
 
-    A directory stands for the LoRA in it. What is no sound safetensors file is sent as it is: the server says why.
+    A directory stands for the LoRA in it. What is no sound safetensors file is sent as it is: the server reads torch's
+    pickled files, without running them, and says of others why not.
 
     Raises:
-        InvalidArgumentError: the file cannot be read, or the configuration beside it is no JSON object.
+        InvalidArgumentError: the file cannot be read, or the configuration beside it is no JSON object, or the file one
+            of torch's, which cannot bring it along.
     """
     file = lora_file(Path(path).expanduser())
     try:
@@ -64,6 +67,9 @@ def lora_file(path: Path) -> Path:
 def _start(file: Path, stream: BinaryIO) -> Iterator[bytes]:
     """The new header and its length, `stream` after the old; or nothing, `stream` at its beginning."""
     beside = file.with_name(_CONFIG_NAME)
+    if beside.is_file() and file.suffix.lower() in _PICKLED:
+        problem = f"is pickled and cannot bring along the {_CONFIG_NAME} beside it; save it as safetensors"
+        raise _unusable(file, problem)
     header = _header(stream) if beside.is_file() else None
     if header is None or not _needs_config(header):
         stream.seek(0)

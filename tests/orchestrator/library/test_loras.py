@@ -9,11 +9,15 @@ import json
 import logging
 import stat
 import tracemalloc
+import zipfile
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
+from tests.checkpoint.pickles.writing import as_zip, call, named, program, storage, tensor, text
 from tests.orchestrator.lora_files import RANK, any_lora, save_lora
 from triptych.errors import (
     AlreadyExistsError,
@@ -75,10 +79,55 @@ def names(registry: LoraRegistry) -> list[str]:
     return [lora.name for lora in registry.entries()]
 
 
+def pickled(path: Path, lora: Path, **options: bool) -> Path:
+    """The LoRA as torch saves it."""
+    torch.save(load_file(lora), path, **options)  # type: ignore[arg-type]
+    return path
+
+
 async def in_chunks(data: bytes, size_bytes: int = 100) -> AsyncGenerator[bytes, None]:
     for begin in range(0, len(data), size_bytes):
         await asyncio.sleep(0)
         yield data[begin : begin + size_bytes]
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+async def test_a_torch_file_is_kept_as_safetensors(
+    registry: LoraRegistry, folder: Path, tmp_path: Path, ink: Path, is_zip: bool
+) -> None:
+    sent = pickled(tmp_path / "ink.pt", ink, _use_new_zipfile_serialization=is_zip)
+    added = await registry.add("ink", sent)
+    kept_tensors, tensors = load_file(added.path), load_file(ink)
+    assert kept_tensors.keys() == tensors.keys()
+    assert all(torch.equal(kept_tensors[name], tensors[name]) for name in tensors)
+    assert added.digest == digest(added.path) and added.size_bytes == len(content(added.path))
+    assert await registry.add("ink", sent) == added and files(folder) == {added.path.name}
+    await registry.verify(added)
+
+
+async def test_a_torch_file_that_wants_more_than_tensors_is_refused_by_the_loras_name(
+    registry: LoraRegistry, folder: Path, tmp_path: Path
+) -> None:
+    hostile = as_zip(tmp_path / "x.pt", b"\x80\x02" + call(named("posix", "system"), text("true")) + b".")
+    with pytest.raises(LoraInvalidError, match=r"^ink: asks for posix\.system, as an attack does") as caught:
+        await registry.add("ink", hostile)
+    assert caught.value.metadata["file"] == "ink" and not files(folder) and not registry.entries()
+    with pytest.raises(LoraInvalidError, match=r"^ink: .*cut short"):
+        await registry.add("ink", in_chunks(hostile.read_bytes()[:-30]))
+    assert not files(folder)
+
+
+async def test_a_torch_file_may_not_unpack_to_more_than_a_lora_may_have(
+    registry: LoraRegistry, folder: Path, tmp_path: Path
+) -> None:
+    count = LIMIT_BYTES  # of four bytes each
+    path = tmp_path / "x.pt"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", program(a=tensor(storage(count=count), (count,))))
+        archive.writestr("archive/data/0", b"\0" * count * 4)
+    with pytest.raises(ResourceExhaustedError, match="max_lora_bytes"):
+        await registry.add("x", path)
+    assert not files(folder)
 
 
 async def test_a_lora_is_kept_across_restarts(registry: LoraRegistry, folder: Path, ink: Path, wash: Path) -> None:

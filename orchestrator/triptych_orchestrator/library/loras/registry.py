@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 from triptych.contract.names import LORA_NAME, check_lora_name
 from triptych.errors import (
     AlreadyExistsError,
+    CheckpointInvalidError,
     FailedPreconditionError,
     LoraBrokenError,
     LoraInvalidError,
@@ -103,8 +104,8 @@ class LoraRegistry:
         check_lora_name("name", name)
         self._check_room(name)
         chunks = read_chunks(source) if isinstance(source, Path) else source
-        async with contextlib.aclosing(chunks), self._store.receive(chunks) as part:
-            facts = await asyncio.to_thread(_checked, part.path, name)
+        async with contextlib.aclosing(chunks), _naming(name), self._store.receive(chunks) as part:
+            facts = await asyncio.to_thread(Facts.of, part.path)
             # Held: until the name is entered, nobody else's removal may take the file along.
             with self._store.hold(part.digest):
                 self._store.keep(part)
@@ -200,11 +201,13 @@ def broken(lora: Lora, problem: str) -> LoraBrokenError:
     )
 
 
-def _checked(path: Path, name: str) -> Facts:
+@contextlib.asynccontextmanager
+async def _naming(name: str) -> AsyncIterator[None]:
+    """Says of the LoRA what is wrong with a file at a path that the caller has never seen."""
     try:
-        return Facts.of(path)
-    except LoraInvalidError as error:  # which speaks of a path that the caller has never seen
-        raise LoraInvalidError(error.message.replace(str(path), name), file=name) from error
+        yield
+    except (CheckpointInvalidError, LoraInvalidError) as error:
+        raise LoraInvalidError(error.message.replace(error.metadata["file"], name), file=name) from error
 
 
 def _is_sound(name: str, digest: Any) -> bool:

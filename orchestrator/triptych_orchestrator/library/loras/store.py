@@ -17,7 +17,7 @@ from pathlib import Path
 
 from triptych.errors import ResourceExhaustedError
 from triptych.lora import has_digest
-from triptych_orchestrator.library.loras.upload import Part, write_part
+from triptych_orchestrator.library.loras.upload import Part, as_plain, write_part
 from triptych_orchestrator.settings import Limits
 
 logger = logging.getLogger("triptych.loras")
@@ -72,9 +72,9 @@ class LoraStore:
 
     @asynccontextmanager
     async def receive(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[Part]:
-        """The file that `chunks` make, gone afterwards unless it was kept.
+        """The file that `chunks` make, safetensors if it was a torch file, gone afterwards unless it was kept.
 
-        ResourceExhaustedError names the limit that it exceeds.
+        ResourceExhaustedError names the limit that it exceeds, CheckpointInvalidError what is wrong with a torch file.
         """
         if len(self._parts) >= self._limits.max_lora_uploads:
             raise ResourceExhaustedError(
@@ -90,7 +90,8 @@ class LoraStore:
 
         self._parts[path] = 0
         try:
-            yield await write_part(path, chunks, admit)
+            part = await write_part(path, chunks, admit)
+            yield await asyncio.to_thread(as_plain, part, admit)
         finally:
             del self._parts[path]
             path.unlink(missing_ok=True)

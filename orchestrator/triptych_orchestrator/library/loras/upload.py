@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from io import BufferedWriter
 from pathlib import Path
 
+from triptych.checkpoint.pickles import convert
 from triptych.errors import FailedPreconditionError
 from triptych.wire.lora_files import lora_chunks
 
@@ -53,9 +54,33 @@ async def write_part(path: Path, chunks: AsyncIterator[bytes], admit: Callable[[
                 await asyncio.to_thread(stream.write, chunk)
             await asyncio.to_thread(_sync, stream)
     except OSError as error:
-        logger.error("lora file cannot be taken", extra={"folder": str(path.parent), "error": str(error)})
-        raise FailedPreconditionError(f"the server cannot keep the file: {error.strerror or error}") from error
+        raise _cannot_keep(path, error) from error
     return Part(path, digest.hexdigest(), size_bytes)
+
+
+def as_plain(part: Part, admit: Callable[[int], None]) -> Part:
+    """The part itself; one that is a torch file becomes safetensors in its place, so that nobody else reads pickles.
+
+    CheckpointInvalidError says what is wrong with it; `admit` is asked for the bytes that it then has.
+    """
+    made = part.path.with_suffix(".plain.part")
+    try:
+        if not convert(part.path, made):
+            return part
+        admit(made.stat().st_size)
+        made.replace(part.path)
+        with part.path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise _cannot_keep(part.path, error) from error
+    finally:
+        made.unlink(missing_ok=True)
+    return Part(part.path, digest, part.path.stat().st_size)
+
+
+def _cannot_keep(path: Path, error: OSError) -> FailedPreconditionError:
+    logger.error("lora file cannot be taken", extra={"folder": str(path.parent), "error": str(error)})
+    return FailedPreconditionError(f"the server cannot keep the file: {error.strerror or error}")
 
 
 def _sync(stream: BufferedWriter) -> None:

@@ -12,6 +12,8 @@ import errno
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -43,14 +45,41 @@ def as_safetensors(path: Path, cache_dir: Path | None = None, root: Path | None 
     """
     cache_dir = cache_dir or cache_folder()
     try:
-        with open_file(path, root) as source:
-            begin = source.read(ENOUGH_BYTES)
-            source.seek(0)
-            return _converted(path, source, cache_dir / CONVERTED) if is_pickle(begin) else path
-    except PickleError as error:
-        raise CheckpointInvalidError(f"{path}: {_told(str(error))}", file=str(path)) from error
+        with open_file(path, root) as source, _naming(path):
+            return _converted(path, source, cache_dir / CONVERTED) if _is_pickle(source) else path
     except OSError as error:
         raise _failed(path, cache_dir, error) from error
+
+
+def convert(path: Path, target: Path) -> bool:
+    """Writes the tensors of a torch file to the new file `target`, outside of any cache; False where it is no pickle.
+
+    CheckpointInvalidError as for `as_safetensors`, OSError where nothing can be written.
+    """
+    with open_file(path) as source, _naming(path):
+        if not _is_pickle(source):
+            return False
+        value, places = _read(source)
+        write_safetensors(source, parameters(value), places, notes(value), target)
+    return True
+
+
+def _is_pickle(source: BinaryIO) -> bool:
+    begin = source.read(ENOUGH_BYTES)
+    source.seek(0)
+    return is_pickle(begin)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Says of the file what is wrong with a pickle."""
+    try:
+        yield
+    except PickleError as error:
+        problem = str(error)
+        if problem.endswith("as an attack does"):
+            problem += "; nothing of it was run. Get the file from a source that you trust, as .safetensors"
+        raise CheckpointInvalidError(f"{path}: {problem}", file=str(path)) from error
 
 
 def _converted(path: Path, source: BinaryIO, folder: Path) -> Path:
@@ -94,12 +123,6 @@ def _read(source: BinaryIO) -> tuple[object, dict[str, Place]]:
     is_zip = source.read(len(_ZIP)) == _ZIP
     source.seek(0)
     return (read_zip if is_zip else read_legacy)(source, size_of(source))
-
-
-def _told(problem: str) -> str:
-    if problem.endswith("as an attack does"):
-        return f"{problem}; nothing of it was run. Get the checkpoint from a source that you trust, as .safetensors"
-    return problem
 
 
 def _failed(path: Path, cache_dir: Path, error: OSError) -> Exception:

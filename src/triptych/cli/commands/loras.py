@@ -26,7 +26,7 @@ def add_parser(subparsers: Any) -> None:
     listing.add_argument("--json", action="store_true", help="a JSON array instead of a table")
     adding = add_action(actions, "add", _add, "send a file to the server, which checks and keeps it")
     adding.add_argument("name", metavar="NAME", help="what --lora and <lora:NAME:0.8> in a prompt call it")
-    adding.add_argument("file", metavar="FILE", help="a safetensors file on this machine")
+    adding.add_argument("file", metavar="FILE", help="a file on this machine: .safetensors, or .pt, .ckpt, .bin")
     removing = add_action(actions, "remove", _remove, "have the server forget one; requests that use it go on")
     removing.add_argument("name", metavar="NAME")
 
