@@ -8,11 +8,15 @@ import pickle
 import shutil
 import zipfile
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import safetensors.torch
+import torch
 
 from triptych.checkpoint import Checkpoint
+from triptych.checkpoint.safetensors import map_tensor
 from triptych.checkpoint.weights import weight_files
 from triptych.errors import CheckpointInvalidError, TriptychError
 from triptych_orchestrator.library.entry import Entry
@@ -27,6 +31,13 @@ def archive() -> bytes:
     with zipfile.ZipFile(stream, "w") as file:
         file.writestr("archive/data.pkl", pickle.dumps({}))
     return stream.getvalue()
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where what is converted goes."""
+    monkeypatch.setenv("TRIPTYCH_CACHE_DIR", str(tmp_path / "cache"))
+    return tmp_path / "cache"
 
 
 @pytest.fixture
@@ -46,8 +57,8 @@ def refused(directory: Path) -> TriptychError:
         (POINTER, "git lfs pull"),
         (PAGE, "a web page"),
         (b"\xef\xbb\xbf<HTML>", "a web page"),
-        (archive(), "without running what is in it"),
-        *((pickle.dumps({"a": [1.5] * 40}, protocol), "without running what is in it") for protocol in (2, 4, 5)),
+        (archive(), "under another name"),
+        *((pickle.dumps({"a": [1.5] * 40}, protocol), "under another name") for protocol in (2, 4, 5)),
         (b"GGUF\x03\0\0\0" + b"\0" * 100, "a GGUF file"),
         (b"\x1f\x8b\x08\0" + b"\1" * 100, "unpack it"),
         (b"", "empty"),
@@ -119,7 +130,54 @@ def test_where_there_are_no_weights_what_is_there_is_named(copy: Path) -> None:
     (copy / "unet/flax_model.msgpack").unlink()
     assert "found nothing" in refused(copy).message
     (copy / "unet/diffusion_pytorch_model.bin").touch()
-    assert "only pickled weights are there" in refused(copy).message
+    assert "empty" in refused(copy).message
+
+
+def pickled(folder: Path, base: str, **options: Any) -> None:
+    """The folder's weights as torch saves them, and no more as safetensors."""
+    for file in [*folder.glob("*.safetensors")]:
+        torch.save(safetensors.torch.load_file(file), folder / f"{base}.bin", **options)
+        file.unlink()
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_pickled_weights_are_the_same_weights(copy: Path, is_zip: bool) -> None:
+    before = Checkpoint.open(copy).components
+    held = {
+        model: {name: map_tensor(info, {}) for name, info in part.weights.items()} for model, part in before.items()
+    }
+    bases = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "pytorch_model"}
+    for folder, base in bases.items():
+        pickled(copy / folder, base, _use_new_zipfile_serialization=is_zip)
+    for model, part in Checkpoint.open(copy).components.items():
+        assert part.weights.keys() == held[model].keys()
+        for name, info in part.weights.items():
+            assert np.array_equal(map_tensor(info, {}), held[model][name])
+            assert not info.path.is_relative_to(copy)
+    Entry("x", copy, "").open()
+
+
+def test_pickled_shards_and_variants(copy: Path) -> None:
+    tensors = safetensors.torch.load_file(copy / UNET)
+    names = [*tensors]
+    halves = {f"diffusion_pytorch_model-0000{n + 1}-of-00002.bin": names[n::2] for n in range(2)}
+    for file, part in halves.items():
+        torch.save({name: tensors[name] for name in part}, copy / "unet" / file)
+    index = {"weight_map": {name: file for file, part in halves.items() for name in part}}
+    (copy / "unet/diffusion_pytorch_model.bin.index.json").write_text(json.dumps(index))
+    assert weight_files(copy / "unet", copy) == [copy / UNET]
+    (copy / UNET).unlink()
+    assert Checkpoint.open(copy).components["unet"].weights.keys() == tensors.keys()
+    (copy / "unet/diffusion_pytorch_model.bin.index.json").unlink()
+    torch.save(tensors, copy / "unet/diffusion_pytorch_model.fp16.bin")
+    assert Checkpoint.open(copy).components["unet"].weights.keys() == tensors.keys()
+
+
+def test_a_link_to_pickled_weights_may_not_lead_out(copy: Path, tmp_path: Path) -> None:
+    pickled(copy / "unet", "diffusion_pytorch_model")
+    (copy / "unet/diffusion_pytorch_model.bin").rename(tmp_path / "elsewhere.bin")
+    (copy / "unet/diffusion_pytorch_model.bin").symlink_to(tmp_path / "elsewhere.bin")
+    assert "a link leads out" in refused(copy).message
 
 
 @pytest.mark.parametrize("file", [UNET, "unet/config.json", "model_index.json"])

@@ -6,11 +6,18 @@ import re
 from pathlib import Path
 
 from triptych.checkpoint.configs import read_json
-from triptych.checkpoint.safetensors import TensorInfo, read_header
+from triptych.checkpoint.pickles import read_tensors
+from triptych.checkpoint.safetensors import TensorInfo
 from triptych.errors import CheckpointInvalidError
 
-_BASES = ("diffusion_pytorch_model", "model")
-_PICKLES = frozenset({".bin", ".ckpt", ".pt", ".pth"})
+_SAFETENSORS, _PICKLED = ".safetensors", ".bin"
+# Safetensors of any name come before pickled files.
+_NAMES = (
+    ("diffusion_pytorch_model", _SAFETENSORS),
+    ("model", _SAFETENSORS),
+    ("diffusion_pytorch_model", _PICKLED),
+    ("pytorch_model", _PICKLED),
+)
 # In an error that lists what is there instead of weights.
 _MOST_NAMED = 5
 # diffusers before 0.17 called the matrices of an attention outside of transformer blocks so.
@@ -36,7 +43,7 @@ def read_weights(folder: Path, class_name: str, root: Path) -> dict[str, TensorI
     """Every tensor of a component by its canonical name; nothing is loaded. `root` is the checkpoint's directory."""
     tensors: dict[str, TensorInfo] = {}
     for path in weight_files(folder, root):
-        for name, info in read_header(path, root).items():
+        for name, info in read_tensors(path, root).items():
             name = canonical_name(class_name, name)
             if name in tensors:
                 raise CheckpointInvalidError(f"{path}: tensor {name} is there twice", file=str(path))
@@ -45,26 +52,24 @@ def read_weights(folder: Path, class_name: str, root: Path) -> dict[str, TensorI
 
 
 def weight_files(folder: Path, root: Path) -> list[Path]:
-    """The safetensors files of a component, whole or in shards; where all are of a variant, the fp16 or only one's."""
-    for base in _BASES:
-        variants = _variants(folder, base)
+    """The weights files of a component, whole or in shards; where all are of a variant, the fp16 or only one's."""
+    for base, suffix in _NAMES:
+        variants = _variants(folder, base, suffix)
         for variant in ("", "fp16", *(variants if len(variants) == 1 else ())):
             if variant in variants:
                 path = variants[variant]
-                return [path] if path.suffix == ".safetensors" else _shards(path, root)
+                return [path] if path.suffix == suffix else _shards(path, root, suffix)
         if variants:
             names = ", ".join(sorted(path.name for path in variants.values()))
-            problem = (
-                f"several variants and none by the plain name; link the one to serve as {base}.safetensors: {names}"
-            )
+            problem = f"several variants and none by the plain name; link the one to serve as {base}{suffix}: {names}"
             raise CheckpointInvalidError(f"{folder}: {problem}", file=str(folder))
     raise _no_weights(folder)
 
 
-def _variants(folder: Path, base: str) -> dict[str, Path]:
+def _variants(folder: Path, base: str, suffix: str) -> dict[str, Path]:
     """By variant, "" for none: the whole file, or else the index of the shards."""
     found: dict[str, Path] = {}
-    for pattern in (rf"{base}\.safetensors\.index(?:\.(\w+))?\.json", rf"{base}(?:\.(\w+))?\.safetensors"):
+    for pattern in (rf"{base}\{suffix}\.index(?:\.(\w+))?\.json", rf"{base}(?:\.(\w+))?\{suffix}"):
         for path in sorted(folder.iterdir()):
             if match := re.fullmatch(pattern, path.name):
                 found[match[1] or ""] = path
@@ -73,27 +78,21 @@ def _variants(folder: Path, base: str) -> dict[str, Path]:
 
 def _no_weights(folder: Path) -> CheckpointInvalidError:
     files = sorted(path for path in folder.iterdir() if path.name != "config.json")
-    if pickles := [path for path in files if path.suffix in _PICKLES]:
-        return CheckpointInvalidError(
-            f"{pickles[0]}: only pickled weights are there, which can run code when loaded; convert them with "
-            "diffusers' save_pretrained(..., safe_serialization=True)",
-            file=str(pickles[0]),
-        )
-    wanted = " or ".join(f"{base}.safetensors" for base in _BASES)
+    wanted = " or ".join(f"{base}{suffix}" for base, suffix in _NAMES)
     there = ", ".join(path.name[:100] for path in files[:_MOST_NAMED]) or "nothing"
     return CheckpointInvalidError(
-        f"{folder}: no safetensors weights: looked for {wanted}, found {there}", file=str(folder / wanted.split()[0])
+        f"{folder}: no weights: looked for {wanted}, found {there}", file=str(folder / wanted.split()[0])
     )
 
 
-def _shards(index: Path, root: Path) -> list[Path]:
+def _shards(index: Path, root: Path, suffix: str) -> list[Path]:
     weight_map = read_json(index, root).get("weight_map")
     if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
         raise CheckpointInvalidError(f"{index}: weight_map is missing or no map of file names", file=str(index))
     names = sorted(set(weight_map.values()))
     for name in names:
-        if Path(name).name != name or not name.endswith(".safetensors"):
-            raise CheckpointInvalidError(f"{index}: {name[:100]!r} is no plain safetensors file name", file=str(index))
+        if Path(name).name != name or not name.endswith(suffix):
+            raise CheckpointInvalidError(f"{index}: {name[:100]!r} is no plain {suffix} file name", file=str(index))
         if not (index.parent / name).is_file():
             raise CheckpointInvalidError(f"{index.parent / name}: the shard is missing", file=str(index.parent / name))
     return [index.parent / name for name in names]

@@ -62,8 +62,8 @@ def test_what_was_damaged_in_the_cache_is_made_again(path: Path, tmp_path: Path)
 
 def test_many_at_once_make_it_once(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     times = []
-    convert = converting._convert
-    monkeypatch.setattr(converting, "_convert", lambda *given: (times.append(1), convert(*given)))
+    publish = converting._publish
+    monkeypatch.setattr(converting, "_publish", lambda *given: (times.append(1), publish(*given)))
     with ThreadPoolExecutor(8) as pool:
         made = {*pool.map(lambda _: as_safetensors(path, tmp_path / "cache"), range(32))}
     assert len(made) == 1 and len(times) == 1

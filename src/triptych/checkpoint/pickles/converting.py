@@ -12,7 +12,7 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -24,6 +24,7 @@ from triptych.checkpoint.pickles.archives.legacy_file import read_legacy
 from triptych.checkpoint.pickles.archives.places import Place
 from triptych.checkpoint.pickles.archives.zip_file import read_zip
 from triptych.checkpoint.pickles.machine.byte_stream import PickleError
+from triptych.checkpoint.pickles.machine.values import PickledTensor
 from triptych.checkpoint.pickles.state_dict import notes, parameters
 from triptych.checkpoint.pickles.writing import write_safetensors
 from triptych.checkpoint.recognition import ENOUGH_BYTES, is_pickle
@@ -86,9 +87,11 @@ def _converted(path: Path, source: BinaryIO, folder: Path) -> Path:
     key = _key(source)
     made = folder / key / WEIGHTS_FILE
     if not is_sound(made.parent):
+        value, places = _read(source)
+        tensors = parameters(value)  # before anything is made, the lock too: what is refused leaves nothing
         with lock(folder / f"{key}.lock"):
             if not is_sound(made.parent):
-                _convert(path, source, folder, key)
+                _publish(path, source, folder / key, tensors, places, notes(value))
     mark_used(made.parent)
     return made
 
@@ -107,12 +110,17 @@ def is_sound(folder: Path) -> bool:
         return False
 
 
-def _convert(path: Path, source: BinaryIO, folder: Path, key: str) -> None:
-    value, places = _read(source)
-    tensors = parameters(value)
-    with publishing(folder, key) as building, advancing(path) as advanced:
-        write_safetensors(source, tensors, places, notes(value), building / WEIGHTS_FILE, advanced)
-        if _key(source) != key:
+def _publish(
+    path: Path,
+    source: BinaryIO,
+    target: Path,
+    tensors: Mapping[str, PickledTensor],
+    places: Mapping[str, Place],
+    metadata: Mapping[str, str],
+) -> None:
+    with publishing(target.parent, target.name) as building, advancing(path) as advanced:
+        write_safetensors(source, tensors, places, metadata, building / WEIGHTS_FILE, advanced)
+        if _key(source) != target.name:
             raise PickleError("it was written to while it was read; wait until that has ended")
         size_bytes = (building / WEIGHTS_FILE).stat().st_size
         manifest = {"source": path.name, "size_bytes": size_bytes, "tensors": len(tensors)}
