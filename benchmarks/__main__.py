@@ -15,6 +15,7 @@ from benchmarks.cases import (
     lora_step,
     lora_swap,
     memory,
+    pickled,
     refittable,
     reload,
     split_cost,
@@ -49,6 +50,7 @@ BENCHMARKS = {
     "concurrency": _Benchmark(concurrency.run, 3, 4),
     "switch": _Benchmark(switch.run, 5, 2),
     "reload": _Benchmark(reload.run, 30, 1),
+    "pickled": _Benchmark(pickled.run, 3, 1),
 }
 
 

@@ -18,7 +18,9 @@ import safetensors.torch
 import torch
 
 from tests.checkpoint.fuzzing import bounded_memory, damaged
+from tests.single_files import save_pair
 from tests.tiny import save_tokenizer
+from triptych.checkpoint import Checkpoint
 from triptych.checkpoint.pickles import as_safetensors
 from triptych.checkpoint.safetensors import map_tensor, read_header, read_metadata
 from triptych.errors import TriptychError
@@ -100,7 +102,7 @@ READERS: Mapping[str, tuple[Mapping[str, bytes], Callable[[Path], None]]] = {
 }
 
 
-def survive(path: Path, content: bytes, read: Callable[[Path], None]) -> bool:
+def survive(path: Path, content: bytes, read: Callable[[Path], object]) -> bool:
     """Whether the file could be read; anything but that and a TriptychError is a failure, as is time without end."""
     path.write_bytes(content)
     begun = time.monotonic()
@@ -183,3 +185,37 @@ def test_damaged_tokenizers(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_many_damaged_tokenizers(tmp_path: Path) -> None:
     fuzz_tokenizer(tmp_path, 4000)
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """A checkpoint as one file, of each kind; its numbers left out, for the names and shapes are what is looked at."""
+    file = save_pair(tmp_path_factory.mktemp("single"), "sd1").file
+    tensors = safetensors.torch.load_file(file)
+    return {".safetensors": file.read_bytes(), ".ckpt": saved({**JUNK, "state_dict": tensors})}
+
+
+def fuzz_single(folder: Path, sound: bytes, suffix: str, count: int, seed: int = SEED) -> None:
+    chance, path = random.Random(f"{suffix}{seed}"), folder / f"x{suffix}"
+    assert survive(path, sound, Checkpoint.open)
+    with bounded_memory():
+        for _ in range(count):
+            changed = pickled_in_place if suffix == ".ckpt" and chance.random() < 0.5 else damaged
+            survive(path, changed(sound, chance), Checkpoint.open)
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".ckpt"])
+def test_damaged_single_files(
+    tmp_path: Path, single: dict[str, bytes], suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIPTYCH_CACHE_DIR", str(tmp_path / "cache"))
+    fuzz_single(tmp_path, single[suffix], suffix, 60)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".safetensors", ".ckpt"])
+def test_many_damaged_single_files(
+    tmp_path: Path, single: dict[str, bytes], suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIPTYCH_CACHE_DIR", str(tmp_path / "cache"))
+    fuzz_single(tmp_path, single[suffix], suffix, 1500)

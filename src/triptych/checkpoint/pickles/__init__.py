@@ -11,9 +11,6 @@ __all__ = ["as_safetensors", "convert", "read_tensors"]
 
 
 def read_tensors(path: Path, root: Path | None = None) -> dict[str, TensorInfo]:
-    """Every tensor of a weights file by name, a torch file's in what it was converted to; see `read_header`.
-
-    A pickle that is called safetensors is refused: whoever took it for that should know.
-    """
-    file = path if path.suffix == ".safetensors" else as_safetensors(path, root=root)
+    """Every tensor of a weights file by name, a torch file's in what it was converted to; see `read_header`."""
+    file = as_safetensors(path, root=root)
     return read_header(file, root if file == path else None)

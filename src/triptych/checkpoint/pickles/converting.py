@@ -40,10 +40,13 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def as_safetensors(path: Path, cache_dir: Path | None = None, root: Path | None = None) -> Path:
     """The file in the cache that has the tensors of the torch file at `path`, converted first if need be.
 
-    One that is no pickle is its own: whether it is one is told by its first bytes, whatever its name. `root` is the
-    directory that a link must not lead out of, see `open_file`. CheckpointInvalidError names the file and what is wrong
-    with it; ResourceExhaustedError and FailedPreconditionError name the folder that is full or read-only.
+    One that is no pickle by its first bytes is its own; so is what is called safetensors, which is refused by whoever
+    reads it if it is a pickle: its owner took it for something else. `root` is the directory that a link must not lead
+    out of, see `open_file`. CheckpointInvalidError names the file and what is wrong with it; ResourceExhaustedError and
+    FailedPreconditionError name the folder that is full or read-only.
     """
+    if path.suffix == ".safetensors":
+        return path
     cache_dir = cache_dir or cache_folder()
     try:
         with open_file(path, root) as source, _naming(path):
