@@ -262,7 +262,7 @@ def test_directories_without_an_index_are_called_what_they_are(broken: Path, tmp
     (broken / "model_index.json").unlink()
     assert "is this a diffusers-format directory?" in refused(broken).message
     (broken / "v1-5-pruned.ckpt").touch()
-    assert "single files (v1-5-pruned.ckpt): choose one and convert it" in refused(broken).message
+    assert "single files (v1-5-pruned.ckpt): give the path of the one to serve" in refused(broken).message
     (tmp_path / "models--me--tiny" / "snapshots").mkdir(parents=True)
     assert "give the directory of a revision" in refused(tmp_path / "models--me--tiny").message
 
@@ -270,14 +270,13 @@ def test_directories_without_an_index_are_called_what_they_are(broken: Path, tmp
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("/models/v1-5.safetensors", "it is a single file"),
-        (__file__, "it is a single file"),
+        (__file__, "not a safetensors file"),
         ("runwayml/stable-diffusion-v1-5", "run `hf download runwayml/stable-diffusion-v1-5`"),
         ("https://hub.example/me/tiny", "download the whole repository"),
-        ("/models/none", "no such directory"),
+        ("/models/none.safetensors", "no such file or directory"),
     ],
 )
-def test_what_is_no_directory_is_called_what_it_is(path: str, said: str) -> None:
+def test_what_is_no_checkpoint_is_called_what_it_is(path: str, said: str) -> None:
     with pytest.raises(CheckpointInvalidError, match=said):
         Checkpoint.open(Path(path))
 

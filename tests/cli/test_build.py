@@ -104,7 +104,7 @@ def test_a_broken_checkpoint_does_not_keep_others_from_being_built(
     out, err = capsys.readouterr()
     first, second, *progress = err.splitlines()
     assert first.startswith(f"triptych: {broken}/model_index.json: ")
-    assert second == "triptych: nowhere: no such directory"
+    assert second == "triptych: nowhere: no such file or directory"
     assert len(out.splitlines()) == 4 and progress[-1].startswith("[4/4] sd1 vae_encoder: exported in ")
 
 

@@ -10,16 +10,28 @@ from tests.sdk.fake_server import FakeServer
 from triptych.cli.main import main
 from triptych.v1 import checkpoints_pb2
 
+FOUND = "  stable-diffusion, 512x512, 3,400 MB, prediction type epsilon (its kind)"
+
+
+def test_a_file_is_added_under_its_own_name(
+    triptych: Triptych, server: FakeServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = "/models/v2-1_768.safetensors"
+    assert triptych("checkpoints", "add", path, "--prediction-type", "v_prediction") == 0
+    added, found = capsys.readouterr().out.splitlines()
+    assert added == "v2-1_768: registered" and found.endswith("prediction type v_prediction (its registration)")
+    assert server.known["v2-1_768"].path == path
+
 
 def test_a_checkpoint_comes_and_goes(triptych: Triptych, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = str(tmp_path)
     for argv, said in (
-        (["checkpoints"], "no checkpoints; add one: triptych checkpoints add NAME PATH"),
-        (["checkpoints", "add", "tiny", path, "--engine", "torch"], "tiny: registered"),
+        (["checkpoints"], "no checkpoints; add one: triptych checkpoints add PATH"),
+        (["checkpoints", "add", "tiny", path, "--engine", "torch"], f"tiny: registered\n{FOUND}"),
         (["checkpoints", "load", "tiny"], "tiny: loaded"),
         (["checkpoints", "unload", "tiny"], "tiny: registered"),
         (["checkpoints", "remove", "tiny"], "tiny: removed"),
-        (["checkpoints", "add", "tiny", path, "--load"], "tiny: loaded"),
+        (["checkpoints", "add", "tiny", path, "--load"], f"tiny: loaded\n{FOUND}"),
     ):
         assert triptych(*argv) == 0
         assert capsys.readouterr().out == f"{said}\n"

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from triptych.contract.names import check_checkpoint_name, check_lora_name
+from triptych.contract.names import check_checkpoint_name, check_lora_name, checkpoint_name
 from triptych.errors import InvalidArgumentError
 
 
@@ -24,6 +25,23 @@ def test_nothing_can_have_these(check: Callable[[str, str], None], name: str) ->
     with pytest.raises(InvalidArgumentError, match=r"^name: .* must be 1 to ") as caught:
         check("name", name)
     assert caught.value.metadata["field"] == "name"
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/models/sd_xl_base_1.0.safetensors", "sd_xl_base_1.0"),
+        ("v1-5-pruned.ckpt", "v1-5-pruned"),
+        ("/models/stable-diffusion-v1.5", "stable-diffusion-v1.5"),
+        ("/models/My model (v2).safetensors", "My-model-v2"),
+        ("/models/.hidden", "hidden"),
+        ("/models/日本.safetensors", "checkpoint"),
+        ("x" * 100, "x" * 64),
+    ],
+)
+def test_a_checkpoint_is_called_as_its_file_or_folder_is(path: str, name: str) -> None:
+    assert checkpoint_name(Path(path)) == name
+    check_checkpoint_name("name", name)
 
 
 def test_what_only_loras_can_have() -> None:

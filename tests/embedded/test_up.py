@@ -108,6 +108,12 @@ def test_where_state_is_kept_and_which_ports_are_taken(
     assert config.checkpoints is None
 
 
+def test_a_checkpoint_is_called_as_its_file_is() -> None:
+    args = parse("/models/sd_xl_base_1.0.safetensors", "/models/v1.5/", "--checkpoint", "mine=/models/x.ckpt")
+    paths = {"sd_xl_base_1.0": "/models/sd_xl_base_1.0.safetensors", "v1.5": "/models/v1.5", "mine": "/models/x.ckpt"}
+    assert {name: str(path) for name, path in (up.configuration(args).checkpoints or {}).items()} == paths
+
+
 def test_a_folder_and_none_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parse("--ephemeral", "--run-dir=/run/x")
@@ -127,7 +133,8 @@ def test_what_cannot_be_parsed_is_2(argument: str, capsys: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["--checkpoint=x=/no/such"], "checkpoints: x: /no/such is not a directory"),
+        (["--checkpoint=x=/no/such"], "checkpoints: x: /no/such is no file or directory"),
+        (["/a/x.safetensors", "/b/x.ckpt"], "checkpoint: 2 are called x; name them apart"),
         (["--checkpoint=x=/", "--replicas=unet=0"], "replicas: unet: 0 is not within"),
         (["--checkpoint=x=/", "--lora=ink=/no/such"], "loras: ink: /no/such does not exist"),
         (["--port=65535"], "metrics_port: with one for each stage server, the ports from 65536 on end beyond 65535"),

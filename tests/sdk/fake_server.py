@@ -154,6 +154,8 @@ class FakeServer:
             default_width=512,
             default_height=512,
             weights_bytes=3_400_000_000,
+            prediction_type=request.prediction_type or "epsilon",
+            prediction_told_by="its registration" if request.prediction_type else "its kind",
         )
         return self.known[request.name]
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from triptych.checkpoint.sources.prediction import check_prediction_type
-from triptych.contract.checkpoints import not_a_directory
+from triptych.contract.checkpoints import not_a_path
 from triptych.contract.engines import join_engines, parse_engines
 from triptych.contract.names import check_checkpoint_name
 from triptych.errors import AlreadyExistsError, NotFoundError, ResourceExhaustedError, TriptychError, invalid
@@ -74,7 +74,7 @@ class Catalog:
         """
         check_checkpoint_name("name", name)
         if not path.is_absolute():
-            problem = not_a_directory(str(path)) or "as seen by the orchestrator and the stages"
+            problem = not_a_path(str(path)) or "as seen by the orchestrator and the stages"
             raise invalid("path", f"{str(path)!r} must be absolute; {problem}")
         engine = join_engines(parse_engines(self._kept.engine(name, path) if engine is None else engine))
         if prediction_type is None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from triptych.cache_folders import cache_folder
 from triptych.contract import STAGES
-from triptych.contract.checkpoints import not_a_directory
+from triptych.contract.checkpoints import not_a_path
 from triptych.contract.engines import BUILDING_S, ENGINES
 from triptych.contract.names import check_checkpoint_name, check_lora_name
 from triptych.embedded.folders.places import absolute
@@ -29,7 +29,7 @@ STARTUP_S, BUILDING_STARTUP_S = 300.0, BUILDING_S
 class StackConfig:
     """The settings of one stack; `validate` is called by whoever starts it."""
 
-    # Name -> diffusers-format directory. None: those that run_dir keeps or, where it keeps none, the demo.
+    # Name -> directory or single file. None: those that run_dir keeps or, where it keeps none, the demo.
     checkpoints: Mapping[str, str | Path] | None
     engine: str = "onnxruntime"
     host: str = "127.0.0.1"  # of the orchestrator's API; stages and metrics stay on loopback
@@ -94,9 +94,9 @@ class StackConfig:
         """InvalidArgumentError about the first field that is wrong."""
         for name, path in self.checkpoint_paths().items():
             check_checkpoint_name("checkpoints", name)
-            if not path.is_dir():
-                problem = f"{name}: {path} is not a directory"
-                hint = not_a_directory(str((self.checkpoints or {})[name]))
+            if not path.exists():
+                problem = f"{name}: {path} is no file or directory"
+                hint = not_a_path(str((self.checkpoints or {})[name]))
                 raise invalid("checkpoints", f"{problem}: {hint}" if hint else problem)
         for name, path in self.lora_paths().items():
             check_lora_name("loras", name)

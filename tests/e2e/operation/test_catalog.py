@@ -152,12 +152,12 @@ def test_bad_paths(served: Served, path: str) -> None:
     [
         ("runwayml/stable-diffusion-v1-5", "run `hf download runwayml/stable-diffusion-v1-5`"),
         ("https://hub.example/me/model", "download the whole repository"),
-        ("/models/v1-5-pruned.safetensors", "it is a single file"),
-        ("v1-5.ckpt", "from_single_file"),
-        (__file__, "it is a single file"),
+        ("/models/v1-5-pruned.safetensors", "no such file or directory"),
+        ("v1-5.ckpt", "must be absolute"),
+        (__file__, "not a safetensors file"),
     ],
 )
-def test_what_is_no_directory_is_called_what_it_is(served: Served, path: str, said: str) -> None:
+def test_what_is_no_checkpoint_is_called_what_it_is(served: Served, path: str, said: str) -> None:
     with pytest.raises(InvalidArgumentError, match=said):
         served.client.register_checkpoint("bad-path", path)
 

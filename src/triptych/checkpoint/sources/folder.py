@@ -9,7 +9,7 @@ from triptych.checkpoint.safetensors import TensorInfo
 from triptych.checkpoint.sources.base import Prediction, Source, Told
 from triptych.checkpoint.sources.prediction import EPSILON
 from triptych.checkpoint.weights import read_weights
-from triptych.contract.checkpoints import CONVERT, not_a_directory
+from triptych.contract.checkpoints import not_a_path
 
 _INDEX = "model_index.json"
 _CONFIGS = {"scheduler": "scheduler_config.json"}
@@ -22,7 +22,7 @@ class Folder(Source):
 
     def __init__(self, path: Path) -> None:
         if not path.is_dir():
-            raise broken(path, not_a_directory(str(path)) or "no such directory")
+            raise broken(path, not_a_path(str(path)) or "no such file or directory")
         self.path = path
 
     def index(self) -> Told:
@@ -65,5 +65,5 @@ def _no_index(directory: Path) -> str:
         return f"{missing}this is one component; give the directory that it lies in"
     if files := sorted(path.name for path in directory.glob("*") if path.suffix in (".safetensors", ".ckpt")):
         named = ", ".join(files[:_MOST_NAMED])
-        return f"{missing}there are single files ({named}): choose one and {CONVERT}"
+        return f"{missing}there are single files ({named}): give the path of the one to serve"
     return f"{missing}is this a diffusers-format directory?"

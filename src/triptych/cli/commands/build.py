@@ -33,7 +33,7 @@ def add_parser(subparsers: Any) -> None:
         "Needs: pip install 'triptych[server,torch]', for TensorRT 'triptych[server,torch,tensorrt]'.",
     )
     add = parser.add_argument
-    add("path", nargs="*", type=Path, metavar="PATH", help="a diffusers-format directory")
+    add("path", nargs="*", type=Path, metavar="PATH", help="a diffusers-format directory or a single file")
     add("--from", dest="source", type=Path, metavar="FILE", help="a file with one more PATH a line; # starts a comment")
     add("--engine", choices=EXTRAS, default="onnxruntime", help="whose artifacts (default: %(default)s)")
     add("--device", help="the GPU that engines are built on (default: $TRIPTYCH_DEVICE, or cuda:0)")

@@ -6,10 +6,12 @@ import argparse
 import json
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from triptych.cli.actions import add_action, columns, run_action
 from triptych.cli.connection import add_connection_options
+from triptych.contract.names import checkpoint_name
 from triptych.sdk import Checkpoint, Client
 
 
@@ -25,13 +27,18 @@ def add_parser(subparsers: Any) -> None:
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
     listing = add_action(actions, "list", _list, "show all of them")
     listing.add_argument("--json", action="store_true", help="a JSON array instead of a table")
-    adding = add_action(actions, "add", _add, "have the server check a directory and take it under a name")
-    adding.add_argument("name", metavar="NAME")
-    adding.add_argument("path", metavar="PATH", help="a diffusers-format directory that the server can read")
+    adding = add_action(actions, "add", _add, "have the server check a checkpoint and take it under a name")
+    adding.add_argument("name", metavar="NAME", nargs="?", help="default: as the file or directory is called")
+    adding.add_argument("path", metavar="PATH", help="a single file or diffusers-format directory the server can read")
     adding.add_argument(
         "--engine",
         metavar="NAME",
         help="for all stages, or unet=torch,vae=...; another than before switches it (default: the replicas' own)",
+    )
+    adding.add_argument(
+        "--prediction-type",
+        choices=("epsilon", "v_prediction"),
+        help="what its UNet's output is taken for (default: what the checkpoint tells)",
     )
     adding.add_argument(
         "--load", action="store_true", help="load it at once; a new one that cannot be loaded is not added"
@@ -39,7 +46,7 @@ def add_parser(subparsers: Any) -> None:
     for name, action, what in (
         ("load", _load, "load one into every stage; returns when it can serve"),
         ("unload", _unload, "free the memory of one in every stage, after its running requests"),
-        ("remove", _remove, "unload one and forget it; its directory stays"),
+        ("remove", _remove, "unload one and forget it; its files stay"),
     ):
         add_action(actions, name, action, what).add_argument("name", metavar="NAME")
 
@@ -63,7 +70,7 @@ def _row(checkpoint: Checkpoint) -> tuple[str, ...]:
         checkpoint.family,
         checkpoint.scheduler,
         f"{checkpoint.default_width}x{checkpoint.default_height}" if checkpoint.default_width else "-",
-        f"{checkpoint.weights_bytes / 1e6:,.0f} MB",
+        _weights(checkpoint),
         checkpoint.path,
     )
 
@@ -75,11 +82,28 @@ def _list(client: Client, arguments: argparse.Namespace) -> None:
     elif checkpoints:
         print(table(checkpoints))
     else:
-        print("no checkpoints; add one: triptych checkpoints add NAME PATH")
+        print("no checkpoints; add one: triptych checkpoints add PATH")
 
 
 def _add(client: Client, arguments: argparse.Namespace) -> None:
-    _report(client.register_checkpoint(arguments.name, arguments.path, arguments.engine, arguments.load))
+    name = arguments.name or checkpoint_name(Path(arguments.path))
+    checkpoint = client.register_checkpoint(
+        name, arguments.path, arguments.engine, arguments.load, prediction_type=arguments.prediction_type
+    )
+    _report(checkpoint)
+    print(f"  {', '.join(_found(checkpoint))}")
+
+
+def _found(checkpoint: Checkpoint) -> list[str]:
+    """What it turned out to be."""
+    size = f"{checkpoint.default_width}x{checkpoint.default_height}" if checkpoint.default_width else ""
+    told = f" ({checkpoint.prediction_told_by})" if checkpoint.prediction_told_by else ""
+    prediction = f"prediction type {checkpoint.prediction_type}{told}" if checkpoint.prediction_type else ""
+    return [part for part in (checkpoint.family, size, _weights(checkpoint), prediction) if part]
+
+
+def _weights(checkpoint: Checkpoint) -> str:
+    return f"{checkpoint.weights_bytes / 1e6:,.0f} MB"
 
 
 def _load(client: Client, arguments: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ import argparse
 import logging
 import signal
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -13,11 +14,12 @@ from types import FrameType
 from triptych.cli.actions import columns
 from triptych.contract import STAGES
 from triptych.contract.engines import ENGINES
+from triptych.contract.names import checkpoint_name
 from triptych.embedded import Stack, StackConfig
 from triptych.embedded.config import BUILDING_STARTUP_S, LIMIT_NAMES, STARTUP_S
 from triptych.embedded.folders.places import state_folder
 from triptych.embedded.processes.supervisor import ProcessStatus
-from triptych.errors import CancelledError, InvalidArgumentError, TriptychError
+from triptych.errors import CancelledError, InvalidArgumentError, TriptychError, invalid
 
 EXIT_STOPPED, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 
@@ -28,11 +30,19 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     stages = ", ".join(STAGES)
     add = parser.add_argument
     add(
+        "paths",
+        nargs="*",
+        type=Path,
+        metavar="PATH",
+        help="a checkpoint, single file or diffusers-format directory, under its own name",
+    )
+    add(
         "--checkpoint",
         action="append",
         type=_pair(str),
+        default=[],
         metavar="NAME=PATH",
-        help="repeatable; default: those kept, or else the demo",
+        help="one under another name; repeatable; default: those kept, or else the demo",
     )
     add("--engine", choices=ENGINES, default="onnxruntime", help="default: %(default)s")
     add(
@@ -158,7 +168,7 @@ def table(rows: list[ProcessStatus]) -> str:
 def configuration(args: argparse.Namespace) -> StackConfig:
     """What the arguments ask for."""
     return StackConfig(
-        dict(args.checkpoint) if args.checkpoint else None,
+        _checkpoints(args),
         engine=args.engine,
         host=args.host,
         port=args.port,
@@ -174,6 +184,15 @@ def configuration(args: argparse.Namespace) -> StackConfig:
         startup_timeout_s=args.startup_timeout,
         drain_timeout_s=args.drain_timeout,
     )
+
+
+def _checkpoints(args: argparse.Namespace) -> dict[str, str | Path] | None:
+    """By their names, each of which may stand for one alone; None: what is kept, or the demo."""
+    named = [*((checkpoint_name(path), path) for path in args.paths), *args.checkpoint]
+    for name, count in Counter(name for name, _ in named).items():
+        if count > 1:
+            raise invalid("checkpoint", f"{count} are called {name}; name them apart: --checkpoint NAME=PATH")
+    return dict(named) or None
 
 
 def _run_dir(args: argparse.Namespace) -> str | Path | None:
