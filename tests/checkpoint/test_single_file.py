@@ -270,3 +270,18 @@ def write_sparse(path: Path, shapes: dict[str, list[int]]) -> None:
     with path.open("wb") as stream:
         stream.write(len(header).to_bytes(8, "little") + header)
         stream.truncate(8 + len(header) + min(end, 1 << 42))
+
+
+def test_tensors_that_are_not_aligned_are_told(pairs: Callable[[str], Pair], tmp_path: Path) -> None:
+    content = pairs("sd1").file.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    shifted = (length + 1).to_bytes(8, "little") + content[8 : 8 + length] + b" " + content[8 + length :]
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(shifted)
+    ours, theirs = opened(path, "unet"), opened(pairs("sd1").file, "unet")
+    for (name, array), (_, expected) in zip(
+        held_weights(ours, ours.weights), held_weights(theirs, ours.weights), strict=True
+    ):
+        assert np.array_equal(array, expected), name
+    assert Checkpoint.open(path).warning.startswith("its tensors are not aligned")
+    assert Checkpoint.open(pairs("sd1").file).warning == ""

@@ -79,7 +79,7 @@ def _checkpoint(entry: Entry) -> checkpoints_pb2.Checkpoint:
     if checkpoint := entry.checkpoint:
         message.family = checkpoint.family.name
         message.scheduler = entry.scheduler
-        message.warnings.extend([entry.warning] if entry.warning else [])
+        message.warnings.extend(filter(None, [entry.warning, checkpoint.warning]))
         message.default_width, message.default_height = checkpoint.default_width, checkpoint.default_height
         message.vae_scale_factor = checkpoint.vae_scale_factor
         message.weights_bytes = checkpoint.weights_bytes

@@ -103,6 +103,14 @@ class Checkpoint:
         return self.prediction.type == UNDECIDED
 
     @property
+    def warning(self) -> str:
+        """What is worth knowing of its files; "" where nothing is."""
+        if not self.unaligned_bytes:
+            return ""
+        problem = "its tensors are not aligned to their type, so that each process copies those that it reads"
+        return f"{problem} ({self.unaligned_bytes / 1e6:,.0f} MB); written anew by safetensors they would be mapped"
+
+    @property
     def unaligned_bytes(self) -> int:
         """Of tensors that cannot be read where they lie, so that whoever reads one copies it."""
         return sum(info.size_bytes for info in self._tensors() if not info.is_aligned)
