@@ -177,7 +177,8 @@ class FakeServer:
 
     def AddLora(self, requests: Iterator[Any], context: Any) -> Any:  # noqa: N802
         """Refuses at the first chunk what is named "full", while the client still sends."""
-        name = next(requests).name
+        first = next(requests)
+        name, self.replace = first.name, first.replace
         if name == "full":
             next(requests)
             abort(context, ResourceExhaustedError("too large"))
@@ -186,7 +187,7 @@ class FakeServer:
         self.content = content = b"".join(chunks)
         digest = hashlib.sha256(content).hexdigest()
         self.loras[name] = loras_pb2.Lora(
-            name=name, digest=digest, size_bytes=len(content), format="kohya", modules=192, rank=16
+            name=name, digest=digest, size_bytes=len(content), format="kohya", modules=192, rank=16, algorithms=["LoRA"]
         )
         return self.loras[name]
 

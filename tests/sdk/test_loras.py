@@ -21,7 +21,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def expected() -> Lora:
-    return Lora("ink", hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), "kohya", 192, 16)
+    return Lora("ink", hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), "kohya", 192, 16, algorithms=["LoRA"])
 
 
 def test_a_lora_comes_and_goes(client: Client, server: FakeServer, file: Path) -> None:

@@ -30,12 +30,16 @@ class LoraService(loras_pb2_grpc.LoraServiceServicer):  # type: ignore[misc]
     async def AddLora(  # noqa: N802
         self, requests: AsyncIterator[loras_pb2.AddLoraRequest], context: grpc.aio.ServicerContext
     ) -> loras_pb2.Lora:
-        """Takes a name, then the file in chunks; whoever leaves before the end leaves nothing."""
+        """Takes a name, then the file in chunks; whoever leaves before the end leaves nothing.
+
+        What a name meant that is replaced stays, under its digest.
+        """
         messages = _timely(requests, self._pause_s)
         first = await anext(messages, loras_pb2.AddLoraRequest())
         if first.WhichOneof("part") != "name":
             raise invalid("name", "must be the first message, the file in chunks after it")
-        return _message(await self._registry.add(first.name, _chunks(messages)))
+        added = await self._registry.add(first.name, _chunks(messages), replace=first.replace, keep=True)
+        return _message(added)
 
     async def RemoveLora(  # noqa: N802
         self, request: loras_pb2.RemoveLoraRequest, context: grpc.aio.ServicerContext
@@ -79,4 +83,5 @@ def _message(lora: Lora, problem: str = "") -> loras_pb2.Lora:
         modules=lora.facts.modules,
         rank=lora.facts.rank,
         error=problem,
+        algorithms=lora.facts.algorithms,
     )

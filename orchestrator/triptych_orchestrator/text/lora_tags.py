@@ -1,4 +1,4 @@
-"""`<lora:...>` tags in a prompt, as A1111 reads them, out of the text and into weights.
+"""`<lora:...>` and `<lyco:...>` tags in a prompt, as A1111 reads them, out of the text and into weights.
 
 take_tags("a fox <lora:ink:0.8>")  # "a fox ", (AskedLora("ink", 0.8, 0.8),)
 """
@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from triptych.errors import InvalidArgumentError, invalid
 
-_TAG_START = "<lora:"
-_TAG = re.compile(rf"{_TAG_START}([^>]*)>")
+_START = re.compile(r"<(?:lora|lyco):")
+_TAG = re.compile(rf"{_START.pattern}([^>]*)>")
+_OTHER_TAG = re.compile(r"<[a-z]\w*:[^<>]*>", re.ASCII)
 _MAX_WEIGHT = 100.0
 _SHOWN_CHARACTERS = 80
 
@@ -29,12 +30,18 @@ class AskedLora(NamedTuple):
         """The tag that asks for the same; one weight where both are alike."""
         both = (self.text_encoder_weight, self.unet_weight)
         weights = both[:1] if both[0] == both[1] else both
-        return f"{_TAG_START}{self.name}:{':'.join(repr(weight).removesuffix('.0') for weight in weights)}>"
+        return f"<lora:{self.name}:{':'.join(repr(weight).removesuffix('.0') for weight in weights)}>"
 
 
 def has_tags(text: str) -> bool:
     """Whether there is anything in the text that looks like a tag."""
-    return _TAG_START in text
+    return _START.search(text) is not None
+
+
+def other_tags(text: str) -> tuple[str, ...]:
+    """What looks like another kind of tag, `<hypernet:...>` say, each once and cut to a length that can be shown."""
+    found = (match[0] for match in _OTHER_TAG.finditer(text) if not has_tags(match[0]))
+    return tuple(dict.fromkeys(tag[:_SHOWN_CHARACTERS] for tag in found))
 
 
 def take_tags(prompt: str) -> tuple[str, tuple[AskedLora, ...]]:
@@ -45,8 +52,8 @@ def take_tags(prompt: str) -> tuple[str, tuple[AskedLora, ...]]:
     """
     tags = tuple(_read(match[0], match[1].split(":")) for match in _TAG.finditer(prompt))
     text = _TAG.sub("", prompt)
-    if has_tags(text):
-        raise _malformed(text[text.index(_TAG_START) :], "has no closing '>'")
+    if start := _START.search(text):
+        raise _malformed(text[start.start() :], "has no closing '>'")
     return text, tags
 
 

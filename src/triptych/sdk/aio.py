@@ -105,9 +105,11 @@ class AsyncClient:
         """The LoRAs that the server keeps."""
         return await self._run(calls.list_loras(), timeout_s)
 
-    async def add_lora(self, name: str, path: str | os.PathLike[str], *, timeout_s: float | None = None) -> Lora:
+    async def add_lora(
+        self, name: str, path: str | os.PathLike[str], *, replace: bool = False, timeout_s: float | None = None
+    ) -> Lora:
         """Sends a LoRA's file to the server; see `Client.add_lora`."""
-        call = calls.add_lora(name, path)
+        call = calls.add_lora(name, path, replace)
         method = call.method(self._uploads.channel())
         sending = method.future(call.request, timeout=self._uploads.deadline_s(timeout_s))
         try:

@@ -97,9 +97,9 @@ def list_loras() -> Call[list[Lora]]:
     )
 
 
-def add_lora(name: str, path: str | os.PathLike[str]) -> Call[Lora]:
+def add_lora(name: str, path: str | os.PathLike[str], replace: bool) -> Call[Lora]:
     """Sends a file; the request is an iterator of messages, for one call."""
-    return Call(lambda channel: LoraServiceStub(channel).AddLora, upload(name, path), decode_lora)
+    return Call(lambda channel: LoraServiceStub(channel).AddLora, upload(name, path, replace), decode_lora)
 
 
 def remove_lora(name: str) -> Call[None]:

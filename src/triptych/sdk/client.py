@@ -134,23 +134,26 @@ class Client:
         """The LoRAs that the server keeps."""
         return self._run(calls.list_loras(), timeout_s)
 
-    def add_lora(self, name: str, path: str | os.PathLike[str], *, timeout_s: float | None = None) -> Lora:
+    def add_lora(
+        self, name: str, path: str | os.PathLike[str], *, replace: bool = False, timeout_s: float | None = None
+    ) -> Lora:
         """Sends a LoRA's file to the server, which checks and keeps it.
 
         Args:
             name: what `generate(loras=...)` and `<lora:name:weight>` in a prompt will call it.
             path: a file on this machine (.safetensors, or torch's .pt, .ckpt, .bin), or a folder as PEFT or diffusers
                 saves a LoRA.
+            replace: the name may be another file's, which stays as "name@digest".
             timeout_s: seconds, for this call.
 
         Raises:
-            AlreadyExistsError: the name is another file's; the same file again is no error.
+            AlreadyExistsError: the name is another file's, and `replace` is not set; the same file again is no error.
             LoraInvalidError: the server cannot read it as a LoRA.
         """
-        return self._run(calls.add_lora(name, path), timeout_s)
+        return self._run(calls.add_lora(name, path, replace), timeout_s)
 
     def remove_lora(self, name: str, *, timeout_s: float | None = None) -> None:
-        """Has the server forget a LoRA; requests that use it go on."""
+        """Has the server forget a LoRA, and what its name meant formerly; requests that use it go on."""
         self._run(calls.remove_lora(name), timeout_s)
 
     def server_info(self, *, timeout_s: float | None = None) -> ServerInfo:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, TypeAlias
 
@@ -20,7 +20,10 @@ from triptych.v1.loras_pb2 import AddLoraRequest
 from triptych.wire.lora_files import lora_chunks
 
 LoraChoice: TypeAlias = str | tuple[str, float] | tuple[str, float, float]
-"""A name; (name, weight); or (name, UNet's weight, text encoder's weight)."""
+"""A name; (name, weight); or (name, UNet's weight, text encoder's weight).
+
+"name@3f2a90c1", with at least 8 digits of a digest, is that very file, whatever the name means by then.
+"""
 
 
 @dataclass(frozen=True)
@@ -28,17 +31,20 @@ class Lora:
     """A LoRA that the server keeps."""
 
     name: str
+    """Of a file that a name meant formerly: "name@digest"."""
     digest: str
     """SHA-256 of the file, in hexadecimal."""
     size_bytes: int
     format: str
     """The file's layout: "kohya", "diffusers" or "peft"."""
     modules: int
-    """Matrices that it changes."""
+    """Layers that it changes."""
     rank: int
-    """The largest among them."""
+    """The largest among them; 0 where none has one."""
     error: str = ""
     """Why it cannot be used, for its file is gone or was changed; else empty. Adding the file again mends it."""
+    algorithms: list[str] = field(default_factory=list)
+    """What it is made with: "LoRA", "LoHa", "LoKr with DoRA"."""
 
 
 def decode_lora(message: Any) -> Lora:
@@ -46,9 +52,9 @@ def decode_lora(message: Any) -> Lora:
     return plain(Lora, message)
 
 
-def upload(name: str, path: str | os.PathLike[str]) -> Iterator[AddLoraRequest]:
+def upload(name: str, path: str | os.PathLike[str], replace: bool = False) -> Iterator[AddLoraRequest]:
     """The messages that bring a file, the name first; InvalidArgumentError at once if it cannot be read."""
-    named = filled(AddLoraRequest(), name=name)
+    named = filled(AddLoraRequest(replace=replace), name=name)
     chunks = lora_chunks(path)
     first = next(chunks, b"")  # opens the file
     return chain([named], (AddLoraRequest(chunk=chunk) for chunk in chain([first], chunks)))

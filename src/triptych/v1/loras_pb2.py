@@ -24,25 +24,25 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17triptych/v1/loras.proto\x12\x0btriptych.v1\"v\n\x04Lora\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x04\x12\x0e\n\x06\x66ormat\x18\x04 \x01(\t\x12\x0f\n\x07modules\x18\x05 \x01(\r\x12\x0c\n\x04rank\x18\x06 \x01(\r\x12\r\n\x05\x65rror\x18\x07 \x01(\t\"\x12\n\x10ListLorasRequest\"5\n\x11ListLorasResponse\x12 \n\x05loras\x18\x01 \x03(\x0b\x32\x11.triptych.v1.Lora\"9\n\x0e\x41\x64\x64LoraRequest\x12\x0e\n\x04name\x18\x01 \x01(\tH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"!\n\x11RemoveLoraRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x14\n\x12RemoveLoraResponse2\xe5\x01\n\x0bLoraService\x12J\n\tListLoras\x12\x1d.triptych.v1.ListLorasRequest\x1a\x1e.triptych.v1.ListLorasResponse\x12;\n\x07\x41\x64\x64Lora\x12\x1b.triptych.v1.AddLoraRequest\x1a\x11.triptych.v1.Lora(\x01\x12M\n\nRemoveLora\x12\x1e.triptych.v1.RemoveLoraRequest\x1a\x1f.triptych.v1.RemoveLoraResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17triptych/v1/loras.proto\x12\x0btriptych.v1\"\x8a\x01\n\x04Lora\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x04\x12\x0e\n\x06\x66ormat\x18\x04 \x01(\t\x12\x0f\n\x07modules\x18\x05 \x01(\r\x12\x0c\n\x04rank\x18\x06 \x01(\r\x12\r\n\x05\x65rror\x18\x07 \x01(\t\x12\x12\n\nalgorithms\x18\x08 \x03(\t\"\x12\n\x10ListLorasRequest\"5\n\x11ListLorasResponse\x12 \n\x05loras\x18\x01 \x03(\x0b\x32\x11.triptych.v1.Lora\"J\n\x0e\x41\x64\x64LoraRequest\x12\x0e\n\x04name\x18\x01 \x01(\tH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x12\x0f\n\x07replace\x18\x03 \x01(\x08\x42\x06\n\x04part\"!\n\x11RemoveLoraRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x14\n\x12RemoveLoraResponse2\xe5\x01\n\x0bLoraService\x12J\n\tListLoras\x12\x1d.triptych.v1.ListLorasRequest\x1a\x1e.triptych.v1.ListLorasResponse\x12;\n\x07\x41\x64\x64Lora\x12\x1b.triptych.v1.AddLoraRequest\x1a\x11.triptych.v1.Lora(\x01\x12M\n\nRemoveLora\x12\x1e.triptych.v1.RemoveLoraRequest\x1a\x1f.triptych.v1.RemoveLoraResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'triptych.v1.loras_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LORA']._serialized_start=40
-  _globals['_LORA']._serialized_end=158
-  _globals['_LISTLORASREQUEST']._serialized_start=160
-  _globals['_LISTLORASREQUEST']._serialized_end=178
-  _globals['_LISTLORASRESPONSE']._serialized_start=180
-  _globals['_LISTLORASRESPONSE']._serialized_end=233
-  _globals['_ADDLORAREQUEST']._serialized_start=235
-  _globals['_ADDLORAREQUEST']._serialized_end=292
-  _globals['_REMOVELORAREQUEST']._serialized_start=294
-  _globals['_REMOVELORAREQUEST']._serialized_end=327
-  _globals['_REMOVELORARESPONSE']._serialized_start=329
-  _globals['_REMOVELORARESPONSE']._serialized_end=349
-  _globals['_LORASERVICE']._serialized_start=352
-  _globals['_LORASERVICE']._serialized_end=581
+  _globals['_LORA']._serialized_start=41
+  _globals['_LORA']._serialized_end=179
+  _globals['_LISTLORASREQUEST']._serialized_start=181
+  _globals['_LISTLORASREQUEST']._serialized_end=199
+  _globals['_LISTLORASRESPONSE']._serialized_start=201
+  _globals['_LISTLORASRESPONSE']._serialized_end=254
+  _globals['_ADDLORAREQUEST']._serialized_start=256
+  _globals['_ADDLORAREQUEST']._serialized_end=330
+  _globals['_REMOVELORAREQUEST']._serialized_start=332
+  _globals['_REMOVELORAREQUEST']._serialized_end=365
+  _globals['_REMOVELORARESPONSE']._serialized_start=367
+  _globals['_REMOVELORARESPONSE']._serialized_end=387
+  _globals['_LORASERVICE']._serialized_start=390
+  _globals['_LORASERVICE']._serialized_end=619
 # @@protoc_insertion_point(module_scope)

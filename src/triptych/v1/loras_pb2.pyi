@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Lora(_message.Message):
-    __slots__ = ("name", "digest", "size_bytes", "format", "modules", "rank", "error")
+    __slots__ = ("name", "digest", "size_bytes", "format", "modules", "rank", "error", "algorithms")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -15,6 +15,7 @@ class Lora(_message.Message):
     MODULES_FIELD_NUMBER: _ClassVar[int]
     RANK_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    ALGORITHMS_FIELD_NUMBER: _ClassVar[int]
     name: str
     digest: str
     size_bytes: int
@@ -22,7 +23,8 @@ class Lora(_message.Message):
     modules: int
     rank: int
     error: str
-    def __init__(self, name: _Optional[str] = ..., digest: _Optional[str] = ..., size_bytes: _Optional[int] = ..., format: _Optional[str] = ..., modules: _Optional[int] = ..., rank: _Optional[int] = ..., error: _Optional[str] = ...) -> None: ...
+    algorithms: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., digest: _Optional[str] = ..., size_bytes: _Optional[int] = ..., format: _Optional[str] = ..., modules: _Optional[int] = ..., rank: _Optional[int] = ..., error: _Optional[str] = ..., algorithms: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListLorasRequest(_message.Message):
     __slots__ = ()
@@ -35,12 +37,14 @@ class ListLorasResponse(_message.Message):
     def __init__(self, loras: _Optional[_Iterable[_Union[Lora, _Mapping]]] = ...) -> None: ...
 
 class AddLoraRequest(_message.Message):
-    __slots__ = ("name", "chunk")
+    __slots__ = ("name", "chunk", "replace")
     NAME_FIELD_NUMBER: _ClassVar[int]
     CHUNK_FIELD_NUMBER: _ClassVar[int]
+    REPLACE_FIELD_NUMBER: _ClassVar[int]
     name: str
     chunk: bytes
-    def __init__(self, name: _Optional[str] = ..., chunk: _Optional[bytes] = ...) -> None: ...
+    replace: bool
+    def __init__(self, name: _Optional[str] = ..., chunk: _Optional[bytes] = ..., replace: bool = ...) -> None: ...
 
 class RemoveLoraRequest(_message.Message):
     __slots__ = ("name",)

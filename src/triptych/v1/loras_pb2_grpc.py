@@ -62,15 +62,16 @@ class LoraServiceServicer(object):
 
     def AddLora(self, request_iterator, context):
         """Takes a safetensors file: one message with the name, then the file in chunks. The same file under the same name
-        again is no error; another file is, until the name is removed. A broken or unreadable file is refused, and so is
-        what goes beyond the server's limits, see ServerInfo.
+        again is no error; another file is, unless `replace` is set or the name was removed. A broken or unreadable file is
+        refused, and so is what goes beyond the server's limits, see ServerInfo.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RemoveLora(self, request, context):
-        """Forgets a name; requests that use it go on. The file goes when no name is left for it.
+        """Forgets a name and what it meant formerly, or of that one alone ("name@digest"); requests that use it go on. A file
+        goes when no name is left for it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

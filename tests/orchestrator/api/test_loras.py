@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import grpc
@@ -58,7 +58,10 @@ async def test_a_lora_comes_and_goes(serving: Serving, tmp_path: Path) -> None:
     assert await serving.client.add_lora("ink", ink) == added
     with pytest.raises(AlreadyExistsError):
         await serving.client.add_lora("ink", wash)
-    assert await serving.client.loras() == [added]
+    assert await serving.client.loras() == [added] and added.algorithms == ["LoRA"]
+    moved = await serving.client.add_lora("ink", wash, replace=True)
+    former = replace(added, name=f"ink@{added.digest}")
+    assert await serving.client.loras() == [moved, former] and moved.digest != former.digest
     await serving.client.remove_lora("ink")
     with pytest.raises(NotFoundError, match="there are: none"):
         await serving.client.remove_lora("ink")

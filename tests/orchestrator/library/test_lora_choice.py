@@ -264,6 +264,14 @@ def described(job: Job) -> str:
     return describe(job, 7, 0).partition("\nSteps: ")[0]
 
 
+async def test_a_pin_is_a_name_and_another_kind_of_tag_a_warning(registry: LoraRegistry, entry: Entry) -> None:
+    both = registry.get("both")
+    pin = f"both@{both.digest[:10]}"
+    choice = await chosen(registry, entry, request(f"<lyco:{pin}:0.5> <hypernet:ink:1>", loras=[{"name": pin}]))
+    assert choice.of(UNET.name) == (weight(both, 1), weight(both, 0.5))
+    assert choice.warnings == ("<hypernet:ink:1> is no tag that is known; it is read as text",)
+
+
 def test_tags_leave_the_prompt_and_come_back_in_the_metadata(checkpoint: Checkpoint) -> None:
     asked = request("<lora:a:0.5> a fox <lora:b:te=0:unet=0.8> ", negative_prompt="a <lora:c:1>", loras=[{"name": "d"}])
     job = check(asked, checkpoint, Limits())

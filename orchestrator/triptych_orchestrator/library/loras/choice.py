@@ -16,7 +16,7 @@ from triptych.lora import LoraFile, match_lora
 from triptych_orchestrator.library.entry import Entry
 from triptych_orchestrator.library.loras.registry import Lora, LoraRegistry, broken
 from triptych_orchestrator.settings import Limits
-from triptych_orchestrator.text.lora_tags import AskedLora, check_weight, has_tags, take_tags
+from triptych_orchestrator.text.lora_tags import AskedLora, check_weight, has_tags, other_tags, take_tags
 
 logger = logging.getLogger("triptych.loras")
 
@@ -61,9 +61,10 @@ def asked_loras(
     for where, count in (("loras", len(uses)), ("prompt", len(uses) + len(tagged))):
         if count > limits.max_loras:
             raise invalid(where, f"{count} LoRAs are more than the {limits.max_loras} that this server allows")
-    warnings = (
+    warnings = [
         f"LoRA tags are read in the prompt only, not in {name}" for name, text in others.items() if has_tags(text)
-    )
+    ]
+    warnings += [f"{tag} is no tag that is known; it is read as text" for tag in other_tags(prompt)[:_SHOWN_KEYS]]
     return prompt, LoraChoice(names=(*map(_asked, uses), *tagged), warnings=tuple(warnings))
 
 

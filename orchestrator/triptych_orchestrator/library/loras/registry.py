@@ -1,6 +1,7 @@
 """The LoRAs that a server keeps, by name, across restarts; a file lies under the SHA-256 of its content.
 
 lora = await registry.add("ink", Path("ink.safetensors"))
+registry.get("ink@3f2a90c1")   # that very file, whatever "ink" means by now
 with registry.hold(lora): ...   # its file stays, whoever removes the name meanwhile
 """
 
@@ -12,6 +13,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from dataclasses import replace as replace_fields
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from triptych.errors import (
     LoraInvalidError,
     NotFoundError,
     ResourceExhaustedError,
+    invalid,
 )
 from triptych.lora import LoraFile
 from triptych_orchestrator.library.loras.store import DIGEST, LoraStore
@@ -33,27 +36,34 @@ from triptych_orchestrator.settings import Limits
 
 logger = logging.getLogger("triptych.loras")
 
+_AT = "@"
+_SHORTEST_DIGEST = 8
+_SHOWN_DIGITS = 12
 _UNREADABLE = "its file is no LoRA that can be read any more"
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a file without reading it again: its layout, the matrices it changes, the largest rank."""
+    """What is known of a file without reading it again: its layout, the layers it changes, largest rank, algorithms."""
 
     format: str = ""
     modules: int = 0
     rank: int = 0
+    algorithms: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, path: Path) -> Facts:
         """From the file; LoraInvalidError if it is no LoRA that can be read."""
         file = LoraFile.open(path)
-        return cls(file.format, len(file.modules), file.rank)
+        return cls(file.format, len({module.key for module in file.modules}), file.rank, file.kinds)
 
 
 @dataclass(frozen=True)
 class Lora:
-    """One name; `digest` is its file's SHA-256 in hexadecimal, `path` where orchestrator and stages read it."""
+    """One name; `digest` is its file's SHA-256 in hexadecimal, `path` where orchestrator and stages read it.
+
+    What a name meant formerly has the name "name@digest".
+    """
 
     name: str
     digest: str
@@ -86,14 +96,23 @@ class LoraRegistry:
         return [self._loras[name] for name in sorted(self._loras)]
 
     def get(self, name: str) -> Lora:
-        """The LoRA; NotFoundError names those that there are."""
+        """The LoRA of a name, or of a name and the beginning of a digest; NotFoundError names those that there are.
+
+        InvalidArgumentError if that beginning is too short, or of several.
+        """
+        if name not in self._loras and _AT in name:
+            return self._pinned(*name.split(_AT, 1))
         if name not in self._loras:
             names = ", ".join(sorted(self._loras)) or "none"
             raise NotFoundError(f"lora: {name!r} is not known; there are: {names}", field="loras")
         return self._loras[name]
 
-    async def add(self, name: str, source: Path | AsyncGenerator[bytes, None], *, replace: bool = False) -> Lora:
+    async def add(
+        self, name: str, source: Path | AsyncGenerator[bytes, None], *, replace: bool = False, keep: bool = False
+    ) -> Lora:
         """Takes a file under a name, checked; the same again is no error, and mends what was done to the kept one.
+
+        With `replace` another file's name becomes this one's; with `keep` too, the other stays as "name@digest".
 
         Raises:
             AlreadyExistsError: the name is another file's, and `replace` is not set.
@@ -102,21 +121,27 @@ class LoraRegistry:
             InvalidArgumentError: the name is none, or `source` cannot be read.
         """
         check_lora_name("name", name)
-        self._check_room(name)
+        self._check_room(name, replace and keep)
         chunks = read_chunks(source) if isinstance(source, Path) else source
         async with contextlib.aclosing(chunks), _naming(name), self._store.receive(chunks) as part:
             facts = await asyncio.to_thread(Facts.of, part.path)
             # Held: until the name is entered, nobody else's removal may take the file along.
             with self._store.hold(part.digest):
                 self._store.keep(part)
-                return self._enter(self._lora(name, part.digest, facts), replace)
+                return self._enter(self._lora(name, part.digest, facts), replace, keep)
 
     def remove(self, name: str) -> None:
-        """Forgets a name. The file goes with its last name, or with the last request that holds it."""
+        """Forgets a name and what it meant formerly, or of that one alone.
+
+        A file goes with its last name, or with the last request that holds it. FailedPreconditionError for what a name
+        means now, called by its digest.
+        """
         lora = self.get(name)
-        self._save({other: each for other, each in self._loras.items() if other != name})
-        self._store.release(lora.digest)
-        logger.info("lora removed", extra={"lora": name})
+        if _AT in name and _AT not in lora.name:
+            raise FailedPreconditionError(f"name: {name!r} is what {lora.name!r} means now; remove {lora.name!r}")
+        gone = [other for other in self._loras if other == lora.name or other.startswith(f"{lora.name}{_AT}")]
+        self._change({other: each for other, each in self._loras.items() if other not in gone})
+        logger.info("lora removed", extra={"lora": lora.name})
 
     def hold(self, lora: Lora) -> AbstractContextManager[None]:
         """Keeps the file; to be entered before anything is awaited that follows `get`."""
@@ -149,27 +174,56 @@ class LoraRegistry:
     def _lora(self, name: str, digest: str, facts: Facts) -> Lora:
         return Lora(name, digest, self._store.path(digest), self._store.size_bytes(digest), facts)
 
-    def _check_room(self, name: str) -> None:
-        if name not in self._loras and len(self._loras) >= self._max_names:
+    def _pinned(self, name: str, beginning: str) -> Lora:
+        versions = [each for other, each in self._loras.items() if other.partition(_AT)[0] == name]
+        if len(beginning) < _SHORTEST_DIGEST:
+            problem = f"{name}{_AT}{beginning}: needs at least {_SHORTEST_DIGEST} digits of the file's SHA-256"
+            raise invalid("loras", problem)
+        found = [each for each in versions if each.digest.startswith(beginning.lower())]
+        if not found:
+            digests = ", ".join(each.digest[:_SHOWN_DIGITS] for each in versions) or "none"
+            problem = f"lora: no file of {name!r} has a digest that begins so: {beginning!r}; there are: {digests}"
+            raise NotFoundError(problem, field="loras")
+        if len(found) > 1:
+            raise invalid("loras", f"{name}{_AT}{beginning}: is the beginning of {len(found)} digests; add digits")
+        return found[0]
+
+    def _check_room(self, name: str, adds: bool) -> None:
+        if (adds or name not in self._loras) and len(self._loras) >= self._max_names:
             problem = f"{len(self._loras)} LoRAs are all that max_kept_loras allows; remove one first"
             raise ResourceExhaustedError(problem)
 
-    def _enter(self, lora: Lora, replace: bool) -> Lora:
+    def _enter(self, lora: Lora, replace: bool, keep: bool) -> Lora:
         known = self._loras.get(lora.name)
         if known == lora:
             return known
-        if known and known.digest != lora.digest and not replace:
-            raise AlreadyExistsError(f"name: {lora.name!r} is another file's; remove it first", field="name")
-        self._check_room(lora.name)
-        self._save(self._loras | {lora.name: lora})
-        self._store.retain(lora.digest)
+        moves = known is not None and known.digest != lora.digest
+        if moves and not replace:
+            problem = f"name: {lora.name!r} is another file's; remove it first, or have it replaced"
+            raise AlreadyExistsError(problem, field="name")
+        self._check_room(lora.name, moves and keep)
+        loras = self._loras | {lora.name: lora}
+        # A name may come back to a file that it meant before.
+        loras.pop(f"{lora.name}{_AT}{lora.digest}", None)
+        if known is not None and moves and keep:
+            former = replace_fields(known, name=f"{known.name}{_AT}{known.digest}")
+            loras[former.name] = former
+        self._change(loras)
         extra = {"lora": lora.name, "digest": lora.digest}
-        if known:
-            self._store.release(known.digest)
+        if known is not None:
             logger.warning("lora replaced", extra=extra | {"former_digest": known.digest})
         else:
             logger.info("lora added", extra=extra)
         return lora
+
+    def _change(self, loras: dict[str, Lora]) -> None:
+        """Takes `loras` for the names, and has the files that they need and no others."""
+        former = self._loras
+        self._save(loras)
+        for lora in loras.values():
+            self._store.retain(lora.digest)
+        for lora in former.values():
+            self._store.release(lora.digest)
 
     def _restore(self, kept: dict[str, str]) -> None:
         """Takes up what an earlier run kept; what is broken meanwhile stays known as that."""
@@ -211,4 +265,7 @@ async def _naming(name: str) -> AsyncIterator[None]:
 
 
 def _is_sound(name: str, digest: Any) -> bool:
-    return bool(LORA_NAME.fullmatch(name) and isinstance(digest, str) and DIGEST.fullmatch(digest))
+    if not isinstance(digest, str) or not DIGEST.fullmatch(digest):
+        return False
+    base, at, version = name.partition(_AT)
+    return bool(LORA_NAME.fullmatch(base)) and (not at or version == digest)

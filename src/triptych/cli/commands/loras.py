@@ -27,13 +27,14 @@ def add_parser(subparsers: Any) -> None:
     adding = add_action(actions, "add", _add, "send a file to the server, which checks and keeps it")
     adding.add_argument("name", metavar="NAME", help="what --lora and <lora:NAME:0.8> in a prompt call it")
     adding.add_argument("file", metavar="FILE", help="a file on this machine: .safetensors, or .pt, .ckpt, .bin")
+    adding.add_argument("--replace", action="store_true", help="NAME may be another file's, which stays as NAME@DIGEST")
     removing = add_action(actions, "remove", _remove, "have the server forget one; requests that use it go on")
     removing.add_argument("name", metavar="NAME")
 
 
 def table(loras: list[Lora]) -> str:
     """The LoRAs as columns, what is wrong with one below its row."""
-    head = ("NAME", "FORMAT", "RANK", "MODULES", "SIZE", "DIGEST")
+    head = ("NAME", "FORMAT", "ALGORITHM", "RANK", "MODULES", "SIZE", "DIGEST")
     first, *rest = columns([head, *map(_row, loras)])
     lines = [first]
     for line, lora in zip(rest, loras, strict=True):
@@ -45,7 +46,10 @@ def table(loras: list[Lora]) -> str:
 
 def _row(lora: Lora) -> tuple[str, ...]:
     size = f"{lora.size_bytes / 1e6:,.1f} MB"
-    return (lora.name, lora.format, str(lora.rank), str(lora.modules), size, lora.digest[:12])
+    name, at, version = lora.name.partition("@")
+    kinds = ", ".join(lora.algorithms) or "-"
+    shown = f"{name}{at}{version[:12]}"
+    return (shown, lora.format, kinds, str(lora.rank or "-"), str(lora.modules), size, lora.digest[:12])
 
 
 def _list(client: Client, arguments: argparse.Namespace) -> None:
@@ -59,8 +63,9 @@ def _list(client: Client, arguments: argparse.Namespace) -> None:
 
 
 def _add(client: Client, arguments: argparse.Namespace) -> None:
-    lora = client.add_lora(arguments.name, arguments.file)
-    print(f"{lora.name}: added, {lora.modules} modules of rank {lora.rank}")
+    lora = client.add_lora(arguments.name, arguments.file, replace=arguments.replace)
+    kinds = f" ({', '.join(lora.algorithms)})" if lora.algorithms else ""
+    print(f"{lora.name}: added, {lora.modules} modules of rank {lora.rank}{kinds}")
 
 
 def _remove(client: Client, arguments: argparse.Namespace) -> None:
