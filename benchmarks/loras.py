@@ -28,10 +28,10 @@ class BenchLora:
     content: bytes
 
     @classmethod
-    def of(cls, path: Path, component: Component, seed: int) -> BenchLora:
+    def of(cls, path: Path, component: Component, seed: int, weight: float = 1.0) -> BenchLora:
         """The file is made if it is not there."""
         ensure_lora(path, component, seed)
-        lora_set = (LoraWeight(hashlib.sha256(path.read_bytes()).hexdigest(), str(path), 1.0),)
+        lora_set = (LoraWeight(hashlib.sha256(path.read_bytes()).hexdigest(), str(path), weight),)
         return cls(lora_key(lora_set), encode_lora_set(lora_set))
 
     def bring(self, lora_sets: LoraSets) -> None:
@@ -48,7 +48,10 @@ class BenchLora:
 
 def pair(folder: Path, models: str, component: Component) -> tuple[BenchLora, BenchLora]:
     """Two that change the same matrices, each in its own way."""
-    first, second = (
-        BenchLora.of(folder / f"{models}-rank{RANK}-{seed}.safetensors", component, seed) for seed in (1, 2)
-    )
+    first, second = (BenchLora.of(lora_path(folder, models, seed), component, seed) for seed in (1, 2))
     return first, second
+
+
+def lora_path(folder: Path, models: str, seed: int) -> Path:
+    """Where one lies."""
+    return folder / f"{models}-rank{RANK}-{seed}.safetensors"

@@ -14,7 +14,11 @@ from safetensors.torch import load_file, save_file
 from tests.conftest import Served
 from tests.e2e.requests.test_parity import TOLERANCE, largest_difference
 from tests.e2e.serving import SIZE, at_once, difference
+from tests.lora import making
+from tests.lora.test_algorithms import Changes, changes, written
+from tests.lora.writers import WRITERS
 from tests.loras import save_lora
+from triptych.checkpoint import Checkpoint
 from triptych.errors import InvalidArgumentError, LoraInvalidError, NotFoundError
 from triptych.sdk.events import Result
 
@@ -84,6 +88,57 @@ def test_parity(
     assert difference(ours, base) > 4 * TOLERANCE  # it shows at all
     assert largest_difference(ours.images, theirs) <= TOLERANCE
     assert ours.warnings == []
+
+
+@pytest.mark.parametrize("family", ["sd1", "sdxl"])
+@pytest.mark.parametrize("engine", ["", "-torch"])
+def test_an_adapter_of_many_algorithms(
+    served: Served,
+    checkpoints: dict[str, Path],
+    tmp_path: Path,
+    family: str,
+    engine: str,
+) -> None:
+    """diffusers' picture with weights that the algorithms' formulas made, biases and norms among them."""
+    components = dict(Checkpoint.open(checkpoints[family]).components)
+    made = {
+        place: each
+        for algorithm in ("norm", "full", "LoKr", "BOFT", "LoHa with DoRA")
+        for place, each in changes(algorithm, family, components).items()
+    }
+    path = making.save(tmp_path / "many.safetensors", written(made, WRITERS["ComfyUI"], components))
+    served.client.add_lora("many", path)
+    try:
+        prompt = f"{REQUEST['prompt']} <lyco:many:0.5>"
+        ours = served.client.generate(checkpoint=family + engine, **REQUEST | {"prompt": prompt})
+        base = served.client.generate(checkpoint=family + engine, **REQUEST)
+    finally:
+        served.client.remove_lora("many")
+    theirs = changed_picture(checkpoints[family], made, 0.5, **REQUEST)
+    assert np.asarray(theirs[0]).std() > 5 and difference(ours, base) > 4 * TOLERANCE
+    assert largest_difference(ours.images, theirs) <= TOLERANCE
+    assert ours.warnings == []
+
+
+def changed_picture(path: Path, made: Changes, strength: float, **parameters: Any) -> Any:
+    import diffusers
+    import torch
+
+    pipe = diffusers.DiffusionPipeline.from_pretrained(path)
+    pipe.set_progress_bar_config(disable=True)
+    pipe.scheduler = diffusers.DDIMScheduler.from_config(pipe.scheduler.config)
+    models = {"unet": "unet", "encoder": "text_encoder", "encoder_2": "text_encoder_2"}
+    with torch.no_grad():
+        for (model, layer), each in made.items():
+            module = getattr(pipe, models[model])
+            named = {name.removeprefix("text_model."): parameter for name, parameter in module.named_parameters()}
+            for role, change in (("weight", each.weight), ("bias", each.bias)):
+                if change is not None and f"{layer}.{role}" in named:
+                    own = named[f"{layer}.{role}"].double()
+                    named[f"{layer}.{role}"].copy_(own + strength * (change(own) - own))
+    generator = torch.Generator("cpu").manual_seed(parameters.pop("seed"))
+    parameters.pop("scheduler")
+    return pipe(generator=generator, **parameters).images
 
 
 def test_tags_in_the_prompt_are_the_same(served: Served, loras: Path) -> None:
