@@ -77,7 +77,9 @@ def randomised(module: torch.nn.Module) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name == "sd2 unet" else []) for name in MODELS]
+)
 @pytest.mark.parametrize("config", CONFIGS)
 def test_parity_with_peft(
     tmp_path: Path, opened: dict[str, Components], modules: dict[str, torch.nn.Module], config: str, name: str

@@ -59,6 +59,13 @@ def test_the_configuration_comes_along(tmp_path: Path, metadata: dict[str, str] 
     assert sent(file) == content  # and so has the same digest
 
 
+@pytest.mark.parametrize("end", ["lokr_w1", "hada_w1_a", "ia3_l", "oft_R.weight", "boft_R"])
+def test_the_configuration_of_every_algorithm_comes_along(tmp_path: Path, end: str) -> None:
+    file = saved(configured(tmp_path / "peft") / "adapter_model.safetensors", (f"base_model.model.to_q.{end}",))
+    _, metadata = opened(sent(file), tmp_path)
+    assert json.loads(metadata["lora_adapter_metadata"]) == CONFIG
+
+
 def test_a_folder_stands_for_the_lora_in_it(tmp_path: Path) -> None:
     folder = configured(tmp_path / "peft")
     diffusers = saved(folder / "pytorch_lora_weights.safetensors", ("unet.to_q.lora_A.weight",))
