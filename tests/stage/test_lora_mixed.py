@@ -112,7 +112,7 @@ def test_each_alone_at_weight_one_is_what_it_was_trained_to(
 ) -> None:
     component = Checkpoint.open(checkpoints["sd1"]).components["unet"]
     sets = LoraSets(load_engine("onnxruntime", component, SETTINGS), component, map_files(component), 1 << 30)
-    own = load_file(component.folder / "diffusion_pytorch_model.safetensors")
+    own = load_file(component.place / "diffusion_pytorch_model.safetensors")
     for name, lora in files.items():
         merged = sets.require(swap(sets, lora), None).weights
         for layer, each in made[name].items():
