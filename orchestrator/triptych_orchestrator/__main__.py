@@ -21,10 +21,15 @@ from triptych_orchestrator.settings import Limits, Settings
 logger = logging.getLogger("triptych.server")
 
 
+def _named(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not (name and separator and value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
+
+
 def _named_path(text: str) -> tuple[str, Path]:
-    name, separator, path = text.partition("=")
-    if not (name and separator and path):
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=PATH")
+    name, path = _named(text)
     return name, Path(path)
 
 
@@ -51,6 +56,10 @@ def parse(arguments: list[str] | None = None) -> Settings:
     parser.add_argument(
         "--transient-checkpoint", type=_named_path, action="append", default=[], metavar="NAME=PATH",
         help="likewise, but for this run alone: it is not kept, and yields to a kept one of that name; repeatable",
+    )  # fmt: skip
+    parser.add_argument(
+        "--variant", type=_named, action="append", default=[], metavar="NAME=VARIANT",
+        help="diffusers' variant of the weights of a --checkpoint, fp16 say; repeatable",
     )  # fmt: skip
     parser.add_argument(
         "--lora", type=_named_path, action="append", default=[], metavar="NAME=PATH",
@@ -91,6 +100,7 @@ def parse(arguments: list[str] | None = None) -> Settings:
         state_dir=given.state_dir,
         checkpoints=dict(given.checkpoint),
         transient_checkpoints=dict(given.transient_checkpoint),
+        variants=dict(given.variant),
         loras=dict(given.lora),
         lora_dir=given.lora_dir,
         engine=given.engine,

@@ -77,6 +77,8 @@ class Settings:
     checkpoints: Mapping[str, Path] = field(default_factory=dict)
     # For this run alone, and under names that are not kept for others.
     transient_checkpoints: Mapping[str, Path] = field(default_factory=dict)
+    # Of the weights of `checkpoints`, as diffusers calls it.
+    variants: Mapping[str, str] = field(default_factory=dict)
     loras: Mapping[str, Path] = field(default_factory=dict)
     # Where LoRA files are kept: a folder that the stages read at the same path. None: inside `state_dir`.
     lora_dir: Path | None = None

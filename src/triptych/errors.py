@@ -84,6 +84,18 @@ class ArtifactMissingError(FailedPreconditionError):
     reason = "ARTIFACT_MISSING"
 
 
+class CheckpointChangedError(FailedPreconditionError):
+    """A file of a checkpoint is not what it was when that was registered; `metadata["file"]` names it."""
+
+    reason = "CHECKPOINT_CHANGED"
+
+
+class NotDownloadedError(FailedPreconditionError):
+    """A hub's checkpoint is not in the cache of the machine that is to serve it; the message says what to run there."""
+
+    reason = "NOT_DOWNLOADED"
+
+
 class LoraBrokenError(FailedPreconditionError):
     """The file of a LoRA that the server keeps is gone, or not what was sent; adding it again mends it."""
 

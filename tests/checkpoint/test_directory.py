@@ -271,7 +271,7 @@ def test_directories_without_an_index_are_called_what_they_are(broken: Path, tmp
     ("path", "said"),
     [
         (__file__, "not a safetensors file"),
-        ("runwayml/stable-diffusion-v1-5", "run `hf download runwayml/stable-diffusion-v1-5`"),
+        ("runwayml/stable-diffusion-v1-5", "run `hf download runwayml/stable-diffusion-v1-5 --include"),
         ("https://hub.example/me/tiny", "download the whole repository"),
         ("/models/none.safetensors", "no such file or directory"),
     ],

@@ -93,7 +93,7 @@ def test_the_module_is_the_function_and_checks_before_it_starts(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("runwayml/stable-diffusion-v1-5", "run `hf download runwayml/stable-diffusion-v1-5`"),
+        ("runwayml/stable-diffusion-v1-5", "run `hf download runwayml/stable-diffusion-v1-5 --include"),
         ("https://hub.example/me/tiny", "download the whole repository"),
     ],
 )

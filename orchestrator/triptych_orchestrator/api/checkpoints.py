@@ -35,7 +35,12 @@ class CheckpointService(checkpoints_pb2_grpc.CheckpointServiceServicer):  # type
     ) -> checkpoints_pb2.Checkpoint:
         """Checks and takes a directory or a file."""
         registering = self._catalog.register(
-            request.name, Path(request.path), request.engine, request.prediction_type, load=request.load
+            request.name,
+            Path(request.path),
+            request.engine,
+            request.prediction_type,
+            variant=request.variant,
+            load=request.load,
         )
         return _checkpoint(await registering)
 
@@ -77,6 +82,7 @@ def _checkpoint(entry: Entry) -> checkpoints_pb2.Checkpoint:
         engine=entry.engine or entry.default_engine,
     )
     if checkpoint := entry.checkpoint:
+        message.variant = entry.variant
         message.family = checkpoint.family.name
         message.scheduler = entry.scheduler
         message.warnings.extend(filter(None, [entry.warning, checkpoint.warning]))

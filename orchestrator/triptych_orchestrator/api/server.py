@@ -15,6 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import start_http_server
 
+from triptych.contract.hub import HubId
 from triptych.errors import FailedPreconditionError
 from triptych.v1 import (
     checkpoints_pb2,
@@ -114,7 +115,8 @@ async def _prepare(settings: Settings, catalog: Catalog, loras: LoraRegistry) ->
     for name, path in settings.loras.items():
         await loras.add(name, path, replace=True)
     for name, path in settings.checkpoints.items():
-        await catalog.register(name, path.absolute(), load=True)
+        named = path if HubId.parse(str(path)) and not path.exists() else path.absolute()
+        await catalog.register(name, named, variant=settings.variants.get(name), load=True)
     await catalog.restore()
     kept = {entry.name for entry in catalog.entries()}
     for name, path in settings.transient_checkpoints.items():

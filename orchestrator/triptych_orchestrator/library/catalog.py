@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from triptych.checkpoint.sources.prediction import check_prediction_type
-from triptych.contract.checkpoints import not_a_path
 from triptych.contract.engines import join_engines, parse_engines
 from triptych.contract.names import check_checkpoint_name
 from triptych.errors import AlreadyExistsError, NotFoundError, ResourceExhaustedError, TriptychError, invalid
 from triptych_orchestrator.library.entry import Entry, State
-from triptych_orchestrator.library.kept_checkpoints import KeptCheckpoints
+from triptych_orchestrator.library.kept_checkpoints import KeptCheckpoints, Registered
 from triptych_orchestrator.library.loading import Loader
 from triptych_orchestrator.library.shared_work import SharedWork
 from triptych_orchestrator.settings import Settings
@@ -32,7 +31,7 @@ class Catalog:
         self._default_engine = settings.engine
         self._max_checkpoints = settings.limits.max_checkpoints
         self._kept = KeptCheckpoints(settings.state_dir)
-        self._loader = Loader(settings, pool, self._save)
+        self._loader = Loader(settings, pool)
         self._entries: dict[str, Entry] = {}
         self._loads: SharedWork[Entry] = SharedWork()
 
@@ -60,26 +59,27 @@ class Catalog:
         engine: str | None = None,
         prediction_type: str | None = None,
         *,
+        variant: str | None = None,
         load: bool = False,
         is_transient: bool = False,
     ) -> Entry:
-        """Checks a checkpoint and takes it under a name; the same again is no error, and with other engines a switch.
+        """Checks a checkpoint and takes it under a name; the same again is no error, otherwise made it is a switch.
 
         With `load` it is loaded as well; what was not registered before is not if that fails.
 
-        A switch of a loaded checkpoint loads it with the new engines first; requests go on with the old ones until
-        then, and those that have begun until their end. Where the new ones cannot be loaded, all stays as it is.
-        `engine` and `prediction_type` None: as an earlier run of this server had them, or else open. A transient one is
-        not kept for the next run, unless it is registered once more.
+        A switch of a loaded checkpoint, to other engines, another variant or the files that are there by now, loads
+        that first; requests go on with what there was until then, and those that have begun until their end. Where it
+        cannot be loaded, all stays as it is.
+        `engine`, `prediction_type` and `variant` None: as an earlier run of this server had them, or else open. A
+        transient one is not kept for the next run, unless it is registered once more.
         """
         check_checkpoint_name("name", name)
-        if not path.is_absolute():
-            problem = not_a_path(str(path)) or "as seen by the orchestrator and the stages"
-            raise invalid("path", f"{str(path)!r} must be absolute; {problem}")
-        engine = join_engines(parse_engines(self._kept.engine(name, path) if engine is None else engine))
-        if prediction_type is None:
-            prediction_type = self._kept.prediction_type(name, path)
-        entry = Entry(name, path, engine, self._default_engine, is_transient=is_transient)
+        path = await self._loader.locate(path, variant or "")
+        earlier = self._kept.earlier(name, path)
+        engine = join_engines(parse_engines(earlier.engine if engine is None else engine))
+        variant = earlier.variant if variant is None else variant
+        entry = Entry(name, path, engine, self._default_engine, variant, is_transient=is_transient)
+        prediction_type = earlier.prediction_type if prediction_type is None else prediction_type
         entry.prediction_type = check_prediction_type(prediction_type)
         if (known := self._taken(entry)) is None:
             await self._loader.open(entry)
@@ -90,7 +90,7 @@ class Catalog:
             return entry
         if known.is_new:  # and shares the fate of its first load
             await self._join_load(known)
-        known = await self._with_engine(await self._with_prediction(known, prediction_type), engine)
+        known = await self._made(await self._with_prediction(known, prediction_type), engine, variant)
         return await self.load(name) if load else known
 
     async def _enter(self, entry: Entry, load: bool) -> None:
@@ -128,38 +128,54 @@ class Catalog:
             return known
         raise AlreadyExistsError(f"name: {entry.name!r} is {known.path}; unregister it first", field="name")
 
-    async def _with_engine(self, known: Entry, engine: str) -> Entry:
-        """The checkpoint with these engines, kept from now on; a switch goes on when its caller leaves."""
+    async def _made(self, known: Entry, engine: str, variant: str) -> Entry:
+        """The checkpoint made so, and kept from now on; a switch goes on when its caller leaves."""
         if known.is_transient:
-            known.is_transient = False
-            self._save()
-        if known.engine == engine and not known.lock.locked():  # else it may be just about to have others
+            with self._saved_or(known, is_transient=True):
+                known.is_transient = False
+        # What is locked may be just about to be another.
+        if not known.lock.locked() and await self._is_so(known, engine, variant):
             return known
-        return await shielded(self._switch(known, engine))
+        return await shielded(self._switch(known, engine, variant))
 
     async def _with_prediction(self, known: Entry, prediction_type: str) -> Entry:
         """What was registered before counts for requests that have begun, and this for all that follow."""
         if known.prediction_type == prediction_type:
             return known
         async with self._locked(known) as current:
+            former = current.prediction_type
             current.register_prediction(prediction_type)
             if current.state is State.LOADED:
                 await self._loader.decide_prediction(current)
-            self._save()
+            try:
+                self._save()
+            except TriptychError:
+                current.register_prediction(former)
+                raise
             return current
 
-    async def _switch(self, known: Entry, engine: str) -> Entry:
+    async def _is_so(self, known: Entry, engine: str, variant: str) -> bool:
+        """Whether nothing would be otherwise if it were opened anew."""
+        return (known.engine, known.variant) == (engine, variant) and not await self._loader.is_changed(known)
+
+    async def _switch(self, known: Entry, engine: str, variant: str) -> Entry:
         async with self._locked(known) as old:
-            if old.engine == engine:
+            if await self._is_so(old, engine, variant):
                 return old
-            new = old.twin(engine)
+            new = old.twin(engine, variant)
             if old.state is State.LOADED:
                 await self._loader.load(new)
             else:
                 await self._loader.open(new)
             self._entries[new.name] = new
-            self._save()
-            logger.info("engine switched", extra={"checkpoint": new.name, "engine": engine or "the replicas' own"})
+            try:
+                self._save()
+            except TriptychError:
+                self._entries[new.name] = old
+                await self._loader.unload(new)
+                raise
+            extra = {"checkpoint": new.name, "engine": engine or "the replicas' own", "variant": variant}
+            logger.info("checkpoint switched", extra=extra)
             await self._loader.unload(old)
             return new
 
@@ -168,18 +184,27 @@ class Catalog:
         entry = self.get(name)
         self._loads.give_up(entry.lock, _unregistered(entry))
         async with self._locked(entry) as current:
-            await self._loader.unload(current)
+            with self._saved_or(current, is_leaving=False):
+                current.is_leaving = True
+            try:
+                await self._loader.unload(current)
+            except BaseException:
+                current.is_leaving = False
+                self._try_save()
+                raise
             del self._entries[current.name]
-            self._save()
 
     async def load(self, name: str) -> Entry:
         """Has every stage hold the checkpoint's models; at once if they do."""
-        return await self._join_load(self.get(name))
+        entry = await self._join_load(self.get(name))
+        self._save()
+        return entry
 
     async def unload(self, name: str) -> Entry:
         """Waits for the requests that use the checkpoint, then frees it in every stage."""
         async with self._locked(self.get(name)) as current:
             await self._loader.unload(current)
+            self._save()
         return current
 
     @asynccontextmanager
@@ -190,6 +215,7 @@ class Catalog:
         """
         while (entry := self._current(entry)).state is not State.LOADED:
             await self._join_load(entry)
+            self._try_save()  # a picture needs no list
         entry.users += 1
         try:
             await self._loader.place_on_demand(entry, models)
@@ -234,19 +260,35 @@ class Catalog:
         for name, kept in self._kept.take():
             if name in self._entries:
                 continue
-            entry = Entry(name, Path(kept["path"]), kept["engine"], self._default_engine)
-            entry.prediction_type = kept.get("prediction_type", "")
+            told = Registered.of(kept)
+            entry = Entry(name, Path(kept["path"]), told.engine, self._default_engine, told.variant)
+            entry.prediction_type = told.prediction_type
             self._entries[name] = entry
             try:
                 await self._loader.open(entry)
                 if kept["loaded"]:
-                    await self.load(name)
+                    await self._join_load(entry)
             except TriptychError as error:
                 entry.state, entry.error = State.FAILED, error.message
                 logger.error("kept checkpoint is unusable", extra={"checkpoint": name, "error": error.message})
 
     def _save(self) -> None:
         self._kept.save(self._entries.values())
+
+    def _try_save(self) -> None:
+        """For what no caller asked for: where it cannot be saved the log says so, and the next change tries again."""
+        with contextlib.suppress(TriptychError):
+            self._save()
+
+    @contextmanager
+    def _saved_or(self, entry: Entry, **former: bool) -> Iterator[None]:
+        """Saves what the body changed of the entry; where that cannot be, all is as before."""
+        yield
+        try:
+            self._save()
+        except TriptychError:
+            vars(entry).update(former)
+            raise
 
 
 def _unregistered(entry: Entry) -> NotFoundError:

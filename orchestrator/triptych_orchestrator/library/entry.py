@@ -11,6 +11,7 @@ from enum import Enum
 from pathlib import Path
 
 from triptych.checkpoint import Checkpoint, Prediction, TextPart
+from triptych.checkpoint.fingerprint import Fingerprint
 from triptych.contract import MODELS, model_name
 from triptych.contract.engines import DEFAULT_ENGINE, parse_engines
 from triptych.contract.paths import told_path
@@ -40,18 +41,20 @@ class Entry:
     `prediction_type` is what it was registered with, "" where the checkpoint tells.
     `tokenizers` are in the order of the family's texts. `scheduler` is the checkpoint's own, or "" where requests must
     name one, and `warning` says why they must. `engine` is what it was registered with, see `parse_engines`: "" leaves
-    the choice to each replica, and to `default_engine` where a replica makes none. `lock` and `name` it has in common
-    with its twin: the same checkpoint with other engines, whose models can be loaded beside its own. `is_new` until its
-    first load has succeeded, where it is not to be registered otherwise. `held` are the models that the stages hold
-    while it is loaded; `placing` is for changing them, while `lock` may wait for its users. Caches know it by its
-    `number`: itself as the key, they would keep its tokenizers.
+    the choice to each replica, and to `default_engine` where a replica makes none. `variant` is diffusers'. `lock` and
+    `name` it has in common with its twin: the same checkpoint with other engines or of another variant, whose models
+    can be loaded beside its own. `is_new` until its first load has succeeded, where it is not to be registered
+    otherwise. `held` are the models that the stages hold while it is loaded; `placing` is for changing them, while
+    `lock` may wait for its users. Caches know it by its `number`: itself as the key, they would keep its tokenizers.
     """
 
     name: str
     path: Path
     engine: str
     default_engine: str = DEFAULT_ENGINE
+    variant: str = ""
     checkpoint: Checkpoint | None = None
+    fingerprint: Fingerprint | None = None
     tokenizers: tuple[Tokenizer, ...] = ()
     scheduler: str = ""
     warning: str = ""
@@ -66,23 +69,30 @@ class Entry:
     is_twin: bool = False
     is_transient: bool = False  # the next run shall not know it
     is_new: bool = False
+    is_leaving: bool = False  # nor shall it, once it is unregistered
     prediction_type: str = ""
     number: int = field(default_factory=itertools.count().__next__)
 
-    def twin(self, engine: str) -> Entry:
-        """The same checkpoint, nothing of it open or loaded, with other engines."""
-        twin = Entry(self.name, self.path, engine, self.default_engine, lock=self.lock, is_twin=not self.is_twin)
+    def twin(self, engine: str, variant: str | None = None) -> Entry:
+        """The same checkpoint, nothing of it open or loaded, with other engines or of another variant."""
+        variant = self.variant if variant is None else variant
+        twin = Entry(
+            self.name, self.path, engine, self.default_engine, variant, lock=self.lock, is_twin=not self.is_twin
+        )
         twin.prediction_type = self.prediction_type
         return twin
 
     def open(self) -> None:
         """Reads and checks the checkpoint whole: components, weights' headers, tokenizers, scheduler."""
-        checkpoint = self._predicting(Checkpoint.open(self.path))
+        checkpoint = self._predicting(Checkpoint.open(self.path, self.variant))
         scheduler, warning = own_scheduler(checkpoint.scheduler_config)
         if warning:
             logger.warning("no default scheduler", extra={"checkpoint": self.name, "error": warning})
         self.tokenizers = tuple(_tokenizer(checkpoint, part) for part in checkpoint.family.texts)
+        fingerprint = checkpoint.fingerprint()
+        fingerprint.check()  # lest parts of two versions were read
         self.checkpoint, self.scheduler, self.warning = checkpoint, scheduler, warning
+        self.fingerprint = fingerprint
 
     def register_prediction(self, prediction_type: str) -> None:
         """Has that count, "" what the checkpoint tells; what it does not must be asked anew."""
@@ -103,7 +113,12 @@ class Entry:
         engines = parse_engines(self.engine)
         # No checkpoint can have a name with "~" in it.
         name = f"{self.name}~" if self.is_twin else self.name
-        common = {"checkpoint": told_path("path", self.path), "default_engine": self.default_engine}
+        common = {
+            "checkpoint": told_path("path", self.path),
+            "variant": self.variant,
+            "fingerprint": self.fingerprint.text() if self.fingerprint else "",
+            "default_engine": self.default_engine,
+        }
         return {
             spec.name: PlacedModel(model_name(name, spec), spec, common | {"engine": engines[spec.stage]})
             for spec in MODELS.values()

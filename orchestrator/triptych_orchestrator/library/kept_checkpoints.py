@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,20 @@ _KINDS = {"path": str, "engine": str, "loaded": bool}
 _MORE_KINDS = {"prediction_type": str}
 
 
+@dataclass(frozen=True)
+class Registered:
+    """What a checkpoint was registered with, "" for what was left open."""
+
+    engine: str = ""
+    variant: str = ""
+    prediction_type: str = ""
+
+    @classmethod
+    def of(cls, kept: Mapping[str, Any]) -> Registered:
+        """From its entry in the file, which an older version may have written."""
+        return cls(kept["engine"], kept.get("variant", ""), kept.get("prediction_type", ""))
+
+
 class KeptCheckpoints:
     """The file in the state folder; what an earlier run knew and nobody has come to yet, saving keeps."""
 
@@ -27,15 +42,10 @@ class KeptCheckpoints:
         self._file = StateFile(state_dir / CHECKPOINTS_FILE, is_sound)
         self._earlier = self._file.read()
 
-    def engine(self, name: str, path: Path) -> str:
-        """The engine that an earlier run had the directory registered with under the name, "" if it had not."""
+    def earlier(self, name: str, path: Path) -> Registered:
+        """What an earlier run had the path registered with under the name, all open if it had not."""
         kept = self._earlier.get(name, {})
-        return str(kept["engine"]) if kept.get("path") == str(path) else ""
-
-    def prediction_type(self, name: str, path: Path) -> str:
-        """Likewise."""
-        kept = self._earlier.get(name, {})
-        return str(kept.get("prediction_type", "")) if kept.get("path") == str(path) else ""
+        return Registered.of(kept) if kept.get("path") == str(path) else Registered()
 
     def take(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """What an earlier run knew, by name, one after the other: from then on it is another's to keep."""
@@ -43,23 +53,26 @@ class KeptCheckpoints:
             yield name, self._earlier.pop(name)
 
     def save(self, entries: Iterable[Entry]) -> None:
-        """Writes down those that are registered for good; FailedPreconditionError if it cannot be."""
+        """Writes down those that are registered for good; an error that names the folder if it cannot be."""
         self._file.write(
             self._earlier
             | {
                 entry.name: written(
-                    entry.path, entry.engine, loaded=entry.state is State.LOADED, prediction_type=entry.prediction_type
+                    entry.path,
+                    Registered(entry.engine, entry.variant, entry.prediction_type),
+                    loaded=entry.state is State.LOADED,
                 )
                 for entry in entries
-                if not (entry.is_new or entry.is_transient)
+                if not (entry.is_new or entry.is_transient or entry.is_leaving)
             }
         )
 
 
-def written(path: Path, engine: str, *, loaded: bool, prediction_type: str = "") -> dict[str, Any]:
+def written(path: Path, told: Registered, *, loaded: bool) -> dict[str, Any]:
     """One checkpoint's entry, under its name."""
-    more = {"prediction_type": prediction_type} if prediction_type else {}
-    return {"path": str(path), "engine": engine, "loaded": loaded, **more}
+    more = {"variant": told.variant, "prediction_type": told.prediction_type}
+    always = {"path": str(path), "engine": told.engine, "loaded": loaded}
+    return always | {key: value for key, value in more.items() if value}
 
 
 def is_sound(name: str, kept: Any) -> bool:

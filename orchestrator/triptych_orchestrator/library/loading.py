@@ -7,11 +7,15 @@ import contextlib
 import functools
 import logging
 from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import TypeVar
 
 from triptych.checkpoint.pickles.advance import steps
 from triptych.checkpoint.reading import Readers, too_slow
 from triptych.contract import UNET
-from triptych.errors import TriptychError
+from triptych.contract.checkpoints import not_a_path
+from triptych.contract.hub import HubId, downloaded
+from triptych.errors import CheckpointChangedError, TriptychError, invalid
 from triptych_orchestrator.library.entry import Entry, State
 from triptych_orchestrator.library.predicting import evaluated
 from triptych_orchestrator.library.shared_work import SharedWork
@@ -20,32 +24,56 @@ from triptych_orchestrator.stages.pool import ReplicaPool
 
 logger = logging.getLogger("triptych.catalog")
 
+Value = TypeVar("Value")
+
 # Directories that are read at a time.
 _MOST_READERS = 8
 
 
 class Loader:
-    """Moves entries from state to state; whoever calls holds the entry's lock. `changed` is told after each move."""
+    """Moves entries from state to state; whoever calls holds the entry's lock."""
 
-    def __init__(self, settings: Settings, pool: ReplicaPool, changed: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, pool: ReplicaPool) -> None:
         self._pool = pool
-        self._changed = changed
         self._placements: SharedWork[None] = SharedWork()
         self._readers = Readers(_MOST_READERS)
         self._call_timeout_s = settings.call_timeout_s
         self._read_timeout_s = settings.limits.max_checkpoint_read_seconds
 
+    async def locate(self, path: Path, variant: str) -> Path:
+        """The absolute path that was given, or of a hub's id the folder in the hub's cache; nothing is downloaded."""
+        if path.is_absolute():
+            return path
+        if hub_id := HubId.parse(str(path)):
+            return await self._read(path, lambda: downloaded(hub_id, variant))
+        problem = not_a_path(str(path)) or "as seen by the orchestrator and the stages"
+        raise invalid("path", f"{str(path)!r} must be absolute; {problem}")
+
     async def open(self, entry: Entry) -> None:
-        """Reads the entry's files, by threads that serve nothing else, in a bounded time but for what is converted."""
-        reading = asyncio.wrap_future(self._readers.submit(entry.open))
+        """Reads the entry's files."""
+        await self._read(entry.path, entry.open)
+
+    async def is_changed(self, entry: Entry) -> bool:
+        """Whether a file that an open entry was read from is another by now."""
+        if (fingerprint := entry.fingerprint) is None:
+            return False
+        try:
+            await self._read(entry.path, fingerprint.check)
+        except CheckpointChangedError:
+            return True
+        return False
+
+    async def _read(self, path: Path, work: Callable[[], Value]) -> Value:
+        """Does the work by threads that serve nothing else, in a bounded time but for what is converted."""
+        reading = asyncio.wrap_future(self._readers.submit(work))
         before = None
         try:
-            while before != (before := steps(entry.path)):
+            while before != (before := steps(path)):
                 if (await asyncio.wait([reading], timeout=self._read_timeout_s))[0]:
                     return await reading
         finally:
             reading.cancel()
-        raise too_slow(entry.path, self._read_timeout_s)
+        raise too_slow(path, self._read_timeout_s)
 
     async def load(self, entry: Entry) -> None:
         """Has every stage hold the entry's models; where that fails, none does."""
@@ -69,7 +97,6 @@ class Loader:
         entry.held = {model.spec.name for model in entry.models_to_load()}
         entry.state = State.LOADED
         entry.loads += 1
-        self._changed()
         logger.info("checkpoint loaded", extra={"checkpoint": entry.name})
 
     async def decide_prediction(self, entry: Entry) -> None:
@@ -109,7 +136,6 @@ class Loader:
             entry.state, entry.error = State.FAILED, error.message
             raise
         entry.state = State.REGISTERED
-        self._changed()
 
     async def withdraw(self, entry: Entry) -> None:
         """Frees whatever the stages hold of it."""

@@ -10,11 +10,13 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from triptych.errors import FailedPreconditionError
+from triptych_orchestrator.library.unwritable import unwritable
 
 logger = logging.getLogger("triptych.state")
 
@@ -50,16 +52,17 @@ class StateFile:
         return sound
 
     def write(self, content: Mapping[str, Any]) -> None:
-        """Takes the place of what was there; FailedPreconditionError, and all as before, if it cannot be written."""
+        """Takes the place of what was there, once the disk has it; all is as before where that fails (`unwritable`)."""
         scratch = self._path.with_suffix(".new")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            scratch.write_text(json.dumps(content, indent=2))
+            with scratch.open("w", encoding="utf-8") as stream:
+                json.dump(content, stream, indent=2)
+                stream.flush()
+                os.fsync(stream.fileno())
             scratch.replace(self._path)
         except OSError as error:
-            logger.error("state cannot be written", extra={"file": str(self._path), "error": str(error)})
-            problem = error.strerror or str(error)
-            raise FailedPreconditionError(f"the server's {self._path.name} cannot be written: {problem}") from error
+            raise unwritable(f"the server's {self._path.name}", self._path.parent, error) from error
 
     def was_set_aside(self) -> bool:
         """Whether a broken one lies beside it, which somebody may still want to mend."""

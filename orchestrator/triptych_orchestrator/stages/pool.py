@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from triptych.errors import TriptychError, UnavailableError
+from triptych.errors import CheckpointChangedError, TriptychError, UnavailableError
 from triptych_orchestrator.settings import Settings
 from triptych_orchestrator.stages.replica import PlacedModel, Replica
 from triptych_orchestrator.stages.triton import ModelMissingError, ReplicaDownError, TritonServer
@@ -115,6 +115,12 @@ class ReplicaPool:
             except ReplicaDownError as error:
                 problem = error.message
                 await self._mark(replica, ready=False)
+            except CheckpointChangedError as error:
+                others = self.holders(model)
+                if load or not others:
+                    raise
+                # They have it as it was.
+                preferred, problem = min(others, key=lambda other: other.load), error.message
             until_s = until_s or asyncio.get_running_loop().time() + self._settings.recovery_timeout_s
             logger.warning("stage call failed, trying again", extra={"replica": replica.name, "error": problem})
         raise UnavailableError(f"the {stage} stage failed {attempts} times: {problem}", stage=stage)

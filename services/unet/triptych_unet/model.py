@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from triptych.checkpoint import Checkpoint
+from triptych.checkpoint.fingerprint import Fingerprint
 from triptych.contract import CONDITIONING_TENSORS, UNET
 from triptych.contract.carried import ConditioningLostError
 from triptych.engine import EngineSettings
@@ -33,10 +34,17 @@ class UNetModel(StageModel):
 
     spec = UNET
 
-    def open(self, path: Path, engine: str, settings: EngineSettings) -> None:
+    def open(
+        self,
+        path: Path,
+        engine: str,
+        settings: EngineSettings,
+        variant: str = "",
+        fingerprint: Fingerprint | None = None,
+    ) -> None:
         """Loads, with nothing kept yet."""
         self.store = ConditioningStore(_CAPACITY_BYTES, _TTL_S)
-        super().open(path, engine, settings)
+        super().open(path, engine, settings, variant, fingerprint)
 
     @cached_property
     def _dims(self) -> Mapping[str, tuple[int | str, ...]]:

@@ -66,6 +66,8 @@ class Component:
     def open(cls, source: Source, index: Told, model: str, part: Part) -> Component:
         """Reads one component's configuration and its weight files' headers."""
         entry = index.values.get(part.folder)
+        if entry in (None, [None, None]):
+            raise broken(index.file, f"{part.folder} must be a {part.class_name}, and it names none")
         if not isinstance(entry, list) or len(entry) != 2 or entry[1] != part.class_name:
             raise broken(index.file, f"{part.folder} must be a {part.class_name}, not {entry!r}")
         file, config = source.config(part.folder)

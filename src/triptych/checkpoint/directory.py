@@ -16,6 +16,7 @@ from triptych.checkpoint.component import Component
 from triptych.checkpoint.configs import broken
 from triptych.checkpoint.corrections import scheduler_config
 from triptych.checkpoint.families import Family, family_of
+from triptych.checkpoint.fingerprint import Fingerprint
 from triptych.checkpoint.safetensors import TensorInfo
 from triptych.checkpoint.sources import Prediction, Source, open_source
 from triptych.checkpoint.sources.prediction import UNDECIDED
@@ -44,17 +45,21 @@ class Checkpoint:
     zeroes_negative: bool = False
 
     @classmethod
-    def open(cls, path: Path) -> Checkpoint:
-        """Checks a folder or a file whole; CheckpointInvalidError names the file and the remedy."""
+    def open(cls, path: Path, variant: str = "") -> Checkpoint:
+        """Checks a folder or a file whole; CheckpointInvalidError names the file and the remedy.
+
+        `variant` is diffusers': of the components' weights those under such a name (`*.fp16.safetensors`) where there
+        are any.
+        """
         try:
-            return cls._open(path)
+            return cls._open(path, variant)
         except OSError as error:
             file = Path(str(error.filename or path))
             raise broken(file, error.strerror or str(error)) from error
 
     @classmethod
-    def _open(cls, path: Path) -> Checkpoint:
-        source = open_source(path)
+    def _open(cls, path: Path, variant: str) -> Checkpoint:
+        source = open_source(path, variant)
         index = source.index()
         family = family_of(*index)
         scheduler = scheduler_config(source.config("scheduler").values, index.values)
@@ -96,6 +101,10 @@ class Checkpoint:
         if prediction.type != UNDECIDED:
             config["prediction_type"] = prediction.type
         return replace(self, scheduler_config=config, prediction=prediction)
+
+    def fingerprint(self) -> Fingerprint:
+        """Of all files that were read for it so far."""
+        return Fingerprint.of(self.source.states)
 
     @property
     def is_undecided(self) -> bool:

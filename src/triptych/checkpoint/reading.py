@@ -68,9 +68,9 @@ def too_slow(path: Path, seconds: float) -> FailedPreconditionError:
     return FailedPreconditionError(f"{path}: {problem}", file=str(path))
 
 
-def open_in_time(path: Path, timeout_s: float = READ_TIMEOUT_S) -> Checkpoint:
+def open_in_time(path: Path, variant: str = "", timeout_s: float = READ_TIMEOUT_S) -> Checkpoint:
     """`Checkpoint.open`, or FailedPreconditionError after that many seconds in which no conversion got on."""
-    reading = Readers(1).submit(lambda: Checkpoint.open(path))
+    reading = Readers(1).submit(lambda: Checkpoint.open(path, variant))
     before = None
     while before != (before := steps(path)):
         with suppress(TimeoutError):

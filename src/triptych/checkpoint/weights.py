@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from triptych.checkpoint.configs import read_json
 from triptych.checkpoint.pickles import read_tensors
 from triptych.checkpoint.safetensors import TensorInfo
-from triptych.errors import CheckpointInvalidError
+from triptych.contract.hub import FOLDERS
+from triptych.contract.weight_files import choose_weights, find_weights
+from triptych.errors import CheckpointInvalidError, invalid
 
-_SAFETENSORS, _PICKLED = ".safetensors", ".bin"
-# Safetensors of any name come before pickled files.
+# What is looked for, as an error says it; the rules are those of `choose_weights`.
+
 _NAMES = (
-    ("diffusion_pytorch_model", _SAFETENSORS),
-    ("model", _SAFETENSORS),
-    ("diffusion_pytorch_model", _PICKLED),
-    ("pytorch_model", _PICKLED),
+    "diffusion_pytorch_model.safetensors",
+    "model.safetensors",
+    "diffusion_pytorch_model.bin",
+    "pytorch_model.bin",
 )
 # In an error that lists what is there instead of weights.
 _MOST_NAMED = 5
 # diffusers before 0.17 called the matrices of an attention outside of transformer blocks so.
 _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 _OLD_ATTENTION_PATTERN = re.compile(r"(.*\.attentions\.\d+)\.(query|key|value|proj_attn)\.(weight|bias)")
+_ATTENTION_MATRIX = re.compile(r".*\.attentions\.\d+\.(to_q|to_k|to_v|to_out\.0)\.weight")
 
 
 def is_text_encoder(class_name: str) -> bool:
@@ -39,46 +43,63 @@ def canonical_name(class_name: str, name: str) -> str:
     return name
 
 
-def read_weights(folder: Path, class_name: str, root: Path) -> dict[str, TensorInfo]:
-    """Every tensor of a component by its canonical name; nothing is loaded. `root` is the checkpoint's directory."""
+def linear(name: str, info: TensorInfo) -> TensorInfo:
+    """The tensor, under its canonical name; a VAE's attention that was a convolution of one pixel seen as a matrix.
+
+    The original files had it so, and converters from before diffusers took matrices left it.
+    """
+    is_convolution = info.shape[2:] == (1, 1) and _ATTENTION_MATRIX.fullmatch(name)
+    return info.reshaped(*info.shape[:2]) if is_convolution else info
+
+
+def read_weights(
+    folder: Path, class_name: str, root: Path, variant: str = "", note: Callable[[Path], Path] = lambda path: path
+) -> dict[str, TensorInfo]:
+    """Every tensor of a component by its canonical name; nothing is loaded. `root` is the checkpoint's directory.
+
+    `note` is told each file before it is read.
+    """
     tensors: dict[str, TensorInfo] = {}
-    for path in weight_files(folder, root):
+    for path in map(note, weight_files(folder, root, variant, note)):
         for name, info in read_tensors(path, root).items():
             name = canonical_name(class_name, name)
             if name in tensors:
                 raise CheckpointInvalidError(f"{path}: tensor {name} is there twice", file=str(path))
-            tensors[name] = info
+            tensors[name] = linear(name, info)
     return tensors
 
 
-def weight_files(folder: Path, root: Path) -> list[Path]:
-    """The weights files of a component, whole or in shards; where all are of a variant, the fp16 or only one's."""
-    for base, suffix in _NAMES:
-        variants = _variants(folder, base, suffix)
-        for variant in ("", "fp16", *(variants if len(variants) == 1 else ())):
-            if variant in variants:
-                path = variants[variant]
-                return [path] if path.suffix == suffix else _shards(path, root, suffix)
-        if variants:
-            names = ", ".join(sorted(path.name for path in variants.values()))
-            problem = f"several variants and none by the plain name; link the one to serve as {base}{suffix}: {names}"
-            raise CheckpointInvalidError(f"{folder}: {problem}", file=str(folder))
-    raise _no_weights(folder)
+def weight_files(
+    folder: Path, root: Path, variant: str = "", note: Callable[[Path], Path] = lambda path: path
+) -> list[Path]:
+    """The files of a component that hold its weights, see `choose_weights`; those that are pickled among them."""
+    names = [path.name for path in folder.iterdir()]
+    chosen = choose_weights(names, variant)
+    if chosen is None:
+        raise _no_weights(folder, names)
+    if chosen.files:
+        return [folder / name for name in chosen.files]
+    return _shards(note(folder / chosen.index), root, chosen.suffix)
 
 
-def _variants(folder: Path, base: str, suffix: str) -> dict[str, Path]:
-    """By variant, "" for none: the whole file, or else the index of the shards."""
-    found: dict[str, Path] = {}
-    for pattern in (rf"{base}\{suffix}\.index(?:\.(\w+))?\.json", rf"{base}(?:\.(\w+))?\{suffix}"):
-        for path in sorted(folder.iterdir()):
-            if match := re.fullmatch(pattern, path.name):
-                found[match[1] or ""] = path
-    return found
+def check_variant(root: Path, variant: str) -> None:
+    """InvalidArgumentError, naming those that there are, unless one of the components has such files."""
+    there: set[str] = set()
+    for folder in (root / name for name in FOLDERS if variant):
+        if folder.is_dir():
+            there.update(*find_weights(path.name for path in folder.iterdir()).values())
+    if variant and variant not in there:
+        named = ", ".join(sorted(there - {""})) or "none"
+        raise invalid("variant", f"no weights in {root} are of the variant {variant!r}; there are: {named}")
 
 
-def _no_weights(folder: Path) -> CheckpointInvalidError:
-    files = sorted(path for path in folder.iterdir() if path.name != "config.json")
-    wanted = " or ".join(f"{base}{suffix}" for base, suffix in _NAMES)
+def _no_weights(folder: Path, names: Collection[str]) -> CheckpointInvalidError:
+    if variants := {name: each for found in find_weights(names).values() for name, each in found.items()}:
+        named = ", ".join(sorted(weights.name for weights in variants.values()))
+        problem = f"several variants and none by the plain name; choose one by variant=: {named}"
+        return CheckpointInvalidError(f"{folder}: {problem}", file=str(folder))
+    files = sorted(folder / name for name in names if name != "config.json")
+    wanted = " or ".join(_NAMES)
     there = ", ".join(path.name[:100] for path in files[:_MOST_NAMED]) or "nothing"
     return CheckpointInvalidError(
         f"{folder}: no weights: looked for {wanted}, found {there}", file=str(folder / wanted.split()[0])

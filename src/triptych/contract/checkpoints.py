@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+from triptych.contract.hub import HubId, download_command
 
 
 def not_a_path(given: str) -> str:
     """What is given for a checkpoint's path seems to be instead, and what to do; "" where nobody can tell."""
     if given.lower().startswith(("http:", "https:")):
         return "nothing is downloaded; download the whole repository and give its directory"
-    if _HUB_ID.fullmatch(given):
-        return (
-            f"if it is a hub's name: nothing is downloaded; run `hf download {given}` and give the directory it prints"
-        )
+    if hub_id := HubId.parse(given):
+        return f"if it is a hub's name: run `{download_command(hub_id)}`"
     return ""

@@ -52,6 +52,7 @@ class LocalStack:
 def local(
     checkpoints: Mapping[str, str | Path] | None = None,
     *,
+    variants: Mapping[str, str] | None = None,
     engine: str = "onnxruntime",
     host: str = "127.0.0.1",
     port: int = 0,
@@ -76,6 +77,7 @@ def local(
     return LocalStack(
         StackConfig(
             checkpoints,
+            variants=variants or {},
             engine=engine,
             host=host,
             port=port,

@@ -81,6 +81,7 @@ def make_plan(config: StackConfig, commands: Commands, run_dir: Path, temporary:
             *(part for address in addresses for part in address),
             *("--state-dir", str(run_dir / "state"), "--engine", config.engine),
             *(p for name, path in config.checkpoint_paths().items() for p in ("--checkpoint", f"{name}={path}")),
+            *(part for name, variant in config.variants.items() for part in ("--variant", f"{name}={variant}")),
             *_demo(config, run_dir / "state"),
             *("--lora-dir", str(config.lora_folder(run_dir))),
             *(part for name, path in config.lora_paths().items() for part in ("--lora", f"{name}={path}")),

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from triptych.cache_folders import cache_folder
 from triptych.contract import STAGES
 from triptych.contract.checkpoints import not_a_path
 from triptych.contract.engines import BUILDING_S, ENGINES
+from triptych.contract.hub import HubId
 from triptych.contract.names import check_checkpoint_name, check_lora_name
 from triptych.embedded.folders.places import absolute
+from triptych.embedded.hub_files import located
 from triptych.embedded.placement import MOST_REPLICAS, read_placement
 from triptych.embedded.replica import MOST_THREADS, Replica
 from triptych.errors import InvalidArgumentError, invalid
@@ -29,8 +31,9 @@ STARTUP_S, BUILDING_STARTUP_S = 300.0, BUILDING_S
 class StackConfig:
     """The settings of one stack; `validate` is called by whoever starts it."""
 
-    # Name -> directory or single file. None: those that run_dir keeps or, where it keeps none, the demo.
+    # Name -> directory, single file or hub's id. None: what run_dir keeps or, where it keeps nothing, the demo.
     checkpoints: Mapping[str, str | Path] | None
+    variants: Mapping[str, str] = field(default_factory=dict)  # name -> diffusers' variant of its weights
     engine: str = "onnxruntime"
     host: str = "127.0.0.1"  # of the orchestrator's API; stages and metrics stay on loopback
     port: int = 0  # 0: a free one
@@ -63,6 +66,15 @@ class StackConfig:
     def load_limit_s(self) -> float:
         """How long one load may take: at least as long as the start, which it may be all of."""
         return max(self.startup_limit_s, BUILDING_S)
+
+    def located(self) -> StackConfig:
+        """With the folders of what has a hub's id, downloaded where they are not here yet."""
+        paths = {
+            name: located("checkpoints", path, self.variants.get(name, ""))
+            for name, path in (self.checkpoints or {}).items()
+            if HubId.parse(str(path))
+        }
+        return replace(self, checkpoints={**(self.checkpoints or {}), **paths}) if paths else self
 
     def checkpoint_paths(self) -> dict[str, Path]:
         """Absolute paths, for the servers need not share this process's directory."""
@@ -98,6 +110,9 @@ class StackConfig:
                 problem = f"{name}: {path} is no file or directory"
                 hint = not_a_path(str((self.checkpoints or {})[name]))
                 raise invalid("checkpoints", f"{problem}: {hint}" if hint else problem)
+        for name in self.variants:
+            if name not in (self.checkpoints or {}):
+                raise invalid("variants", f"{name!r} is none of the checkpoints {', '.join(self.checkpoints or ())}")
         for name, path in self.lora_paths().items():
             check_lora_name("loras", name)
             _check_lora(name, path)

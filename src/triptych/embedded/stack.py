@@ -36,6 +36,7 @@ class Stack:
     """Owns every process that it starts, through one thread; starts once."""
 
     def __init__(self, config: StackConfig, commands: Commands | None = None) -> None:
+        config = config.located()
         config.validate()
         self.config = config
         self.address = ""  # of the orchestrator, once started

@@ -38,9 +38,9 @@ class Artifact:
     origin: Origin
 
 
-def open_models(path: Path) -> Sequence[Component]:
+def open_models(path: Path, variant: str = "") -> Sequence[Component]:
     """A checkpoint's models, checked whole; CheckpointInvalidError names what is wrong."""
-    return list(open_in_time(path).components.values())
+    return list(open_in_time(path, variant).components.values())
 
 
 def check_buildable(engine: str, settings: EngineSettings) -> None:

@@ -84,10 +84,12 @@ class AsyncClient:
         load: bool = False,
         *,
         prediction_type: str | None = None,
+        variant: str | None = None,
         timeout_s: float | None = None,
     ) -> Checkpoint:
         """Takes a directory or a file under a name; see `Client.register_checkpoint`."""
-        return await self._run(calls.register_checkpoint(name, path, engine, load, prediction_type), timeout_s)
+        call = calls.register_checkpoint(name, path, engine, load, prediction_type, variant)
+        return await self._run(call, timeout_s)
 
     async def unregister_checkpoint(self, name: str, *, timeout_s: float | None = None) -> None:
         """Unloads and forgets a checkpoint."""

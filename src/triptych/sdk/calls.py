@@ -61,11 +61,16 @@ def list_checkpoints() -> Call[list[Checkpoint]]:
 
 
 def register_checkpoint(
-    name: str, path: str | os.PathLike[str], engine: str | None, load: bool, prediction_type: str | None
+    name: str,
+    path: str | os.PathLike[str],
+    engine: str | None,
+    load: bool,
+    prediction_type: str | None,
+    variant: str | None,
 ) -> Call[Checkpoint]:
     """Takes a directory or a file under a name; a relative path that exists here is sent as absolute."""
     fields = {"name": name, "path": _server_path(path), "engine": engine or "", "load": load}
-    fields["prediction_type"] = prediction_type or ""
+    fields |= {"prediction_type": prediction_type or "", "variant": variant or ""}
     request = filled(checkpoints.RegisterCheckpointRequest(), **fields)
     return Call(lambda channel: CheckpointServiceStub(channel).RegisterCheckpoint, request, decode_checkpoint)
 

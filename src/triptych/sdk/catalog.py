@@ -29,6 +29,8 @@ class Checkpoint:
     default_height: int
     vae_scale_factor: int
     weights_bytes: int
+    variant: str = ""
+    """diffusers' variant of the weights, as registered."""
     warnings: list[str] = field(default_factory=list)
     """Worth knowing, not fatal."""
     prediction_type: str = ""

@@ -20,6 +20,7 @@ import numpy as np
 
 from triptych.cache_folders import cache_folder
 from triptych.checkpoint import Checkpoint, Component
+from triptych.checkpoint.fingerprint import Fingerprint
 from triptych.checkpoint.reading import open_in_time
 from triptych.contract import LORA_MODELS, NO_LORAS, REPORT, ModelSpec, Report
 from triptych.contract.carried import carry
@@ -63,16 +64,33 @@ class StageModel(ABC):
         began = time.perf_counter()
         try:
             engine = chosen_engine(parameters)
-            self.open(path_from_text(parameters["checkpoint"]), engine, engine_settings())
+            path, variant = path_from_text(parameters["checkpoint"]), parameters.get("variant", "")
+            told = parameters.get("fingerprint")
+            fingerprint = Fingerprint.from_text(told) if told else None
+            self.open(path, engine, engine_settings(), variant, fingerprint)
+            if fingerprint:
+                fingerprint.check()  # once more: all was read by now, and of one version
         except TriptychError as error:
             # Triton passes on the text of an exception and nothing else of it.
             raise triton.TritonModelException(carry(error)) from error
         seconds = time.perf_counter() - began
         logger.info("model loaded", extra={"model": self.name, "engine": engine, "seconds": round(seconds, 3)})
 
-    def open(self, path: Path, engine: str, settings: EngineSettings) -> None:
-        """Loads this stage's part of a checkpoint and runs it once, so that readiness means warm."""
-        checkpoint = open_in_time(path)
+    def open(
+        self,
+        path: Path,
+        engine: str,
+        settings: EngineSettings,
+        variant: str = "",
+        fingerprint: Fingerprint | None = None,
+    ) -> None:
+        """Loads this stage's part of a checkpoint and runs it once, so that readiness means warm.
+
+        CheckpointChangedError where it is not what the orchestrator opened, by its `fingerprint`.
+        """
+        checkpoint = open_in_time(path, variant)
+        if fingerprint:
+            fingerprint.check()
         self.component, self.device = checkpoint.components[self.spec.name], settings.device
         maps = map_files(self.component)
         self.engine = load_engine(engine, self.component, settings)

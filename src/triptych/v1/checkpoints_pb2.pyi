@@ -23,7 +23,7 @@ CHECKPOINT_STATE_UNLOADING: CheckpointState
 CHECKPOINT_STATE_FAILED: CheckpointState
 
 class Checkpoint(_message.Message):
-    __slots__ = ("name", "path", "state", "error", "engine", "family", "scheduler", "default_width", "default_height", "vae_scale_factor", "weights_bytes", "warnings", "prediction_type", "prediction_told_by")
+    __slots__ = ("name", "path", "state", "error", "engine", "family", "scheduler", "default_width", "default_height", "vae_scale_factor", "weights_bytes", "variant", "warnings", "prediction_type", "prediction_told_by")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -35,6 +35,7 @@ class Checkpoint(_message.Message):
     DEFAULT_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     VAE_SCALE_FACTOR_FIELD_NUMBER: _ClassVar[int]
     WEIGHTS_BYTES_FIELD_NUMBER: _ClassVar[int]
+    VARIANT_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     PREDICTION_TYPE_FIELD_NUMBER: _ClassVar[int]
     PREDICTION_TOLD_BY_FIELD_NUMBER: _ClassVar[int]
@@ -49,10 +50,11 @@ class Checkpoint(_message.Message):
     default_height: int
     vae_scale_factor: int
     weights_bytes: int
+    variant: str
     warnings: _containers.RepeatedScalarFieldContainer[str]
     prediction_type: str
     prediction_told_by: str
-    def __init__(self, name: _Optional[str] = ..., path: _Optional[str] = ..., state: _Optional[_Union[CheckpointState, str]] = ..., error: _Optional[str] = ..., engine: _Optional[str] = ..., family: _Optional[str] = ..., scheduler: _Optional[str] = ..., default_width: _Optional[int] = ..., default_height: _Optional[int] = ..., vae_scale_factor: _Optional[int] = ..., weights_bytes: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., prediction_type: _Optional[str] = ..., prediction_told_by: _Optional[str] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., path: _Optional[str] = ..., state: _Optional[_Union[CheckpointState, str]] = ..., error: _Optional[str] = ..., engine: _Optional[str] = ..., family: _Optional[str] = ..., scheduler: _Optional[str] = ..., default_width: _Optional[int] = ..., default_height: _Optional[int] = ..., vae_scale_factor: _Optional[int] = ..., weights_bytes: _Optional[int] = ..., variant: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ..., prediction_type: _Optional[str] = ..., prediction_told_by: _Optional[str] = ...) -> None: ...
 
 class ListCheckpointsRequest(_message.Message):
     __slots__ = ()
@@ -65,18 +67,20 @@ class ListCheckpointsResponse(_message.Message):
     def __init__(self, checkpoints: _Optional[_Iterable[_Union[Checkpoint, _Mapping]]] = ...) -> None: ...
 
 class RegisterCheckpointRequest(_message.Message):
-    __slots__ = ("name", "path", "engine", "load", "prediction_type")
+    __slots__ = ("name", "path", "engine", "load", "prediction_type", "variant")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     ENGINE_FIELD_NUMBER: _ClassVar[int]
     LOAD_FIELD_NUMBER: _ClassVar[int]
     PREDICTION_TYPE_FIELD_NUMBER: _ClassVar[int]
+    VARIANT_FIELD_NUMBER: _ClassVar[int]
     name: str
     path: str
     engine: str
     load: bool
     prediction_type: str
-    def __init__(self, name: _Optional[str] = ..., path: _Optional[str] = ..., engine: _Optional[str] = ..., load: bool = ..., prediction_type: _Optional[str] = ...) -> None: ...
+    variant: str
+    def __init__(self, name: _Optional[str] = ..., path: _Optional[str] = ..., engine: _Optional[str] = ..., load: bool = ..., prediction_type: _Optional[str] = ..., variant: _Optional[str] = ...) -> None: ...
 
 class UnregisterCheckpointRequest(_message.Message):
     __slots__ = ("name",)

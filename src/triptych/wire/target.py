@@ -24,6 +24,12 @@ def proxy_options(target: str) -> list[tuple[str, Any]]:
     return [] if len(ends) == 1 and not _is_here(_host(ends[0])) else [("grpc.enable_http_proxy", 0)]
 
 
+def is_here(target: str) -> bool:
+    """Whether a server of that name is on this machine, as far as the name tells."""
+    ends = endpoints(target)
+    return target.startswith("unix:") or (bool(ends) and all(_is_here(_host(end)) for end in ends))
+
+
 def endpoints(target: str) -> list[str]:
     """Each `host[:port]` that a target names; none where it names something else."""
     scheme, _, rest = target.partition(":")

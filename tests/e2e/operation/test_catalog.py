@@ -20,6 +20,7 @@ from triptych.errors import (
     AlreadyExistsError,
     CheckpointInvalidError,
     InvalidArgumentError,
+    NotDownloadedError,
     NotFoundError,
 )
 from triptych.sdk.catalog import Checkpoint
@@ -139,7 +140,7 @@ def test_bad_names(served: Served, checkpoints: dict[str, Path], name: str) -> N
 
 
 @pytest.mark.parametrize(
-    "path", ["relative/path", "/no/such/path", "/a\x00b", "", "a/b/c", "x" * 300, f"/{'x' * 300}", "word " * 3_000]
+    "path", ["./relative", "/no/such/path", "/a\x00b", "", "a/b/c", "x" * 300, f"/{'x' * 300}", "word " * 3_000]
 )
 def test_bad_paths(served: Served, path: str) -> None:
     with pytest.raises(InvalidArgumentError):
@@ -150,7 +151,6 @@ def test_bad_paths(served: Served, path: str) -> None:
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("runwayml/stable-diffusion-v1-5", "run `hf download runwayml/stable-diffusion-v1-5`"),
         ("https://hub.example/me/model", "download the whole repository"),
         ("/models/v1-5-pruned.safetensors", "no such file or directory"),
         ("v1-5.ckpt", "must be absolute"),
@@ -160,6 +160,15 @@ def test_bad_paths(served: Served, path: str) -> None:
 def test_what_is_no_checkpoint_is_called_what_it_is(served: Served, path: str, said: str) -> None:
     with pytest.raises(InvalidArgumentError, match=said):
         served.client.register_checkpoint("bad-path", path)
+
+
+def test_a_hubs_checkpoint_that_is_not_here_says_what_to_run(served: Served) -> None:
+    with pytest.raises(
+        NotDownloadedError, match=r"hf download me/tiny --revision v1 --include model_index\.json"
+    ) as caught:
+        served.client.register_checkpoint("bad-path", "me/tiny@v1", variant="fp16")
+    assert caught.value.metadata["field"] == "path" and "fp16" in caught.value.message
+    assert known(served.client, "bad-path") is None
 
 
 def test_bad_engine(served: Served, checkpoints: dict[str, Path]) -> None:

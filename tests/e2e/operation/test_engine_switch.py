@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from tests.conftest import Served
 from tests.e2e.serving import SIZE, difference, wait_for
-from triptych.errors import TriptychError
+from triptych.errors import InvalidArgumentError, TriptychError
 from triptych.sdk.events import Result
 
 NAME = "switching"
@@ -100,3 +102,23 @@ def test_an_engine_that_cannot_be_had_changes_nothing(served: Served, switching:
     assert held(served) == before
     assert [(one.engine, one.state) for one in client.checkpoints() if one.name == NAME] == [("onnxruntime", "loaded")]
     client.generate(**REQUEST, checkpoint=NAME)
+
+
+def test_a_variant_is_chosen_and_exchanged_like_an_engine(
+    served: Served, checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(checkpoints["sd1"], tmp_path / "with-variant"))
+    file = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    save_file({name: 1.5 * tensor for name, tensor in load_file(file).items()}, file.with_suffix(".big.safetensors"))
+    client = served.client
+    one = client.register_checkpoint(NAME, folder, load=True)
+    try:
+        plain = client.generate(**REQUEST, checkpoint=NAME)
+        assert one.variant == "" and client.register_checkpoint(NAME, folder, variant="big").variant == "big"
+        assert difference(client.generate(**REQUEST, checkpoint=NAME), plain) > 2
+        with pytest.raises(InvalidArgumentError, match="there are: big"):
+            client.register_checkpoint(NAME, folder, variant="fp16")
+        assert client.register_checkpoint(NAME, folder).variant == ""
+        assert difference(client.generate(**REQUEST, checkpoint=NAME), plain) == 0
+    finally:
+        client.unregister_checkpoint(NAME)

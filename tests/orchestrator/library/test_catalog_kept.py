@@ -154,7 +154,7 @@ async def test_what_cannot_be_written_down_is_not_registered(
     one, known = entry
     (tmp_path / "checkpoints.new").mkdir()
     for load in (False, True):
-        with pytest.raises(FailedPreconditionError, match=r"checkpoints\.json cannot be written"):
+        with pytest.raises(FailedPreconditionError, match=r"checkpoints\.json cannot be kept in"):
             await one.register("y", SECOND, load=load)
         assert one.entries() == [known] and not pool.held
 

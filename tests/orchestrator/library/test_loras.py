@@ -367,9 +367,9 @@ async def test_an_index_that_cannot_be_written_changes_nothing(
 ) -> None:
     await registry.add("ink", ink)
     (folder / "loras.new").mkdir()
-    with pytest.raises(FailedPreconditionError, match="cannot be written"):
+    with pytest.raises(FailedPreconditionError, match="cannot be kept in"):
         await registry.add("wash", wash)
-    with pytest.raises(FailedPreconditionError, match="cannot be written"):
+    with pytest.raises(FailedPreconditionError, match="cannot be kept in"):
         registry.remove("ink")
     (folder / "loras.new").rmdir()
     assert names(registry) == ["ink"] and files(folder) == kept(ink)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from triptych.contract import UNET
-from triptych.errors import CheckpointInvalidError, UnavailableError
+from triptych.errors import CheckpointChangedError, CheckpointInvalidError, UnavailableError
 from triptych_orchestrator.settings import Settings
 from triptych_orchestrator.stages import pool as module
 from triptych_orchestrator.stages.pool import PlacedModel, Replica, ReplicaPool
@@ -164,6 +164,20 @@ async def test_who_sees_an_old_failure_late_forgets_no_new_load(world: World) ->
     new = await replica.ensure(MODEL)
     replica.forget(old)
     assert replica.held == {"x.unet": new}
+
+
+async def test_who_may_not_load_it_again_leaves_it_to_those_who_hold_it(world: World) -> None:
+    await world.pool.place(MODEL)
+    first, second = world.pool.replicas
+    for server in world.servers:
+        server.load_error = CheckpointChangedError("unet/config.json: is another file now")
+    world.servers[0].stub_dead = True
+    assert await world.run(first) == "unet-1" == await world.run(second)
+    assert first.held == {}
+    world.servers[1].stub_dead = True
+    for _ in range(2):
+        with pytest.raises(CheckpointChangedError, match="another file"):
+            await world.run()
 
 
 async def test_a_stage_that_stays_down_is_unavailable_in_time(world: World) -> None:

@@ -12,12 +12,13 @@ import re
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 from triptych.errors import ResourceExhaustedError
 from triptych.lora import has_digest
 from triptych_orchestrator.library.loras.upload import Part, as_plain, write_part
+from triptych_orchestrator.library.unwritable import unwritable
 from triptych_orchestrator.settings import Limits
 
 logger = logging.getLogger("triptych.loras")
@@ -94,12 +95,16 @@ class LoraStore:
             yield await asyncio.to_thread(as_plain, part, admit)
         finally:
             del self._parts[path]
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # it is swept up at the next start
+                path.unlink(missing_ok=True)
 
     def keep(self, part: Part) -> None:
         """Gives the file its name for good; over the same content, where that is there already."""
-        part.path.chmod(0o444)
-        part.path.replace(self.path(part.digest))
+        try:
+            part.path.chmod(0o444)
+            part.path.replace(self.path(part.digest))
+        except OSError as error:
+            raise unwritable("the LoRA's file", self._folder, error) from error
         self._parts[part.path] = 0
         self._sizes[part.digest] = part.size_bytes
         self._problems.pop(part.digest, None)
@@ -134,7 +139,8 @@ class LoraStore:
     def sweep(self, *, nameless: bool) -> None:
         """Removes what an earlier run had begun and not finished: parts, and `nameless` files, which nobody retains."""
         for path in self._folder.glob(f"*{_PART_SUFFIX}"):
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
         for path in self._files() if nameless else ():
             if not self._users[path.stem]:
                 self._delete(path.stem)

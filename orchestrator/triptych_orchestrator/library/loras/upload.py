@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BufferedWriter
 from pathlib import Path
 
 from triptych.checkpoint.pickles import convert
-from triptych.errors import FailedPreconditionError
 from triptych.wire.lora_files import lora_chunks
-
-logger = logging.getLogger("triptych.loras")
+from triptych_orchestrator.library.unwritable import unwritable
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ async def write_part(path: Path, chunks: AsyncIterator[bytes], admit: Callable[[
     """The file that `chunks` make, at `path`; whatever comes of it, the caller moves or removes it.
 
     `admit` is asked before each chunk is written, with the bytes that the file then has, and refuses by raising.
-    FailedPreconditionError if the folder cannot hold the file.
+    An error that names the folder if that cannot hold the file, see `unwritable`.
     """
     digest, size_bytes = hashlib.sha256(), 0
     try:
@@ -54,7 +52,7 @@ async def write_part(path: Path, chunks: AsyncIterator[bytes], admit: Callable[[
                 await asyncio.to_thread(stream.write, chunk)
             await asyncio.to_thread(_sync, stream)
     except OSError as error:
-        raise _cannot_keep(path, error) from error
+        raise unwritable("the LoRA's file", path.parent, error) from error
     return Part(path, digest.hexdigest(), size_bytes)
 
 
@@ -72,15 +70,11 @@ def as_plain(part: Part, admit: Callable[[int], None]) -> Part:
         with part.path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
-        raise _cannot_keep(part.path, error) from error
+        raise unwritable("the LoRA's file", part.path.parent, error) from error
     finally:
-        made.unlink(missing_ok=True)
+        with suppress(OSError):  # it is swept up at the next start
+            made.unlink(missing_ok=True)
     return Part(part.path, digest, part.path.stat().st_size)
-
-
-def _cannot_keep(path: Path, error: OSError) -> FailedPreconditionError:
-    logger.error("lora file cannot be taken", extra={"folder": str(path.parent), "error": str(error)})
-    return FailedPreconditionError(f"the server cannot keep the file: {error.strerror or error}")
 
 
 def _sync(stream: BufferedWriter) -> None:

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from triptych.checkpoint.fingerprint import FileState
 from triptych.checkpoint.safetensors import TensorInfo
 
 
@@ -31,6 +34,18 @@ class Source(ABC):
     """One checkpoint at `path`; whatever is missing or wrong raises CheckpointInvalidError, which names the file."""
 
     path: Path
+
+    @cached_property
+    def states(self) -> dict[Path, FileState]:
+        """Each file that was read, as it was when that began."""
+        return {}
+
+    def note(self, file: Path) -> Path:
+        """The file, which is about to be read: what it is now belongs to the checkpoint's fingerprint."""
+        if file not in self.states:
+            with suppress(OSError):  # whoever reads it says why not
+                self.states[file] = FileState.of(file)
+        return file
 
     @abstractmethod
     def index(self) -> Told:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from triptych.checkpoint.configs import broken
+from triptych.checkpoint.fingerprint import FileState
 from triptych.checkpoint.pickles import as_safetensors
 from triptych.checkpoint.safetensors import TensorInfo, read_contents
 from triptych.checkpoint.sources import clip_vocabulary
@@ -37,7 +38,10 @@ class SingleFile(Source):
     @classmethod
     def open(cls, path: Path) -> SingleFile:
         """From the file's header alone; a pickled file is converted first, once."""
-        return cls(path, *read_contents(as_safetensors(path)))
+        states = {each: FileState.of(each) for each in (path, path.with_suffix(".yaml")) if each.is_file()}
+        source = cls(path, *read_contents(as_safetensors(path)))
+        source.states.update(states)
+        return source
 
     def index(self) -> Told:
         """What the kind's repository has."""

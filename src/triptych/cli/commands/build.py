@@ -13,6 +13,7 @@ from triptych.cli.cache_folder import add_cache_option, cache_folder
 from triptych.contract.engines import PRECISIONS, check_runtime, default_precision
 from triptych.contract.installation import server_packages
 from triptych.embedded.folders.temporary import private_temporary_files
+from triptych.embedded.hub_files import located
 from triptych.errors import TriptychError, invalid
 
 if TYPE_CHECKING:
@@ -33,9 +34,13 @@ def add_parser(subparsers: Any) -> None:
         "Needs: pip install 'triptych[server,torch]', for TensorRT 'triptych[server,torch,tensorrt]'.",
     )
     add = parser.add_argument
-    add("path", nargs="*", type=Path, metavar="PATH", help="a diffusers-format directory or a single file")
+    add(
+        "path", nargs="*", type=Path, metavar="PATH",
+        help="a diffusers-format directory, a single file, or a hub's OWNER/NAME",
+    )  # fmt: skip
     add("--from", dest="source", type=Path, metavar="FILE", help="a file with one more PATH a line; # starts a comment")
     add("--engine", choices=EXTRAS, default="onnxruntime", help="whose artifacts (default: %(default)s)")
+    add("--variant", metavar="NAME", default="", help="diffusers' variant of the weights, fp16 say, for TensorRT")
     add("--device", help="the GPU that engines are built on (default: $TRIPTYCH_DEVICE, or cuda:0)")
     add("--precision", help=f"of engines: {', '.join(PRECISIONS)} (default: $TRIPTYCH_PRECISION, else fp16 on a GPU)")
     add_cache_option(parser)
@@ -63,18 +68,18 @@ def _build(paths: list[Path], arguments: argparse.Namespace, device: str, precis
     check_buildable(arguments.engine, settings)
     report = BuildReport(as_json=arguments.json, quiet=arguments.quiet)
     with keeping_in(settings.cache_dir):
-        _build_all(paths, arguments.engine, settings, report)
+        _build_all(paths, arguments.variant, arguments.engine, settings, report)
     return report.finish()
 
 
-def _build_all(paths: list[Path], engine: str, settings: EngineSettings, report: BuildReport) -> None:
+def _build_all(paths: list[Path], variant: str, engine: str, settings: EngineSettings, report: BuildReport) -> None:
     """Opens every checkpoint before anything is built: a mistake shows at once, not after hours."""
     from triptych.engine.build import build_artifact, open_models
 
     models = []
     for path in paths:
         try:
-            models += [(path, component) for component in open_models(path)]
+            models += [(path, component) for component in open_models(located("path", path, variant), variant)]
         except TriptychError as error:
             report.failed(path, error)
     report.total = len(models)

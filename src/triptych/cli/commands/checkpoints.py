@@ -12,6 +12,8 @@ from typing import Any
 from triptych.cli.actions import add_action, columns, run_action
 from triptych.cli.connection import add_connection_options
 from triptych.contract.names import checkpoint_name
+from triptych.embedded.hub_files import download_for
+from triptych.errors import NotDownloadedError
 from triptych.sdk import Checkpoint, Client
 
 
@@ -29,12 +31,17 @@ def add_parser(subparsers: Any) -> None:
     listing.add_argument("--json", action="store_true", help="a JSON array instead of a table")
     adding = add_action(actions, "add", _add, "have the server check a checkpoint and take it under a name")
     adding.add_argument("name", metavar="NAME", nargs="?", help="default: as the file or directory is called")
-    adding.add_argument("path", metavar="PATH", help="a single file or diffusers-format directory the server can read")
+    adding.add_argument(
+        "path",
+        metavar="PATH",
+        help="a single file or diffusers-format directory the server can read, or a hub's OWNER/NAME[@REVISION]",
+    )
     adding.add_argument(
         "--engine",
         metavar="NAME",
         help="for all stages, or unet=torch,vae=...; another than before switches it (default: the replicas' own)",
     )
+    adding.add_argument("--variant", metavar="NAME", help="of the weights, as diffusers calls it: fp16, say")
     adding.add_argument(
         "--prediction-type",
         choices=("epsilon", "v_prediction"),
@@ -86,12 +93,30 @@ def _list(client: Client, arguments: argparse.Namespace) -> None:
 
 
 def _add(client: Client, arguments: argparse.Namespace) -> None:
-    name = arguments.name or checkpoint_name(Path(arguments.path))
-    checkpoint = client.register_checkpoint(
-        name, arguments.path, arguments.engine, arguments.load, prediction_type=arguments.prediction_type
-    )
+    checkpoint = _register(client, arguments)
     _report(checkpoint)
     print(f"  {', '.join(_found(checkpoint))}")
+
+
+def _register(client: Client, arguments: argparse.Namespace) -> Checkpoint:
+    """Downloads what has a hub's name first, where the server looked for it in vain and is on this machine."""
+
+    def register() -> Checkpoint:
+        return client.register_checkpoint(
+            arguments.name or checkpoint_name(Path(arguments.path)),
+            arguments.path,
+            arguments.engine,
+            arguments.load,
+            prediction_type=arguments.prediction_type,
+            variant=arguments.variant,
+        )
+
+    try:
+        return register()
+    except NotDownloadedError:
+        if not download_for(arguments.address, arguments.path, arguments.variant or ""):
+            raise
+        return register()
 
 
 def _found(checkpoint: Checkpoint) -> list[str]:

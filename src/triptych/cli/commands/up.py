@@ -42,7 +42,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         type=_pair(str),
         default=[],
         metavar="NAME=PATH",
-        help="one under another name; repeatable; default: those kept, or else the demo",
+        help="one under another name, or a hub's OWNER/NAME[@REVISION], downloaded where it is not here; repeatable; "
+        "default: those kept, or else the demo",
+    )
+    add(
+        "--variant",
+        action="append",
+        type=_pair(str),
+        default=[],
+        metavar="NAME=VARIANT",
+        help="of a checkpoint's weights, as diffusers calls it: fp16, say; repeatable",
     )
     add("--engine", choices=ENGINES, default="onnxruntime", help="default: %(default)s")
     add(
@@ -169,6 +178,7 @@ def configuration(args: argparse.Namespace) -> StackConfig:
     """What the arguments ask for."""
     return StackConfig(
         _checkpoints(args),
+        variants=dict(args.variant),
         engine=args.engine,
         host=args.host,
         port=args.port,

@@ -1,0 +1,135 @@
+"""What a checkpoint's fingerprint tells apart, here and on another machine, and which files belong to it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.tiny import replace_weights, update
+from triptych.checkpoint import Checkpoint
+from triptych.checkpoint.fingerprint import Fingerprint
+from triptych.errors import CheckpointChangedError, InvalidArgumentError
+from triptych_orchestrator.library.entry import Entry
+
+UNET = "unet/diffusion_pytorch_model.safetensors"
+
+
+@pytest.fixture
+def copy(checkpoints: dict[str, Path], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(checkpoints["sd1"], tmp_path / "copy"))
+
+
+def opened(path: Path) -> Entry:
+    entry = Entry("x", path, "")
+    entry.open()
+    return entry
+
+
+def told(entry: Entry) -> Fingerprint:
+    """As a stage gets it."""
+    return Fingerprint.from_text(entry.models()["unet"].parameters["fingerprint"])
+
+
+def test_all_that_was_read_belongs_to_it_and_nothing_else(copy: Path) -> None:
+    (copy / "unet" / "diffusion_pytorch_model.bf16.safetensors").touch()
+    (copy / "README.md").touch()
+    files = {str(path.relative_to(copy)) for path in told(opened(copy)).files}
+    assert files == {
+        *("model_index.json", "scheduler/scheduler_config.json", UNET, "unet/config.json", "vae/config.json"),
+        *("vae/diffusion_pytorch_model.safetensors", "text_encoder/config.json", "text_encoder/model.safetensors"),
+        *(f"tokenizer/{name}" for name in ("vocab.json", "merges.txt", "tokenizer_config.json")),
+        "tokenizer/special_tokens_map.json",
+    }
+    told(opened(copy)).check()
+
+
+def test_shards_and_their_index_belong_to_it(copy: Path) -> None:
+    import diffusers
+
+    diffusers.UNet2DConditionModel.from_pretrained(copy / "unet").save_pretrained(copy / "new", max_shard_size="40KB")
+    shutil.rmtree(copy / "unet")
+    (copy / "new").rename(copy / "unet")
+    files = {path for path in Checkpoint.open(copy).fingerprint().files if path.parent == copy / "unet"}
+    assert files == set((copy / "unet").iterdir()) and len(files) > 3
+
+
+@pytest.mark.parametrize("file", [UNET, "tokenizer/merges.txt", "scheduler/scheduler_config.json", "model_index.json"])
+def test_another_file_under_the_name_is_noticed(copy: Path, file: str) -> None:
+    fingerprint = told(opened(copy))
+    other = copy / "other"
+    shutil.copy(copy / file, other)
+    os.utime(other, ns=(0, (copy / file).stat().st_mtime_ns))  # of that size and time even
+    other.replace(copy / file)
+    with pytest.raises(
+        CheckpointChangedError, match=f"{copy / file}: is another file now .* Register it again"
+    ) as caught:
+        fingerprint.check()
+    assert caught.value.metadata["file"] == str(copy / file) and caught.value.grpc_status == "FAILED_PRECONDITION"
+    told(opened(copy)).check()
+
+
+def test_a_file_that_was_written_to_or_is_gone_is_noticed(copy: Path) -> None:
+    entry = opened(copy)
+    update(copy / "unet" / "config.json", more=1)
+    with pytest.raises(CheckpointChangedError, match=r"config\.json: is another file"):
+        told(entry).check()
+    (copy / "unet" / "config.json").unlink()
+    with pytest.raises(CheckpointChangedError, match=r"config\.json: cannot be found any more: No such file"):
+        told(entry).check()
+
+
+def test_what_is_put_back_is_what_it_was(copy: Path) -> None:
+    fingerprint = told(opened(copy))
+    shutil.copy2(copy / UNET, copy / "aside")
+    (copy / UNET).rename(copy / "kept")
+    (copy / "aside").rename(copy / UNET)
+    with pytest.raises(CheckpointChangedError):
+        fingerprint.check()
+    (copy / "kept").rename(copy / UNET)
+    fingerprint.check()
+
+
+def test_elsewhere_a_copy_with_the_same_times_is_the_same(copy: Path, tmp_path: Path) -> None:
+    here = told(opened(copy))
+    there = replace(here, machine="another")
+    shutil.copytree(copy, tmp_path / "copied")  # with times, as rsync -a
+    shutil.rmtree(copy)
+    (tmp_path / "copied").rename(copy)
+    there.check()
+    with pytest.raises(CheckpointChangedError):
+        here.check()
+    replace_weights(copy / UNET)
+    with pytest.raises(CheckpointChangedError, match=UNET):
+        there.check()
+
+
+def test_two_versions_are_not_read_at_once(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its weights are exchanged after their header was read, and before the tokenizer is."""
+    whole = Checkpoint.open
+
+    def slow(path: Path, variant: str) -> Checkpoint:
+        checkpoint = whole(path, variant)
+        replace_weights(path / UNET)
+        return checkpoint
+
+    monkeypatch.setattr(Checkpoint, "open", slow)
+    with pytest.raises(CheckpointChangedError, match=UNET):
+        opened(copy)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"machine": "x", "files": {"a": [1]}}', '{"machine": 1, "files": []}']
+)
+def test_what_is_none(text: str) -> None:
+    with pytest.raises(InvalidArgumentError, match="fingerprint: is none"):
+        Fingerprint.from_text(text)
+
+
+def test_a_name_that_is_not_ascii_travels(copy: Path, tmp_path: Path) -> None:
+    there = copy.rename(tmp_path / "größer")
+    assert all("größer" in str(path) for path in told(opened(there)).files)
+    told(opened(there)).check()
