@@ -82,6 +82,7 @@ KINDS = {
     "sd1-inpaint": Kind("StableDiffusionInpaintPipeline", tiny.SD1_SCHEDULER, _SD1, _SD1_UNET | {"in_channels": 9}),
     "pix2pix": Kind("StableDiffusionInstructPix2PixPipeline", tiny.SD1_SCHEDULER, _SD1, _SD1_UNET | {"in_channels": 8}),
     "sd2": Kind("StableDiffusionPipeline", tiny.SD2_SCHEDULER, _SD2, _SD2_UNET),
+    "sd2-epsilon": Kind("StableDiffusionPipeline", _EPSILON, _SD2, _SD2_UNET),
     "sd2-inpaint": Kind("StableDiffusionInpaintPipeline", _EPSILON, _SD2, _SD2_UNET | {"in_channels": 9}),
     "sdxl": Kind("StableDiffusionXLPipeline", tiny.SDXL_SCHEDULER, _SDXL, _SDXL_UNET, 0.13025),
     "sdxl-inpaint": Kind(
@@ -120,9 +121,9 @@ def save_pair(root: Path, name: str, dtype: torch.dtype = torch.float32, seed: i
     (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(kind.scheduler))
     (folder / "model_index.json").write_text(json.dumps(_index(kind, models)))
     file = root / f"{name}.safetensors"
-    save_file(
-        {key: tensor.clone().contiguous() for key, tensor in original(models, kind).items()}, file, {"format": "pt"}
-    )
+    tensors = {key: tensor.clone().contiguous() for key, tensor in original(models, kind).items()}
+    told = {"epsilon": "epsilon", "v_prediction": "v"}.get(kind.scheduler.get("prediction_type", ""))
+    save_file(tensors, file, {"modelspec.prediction_type": told} if told else {"format": "pt"})
     return Pair(folder, file)
 
 

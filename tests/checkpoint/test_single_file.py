@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file, save_file
 
 from tests.single_files import KINDS, Pair, save_pair
@@ -170,6 +171,9 @@ def test_tasks_that_are_not_known_are_named(pairs: Callable[[str], Pair], tmp_pa
     label = {"model.diffusion_model.label_emb.0.0.weight": np.zeros((128, 64), np.float32)}
     unclip = rewritten(pairs("sd2").file, tmp_path / "unclip.safetensors", lambda tensors: tensors.update(label))
     assert "label_emb" in refused(unclip)
+    edm = {"edm_mean": np.zeros((1, 4, 1, 1), np.float32)}
+    playground = rewritten(pairs("sdxl").file, tmp_path / "edm.safetensors", lambda tensors: tensors.update(edm))
+    assert "EDM's noise" in refused(playground)
 
 
 def test_a_text_encoder_without_a_name_in_between(pairs: Callable[[str], Pair], tmp_path: Path) -> None:
@@ -285,3 +289,22 @@ def test_tensors_that_are_not_aligned_are_told(pairs: Callable[[str], Pair], tmp
         assert np.array_equal(array, expected), name
     assert Checkpoint.open(path).warning.startswith("its tensors are not aligned")
     assert Checkpoint.open(pairs("sd1").file).warning == ""
+
+
+def test_a_pickled_file_is_served_by_what_was_made_of_it(
+    pairs: Callable[[str], Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIPTYCH_CACHE_DIR", str(tmp_path / "cache"))
+    tensors = {name: torch.from_numpy(array) for name, array in load_file(pairs("sd1").file).items()}
+    path = tmp_path / "x.ckpt"
+    torch.save({"state_dict": tensors, "global_step": 470_000, "callbacks": {}}, path)
+    ours, theirs = Checkpoint.open(path), Checkpoint.open(pairs("sd1").file)
+    for name, component in theirs.components.items():
+        assert ours.components[name].place == path and ours.components[name].architecture == component.architecture
+        assert {info.path for info in ours.components[name].weights.values()}.isdisjoint({path})
+    for (name, array), (_, expected) in zip(
+        held_weights(ours.components["unet"], theirs.components["unet"].weights),
+        held_weights(theirs.components["unet"], theirs.components["unet"].weights),
+        strict=True,
+    ):
+        assert np.array_equal(array, expected), name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -9,14 +10,16 @@ from pathlib import Path
 
 import triptych
 from tests.conftest import CACHE, make_checkpoints, register_torch
-from tests.parity.matrix import ENGINES, FAMILIES, PARAMETERS, TASKS, Case, threewise
+from tests.parity.matrix import ENGINES, FAMILIES, FORMATS, PARAMETERS, TASKS, Case, threewise
 from tests.parity.oracle import TOLERANCE, difference
+from tests.parity.sources import Sources
 from triptych.embedded import Stack, StackConfig
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "families.md"
 BEGIN, END = "<!-- parity -->\n", "<!-- /parity -->\n"
 
-Differences = dict[tuple[str, str, str], list[int]]
+# By family, format, task and engine.
+Differences = dict[tuple[str, str, str, str], list[int]]
 
 
 def main() -> int:
@@ -27,10 +30,10 @@ def main() -> int:
         config = StackConfig(checkpoints, run_dir=Path(folder) / "run", cache_dir=CACHE, startup_timeout_s=900)
         with Stack(config) as stack, triptych.Client(stack.address) as client:
             register_torch(client, checkpoints)
+            sources = Sources(client, checkpoints, Path(folder) / "files")
             for case in measured(case for task in PARAMETERS for case in threewise(task)):
-                found.setdefault((case.family, case.task, case.engine), []).append(
-                    difference(case, client, checkpoints)
-                )
+                cell = found.setdefault((case.family, case.format, case.task, case.engine), [])
+                cell.append(difference(case, client, sources.folder(case)))
     table = "\n".join(rows(found)) + "\n"
     print(table)
     before, _, rest = PAGE.read_text().partition(BEGIN)
@@ -49,11 +52,12 @@ def measured(cases: Iterable[Case]) -> Iterable[Case]:
 def rows(found: Differences) -> list[str]:
     """A Markdown table: families by tasks and engines, the largest difference and how many pictures it was found in."""
     columns = [(task, engine) for task in PARAMETERS for engine in ENGINES]
-    head = ["family", *(f"{TASKS[task]}, {engine}" for task, engine in columns)]
+    head = ["family", "format", *(f"{TASKS[task]}, {engine}" for task, engine in columns)]
     lines = [head, ["---"] * len(head)]
-    for family, title in FAMILIES.items():
-        cells = [found.get((family, *column), []) for column in columns]
-        lines.append([title, *(f"{max(cell)} ({len(cell)})" if cell else "" for cell in cells)])
+    for (family, title), form in itertools.product(FAMILIES.items(), FORMATS):
+        cells = [found.get((family, form, *column), []) for column in columns]
+        if any(cells):
+            lines.append([title, form, *(f"{max(cell)} ({len(cell)})" if cell else "" for cell in cells)])
     return [f"| {' | '.join(line)} |" for line in lines]
 
 

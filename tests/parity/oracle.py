@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +26,10 @@ PIPELINES = {
 }
 
 
-def difference(case: Case, client: triptych.Client, checkpoints: Mapping[str, Path]) -> int:
-    """The largest of any pixel; 255 where the pictures are not even of one size or number."""
-    name = case.family + ("-torch" if case.engine == "torch" else "")
-    ours = client.generate(checkpoint=name, seed=seeds(case), **arguments(case))
-    theirs = expected(case, checkpoints[case.family])
+def difference(case: Case, client: triptych.Client, folder: Path) -> int:
+    """The largest of any pixel; 255 where the pictures are not even of one size or number. `folder` is diffusers'."""
+    ours = client.generate(checkpoint=case.checkpoint, seed=seeds(case), **arguments(case))
+    theirs = expected(case, folder)
     assert np.asarray(theirs[0]).std() > 5  # a picture of one colour would agree with anything
     if [image.size for image in ours.images] != [image.size for image in theirs]:
         return 255

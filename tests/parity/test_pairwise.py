@@ -9,8 +9,14 @@ import pytest
 from tests.conftest import Served
 from tests.parity.matrix import PARAMETERS, Case, pairwise
 from tests.parity.oracle import TOLERANCE, difference
+from tests.parity.sources import Sources
+
+
+@pytest.fixture(scope="module")
+def sources(served: Served, checkpoints: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Sources:
+    return Sources(served.client, checkpoints, tmp_path_factory.mktemp("files"))
 
 
 @pytest.mark.parametrize("case", [case for task in PARAMETERS for case in pairwise(task)], ids=lambda case: case.name)
-def test_every_pair_of_values(served: Served, checkpoints: dict[str, Path], case: Case) -> None:
-    assert difference(case, served.client, checkpoints) <= TOLERANCE
+def test_every_pair_of_values(served: Served, sources: Sources, case: Case) -> None:
+    assert difference(case, served.client, sources.folder(case)) <= TOLERANCE

@@ -13,7 +13,7 @@ from triptych.checkpoint.sources.prediction import check_prediction_type
 from triptych.contract.engines import join_engines, parse_engines
 from triptych.contract.names import check_checkpoint_name
 from triptych.errors import AlreadyExistsError, NotFoundError, ResourceExhaustedError, TriptychError, invalid
-from triptych_orchestrator.library.entry import Entry, State
+from triptych_orchestrator.library.entry import Entry, State, as_registered
 from triptych_orchestrator.library.kept_checkpoints import KeptCheckpoints, Registered
 from triptych_orchestrator.library.loading import Loader
 from triptych_orchestrator.library.shared_work import SharedWork
@@ -143,14 +143,17 @@ class Catalog:
         if known.prediction_type == prediction_type:
             return known
         async with self._locked(known) as current:
-            former = current.prediction_type
-            current.register_prediction(prediction_type)
-            if current.state is State.LOADED:
-                await self._loader.decide_prediction(current)
+            former = current.checkpoint, current.prediction_type
+            if current.checkpoint:
+                checkpoint = as_registered(current.checkpoint, prediction_type)
+                if current.state is State.LOADED:
+                    checkpoint = await self._loader.decided(current, checkpoint)
+                current.checkpoint = checkpoint
+            current.prediction_type = prediction_type
             try:
                 self._save()
             except TriptychError:
-                current.register_prediction(former)
+                current.checkpoint, current.prediction_type = former
                 raise
             return current
 

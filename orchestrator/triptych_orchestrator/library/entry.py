@@ -84,7 +84,7 @@ class Entry:
 
     def open(self) -> None:
         """Reads and checks the checkpoint whole: components, weights' headers, tokenizers, scheduler."""
-        checkpoint = self._predicting(Checkpoint.open(self.path, self.variant))
+        checkpoint = as_registered(Checkpoint.open(self.path, self.variant), self.prediction_type)
         scheduler, warning = own_scheduler(checkpoint.scheduler_config)
         if warning:
             logger.warning("no default scheduler", extra={"checkpoint": self.name, "error": warning})
@@ -93,16 +93,6 @@ class Entry:
         fingerprint.check()  # lest parts of two versions were read
         self.checkpoint, self.scheduler, self.warning = checkpoint, scheduler, warning
         self.fingerprint = fingerprint
-
-    def register_prediction(self, prediction_type: str) -> None:
-        """Has that count, "" what the checkpoint tells; what it does not must be asked anew."""
-        self.prediction_type = prediction_type
-        if self.checkpoint:
-            self.checkpoint = self._predicting(self.checkpoint.predicting(self.checkpoint.source.prediction()))
-
-    def _predicting(self, checkpoint: Checkpoint) -> Checkpoint:
-        told = Prediction(self.prediction_type, "its registration")
-        return checkpoint.predicting(told) if self.prediction_type else checkpoint
 
     def models(self) -> dict[str, PlacedModel]:
         """What the stages may hold for this checkpoint, by the contract's model names; of one not open, all there are.
@@ -129,6 +119,13 @@ class Entry:
         """What the stages should hold of an open checkpoint while it is loaded, whoever asks for what."""
         parts = self.checkpoint.family.parts if self.checkpoint else {}
         return [model for name, model in self.models().items() if name in parts and not parts[name].on_demand]
+
+
+def as_registered(checkpoint: Checkpoint, prediction_type: str) -> Checkpoint:
+    """With that for its prediction; "": with what its files tell."""
+    own = checkpoint.source.prediction
+    prediction = Prediction(prediction_type, "its registration") if prediction_type else own()
+    return checkpoint if prediction == checkpoint.prediction else checkpoint.predicting(prediction)
 
 
 def _tokenizer(checkpoint: Checkpoint, part: TextPart) -> Tokenizer:

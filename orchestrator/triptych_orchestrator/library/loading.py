@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TypeVar
 
+from triptych.checkpoint import Checkpoint
 from triptych.checkpoint.pickles.advance import steps
 from triptych.checkpoint.reading import Readers, too_slow
 from triptych.contract import UNET
@@ -84,7 +85,8 @@ class Loader:
             async with asyncio.TaskGroup() as group:
                 for model in entry.models_to_load():
                     group.create_task(self._pool.place(model))
-            await self.decide_prediction(entry)
+            if entry.checkpoint:
+                entry.checkpoint = await self.decided(entry, entry.checkpoint)
         except BaseException as failure:
             with contextlib.suppress(TriptychError):
                 await asyncio.shield(self.withdraw(entry))
@@ -99,13 +101,14 @@ class Loader:
         entry.loads += 1
         logger.info("checkpoint loaded", extra={"checkpoint": entry.name})
 
-    async def decide_prediction(self, entry: Entry) -> None:
-        """Asks the placed UNet what it predicts where nothing else has told."""
-        if entry.checkpoint and entry.checkpoint.is_undecided:
-            found = await evaluated(self._pool, entry.models()[UNET.name], entry.checkpoint, self._call_timeout_s)
-            entry.checkpoint = entry.checkpoint.predicting(found)
-            extra = {"checkpoint": entry.name, "prediction_type": found.type, "told_by": found.told_by}
-            logger.info("prediction type found", extra=extra)
+    async def decided(self, entry: Entry, checkpoint: Checkpoint) -> Checkpoint:
+        """The same, but where nothing has told what the UNet predicts, the entry's placed one is asked."""
+        if not checkpoint.is_undecided:
+            return checkpoint
+        found = await evaluated(self._pool, entry.models()[UNET.name], checkpoint, self._call_timeout_s)
+        extra = {"checkpoint": entry.name, "prediction_type": found.type, "told_by": found.told_by}
+        logger.info("prediction type found", extra=extra)
+        return checkpoint.predicting(found)
 
     async def place_on_demand(self, entry: Entry, models: Collection[str]) -> None:
         """Has the stages hold these models of a loaded entry too; the caller uses it, so that it stays loaded.

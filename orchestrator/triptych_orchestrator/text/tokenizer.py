@@ -63,7 +63,7 @@ class Tokenizer:
         special = {name: ids[text] for name, text in files.special_tokens().items()}
         return cls(backend, special, files.max_length())
 
-    @property
+    @functools.cached_property
     def largest_id(self) -> int:
         """The largest id that a prompt can give."""
         return max(self._backend.get_vocab(with_added_tokens=True).values())

@@ -45,6 +45,19 @@ async def test_registering_before_restoring_loses_nothing(pool: Pool, tmp_path: 
     assert {entry.name: entry.state for entry in third.entries()} == {"kept": State.LOADED, "new": State.REGISTERED}
 
 
+async def test_what_a_checkpoint_predicts_is_kept_as_registered(pool: Pool, tmp_path: Path) -> None:
+    one = catalog(pool, tmp_path)
+    with pytest.raises(InvalidArgumentError, match="prediction_type: 'x0' is none of epsilon, v_prediction"):
+        await one.register("x", FIRST, prediction_type="x0")
+    assert (await one.register("x", FIRST, prediction_type="v_prediction")).prediction_type == "v_prediction"
+    assert one.get("x").twin("torch").prediction_type == "v_prediction"
+    second = catalog(pool, tmp_path)
+    assert (await second.register("x", FIRST)).prediction_type == "v_prediction"
+    third = catalog(pool, tmp_path)
+    await third.restore()
+    assert third.get("x").prediction_type == "v_prediction"
+
+
 KEPT = {"path": "/checkpoints/first", "engine": "", "loaded": True}
 
 
@@ -61,6 +74,8 @@ KEPT = {"path": "/checkpoints/first", "engine": "", "loaded": True}
         {"x": KEPT | {"engine": None}},
         {"x": KEPT | {"engine": "no-such"}},
         {"x": KEPT | {"loaded": "yes"}},
+        {"x": KEPT | {"prediction_type": "x0"}},
+        {"x": KEPT | {"prediction_type": None}},
         [KEPT],
     ],
 )

@@ -148,6 +148,8 @@ def kind_of(path: Path, names: Collection[str]) -> Kind:
 
     if not has(f"{UNET_PREFIX}input_blocks."):
         raise broken(path, stranger(names))
+    if has("edm_"):
+        raise broken(path, "it was trained with EDM's noise (as Playground v2.5 and CosXL are), which is not supported")
     kind = next((kind for kind in KINDS if any(has(each.prefix) for each in kind.encoders)), None)
     if kind is None:
         raise broken(path, f"it lacks the text encoder ({_prefixes()}); take the file that holds all parts")
