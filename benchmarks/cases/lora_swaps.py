@@ -1,7 +1,7 @@
 """Whether a step takes the same time after 1,000 exchanges of LoRA sets as after a few, and the same memory.
 
-A step follows every exchange: two sets that are kept, the base, and now and then a set that is merged anew. An engine
-that nothing is exchanged in takes turns with it, for over so many minutes the machine itself gets slower and faster.
+A step follows every exchange: two sets that are kept, the base, and now and then one that is merged anew. The next step
+is always that of an engine in which nothing is exchanged, for over so many minutes the machine itself gets slower.
 """
 
 from __future__ import annotations
@@ -13,37 +13,32 @@ from benchmarks.loras import BenchLora, lora_path, pair
 from benchmarks.processes import read_memory
 from benchmarks.report import print_judgement, print_table
 from benchmarks.setting import Setting
-from benchmarks.turns import Side, take_turns, timed
+from benchmarks.turns import timed
 from benchmarks.unet_steps import UnetSteps
+from triptych.checkpoint import Component
 from triptych.engine import Engine, load_engine
 from triptych.engine.weights import map_files
+from triptych.measuring.loras import layers
 from triptych.stage.lora_sets import BASE, LoraSets
 
 TARGET_RATIO = 1.03
 TARGET_MEMORY_RATIO = 1.02
-# The two that are kept and one more of a full-size UNet: full before anything is measured.
-_CAPACITY_BYTES = 3 * 1024**3
-_CONTROL_STEPS = 10
+# The two that are kept and one more: full before anything is measured.
+_KEPT_SETS = 3
 _MERGES_EACH = 25
 
 
 def run(setting: Setting) -> bool:
     """Prints the table; whether both targets are met. `rounds` times `steps` are the exchanges."""
-    unet = UnetSteps.of(setting)
-    control = load_engine("onnxruntime", unet.component, unet.settings)
-    engine = load_engine("onnxruntime", unet.component, unet.settings)
-    swaps = _Swaps(setting, unet, engine)
-    sides: dict[str, Side] = {
-        "after an exchange": swaps.step_seconds,
-        "nothing exchanged": lambda _round: _median_step(unet, control),
-    }
-    for side in sides.values():
-        side(-1)
+    swaps = _Swaps(setting, UnetSteps.of(setting))
+    swaps.round_ratio()
     before = read_memory(os.getpid())
-    seconds = take_turns(sides, setting.rounds)
+    ratios = []
+    for number in range(1, setting.rounds + 1):
+        ratios.append(swaps.round_ratio())
+        print(f"after {number * setting.steps} exchanges: {ratios[-1]:.3f}", flush=True)
     grown = read_memory(os.getpid()).resident / before.resident
     swaps.close()
-    ratios = [one / other for one, other in zip(*seconds.values(), strict=True)]
     fifth = max(1, len(ratios) // 5)
     first, last = median(ratios[:fifth]), median(ratios[-fifth:])
     print(f"{setting.rounds * setting.steps} exchanges, one step of two samples after each, {setting.describe()}")
@@ -55,34 +50,32 @@ def run(setting: Setting) -> bool:
     return print_judgement("resident memory after / before", grown, TARGET_MEMORY_RATIO) and met
 
 
-def _step(unet: UnetSteps, engine: Engine) -> float:
-    return timed(lambda: engine.infer(unet.inputs))
-
-
-def _median_step(unet: UnetSteps, engine: Engine) -> float:
-    return median(_step(unet, engine) for _ in range(_CONTROL_STEPS))
-
-
 class _Swaps:
-    """Exchanges one set after the other in one engine."""
+    """Exchanges one set after the other in one of two engines."""
 
-    def __init__(self, setting: Setting, unet: UnetSteps, engine: Engine) -> None:
-        self._setting, self._unet, self._engine = setting, unet, engine
+    def __init__(self, setting: Setting, unet: UnetSteps) -> None:
+        self._setting, self._unet = setting, unet
+        self._control = load_engine("onnxruntime", unet.component, unet.settings)
+        self._engine = load_engine("onnxruntime", unet.component, unet.settings)
         self._kept = pair(setting.folder, setting.models, unet.component)
-        self._sets = LoraSets(engine, unet.component, map_files(unet.component), _CAPACITY_BYTES)
+        capacity_bytes = _KEPT_SETS * _set_bytes(unet.component)
+        self._sets = LoraSets(self._engine, unet.component, map_files(unet.component), capacity_bytes)
         self._count = 0
 
-    def step_seconds(self, _round: int) -> float:
-        """The median of the steps after one round's exchanges."""
-        seconds = []
+    def round_ratio(self) -> float:
+        """The median, over one round's exchanges, of the step after one to the other engine's next step."""
+        ratios = []
         for _ in range(self._setting.steps):
             self._exchange()
-            seconds.append(_step(self._unet, self._engine))
-        return median(seconds)
+            ratios.append(self._step(self._engine) / self._step(self._control))
+        return median(ratios)
 
     def close(self) -> None:
         """Ends its thread."""
         self._sets.close()
+
+    def _step(self, engine: Engine) -> float:
+        return timed(lambda: engine.infer(self._unet.inputs))
 
     def _exchange(self) -> None:
         self._count += 1
@@ -93,3 +86,8 @@ class _Swaps:
             self._sets.activate(BASE)
         else:
             self._kept[self._count % 2].bring(self._sets)
+
+
+def _set_bytes(component: Component) -> int:
+    """Of a set merged, in the types that the files have."""
+    return sum(component.weights[name].size_bytes for name in layers(component))
