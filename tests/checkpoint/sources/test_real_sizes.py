@@ -12,7 +12,7 @@ import pytest
 import torch
 import transformers
 
-from tests.checkpoint.test_single_file import write_sparse
+from tests.checkpoint.sources.test_single_file import write_sparse
 from tests.single_files import KINDS, original
 from triptych.checkpoint import Architecture, Checkpoint
 from triptych.engine.modules import build_module, parameter_names
