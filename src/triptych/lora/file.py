@@ -59,7 +59,8 @@ class LoraModule:
     @property
     def kind(self) -> str:
         """The algorithm's name."""
-        return f"{self.algorithm.name} with DoRA" if self.magnitudes else self.algorithm.name
+        kind = self.algorithm.kind(self.shapes)
+        return f"{kind} with DoRA" if self.magnitudes else kind
 
 
 @dataclass(frozen=True)

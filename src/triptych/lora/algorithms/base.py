@@ -75,6 +75,10 @@ class Algorithm(ABC):
     def delta(self, numbers: Numbers, role: Role, base: Array) -> Array:
         """What the module adds to its parameter at weight 1, as many numbers as `base` has, which stays as it is."""
 
+    def kind(self, shapes: Shapes) -> str:
+        """What people call a module with those tensors."""
+        return self.name
+
     def rank(self, shapes: Shapes) -> int:
         """Of the products that it is made of; 0 where there are none."""
         return 0

@@ -51,6 +51,10 @@ class Rotation(Algorithm):
         rescale = numbers.get("rescale")
         return (turned if rescale is None else turned * rescale.reshape(-1, 1)) - weight
 
+    def kind(self, shapes: Shapes) -> str:
+        """BOFT where there are stages."""
+        return "BOFT" if len(_blocks_of(shapes)[1]) == _STAGES else self.name
+
     def rank(self, shapes: Shapes) -> int:
         """The size of a block."""
         return _blocks_of(shapes)[1][-1]
