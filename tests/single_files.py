@@ -68,7 +68,7 @@ _REFINER_UNET: dict[str, Any] = _SDXL_UNET | {
     "block_out_channels": (32, 64, 128, 128),
     "cross_attention_dim": 96,
     "attention_head_dim": (1, 1, 2, 2),
-    "transformer_layers_per_block": 2,
+    "transformer_layers_per_block": 1,
     "projection_class_embeddings_input_dim": 96 + 5 * 8,
     "down_block_types": (_PLAIN[0], _CROSS[0], _CROSS[0], _PLAIN[0]),
     "up_block_types": (_PLAIN[1], _CROSS[1], _CROSS[1], _PLAIN[1]),
