@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from triptych.checkpoint import Prediction
 from triptych.checkpoint.families import FAMILIES
 from triptych_orchestrator.library.catalog import Catalog
 from triptych_orchestrator.library.entry import Entry
@@ -56,7 +57,8 @@ async def settle() -> None:
 @pytest.fixture(autouse=True)
 def sound_directories(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every directory is sound."""
-    checkpoint = SimpleNamespace(family=FAMILIES["stable-diffusion"], is_undecided=False)
+    told = Prediction("epsilon", "its kind")
+    checkpoint = SimpleNamespace(family=FAMILIES["stable-diffusion"], prediction=told, is_undecided=False)
     monkeypatch.setattr(Entry, "open", lambda entry: setattr(entry, "checkpoint", checkpoint))
 
 

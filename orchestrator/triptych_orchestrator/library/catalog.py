@@ -86,7 +86,8 @@ class Catalog:
             known = self._taken(entry)
         if known is None:
             await self._enter(entry, load)
-            logger.info("checkpoint registered", extra={"checkpoint": name, "path": str(path), "engine": engine})
+            extra = {"checkpoint": name, "path": str(path), "engine": engine}
+            logger.info("checkpoint registered", extra=extra | _told(entry))
             return entry
         if known.is_new:  # and shares the fate of its first load
             await self._join_load(known)
@@ -292,6 +293,13 @@ class Catalog:
         except TriptychError:
             vars(entry).update(former)
             raise
+
+
+def _told(entry: Entry) -> dict[str, str]:
+    """What the UNet's output is taken for, for the log."""
+    if entry.checkpoint is None:
+        return {}
+    return {"prediction_type": entry.checkpoint.prediction.type, "told_by": entry.checkpoint.prediction.told_by}
 
 
 def _unregistered(entry: Entry) -> NotFoundError:

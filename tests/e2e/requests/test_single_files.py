@@ -15,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from tests.conftest import Served
 from tests.e2e.serving import SIZE, difference
+from tests.loras import save_lora
 from tests.single_files import Pair, save_pair
 
 TOLERANCE = 2
@@ -61,6 +62,19 @@ def test_a_file_draws_what_its_folder_and_diffusers_draw(
         assert np.asarray(theirs).std() > 5
         difference_ = np.abs(np.asarray(theirs, np.int16) - np.asarray(ours.images[0], np.int16)).max()
         assert difference_ <= TOLERANCE, load.__name__
+
+
+def test_loras_are_merged_into_what_is_a_view_of_the_file(
+    served: Served, pairs: Callable[[str], Pair], tmp_path: Path
+) -> None:
+    """Every matrix of all three models: rows of fused ones, and the projection that lies transposed."""
+    lora = save_lora(tmp_path / "wash.safetensors", pairs("sdxl").folder)
+    served.client.add_lora("single-wash", lora)
+    asked = {**ASKED, "seed": 3, "loras": {"single-wash": 1.0}}
+    ours, folder = (served.client.generate(checkpoint=f"{where}-sdxl", **asked) for where in ("single", "folder"))
+    assert difference(ours, folder) == 0
+    assert difference(ours, served.client.generate(checkpoint="single-sdxl", seed=3, **ASKED)) > 10
+    served.client.remove_lora("single-wash")
 
 
 def test_a_unet_is_asked_what_it_predicts_where_nothing_else_tells(
