@@ -70,7 +70,7 @@ def test_loras_are_merged_into_what_is_a_view_of_the_file(
     """Every matrix of all three models: rows of fused ones, and the projection that lies transposed."""
     lora = save_lora(tmp_path / "wash.safetensors", pairs("sdxl").folder)
     served.client.add_lora("single-wash", lora)
-    asked = {**ASKED, "seed": 3, "loras": {"single-wash": 1.0}}
+    asked = {**ASKED, "seed": 3, "loras": ["single-wash"]}
     ours, folder = (served.client.generate(checkpoint=f"{where}-sdxl", **asked) for where in ("single", "folder"))
     assert difference(ours, folder) == 0
     assert difference(ours, served.client.generate(checkpoint="single-sdxl", seed=3, **ASKED)) > 10
