@@ -148,13 +148,14 @@ def test_the_source_distribution_holds_all_that_is_kept(dist: Path) -> None:
 def test_what_the_metadata_says(wheel: Path, metadata: Message) -> None:
     pythons = SpecifierSet(metadata["Requires-Python"])
     assert [minor for minor in range(20) if f"3.{minor}" in pythons] == list(range(11, 20))
-    assert metadata["License-Expression"] == "Apache-2.0"
+    assert metadata["License-Expression"] == "Apache-2.0 AND MIT"
     assert "\n## Serve\n" in metadata.get_payload()
     with zipfile.ZipFile(wheel) as archive:
         names = {name.partition("/")[2] for name in archive.namelist()}
         (license_text,) = (archive.read(name) for name in archive.namelist() if name.endswith("/licenses/LICENSE"))
     assert license_text == (ROOT / "LICENSE").read_bytes()
     assert {"py.typed", "__main__.py", "demo/checkpoint/unet/diffusion_pytorch_model.safetensors"} <= names
+    assert "checkpoint/sources/clip_vocabulary/LICENSE.open_clip" in names
 
 
 @pytest.mark.parametrize("python", ["3.12", "3.13", "3.14"])
