@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Triptych
-from tests.sdk.fake_server import FakeServer
+from tests.sdk.fake_server import SHA256, FakeServer
 from triptych.cli.main import main
 from triptych.v1 import checkpoints_pb2
 
-FOUND = "  stable-diffusion, 512x512, 3,400 MB, prediction type epsilon (its kind)"
+FOUND = (
+    "  stable-diffusion, single-file, 512x512, 3,400 MB of float16, prediction type epsilon (its kind)\n"
+    f"  320-640/768 9c1f3b2a\n  title Ink, at night\n  trigger words ink, night\n  sha256 {SHA256}, short 6ce0161689"
+)
 
 
 def test_a_file_is_added_under_its_own_name(
@@ -18,7 +21,7 @@ def test_a_file_is_added_under_its_own_name(
 ) -> None:
     path = "/models/v2-1_768.safetensors"
     assert triptych("checkpoints", "add", path, "--prediction-type", "v_prediction") == 0
-    added, found = capsys.readouterr().out.splitlines()
+    added, found, *_ = capsys.readouterr().out.splitlines()
     assert added == "v2-1_768: registered" and found.endswith("prediction type v_prediction (its registration)")
     assert server.known["v2-1_768"].path == path
 
@@ -46,8 +49,10 @@ def test_table(triptych: Triptych, server: FakeServer, capsys: pytest.CaptureFix
     capsys.readouterr()
     assert triptych("checkpoints", "list") == 0
     head, tiny, second, reason = capsys.readouterr().out.splitlines()
-    assert head.split() == ["NAME", "STATE", "ENGINE", "FAMILY", "SCHEDULER", "SIZE", "WEIGHTS", "PATH"]
-    assert tiny.split() == ["tiny", "loaded", "onnxruntime", "stable-diffusion", "512x512", "3,400", "MB", "/there"]
+    columns = "NAME STATE ENGINE FAMILY FORMAT ARCHITECTURE SCHEDULER SIZE WEIGHTS ON PATH"
+    assert head.split() == columns.split()
+    row = "tiny loaded onnxruntime stable-diffusion single-file 320-640/768 9c1f3b2a 512x512 3,400 MB"
+    assert tiny.split() == [*row.split(), "encoder-0,unet-0,vae-0", "/there"]
     assert head.index("STATE") == tiny.index("loaded") == second.index("failed")
     assert reason == "  no such file"
 
@@ -56,7 +61,7 @@ def test_warnings_are_shown(triptych: Triptych, server: FakeServer, capsys: pyte
     server.known["odd"] = checkpoints_pb2.Checkpoint(name="odd", warnings=["name a scheduler"])
     assert triptych("checkpoints", "list") == 0
     _, row, warning = capsys.readouterr().out.splitlines()
-    assert row.split()[-3:] == ["-", "0", "MB"] and warning == "  name a scheduler"
+    assert row.split()[-4:] == ["-", "0", "MB", "-"] and warning == "  name a scheduler"
     assert triptych("checkpoints", "load", "odd") == 0
     said = capsys.readouterr()
     assert (said.out, said.err) == ("odd: loaded\n", "triptych: warning: name a scheduler\n")

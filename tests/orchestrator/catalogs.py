@@ -57,8 +57,13 @@ async def settle() -> None:
 @pytest.fixture(autouse=True)
 def sound_directories(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every directory is sound."""
-    told = Prediction("epsilon", "its kind")
-    checkpoint = SimpleNamespace(family=FAMILIES["stable-diffusion"], prediction=told, is_undecided=False)
+    source = SimpleNamespace(path=Path("/checkpoints"), states={})
+    checkpoint = SimpleNamespace(
+        family=FAMILIES["stable-diffusion"],
+        prediction=Prediction("epsilon", "its kind"),
+        is_undecided=False,
+        source=source,
+    )
     monkeypatch.setattr(Entry, "open", lambda entry: setattr(entry, "checkpoint", checkpoint))
 
 

@@ -42,6 +42,9 @@ def png(seed: int, width: int, height: int, *, noisy: bool = False) -> bytes:
     return buffer.getvalue()
 
 
+SHA256 = "6ce0161689" + 54 * "f"
+
+
 class FakeServer:
     """Answers by the prompt: "slow" never ends, "mute" nor says anything, "silent" ends without a
     result, "huge" gives noise, "fail REASON" fails.
@@ -154,6 +157,13 @@ class FakeServer:
             default_width=512,
             default_height=512,
             weights_bytes=3_400_000_000,
+            format="single-file",
+            precision="float16",
+            title="Ink, at night",
+            trigger_words=["ink", "night"],
+            architecture="320-640/768 9c1f3b2a",
+            sha256=SHA256 if request.with_hash else "",
+            replicas=["encoder-0", "unet-0", "vae-0"] if request.load else [],
             prediction_type=request.prediction_type or "epsilon",
             prediction_told_by="its registration" if request.prediction_type else "its kind",
         )

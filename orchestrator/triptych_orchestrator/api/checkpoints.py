@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
 
+from triptych.checkpoint.identity.about import About
 from triptych.errors import invalid
 from triptych.legible import legible
 from triptych.v1 import checkpoints_pb2, checkpoints_pb2_grpc
@@ -28,7 +30,7 @@ class CheckpointService(checkpoints_pb2_grpc.CheckpointServiceServicer):  # type
         self, request: checkpoints_pb2.ListCheckpointsRequest, context: grpc.aio.ServicerContext
     ) -> checkpoints_pb2.ListCheckpointsResponse:
         """All, by name."""
-        return checkpoints_pb2.ListCheckpointsResponse(checkpoints=map(_checkpoint, self._catalog.entries()))
+        return checkpoints_pb2.ListCheckpointsResponse(checkpoints=checkpoint_messages(self._catalog))
 
     async def RegisterCheckpoint(  # noqa: N802
         self, request: checkpoints_pb2.RegisterCheckpointRequest, context: grpc.aio.ServicerContext
@@ -42,7 +44,10 @@ class CheckpointService(checkpoints_pb2_grpc.CheckpointServiceServicer):  # type
             variant=request.variant,
             load=request.load,
         )
-        return _checkpoint(await registering)
+        entry = await registering
+        if request.with_hash:
+            await self._catalog.hashed(entry)
+        return _checkpoint(self._catalog, entry)
 
     async def UnregisterCheckpoint(  # noqa: N802
         self, request: checkpoints_pb2.UnregisterCheckpointRequest, context: grpc.aio.ServicerContext
@@ -55,13 +60,13 @@ class CheckpointService(checkpoints_pb2_grpc.CheckpointServiceServicer):  # type
         self, request: checkpoints_pb2.LoadCheckpointRequest, context: grpc.aio.ServicerContext
     ) -> checkpoints_pb2.Checkpoint:
         """Loads all stages' models."""
-        return _checkpoint(await self._catalog.load(request.name))
+        return _checkpoint(self._catalog, await self._catalog.load(request.name))
 
     async def UnloadCheckpoint(  # noqa: N802
         self, request: checkpoints_pb2.UnloadCheckpointRequest, context: grpc.aio.ServicerContext
     ) -> checkpoints_pb2.Checkpoint:
         """Frees all stages' models."""
-        return _checkpoint(await shielded(self._catalog.unload(_given_name(request))))
+        return _checkpoint(self._catalog, await shielded(self._catalog.unload(_given_name(request))))
 
 
 def _given_name(
@@ -73,7 +78,12 @@ def _given_name(
     return str(request.name)
 
 
-def _checkpoint(entry: Entry) -> checkpoints_pb2.Checkpoint:
+def checkpoint_messages(catalog: Catalog) -> Iterator[checkpoints_pb2.Checkpoint]:
+    """All, by name."""
+    return (_checkpoint(catalog, entry) for entry in catalog.entries())
+
+
+def _checkpoint(catalog: Catalog, entry: Entry) -> checkpoints_pb2.Checkpoint:
     message = checkpoints_pb2.Checkpoint(
         name=entry.name,
         path=legible(str(entry.path), _PATH_BYTES),
@@ -91,4 +101,15 @@ def _checkpoint(entry: Entry) -> checkpoints_pb2.Checkpoint:
         message.weights_bytes = checkpoint.weights_bytes
         message.prediction_type = legible(checkpoint.prediction.type, MESSAGE_LIMIT_BYTES)
         message.prediction_told_by = legible(checkpoint.prediction.told_by, MESSAGE_LIMIT_BYTES)
+        if entry.about:
+            _tell(message, entry.about)
+        message.sha256 = entry.known_sha256
+        message.replicas.extend(catalog.residence(entry))
     return message
+
+
+def _tell(message: checkpoints_pb2.Checkpoint, told: About) -> None:
+    message.format, message.precision = told.format, told.precision
+    message.architecture = legible(told.architecture, MESSAGE_LIMIT_BYTES)
+    message.title = legible(told.title, MESSAGE_LIMIT_BYTES)
+    message.trigger_words.extend(legible(word, MESSAGE_LIMIT_BYTES) for word in told.trigger_words)

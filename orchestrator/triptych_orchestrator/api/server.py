@@ -145,7 +145,7 @@ def _server(
     generation_pb2_grpc.add_GenerationServiceServicer_to_server(generation, server)
     checkpoints_pb2_grpc.add_CheckpointServiceServicer_to_server(CheckpointService(catalog), server)
     loras_pb2_grpc.add_LoraServiceServicer_to_server(LoraService(loras, limits.max_lora_upload_pause_seconds), server)
-    system_pb2_grpc.add_SystemServiceServicer_to_server(SystemService(pool, painter.batchers, limits), server)
+    system_pb2_grpc.add_SystemServiceServicer_to_server(SystemService(pool, catalog, painter.batchers, limits), server)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     described: Sequence[str] = [
         service.full_name

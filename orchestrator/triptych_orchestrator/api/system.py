@@ -10,9 +10,11 @@ from triptych._version import __version__
 from triptych.contract.engines import ENGINES
 from triptych.v1 import system_pb2
 from triptych.v1 import system_pb2_grpc as system_grpc
+from triptych_orchestrator.api.checkpoints import checkpoint_messages
 from triptych_orchestrator.batching.profile import BatchProfile
 from triptych_orchestrator.batching.seats import Batchers
 from triptych_orchestrator.batching.signature import dims_of
+from triptych_orchestrator.library.catalog import Catalog
 from triptych_orchestrator.sampling.schedulers import scheduler_names
 from triptych_orchestrator.settings import Limits
 from triptych_orchestrator.stages.pool import ReplicaPool
@@ -21,8 +23,9 @@ from triptych_orchestrator.stages.pool import ReplicaPool
 class SystemService(system_grpc.SystemServiceServicer):  # type: ignore[misc]
     """What this server is."""
 
-    def __init__(self, pool: ReplicaPool, batchers: Batchers, limits: Limits) -> None:
+    def __init__(self, pool: ReplicaPool, catalog: Catalog, batchers: Batchers, limits: Limits) -> None:
         self._pool = pool
+        self._catalog = catalog
         self._batchers = batchers
         self._limits = limits
 
@@ -46,6 +49,7 @@ class SystemService(system_grpc.SystemServiceServicer):  # type: ignore[misc]
                 )
                 for replica in self._pool.replicas
             ],
+            checkpoints=checkpoint_messages(self._catalog),
         )
 
 

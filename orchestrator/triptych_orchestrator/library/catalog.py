@@ -52,6 +52,15 @@ class Catalog:
             raise NotFoundError(f"checkpoint: {name!r} is not registered; there are: {names}", field="checkpoint")
         return self._entries[name]
 
+    def residence(self, entry: Entry) -> list[str]:
+        """The replicas, by name, that hold any of its weights."""
+        return self._loader.residence(entry)
+
+    async def hashed(self, entry: Entry) -> None:
+        """Returns once its SHA-256 is known; CheckpointInvalidError where it cannot be computed."""
+        self._loader.hashes.begin(entry)
+        await entry.sha256()
+
     async def register(
         self,
         name: str,

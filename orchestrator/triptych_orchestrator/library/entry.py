@@ -11,7 +11,8 @@ from enum import Enum
 from pathlib import Path
 
 from triptych.checkpoint import Checkpoint, Prediction, TextPart
-from triptych.checkpoint.fingerprint import Fingerprint
+from triptych.checkpoint.identity.about import About, about
+from triptych.checkpoint.identity.fingerprint import Fingerprint
 from triptych.contract import MODELS, model_name
 from triptych.contract.engines import DEFAULT_ENGINE, parse_engines
 from triptych.contract.paths import told_path
@@ -55,6 +56,7 @@ class Entry:
     variant: str = ""
     checkpoint: Checkpoint | None = None
     fingerprint: Fingerprint | None = None
+    about: About | None = None
     tokenizers: tuple[Tokenizer, ...] = ()
     scheduler: str = ""
     warning: str = ""
@@ -71,6 +73,7 @@ class Entry:
     is_new: bool = False
     is_leaving: bool = False  # nor shall it, once it is unregistered
     prediction_type: str = ""
+    hashing: asyncio.Future[str] | None = None
     number: int = field(default_factory=itertools.count().__next__)
 
     def twin(self, engine: str, variant: str | None = None) -> Entry:
@@ -92,7 +95,20 @@ class Entry:
         fingerprint = checkpoint.fingerprint()
         fingerprint.check()  # lest parts of two versions were read
         self.checkpoint, self.scheduler, self.warning = checkpoint, scheduler, warning
-        self.fingerprint = fingerprint
+        self.about = about(checkpoint)
+        if self.fingerprint != fingerprint:
+            self.fingerprint, self.hashing = fingerprint, None
+
+    @property
+    def known_sha256(self) -> str:
+        """Of its weights; "" until it is computed."""
+        hashing = self.hashing
+        is_known = hashing and hashing.done() and not hashing.cancelled() and not hashing.exception()
+        return hashing.result() if hashing and is_known else ""
+
+    async def sha256(self) -> str:
+        """Waits for it where it is being computed; "" where it is not. Its error, where it cannot be."""
+        return await asyncio.shield(self.hashing) if self.hashing else ""
 
     def models(self) -> dict[str, PlacedModel]:
         """What the stages may hold for this checkpoint, by the contract's model names; of one not open, all there are.

@@ -18,6 +18,7 @@ from triptych.contract.checkpoints import not_a_path
 from triptych.contract.hub import HubId, downloaded
 from triptych.errors import CheckpointChangedError, TriptychError, invalid
 from triptych_orchestrator.library.entry import Entry, State
+from triptych_orchestrator.library.hashes import Hashes
 from triptych_orchestrator.library.predicting import evaluated
 from triptych_orchestrator.library.shared_work import SharedWork
 from triptych_orchestrator.settings import Settings
@@ -36,6 +37,7 @@ class Loader:
 
     def __init__(self, settings: Settings, pool: ReplicaPool) -> None:
         self._pool = pool
+        self.hashes = Hashes()
         self._placements: SharedWork[None] = SharedWork()
         self._readers = Readers(_MOST_READERS)
         self._call_timeout_s = settings.call_timeout_s
@@ -99,6 +101,7 @@ class Loader:
         entry.held = {model.spec.name for model in entry.models_to_load()}
         entry.state = State.LOADED
         entry.loads += 1
+        self.hashes.begin(entry)
         logger.info("checkpoint loaded", extra={"checkpoint": entry.name})
 
     async def decided(self, entry: Entry, checkpoint: Checkpoint) -> Checkpoint:
@@ -123,6 +126,11 @@ class Loader:
         async with entry.placing:
             await self._pool.place(entry.models()[name])
             entry.held.add(name)
+
+    def residence(self, entry: Entry) -> list[str]:
+        """The replicas, by name, that hold any of its weights."""
+        models = entry.models().values() if entry.held else ()
+        return sorted({replica.name for model in models for replica in self._pool.holders(model)})
 
     async def unload(self, entry: Entry) -> None:
         """Waits for the requests that use the entry, then frees it in every stage."""

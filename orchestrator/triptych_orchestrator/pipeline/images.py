@@ -27,7 +27,7 @@ def encode_png(pixels: npt.NDArray[np.uint8], parameters: str = "") -> bytes:
     return stream.getvalue()
 
 
-def describe(job: Job, seed: int, index: int) -> str:
+def describe(job: Job, seed: int, index: int, model_hash: str = "") -> str:
     """Prompt, negative prompt, then `Name: value` pairs; values with a comma, colon or newline are JSON strings."""
     values: dict[str, object] = {
         "Steps": job.num_inference_steps,
@@ -36,6 +36,7 @@ def describe(job: Job, seed: int, index: int) -> str:
         **_given(job),
         "Seed": seed,
         "Size": f"{job.width}x{job.height}",
+        **({"Model hash": model_hash} if model_hash else {}),
         "Model": job.checkpoint,
         "Version": f"Triptych {__version__}",
     }

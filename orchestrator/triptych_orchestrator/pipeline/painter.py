@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from triptych.checkpoint import Checkpoint
+from triptych.checkpoint.identity.digests import SHORT_LETTERS
 from triptych.contract import UNET, VAE_DECODER
+from triptych.errors import TriptychError
 from triptych.legible import legible
 from triptych_orchestrator import metrics
 from triptych_orchestrator.batching.batcher import Ticket
@@ -82,7 +84,7 @@ class Painter:
         images = await vae.decode(latents)
         uses["unet"] = denoiser.use
         warnings += unsound(uses)
-        pictures = await asyncio.to_thread(_pictures, job, images)
+        pictures = await asyncio.to_thread(_pictures, job, await _model_hash(entry), images)
         yield Result(
             request_id=job.request_id,
             images=pictures,
@@ -130,10 +132,20 @@ def _latent_shape(one: Pass, checkpoint: Checkpoint) -> tuple[int, int, int]:
     return checkpoint.latent_channels, one.height // scale, one.width // scale
 
 
-def _pictures(job: Job, images: list[npt.NDArray[np.uint8]]) -> list[Picture]:
+async def _model_hash(entry: Entry) -> str:
+    """By which others know the single file that a picture is of; "" where there is none, or none can be had."""
+    if entry.checkpoint is None or entry.checkpoint.source.format != "single-file":
+        return ""
+    try:
+        return (await entry.sha256())[:SHORT_LETTERS]
+    except TriptychError:  # a picture is not lost for it, and the log has it
+        return ""
+
+
+def _pictures(job: Job, model_hash: str, images: list[npt.NDArray[np.uint8]]) -> list[Picture]:
     seeds = job.seeds if len(job.seeds) == len(images) else job.seeds * len(images)
     return [
-        Picture(encode_png(pixels, describe(job, seed, index)), seed, job.width, job.height)
+        Picture(encode_png(pixels, describe(job, seed, index, model_hash)), seed, job.width, job.height)
         for index, (pixels, seed) in enumerate(zip(images, seeds, strict=True))
     ]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from triptych.checkpoint import Checkpoint
-from triptych.checkpoint.fingerprint import Fingerprint
+from triptych.checkpoint.identity.fingerprint import Fingerprint
 from triptych.contract import CONDITIONING_TENSORS, UNET
 from triptych.contract.carried import ConditioningLostError
 from triptych.engine import EngineSettings

@@ -16,7 +16,7 @@ from triptych.checkpoint.component import Component
 from triptych.checkpoint.configs import broken
 from triptych.checkpoint.corrections import scheduler_config
 from triptych.checkpoint.families import Family, family_of
-from triptych.checkpoint.fingerprint import Fingerprint
+from triptych.checkpoint.identity.fingerprint import Fingerprint
 from triptych.checkpoint.safetensors import TensorInfo
 from triptych.checkpoint.sources import Prediction, Source, open_source
 from triptych.checkpoint.sources.prediction import UNDECIDED

@@ -67,10 +67,11 @@ def register_checkpoint(
     load: bool,
     prediction_type: str | None,
     variant: str | None,
+    with_hash: bool,
 ) -> Call[Checkpoint]:
     """Takes a directory or a file under a name; a relative path that exists here is sent as absolute."""
     fields = {"name": name, "path": _server_path(path), "engine": engine or "", "load": load}
-    fields |= {"prediction_type": prediction_type or "", "variant": variant or ""}
+    fields |= {"prediction_type": prediction_type or "", "variant": variant or "", "with_hash": with_hash}
     request = filled(checkpoints.RegisterCheckpointRequest(), **fields)
     return Call(lambda channel: CheckpointServiceStub(channel).RegisterCheckpoint, request, decode_checkpoint)
 

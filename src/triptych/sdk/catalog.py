@@ -31,11 +31,28 @@ class Checkpoint:
     weights_bytes: int
     variant: str = ""
     """diffusers' variant of the weights, as registered."""
+    format: str = ""
+    """"diffusers" for a directory, "single-file"."""
+    architecture: str = ""
+    """Of the UNet; equal where checkpoints share a graph."""
+    precision: str = ""
+    """Types of the weights, those of the most bytes first."""
+    title: str = ""
+    sha256: str = ""
+    """Of a single file, or of a directory's weights files as `sha256sum` lists them; empty until it is known."""
+    trigger_words: list[str] = field(default_factory=list)
+    replicas: list[str] = field(default_factory=list)
+    """Those that hold any of its weights."""
     warnings: list[str] = field(default_factory=list)
     """Worth knowing, not fatal."""
     prediction_type: str = ""
     """"epsilon" or "v_prediction"; "undecided" until the first load where nothing but the UNet can tell."""
     prediction_told_by: str = ""
+
+    @property
+    def short_hash(self) -> str:
+        """What AUTOMATIC1111's web UI calls a model's hash."""
+        return self.sha256[:10]
 
 
 @dataclass(frozen=True)
@@ -100,6 +117,7 @@ class ServerInfo:
     engines: list[str]
     limits: Limits
     replicas: list[Replica]
+    checkpoints: list[Checkpoint] = field(default_factory=list)
 
 
 def decode_checkpoint(message: Any) -> Checkpoint:
@@ -113,7 +131,9 @@ def decode_server_info(message: Any) -> ServerInfo:
         plain(Replica, replica, batch_sizes=[plain(BatchSize, size) for size in replica.batch_sizes])
         for replica in message.replicas
     ]
-    return plain(ServerInfo, message, limits=plain(Limits, message.limits), replicas=replicas)
+    checkpoints = [decode_checkpoint(checkpoint) for checkpoint in message.checkpoints]
+    limits = plain(Limits, message.limits)
+    return plain(ServerInfo, message, limits=limits, replicas=replicas, checkpoints=checkpoints)
 
 
 def _state_name(value: int) -> str:

@@ -103,6 +103,7 @@ class Client:
         *,
         prediction_type: str | None = None,
         variant: str | None = None,
+        with_hash: bool = False,
         timeout_s: float | None = None,
     ) -> Checkpoint:
         """Has the server check a diffusers-format directory or a single file and take it under a name.
@@ -117,9 +118,12 @@ class Client:
             prediction_type: "epsilon" or "v_prediction", whatever the checkpoint says.
             variant: diffusers' own, "fp16" say: of each component the weights of that name where it has such; None:
                 those without one, or else the fp16 or the only ones. Another than before is a switch as well.
+            with_hash: return once its SHA-256 is known, which takes as long as reading its weights whole.
             timeout_s: seconds, for this call.
         """
-        return self._run(calls.register_checkpoint(name, path, engine, load, prediction_type, variant), timeout_s)
+        return self._run(
+            calls.register_checkpoint(name, path, engine, load, prediction_type, variant, with_hash), timeout_s
+        )
 
     def unregister_checkpoint(self, name: str, *, timeout_s: float | None = None) -> None:
         """Has the server unload and forget a checkpoint; its files stay."""

@@ -20,7 +20,7 @@ import numpy as np
 
 from triptych.cache_folders import cache_folder
 from triptych.checkpoint import Checkpoint, Component
-from triptych.checkpoint.fingerprint import Fingerprint
+from triptych.checkpoint.identity.fingerprint import Fingerprint
 from triptych.checkpoint.reading import open_in_time
 from triptych.contract import LORA_MODELS, NO_LORAS, REPORT, ModelSpec, Report
 from triptych.contract.carried import carry

@@ -23,7 +23,7 @@ CHECKPOINT_STATE_UNLOADING: CheckpointState
 CHECKPOINT_STATE_FAILED: CheckpointState
 
 class Checkpoint(_message.Message):
-    __slots__ = ("name", "path", "state", "error", "engine", "family", "scheduler", "default_width", "default_height", "vae_scale_factor", "weights_bytes", "variant", "warnings", "prediction_type", "prediction_told_by")
+    __slots__ = ("name", "path", "state", "error", "engine", "family", "scheduler", "default_width", "default_height", "vae_scale_factor", "weights_bytes", "variant", "warnings", "prediction_type", "prediction_told_by", "format", "architecture", "precision", "title", "trigger_words", "sha256", "replicas")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -39,6 +39,13 @@ class Checkpoint(_message.Message):
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     PREDICTION_TYPE_FIELD_NUMBER: _ClassVar[int]
     PREDICTION_TOLD_BY_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
+    ARCHITECTURE_FIELD_NUMBER: _ClassVar[int]
+    PRECISION_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    TRIGGER_WORDS_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    REPLICAS_FIELD_NUMBER: _ClassVar[int]
     name: str
     path: str
     state: CheckpointState
@@ -54,7 +61,14 @@ class Checkpoint(_message.Message):
     warnings: _containers.RepeatedScalarFieldContainer[str]
     prediction_type: str
     prediction_told_by: str
-    def __init__(self, name: _Optional[str] = ..., path: _Optional[str] = ..., state: _Optional[_Union[CheckpointState, str]] = ..., error: _Optional[str] = ..., engine: _Optional[str] = ..., family: _Optional[str] = ..., scheduler: _Optional[str] = ..., default_width: _Optional[int] = ..., default_height: _Optional[int] = ..., vae_scale_factor: _Optional[int] = ..., weights_bytes: _Optional[int] = ..., variant: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ..., prediction_type: _Optional[str] = ..., prediction_told_by: _Optional[str] = ...) -> None: ...
+    format: str
+    architecture: str
+    precision: str
+    title: str
+    trigger_words: _containers.RepeatedScalarFieldContainer[str]
+    sha256: str
+    replicas: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., path: _Optional[str] = ..., state: _Optional[_Union[CheckpointState, str]] = ..., error: _Optional[str] = ..., engine: _Optional[str] = ..., family: _Optional[str] = ..., scheduler: _Optional[str] = ..., default_width: _Optional[int] = ..., default_height: _Optional[int] = ..., vae_scale_factor: _Optional[int] = ..., weights_bytes: _Optional[int] = ..., variant: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ..., prediction_type: _Optional[str] = ..., prediction_told_by: _Optional[str] = ..., format: _Optional[str] = ..., architecture: _Optional[str] = ..., precision: _Optional[str] = ..., title: _Optional[str] = ..., trigger_words: _Optional[_Iterable[str]] = ..., sha256: _Optional[str] = ..., replicas: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListCheckpointsRequest(_message.Message):
     __slots__ = ()
@@ -67,20 +81,22 @@ class ListCheckpointsResponse(_message.Message):
     def __init__(self, checkpoints: _Optional[_Iterable[_Union[Checkpoint, _Mapping]]] = ...) -> None: ...
 
 class RegisterCheckpointRequest(_message.Message):
-    __slots__ = ("name", "path", "engine", "load", "prediction_type", "variant")
+    __slots__ = ("name", "path", "engine", "load", "prediction_type", "variant", "with_hash")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     ENGINE_FIELD_NUMBER: _ClassVar[int]
     LOAD_FIELD_NUMBER: _ClassVar[int]
     PREDICTION_TYPE_FIELD_NUMBER: _ClassVar[int]
     VARIANT_FIELD_NUMBER: _ClassVar[int]
+    WITH_HASH_FIELD_NUMBER: _ClassVar[int]
     name: str
     path: str
     engine: str
     load: bool
     prediction_type: str
     variant: str
-    def __init__(self, name: _Optional[str] = ..., path: _Optional[str] = ..., engine: _Optional[str] = ..., load: bool = ..., prediction_type: _Optional[str] = ..., variant: _Optional[str] = ...) -> None: ...
+    with_hash: bool
+    def __init__(self, name: _Optional[str] = ..., path: _Optional[str] = ..., engine: _Optional[str] = ..., load: bool = ..., prediction_type: _Optional[str] = ..., variant: _Optional[str] = ..., with_hash: bool = ...) -> None: ...
 
 class UnregisterCheckpointRequest(_message.Message):
     __slots__ = ("name",)

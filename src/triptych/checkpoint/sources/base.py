@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
-from triptych.checkpoint.fingerprint import FileState
+from triptych.checkpoint.identity.fingerprint import FileState
 from triptych.checkpoint.safetensors import TensorInfo
 
 
@@ -34,6 +34,11 @@ class Source(ABC):
     """One checkpoint at `path`; whatever is missing or wrong raises CheckpointInvalidError, which names the file."""
 
     path: Path
+    format: ClassVar[str]
+
+    def metadata(self) -> Mapping[str, str]:
+        """Texts that its weights file says of itself."""
+        return {}
 
     @cached_property
     def states(self) -> dict[Path, FileState]:

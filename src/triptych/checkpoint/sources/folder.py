@@ -21,6 +21,8 @@ _MOST_NAMED = 5
 class Folder(Source):
     """The directory at `path`, which no link may lead out of; weights are of the `variant` where a part has it."""
 
+    format = "diffusers"
+
     def __init__(self, path: Path, variant: str = "") -> None:
         if not path.is_dir():
             raise broken(path, not_a_path(str(path)) or "no such file or directory")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from triptych.checkpoint.configs import broken
-from triptych.checkpoint.fingerprint import FileState
+from triptych.checkpoint.identity.fingerprint import FileState
 from triptych.checkpoint.pickles import as_safetensors
 from triptych.checkpoint.safetensors import TensorInfo, read_contents
 from triptych.checkpoint.sources import clip_vocabulary
@@ -26,8 +26,11 @@ from triptych.checkpoint.sources.prediction import UNDECIDED, ZERO_SNR_MARK, fin
 class SingleFile(Source):
     """The file at `path`; `tensors` are its own, or those of what was made of it."""
 
+    format = "single-file"
+
     def __init__(self, path: Path, tensors: Mapping[str, TensorInfo], metadata: Mapping[str, str]) -> None:
         self.path = path
+        self._metadata = metadata
         self._unet, self._vae = (Tensors.below(path, prefix, tensors) for prefix in (UNET_PREFIX, VAE_PREFIX))
         self._kind = kind_of(path, tensors)
         self._task = task_of(path, self._kind, self._unet)
@@ -42,6 +45,10 @@ class SingleFile(Source):
         source = cls(path, *read_contents(as_safetensors(path)))
         source.states.update(states)
         return source
+
+    def metadata(self) -> Mapping[str, str]:
+        """Of the file's header."""
+        return self._metadata
 
     def index(self) -> Told:
         """What the kind's repository has."""

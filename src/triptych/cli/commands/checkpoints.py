@@ -60,7 +60,7 @@ def add_parser(subparsers: Any) -> None:
 
 def table(checkpoints: list[Checkpoint]) -> str:
     """The checkpoints as columns, a failed one's reason and any warnings below its row."""
-    head = ("NAME", "STATE", "ENGINE", "FAMILY", "SCHEDULER", "SIZE", "WEIGHTS", "PATH")
+    head = ("NAME", "STATE", "ENGINE", "FAMILY", "FORMAT", "ARCHITECTURE", "SCHEDULER", "SIZE", "WEIGHTS", "ON", "PATH")
     first, *rest = columns([head, *map(_row, checkpoints)])
     lines = [first]
     for line, checkpoint in zip(rest, checkpoints, strict=True):
@@ -75,9 +75,12 @@ def _row(checkpoint: Checkpoint) -> tuple[str, ...]:
         checkpoint.state,
         checkpoint.engine,
         checkpoint.family,
+        checkpoint.format,
+        checkpoint.architecture,
         checkpoint.scheduler,
         f"{checkpoint.default_width}x{checkpoint.default_height}" if checkpoint.default_width else "-",
         _weights(checkpoint),
+        ",".join(checkpoint.replicas) or "-",
         checkpoint.path,
     )
 
@@ -95,10 +98,14 @@ def _list(client: Client, arguments: argparse.Namespace) -> None:
 def _add(client: Client, arguments: argparse.Namespace) -> None:
     checkpoint = _register(client, arguments)
     _report(checkpoint)
-    print(f"  {', '.join(_found(checkpoint))}")
+    for line in _found(checkpoint):
+        print(f"  {line}", flush=True)
+    hashed = checkpoint if checkpoint.sha256 else _register(client, arguments, with_hash=True)
+    if hashed.sha256:
+        print(f"  sha256 {hashed.sha256}, short {hashed.short_hash}")
 
 
-def _register(client: Client, arguments: argparse.Namespace) -> Checkpoint:
+def _register(client: Client, arguments: argparse.Namespace, *, with_hash: bool = False) -> Checkpoint:
     """Downloads what has a hub's name first, where the server looked for it in vain and is on this machine."""
 
     def register() -> Checkpoint:
@@ -109,6 +116,7 @@ def _register(client: Client, arguments: argparse.Namespace) -> Checkpoint:
             arguments.load,
             prediction_type=arguments.prediction_type,
             variant=arguments.variant,
+            with_hash=with_hash,
         )
 
     try:
@@ -120,11 +128,15 @@ def _register(client: Client, arguments: argparse.Namespace) -> Checkpoint:
 
 
 def _found(checkpoint: Checkpoint) -> list[str]:
-    """What it turned out to be."""
+    """What it turned out to be, in lines."""
     size = f"{checkpoint.default_width}x{checkpoint.default_height}" if checkpoint.default_width else ""
     told = f" ({checkpoint.prediction_told_by})" if checkpoint.prediction_told_by else ""
     prediction = f"prediction type {checkpoint.prediction_type}{told}" if checkpoint.prediction_type else ""
-    return [part for part in (checkpoint.family, size, _weights(checkpoint), prediction) if part]
+    weights = f"{_weights(checkpoint)} of {checkpoint.precision}" if checkpoint.precision else _weights(checkpoint)
+    lines = [(checkpoint.family, checkpoint.format, size, weights, prediction), (checkpoint.architecture,)]
+    lines += [(f"title {checkpoint.title}",)] if checkpoint.title else []
+    lines += [(f"trigger words {', '.join(checkpoint.trigger_words)}",)] if checkpoint.trigger_words else []
+    return [", ".join(filter(None, line)) for line in lines if any(line)]
 
 
 def _weights(checkpoint: Checkpoint) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.tiny import replace_weights, update
 from triptych.checkpoint import Checkpoint
-from triptych.checkpoint.fingerprint import Fingerprint
+from triptych.checkpoint.identity.fingerprint import Fingerprint
 from triptych.errors import CheckpointChangedError, InvalidArgumentError
 from triptych_orchestrator.library.entry import Entry
 

@@ -1,0 +1,36 @@
+"""Checkpoints' SHA-256, computed one after the other behind everything else, once for all who wait."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from triptych.checkpoint.identity.digests import checkpoint_digest
+from triptych.checkpoint.reading import Readers
+from triptych_orchestrator.library.entry import Entry
+
+logger = logging.getLogger("triptych.catalog")
+
+
+class Hashes:
+    """One thread, which nobody waits for at the end."""
+
+    def __init__(self) -> None:
+        self._readers = Readers(1)
+
+    def begin(self, entry: Entry) -> None:
+        """Has an open entry's computed, if it is not yet; `entry.sha256` waits for it."""
+        if entry.checkpoint is None or (entry.hashing and not _has_failed(entry.hashing)):
+            return
+        source = entry.checkpoint.source
+        entry.hashing = asyncio.wrap_future(self._readers.submit(lambda: checkpoint_digest(source)))
+        entry.hashing.add_done_callback(lambda done: _report(entry.name, done))
+
+
+def _has_failed(hashing: asyncio.Future[str]) -> bool:
+    return hashing.done() and (hashing.cancelled() or hashing.exception() is not None)
+
+
+def _report(name: str, done: asyncio.Future[str]) -> None:
+    if not done.cancelled() and (error := done.exception()):
+        logger.warning("no hash", extra={"checkpoint": name, "error": str(error)})

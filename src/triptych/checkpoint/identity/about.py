@@ -1,0 +1,75 @@
+"""What is told of a checkpoint to people: its format, architecture and precision, and what its file says of itself."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from triptych.checkpoint.component import Component
+from triptych.checkpoint.directory import Checkpoint
+from triptych.contract import UNET
+
+# Keys of a file's metadata, the one that counts first: Stability's modelspec, kohya's scripts, others.
+_TITLES = ("modelspec.title", "ss_output_name", "title")
+_TRIGGERS = ("modelspec.trigger_phrase", "trigger_words", "trigger_word")
+_MOST_TRIGGERS = 20
+_LONGEST = 200
+_PRECISIONS = {
+    "F64": "float64",
+    "F32": "float32",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "F8_E4M3": "float8_e4m3",
+    "F8_E5M2": "float8_e5m2",
+}
+_DIGEST_LETTERS = 8
+
+
+@dataclass(frozen=True)
+class About:
+    """`architecture` is equal where checkpoints share a UNet's graph; `precision` names all types, the most first."""
+
+    format: str
+    architecture: str
+    precision: str
+    title: str
+    trigger_words: tuple[str, ...]
+
+
+def about(checkpoint: Checkpoint) -> About:
+    """From what was read when it was opened."""
+    metadata = checkpoint.source.metadata()
+    return About(
+        checkpoint.source.format,
+        _architecture(checkpoint.components[UNET.name]),
+        _precision(checkpoint.components),
+        _first(metadata, _TITLES)[:_LONGEST],
+        _words(_first(metadata, _TRIGGERS)),
+    )
+
+
+def _architecture(unet: Component) -> str:
+    """Channels, the width of the text, and what tells it from all others: "320-640-1280-1280/768 9c1f3b2a"."""
+    config = unet.architecture.config
+    channels = "-".join(map(str, config["block_out_channels"]))
+    return f"{channels}/{config['cross_attention_dim']} {unet.architecture.digest()[:_DIGEST_LETTERS]}"
+
+
+def _precision(components: Mapping[str, Component]) -> str:
+    sizes: Counter[str] = Counter()
+    for component in components.values():
+        for info in component.weights.values():
+            if info.dtype in _PRECISIONS:
+                sizes[_PRECISIONS[info.dtype]] += info.size_bytes
+    return ", ".join(name for name, _ in sizes.most_common())
+
+
+def _first(metadata: Mapping[str, str], keys: tuple[str, ...]) -> str:
+    return next((text for key in keys if (text := metadata.get(key, "").strip())), "")
+
+
+def _words(text: str) -> tuple[str, ...]:
+    words = [word.strip()[:_LONGEST] for word in re.split(r"[,;\n]", text)]
+    return tuple(dict.fromkeys(word for word in words if word))[:_MOST_TRIGGERS]
