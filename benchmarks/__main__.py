@@ -18,6 +18,7 @@ from benchmarks.cases import (
     memory,
     pickled,
     refittable,
+    registration,
     reload,
     split_cost,
     switch,
@@ -53,6 +54,7 @@ BENCHMARKS = {
     "switch": _Benchmark(switch.run, 5, 2),
     "reload": _Benchmark(reload.run, 30, 1),
     "pickled": _Benchmark(pickled.run, 3, 1),
+    "registration": _Benchmark(registration.run, 5, 1),
 }
 
 
