@@ -9,7 +9,7 @@ import numpy as np
 from triptych.checkpoint import Checkpoint
 from triptych.checkpoint.configs import whole_number
 from triptych.contract import ENCODER, ENCODER_2
-from triptych.engine.port import Array
+from triptych.engine.port import Array, one_by_one
 from triptych.errors import invalid
 from triptych.stage import Batch, StageModel
 from triptych_encoder.token_table import TokenTable
@@ -68,10 +68,8 @@ class EncoderModel(StageModel):
         }
 
     def run(self, batch: Batch) -> Batch:
-        """Each sample by itself: a batch changes a result's last bits, which must not depend on a prompt's company."""
-        samples = range(len(batch["inputs_embeds"]))
-        alone = [self.engine.infer({name: array[at : at + 1] for name, array in batch.items()}) for at in samples]
-        return {name: np.concatenate([outputs[name] for outputs in alone]) for name in alone[0]}
+        """Each sample by itself, whatever the engine: what it remembers must not depend on a prompt's company."""
+        return one_by_one(self.engine.infer, batch)
 
     def _pooled_position(self, ids: Array) -> Array:
         """Where each text ends, int64 [B], as CLIPTextModel finds it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -79,3 +79,13 @@ class Engine(ABC):
 
     def close(self) -> None:  # noqa: B027
         """Ends what the engine has begun beside its runs; it is not used any more."""
+
+
+def one_by_one(run: Callable[[Mapping[str, Array]], dict[str, Array]], inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """A batch's outputs, each sample run by itself: so its bits cannot depend on its company.
+
+    In a batch they would: products are cut by the batch's size, between threads and along the sums.
+    """
+    samples = range(len(next(iter(inputs.values()))))
+    alone = [run({name: array[sample : sample + 1] for name, array in inputs.items()}) for sample in samples]
+    return {name: np.concatenate([outputs[name] for outputs in alone]) for name in alone[0]}

@@ -23,7 +23,7 @@ from triptych.contract.paths import text_from_path
 from triptych.engine.cache.artifacts import ensure_graph
 from triptych.engine.onnxruntime.attention import fuse_attention
 from triptych.engine.onnxruntime.exchange import free_vectors, free_weights, take_halves
-from triptych.engine.port import Array, Engine, EngineSettings, Weights
+from triptych.engine.port import Array, Engine, EngineSettings, Weights, one_by_one
 from triptych.engine.weights import check_parameters, check_refit, float32_weights, held_weights, lies_ready
 
 # A server that sees other people's prompts reports to nobody.
@@ -59,7 +59,10 @@ class OnnxRuntimeEngine(Engine):
         return cls(open_session(graph, component, options), component, base)
 
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Runs one batch."""
+        """Runs a batch's samples one by one."""
+        return one_by_one(self._infer_one, inputs)
+
+    def _infer_one(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         feeds = {name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in inputs.items()}
         outputs = self._session.run_with_ort_values(self._outputs, feeds | self._bound)
         return {name: value.numpy() for name, value in zip(self._outputs, outputs, strict=True)}
