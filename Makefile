@@ -63,6 +63,10 @@ format: $(VENV)/.dev ## Format and fix what can be fixed
 generate: $(VENV)/.dev ## Write what is derived: gRPC stubs, Triton's model repository
 	$(BIN)/python tools/generate.py
 
+.PHONY: graphs
+graphs: $(VENV)/.dev ## Export the graphs that are shipped, where they are stale (minutes for each UNet)
+	$(BIN)/python tools/ship_graphs.py
+
 .PHONY: score
 score: $(VENV)/.dev ## Judge the demo checkpoint on held-out prompts
 	$(BIN)/python -m triptych_training score

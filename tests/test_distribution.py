@@ -24,6 +24,7 @@ from PIL import Image
 
 from tests.sdk.conftest import server
 from tests.sdk.fake_server import FakeServer
+from tools.ship_graphs import shipped
 
 __all__ = ["server"]
 
@@ -156,6 +157,13 @@ def test_what_the_metadata_says(wheel: Path, metadata: Message) -> None:
     assert license_text == (ROOT / "LICENSE").read_bytes()
     assert {"py.typed", "__main__.py", "demo/checkpoint/unet/diffusion_pytorch_model.safetensors"} <= names
     assert "checkpoint/sources/clip_vocabulary/LICENSE.open_clip" in names
+
+
+def test_the_graphs_of_the_standard_architectures_come_along(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        graphs = [file for file in archive.infolist() if file.filename.startswith("triptych/engine/graphs/")]
+    assert sum(file.filename.endswith("/graph.onnx.gz") for file in graphs) == len(shipped())
+    assert sum(file.compress_size for file in graphs) < 2_000_000
 
 
 @pytest.mark.parametrize("python", ["3.12", "3.13", "3.14"])

@@ -1,18 +1,193 @@
-"""Exports the demo checkpoint's graphs into the package, so that the demo runs without torch.
+"""Exports the graphs that come with the package, so that checkpoints of their architectures are served without torch.
 
-Run after the demo checkpoint's architecture or the exporter changed:  python tools/ship_graphs.py
+Run after the exporter, its versions or a shipped architecture changed; a graph takes from seconds to minutes:
+
+python tools/ship_graphs.py                 export what is stale or missing
+python tools/ship_graphs.py "SD 1.x" SDXL   export these
+python tools/ship_graphs.py --check         fail if something is stale, as far as can be told without an export
 """
 
 from __future__ import annotations
 
+import argparse
+import ast
+import gzip
+import hashlib
+import json
 import shutil
 import sys
 import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
+import onnx
+from triptych.engine.cache.folders import MANIFEST_FILE, read_manifest
+
+from triptych.checkpoint import Architecture
+from triptych.contract import ENCODER, ENCODER_2, UNET, VAE_DECODER, VAE_ENCODER
 from triptych.demo import checkpoint_path
+from triptych.engine import exporting
 from triptych.engine.build import open_models
-from triptych.engine.cache.artifacts import SHIPPED, ensure_graph
+from triptych.engine.cache.artifacts import (
+    COMPRESSED_FILE,
+    EXPORT_REVISIONS,
+    REQUEST_FILE,
+    SHIPPED,
+    artifact_key,
+    is_sound,
+    read_graph,
+)
+
+_SOURCES = ("exporter.py", "modules.py")
+_PACKAGES = ("torch", "diffusers", "transformers", "onnx", "onnxscript")
+
+# Configurations as far as they differ from their classes' defaults; what belongs to a picture's size shapes no graph.
+_SD1 = {"cross_attention_dim": 768}
+_SD2 = {"cross_attention_dim": 1024, "attention_head_dim": [5, 10, 20, 20], "use_linear_projection": True}
+_SDXL = {
+    "block_out_channels": [320, 640, 1280],
+    "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
+    "up_block_types": ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"],
+    "transformer_layers_per_block": [1, 2, 10],
+    "attention_head_dim": [5, 10, 20],
+    "cross_attention_dim": 2048,
+    "use_linear_projection": True,
+    "addition_embed_type": "text_time",
+    "addition_time_embed_dim": 256,
+    "projection_class_embeddings_input_dim": 2816,
+}
+_SDXL_REFINER = {
+    **_SDXL,
+    "block_out_channels": [384, 768, 1536, 1536],
+    "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
+    "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"],
+    "transformer_layers_per_block": 4,
+    "attention_head_dim": [6, 12, 24, 24],
+    "cross_attention_dim": 1280,
+    "projection_class_embeddings_input_dim": 2560,
+}
+_VAE = {
+    "block_out_channels": [128, 256, 512, 512],
+    "down_block_types": ["DownEncoderBlock2D"] * 4,
+    "up_block_types": ["UpDecoderBlock2D"] * 4,
+    "layers_per_block": 2,
+}
+_CLIP_L = {"hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12}
+_OPEN_CLIP_H = {
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 23,
+    "num_attention_heads": 16,
+    "hidden_act": "gelu",
+}
+_OPEN_CLIP_BIG_G = {
+    "hidden_size": 1280,
+    "intermediate_size": 5120,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 20,
+    "hidden_act": "gelu",
+    "projection_dim": 1280,
+}
+# Of latents alone; of a mask and a masked picture's latents besides; of a picture's latents besides.
+_TEXT_TO_IMAGE, _INPAINTING, _PIX2PIX = 4, 9, 8
+# An aesthetic score stands in the place of the target size.
+_REFINER_TIME_IDS = 5
+
+
+def shipped() -> Mapping[str, Architecture]:
+    """By name, what is to be there."""
+    found = {
+        "CLIP ViT-L": Architecture.of(ENCODER.name, "CLIPTextModel", _CLIP_L),
+        "OpenCLIP ViT-H": Architecture.of(ENCODER.name, "CLIPTextModel", _OPEN_CLIP_H),
+        "OpenCLIP ViT-bigG": Architecture.of(ENCODER_2.name, "CLIPTextModelWithProjection", _OPEN_CLIP_BIG_G),
+        "VAE decoder": Architecture.of(VAE_DECODER.name, "AutoencoderKL", _VAE),
+        "VAE encoder": Architecture.of(VAE_ENCODER.name, "AutoencoderKL", _VAE),
+        "SDXL refiner": Architecture.of(UNET.name, "UNet2DConditionModel", _SDXL_REFINER, _REFINER_TIME_IDS),
+    }
+    bases: Mapping[str, Mapping[str, Any]] = {"SD 1.x": _SD1, "SD 2.x": _SD2, "SDXL": _SDXL}
+    for name, config in bases.items():
+        found[name] = _unet(config, _TEXT_TO_IMAGE)
+        found[f"{name} inpainting"] = _unet(config, _INPAINTING)
+        found[f"{name} pix2pix"] = _unet(config, _PIX2PIX)
+    return found | {f"demo {part.architecture.model}": part.architecture for part in open_models(checkpoint_path())}
+
+
+def _unet(config: Mapping[str, Any], in_channels: int) -> Architecture:
+    return Architecture.of(UNET.name, "UNet2DConditionModel", {**config, "in_channels": in_channels})
+
+
+def stale() -> list[str]:
+    """Names of what is missing or damaged, or was made by something else than what is here; and folders too many."""
+    wanted, present = shipped(), made_by()
+    found = [name for name, architecture in wanted.items() if not _is_fresh(architecture, present)]
+    keys = {artifact_key(architecture) for architecture in wanted.values()}
+    return found + sorted(folder.name for folder in SHIPPED.glob("*") if folder.name not in keys)
+
+
+def made_by() -> dict[str, str]:
+    """What shapes a graph besides its architecture: packages' versions, and the exporter's statements."""
+    folder = Path(exporting.__file__).parent
+    statements = "\n".join(_statements((folder / source).read_text()) for source in _SOURCES)
+    return {name: version(name) for name in _PACKAGES} | {"exporter": hashlib.sha256(statements.encode()).hexdigest()}
+
+
+def _statements(source: str) -> str:
+    """What a module does, whatever is said about it."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            del node.body[0]
+    return ast.unparse(tree)
+
+
+def _is_fresh(architecture: Architecture, present: Mapping[str, str]) -> bool:
+    folder = SHIPPED / artifact_key(architecture)
+    return is_sound(folder, COMPRESSED_FILE) and read_manifest(folder).get("made_by") == present
+
+
+def make(architecture: Architecture) -> bytes:
+    """The graph; a UNet of more channels has that of its kin for text but for two numbers, so that one is traced."""
+    if architecture.model != UNET.name or architecture.config["in_channels"] == _TEXT_TO_IMAGE:
+        return _export(architecture)
+    kin = replace(architecture, config={**architecture.config, "in_channels": _TEXT_TO_IMAGE})
+    path = SHIPPED / artifact_key(kin) / COMPRESSED_FILE
+    graph = read_graph(path) if _is_fresh(kin, made_by()) else _export(kin)
+    return with_channels(graph, architecture.config["in_channels"])
+
+
+def with_channels(graph: bytes, channels: int) -> bytes:
+    """A UNet's graph as it is where latents have so many channels."""
+    model = onnx.load_model_from_string(graph)
+    (latents,) = (value for value in model.graph.input if value.name == "latents")
+    (kernel,) = (tensor for tensor in model.graph.initializer if tensor.name == "conv_in.weight")
+    latents.type.tensor_type.shape.dim[1].dim_value = kernel.dims[1] = channels
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def _export(architecture: Architecture) -> bytes:
+    with tempfile.TemporaryDirectory() as scratch:
+        request, graph = Path(scratch) / REQUEST_FILE, Path(scratch) / "graph.onnx"
+        request.write_text(architecture.traced().canonical())
+        exporting.run_exporter(sys.executable, architecture.class_name, [str(request), str(graph)])
+        return graph.read_bytes()
+
+
+def _ship(architecture: Architecture, graph: bytes) -> None:
+    content = gzip.compress(graph, mtime=0)
+    manifest = {
+        "revision": EXPORT_REVISIONS[architecture.model],
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "made_by": made_by(),
+    }
+    folder = SHIPPED / artifact_key(architecture)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / COMPRESSED_FILE).write_bytes(content)
+    (folder / REQUEST_FILE).write_text(architecture.traced().canonical())
+    (folder / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2) + "\n")
+    _say(f"{folder.name}: {len(graph):,} bytes, compressed {len(content):,}")
 
 
 def _say(message: str) -> None:
@@ -20,15 +195,25 @@ def _say(message: str) -> None:
 
 
 def main() -> int:
-    """Replaces what is shipped."""
-    shutil.rmtree(SHIPPED, ignore_errors=True)
-    with tempfile.TemporaryDirectory() as cache:
-        for component in open_models(checkpoint_path()):
-            graph = ensure_graph(component.architecture, Path(cache), _say)
-            target = SHIPPED / graph.parent.name
-            shutil.copytree(graph.parent, target)
-            (target / "architecture.json").chmod(0o644)
-            sys.stderr.write(f"{target.name}: {graph.stat().st_size} bytes\n")
+    """Writes, or with --check looks; exit code 1 when something is stale."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", nargs="*", help="what to export, fresh or not")
+    parser.add_argument("--check", action="store_true")
+    arguments = parser.parse_args()
+    wanted = shipped()
+    if unknown := set(arguments.name) - wanted.keys():
+        parser.error(f"{', '.join(unknown)}: none of {', '.join(wanted)}")
+    names = arguments.name or stale()
+    if arguments.check:
+        for name in names:
+            _say(f"stale: {name} (run `make graphs`)")
+        return 1 if names else 0
+    for name in names:
+        if name in wanted:
+            _say(name)
+            _ship(wanted[name], make(wanted[name]))
+        else:
+            shutil.rmtree(SHIPPED / name)
     return 0
 
 

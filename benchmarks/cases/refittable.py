@@ -14,7 +14,7 @@ from benchmarks.setting import Setting
 from benchmarks.turns import Side, ratio_by_round, take_turns
 from benchmarks.unet_steps import UnetSteps
 from triptych.engine import Engine, load_engine
-from triptych.engine.cache.artifacts import ensure_graph
+from triptych.engine.cache.artifacts import ensure_graph, read_graph
 from triptych.engine.onnxruntime.attention import fuse_attention
 from triptych.engine.onnxruntime.engine import OnnxRuntimeEngine, session_options
 
@@ -41,9 +41,8 @@ def run(setting: Setting) -> bool:
 
 def _constant_engine(unet: UnetSteps) -> Engine:
     """The same graph and the same files; the benchmarks' own checkpoints are float32, aligned and in one folder."""
-    graph = onnx.load_model(
-        ensure_graph(unet.component.architecture, unet.settings.cache_dir), load_external_data=False
-    )
+    path = ensure_graph(unet.component.architecture, unet.settings.cache_dir)
+    graph = onnx.load_model_from_string(read_graph(path))
     fuse_attention(graph)
     folder = unet.component.place.resolve()
     for tensor in graph.graph.initializer:

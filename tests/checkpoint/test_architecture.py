@@ -59,3 +59,45 @@ def test_the_order_of_keys_does_not_count(checkpoints: dict[str, Path]) -> None:
         turned = dict(reversed(json.loads(json.dumps(dict(component.config))).items()))
         architecture = component.architecture
         assert Architecture.of(architecture.model, architecture.class_name, turned).digest() == architecture.digest()
+
+
+@pytest.mark.parametrize(
+    ("stated", "same"),
+    [
+        ({"attention_head_dim": [8, 8, 8, 8]}, {}),
+        ({"transformer_layers_per_block": [2, 2, 2, 2]}, {"transformer_layers_per_block": 2}),
+        ({"only_cross_attention": [False] * 4}, {"only_cross_attention": None}),
+        ({"mid_block_scale_factor": 1.0, "resnet_out_scale_factor": 1}, {}),
+        (
+            {"block_out_channels": [32, 64], "layers_per_block": [1, 1]},
+            {"block_out_channels": [32, 64], "layers_per_block": 1},
+        ),
+    ],
+)
+def test_what_means_the_same_is_the_same(stated: dict[str, Any], same: dict[str, Any]) -> None:
+    first, second = (Architecture.of("unet", "UNet2DConditionModel", config) for config in (stated, same))
+    assert first.digest() == second.digest()
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"attention_head_dim": [8, 8, 8]},
+        {"attention_head_dim": [5, 10, 20, 20]},
+        {"only_cross_attention": [True] * 4},
+        {"transformer_layers_per_block": [[1, 1], [1, 1], [1, 1], [1, 1]]},
+        {"reverse_transformer_layers_per_block": [1, 1, 1, 1]},
+        {"attention_head_dim": [True] * 4},
+    ],
+)
+def test_a_list_that_means_more_stays_one(stated: dict[str, Any]) -> None:
+    config = Architecture.of("unet", "UNet2DConditionModel", stated).config
+    assert {key: config[key] for key in stated} == stated
+
+
+def test_what_a_trace_does_not_see_does_not_count() -> None:
+    """Where its graph is concerned; a model still has it."""
+    unets = [Architecture.of("unet", "UNet2DConditionModel", {"upcast_attention": value}) for value in (True, False)]
+    assert unets[0] != unets[1] == unets[0].traced() == unets[1].traced()
+    encoder = Architecture.of("encoder", "CLIPTextModel", {"vocab_size": 712})
+    assert encoder.traced() == Architecture.of("encoder", "CLIPTextModel", {})

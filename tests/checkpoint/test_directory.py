@@ -155,7 +155,7 @@ ABSURD: list[tuple[str, str, Any]] = [
     ("unet", "in_channels", 9),
     ("unet", "in_channels", True),
     ("unet", "cross_attention_dim", 10**30),
-    ("unet", "cross_attention_dim", [32, 32]),
+    ("unet", "cross_attention_dim", [32, 64]),
     ("unet", "act_fn", "x" * 10_000),
     ("unet", "act_fn", 5),
     ("unet", "norm_eps", float("nan")),

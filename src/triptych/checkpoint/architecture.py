@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from triptych.contract import TIME_IDS
@@ -108,6 +108,26 @@ NULLABLE: dict[str, frozenset[str]] = {
     "CLIPTextModelWithProjection": frozenset(),
 }
 
+# Keys that may be one value or a list, with one for each block.
+BY_BLOCK: dict[str, frozenset[str]] = {
+    "UNet2DConditionModel": frozenset(
+        {
+            "attention_head_dim",
+            "cross_attention_dim",
+            "layers_per_block",
+            "only_cross_attention",
+            "reverse_transformer_layers_per_block",
+            "transformer_layers_per_block",
+        }
+    ),
+    "AutoencoderKL": frozenset(),
+    "CLIPTextModel": frozenset(),
+    "CLIPTextModelWithProjection": frozenset(),
+}
+
+# Keys that shape a model but not its graph, which begins behind the table of tokens and is in float32 throughout.
+_UNTRACED = frozenset({"vocab_size", "upcast_attention"})
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -125,17 +145,25 @@ class Architecture:
     def of(cls, model: str, class_name: str, config: Mapping[str, Any], time_ids: int = TIME_IDS) -> Architecture:
         """From a component's `config.json`; keys that shape no graph are left out.
 
-        A switch that is null is off, as it is to the classes; any other key that is null takes its default.
+        A switch that is null is off, as it is to the classes; any other key that is null takes its default. What means
+        the same is spelled the same: one number for as many alike as there are blocks, 1 for 1.0 where the default is.
         """
         defaults, nullable = DEFAULTS[class_name], NULLABLE[class_name]
         shaping = defaults.keys() | OPTIONAL[class_name].keys()
+        blocks = config.get("block_out_channels") or defaults.get("block_out_channels")
+        single = BY_BLOCK[class_name] & defaults.keys()
         given = {
-            key: False if value is None and isinstance(defaults.get(key), bool) else value
+            key: _as_default(_as_one(value, blocks) if key in single else value, defaults.get(key))
             for key, value in config.items()
             if key in shaping
         }
         stated = {key: value for key, value in given.items() if value is not None or key in nullable}
         return cls(model, class_name, {**defaults, **stated}, time_ids)
+
+    def traced(self) -> Architecture:
+        """The one that stands for all architectures with the same graph."""
+        defaults = DEFAULTS[self.class_name]
+        return replace(self, config={**self.config, **{key: defaults[key] for key in _UNTRACED & self.config.keys()}})
 
     def canonical(self) -> str:
         """The architecture as JSON text that is equal for equal architectures."""
@@ -151,3 +179,22 @@ class Architecture:
     def digest(self) -> str:
         """SHA-256 of the canonical form, in hexadecimal."""
         return hashlib.sha256(self.canonical().encode()).hexdigest()
+
+
+def _as_one(value: Any, blocks: Any) -> Any:
+    """A list of one number, or of switches that are off, as often as there are blocks, is that number or switch.
+
+    Switches that are on are not: `only_cross_attention` as a list leaves the middle block out.
+    """
+    if not isinstance(value, list) or not isinstance(blocks, list) or len(value) != len(blocks):
+        return value
+    first = value[0]
+    is_plain = type(first) is int or first is False
+    return first if is_plain and all(type(each) is type(first) and each == first for each in value) else value
+
+
+def _as_default(value: Any, default: Any) -> Any:
+    if value is None and isinstance(default, bool):
+        return False
+    numbers = (int, float)
+    return default if type(value) in numbers and type(default) in numbers and value == default else value

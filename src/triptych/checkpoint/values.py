@@ -6,11 +6,11 @@ of a configuration to find that out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from triptych.checkpoint.architecture import DEFAULTS, NULLABLE, OPTIONAL
+from triptych.checkpoint.architecture import BY_BLOCK, DEFAULTS, NULLABLE, OPTIONAL
 from triptych.checkpoint.configs import broken
 from triptych.checkpoint.weights import is_text_encoder
 
@@ -33,14 +33,6 @@ _MOST_LAYERS = 1024
 _LONGEST_LIST = 16
 _LONGEST_NAME = 64
 _BLOCKS = ("down_block_types", "up_block_types", "block_out_channels")
-_BY_BLOCK = (
-    "attention_head_dim",
-    "cross_attention_dim",
-    "layers_per_block",
-    "only_cross_attention",
-    "reverse_transformer_layers_per_block",
-    "transformer_layers_per_block",
-)
 
 
 def check_values(path: Path, class_name: str, config: Mapping[str, Any]) -> None:
@@ -54,16 +46,16 @@ def check_values(path: Path, class_name: str, config: Mapping[str, Any]) -> None
         if not _within(value, _MOST_COUNTED if key in _COUNTED else _MOST):
             raise broken(path, f"{key} is out of bounds: {str(value)[:100]}")
     if not is_text_encoder(class_name):
-        _check_blocks(path, config)
+        _check_blocks(path, config, BY_BLOCK[class_name])
     if (layers := count_layers(class_name, config)) > _MOST_LAYERS:
         raise broken(path, f"asks for {layers} layers in all; {_MOST_LAYERS} are allowed")
 
 
-def _check_blocks(path: Path, config: Mapping[str, Any]) -> None:
+def _check_blocks(path: Path, config: Mapping[str, Any], by_block: Collection[str]) -> None:
     if len({len(config[key]) for key in _BLOCKS}) != 1:
         raise broken(path, f"{', '.join(_BLOCKS)} must have the same length")
     blocks = len(config["block_out_channels"])
-    for key in _BY_BLOCK:
+    for key in sorted(by_block):
         value = config.get(key)
         if isinstance(value, list) and len(value) != blocks:
             raise broken(path, f"{key} must be one value or {blocks}, as many as there are blocks, not {value!r}")

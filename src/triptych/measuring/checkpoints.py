@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -149,13 +149,20 @@ SIZES = {
 }
 
 
-def ensure_checkpoint(folder: Path, size: Size) -> Path:
-    """The folder, filled by diffusers itself if it is not there yet; it appears whole or not at all."""
+def _save_pretrained(model: Any, folder: Path) -> None:
+    model.save_pretrained(folder)
+
+
+def ensure_checkpoint(folder: Path, size: Size, save: Callable[[Any, Path], None] = _save_pretrained) -> Path:
+    """The folder, filled by diffusers itself if it is not there yet; it appears whole or not at all.
+
+    Each of its models is made, given to `save` with a folder of its own, and forgotten.
+    """
     if folder.is_dir():
         return folder
     building = folder.with_name(f"{folder.name}.building")
     shutil.rmtree(building, ignore_errors=True)
-    _save_models(building, size)
+    _save_models(building, size, save)
     _save_tokenizer(building / "tokenizer")
     if size.second_text is not None:
         _save_tokenizer(building / "tokenizer_2")
@@ -164,7 +171,7 @@ def ensure_checkpoint(folder: Path, size: Size) -> Path:
     return building.rename(folder)
 
 
-def _save_models(folder: Path, size: Size) -> None:
+def _save_models(folder: Path, size: Size, save: Callable[[Any, Path], None]) -> None:
     import torch
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
@@ -172,7 +179,7 @@ def _save_models(folder: Path, size: Size) -> None:
     torch.manual_seed(0)  # the classes' own random weights keep every output finite
     unet: dict[str, Any] = {"sample_size": 64, "cross_attention_dim": 768}
     dtype = getattr(torch, size.dtype)
-    UNet2DConditionModel(**unet | dict(size.unet)).to(dtype).save_pretrained(folder / "unet")
+    save(UNet2DConditionModel(**unet | dict(size.unet)).to(dtype), folder / "unet")
     vae: dict[str, Any] = {
         "block_out_channels": (128, 256, 512, 512),
         "down_block_types": ("DownEncoderBlock2D",) * 4,
@@ -180,7 +187,7 @@ def _save_models(folder: Path, size: Size) -> None:
         "layers_per_block": 2,
         "sample_size": 512,
     }
-    AutoencoderKL(**vae | dict(size.vae)).to(dtype).save_pretrained(folder / "vae")
+    save(AutoencoderKL(**vae | dict(size.vae)).to(dtype), folder / "vae")
     text: dict[str, Any] = {
         "vocab_size": 49408,
         "hidden_size": 768,
@@ -189,10 +196,10 @@ def _save_models(folder: Path, size: Size) -> None:
         "num_attention_heads": 12,
         "hidden_act": "quick_gelu",
     }
-    CLIPTextModel(CLIPTextConfig(**text | dict(size.text))).to(dtype).save_pretrained(folder / "text_encoder")
+    save(CLIPTextModel(CLIPTextConfig(**text | dict(size.text))).to(dtype), folder / "text_encoder")
     if size.second_text is not None:
         second = CLIPTextModelWithProjection(CLIPTextConfig(**text | dict(size.second_text)))
-        second.to(dtype).save_pretrained(folder / "text_encoder_2")
+        save(second.to(dtype), folder / "text_encoder_2")
 
 
 def _save_tokenizer(folder: Path) -> None:

@@ -168,7 +168,7 @@ def test_shipped_graphs_are_sound() -> None:
         manifest = json.loads((folder / "manifest.json").read_text())
         architecture = Architecture.from_canonical((folder / "architecture.json").read_text())
         assert manifest["revision"] == artifacts.EXPORT_REVISIONS[architecture.model]
-        assert manifest["sha256"] == hashlib.sha256((folder / "graph.onnx").read_bytes()).hexdigest()
+        assert manifest["sha256"] == hashlib.sha256((folder / "graph.onnx.gz").read_bytes()).hexdigest()
         assert artifact_key(architecture) == folder.name
 
 

@@ -79,7 +79,7 @@ def test_what_is_shipped_is_not_in_the_cache(tmp_path: Path) -> None:
     folder = next(path for path in artifacts.SHIPPED.iterdir() if path.is_dir())
     before = (folder / "manifest.json").stat().st_mtime_ns
     shipped = Architecture.from_canonical((folder / "architecture.json").read_text())
-    assert ensure_graph(shipped, tmp_path) == folder / "graph.onnx"
+    assert ensure_graph(shipped, tmp_path) == folder / "graph.onnx.gz"
     assert inventory(tmp_path) == [] and (folder / "manifest.json").stat().st_mtime_ns == before
 
 

@@ -2,10 +2,12 @@
 
 A graph is looked for among those shipped with the package, then in the cache, then built there. Builders of one
 architecture wait for each other on a file lock, which the kernel drops with its holder; a folder appears by one rename.
+Those shipped are compressed, and read as they are: nothing is written for them.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import importlib.util
 import json
@@ -22,25 +24,32 @@ from triptych.errors import ArtifactMissingError
 
 # Part of every key: raise a model's when the exporter gives another graph for the same architecture.
 EXPORT_REVISIONS = dict.fromkeys(MODELS, 1) | {ENCODER.name: 2}
-SHIPPED = Path(triptych.__file__).parent / "demo" / "artifacts"
+SHIPPED = Path(triptych.__file__).parent / "engine" / "graphs"
 GRAPHS, GRAPH_FILE, REQUEST_FILE = "graphs", "graph.onnx", "architecture.json"
+COMPRESSED_FILE = f"{GRAPH_FILE}.gz"
 
 Progress = Callable[[str], None]
 
 
 def artifact_key(architecture: Architecture) -> str:
     """The folder's name: which model, and a digest of all that shapes its graph."""
-    digest = hashlib.sha256(f"{EXPORT_REVISIONS[architecture.model]}:{architecture.canonical()}".encode()).hexdigest()
-    return f"{architecture.model}-{digest[:24]}"
+    text = f"{EXPORT_REVISIONS[architecture.model]}:{architecture.traced().canonical()}"
+    return f"{architecture.model}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
 
 
 def find_graph(architecture: Architecture, cache_dir: Path) -> Path | None:
-    """The graph's path where a sound one is shipped or cached."""
-    for root in (SHIPPED, cache_dir / GRAPHS):
-        folder = root / artifact_key(architecture)
-        if is_sound(folder):
-            return folder / GRAPH_FILE
+    """The graph's path where a sound one is shipped or cached; `read_graph` reads either."""
+    key = artifact_key(architecture)
+    for folder, file in ((SHIPPED / key, COMPRESSED_FILE), (cache_dir / GRAPHS / key, GRAPH_FILE)):
+        if is_sound(folder, file):
+            return folder / file
     return None
+
+
+def read_graph(path: Path) -> bytes:
+    """The ONNX file that a graph's path stands for."""
+    content = path.read_bytes()
+    return gzip.decompress(content) if path.name == COMPRESSED_FILE else content
 
 
 def ensure_graph(
@@ -64,10 +73,10 @@ def is_shipped(graph: Path) -> bool:
     return SHIPPED in graph.parents
 
 
-def is_sound(folder: Path) -> bool:
+def is_sound(folder: Path, file: str = GRAPH_FILE) -> bool:
     """Whether the folder's graph is what its manifest says."""
     try:
-        with (folder / GRAPH_FILE).open("rb") as stream:
+        with (folder / file).open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError:
         return False
@@ -95,7 +104,7 @@ def _export_once(architecture: Architecture, cache_dir: Path, progress: Progress
 
 def _build(architecture: Architecture, root: Path, key: str, component: Component | None) -> Path:
     with publishing(root, key) as building:
-        (building / REQUEST_FILE).write_text(architecture.canonical())
+        (building / REQUEST_FILE).write_text(architecture.traced().canonical())
         arguments = [str(building / REQUEST_FILE), str(building / GRAPH_FILE)]
         if component:
             described = building.parent / "weights.json"  # of one checkpoint: not to be kept

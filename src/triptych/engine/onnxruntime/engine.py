@@ -20,7 +20,7 @@ import onnxruntime
 from triptych.checkpoint import Component
 from triptych.contract import LORA_MODELS
 from triptych.contract.paths import text_from_path
-from triptych.engine.cache.artifacts import ensure_graph
+from triptych.engine.cache.artifacts import ensure_graph, read_graph
 from triptych.engine.onnxruntime.attention import fuse_attention
 from triptych.engine.onnxruntime.exchange import free_vectors, free_weights, take_halves
 from triptych.engine.port import Array, Engine, EngineSettings, Weights, one_by_one
@@ -77,7 +77,7 @@ class OnnxRuntimeEngine(Engine):
 def open_graph(component: Component, settings: EngineSettings) -> onnx.ModelProto:
     """The architecture's graph with its attention fused; CheckpointInvalidError if the weights do not fit it."""
     path = ensure_graph(component.architecture, settings.cache_dir, component=component)
-    graph = onnx.load_model(path, load_external_data=False)
+    graph = onnx.load_model_from_string(read_graph(path))
     check_parameters(component, {tensor.name: tuple(tensor.dims) for tensor in _parameters(graph)})
     fuse_attention(graph)
     return graph

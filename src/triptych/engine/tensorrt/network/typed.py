@@ -10,7 +10,7 @@ import onnx
 
 from triptych.checkpoint import Component
 from triptych.contract import ENCODERS, LORA_MODELS, UNET
-from triptych.engine.cache.artifacts import ensure_graph
+from triptych.engine.cache.artifacts import ensure_graph, read_graph
 from triptych.engine.onnxruntime.exchange import free_weights
 from triptych.engine.port import Array, EngineSettings
 from triptych.engine.tensorrt.build.plan import RefitPlan
@@ -45,9 +45,8 @@ class TypedGraph:
         """From the architecture's graph; CheckpointInvalidError if the component's weights do not fit it."""
         if settings.precision not in PRECISIONS:
             raise invalid("precision", f"{settings.precision!r} is not one of {', '.join(PRECISIONS)}")
-        model = onnx.load_model(
-            ensure_graph(component.architecture, settings.cache_dir, component=component), load_external_data=False
-        )
+        path = ensure_graph(component.architecture, settings.cache_dir, component=component)
+        model = onnx.load_model_from_string(read_graph(path))
         external = onnx.TensorProto.EXTERNAL
         shapes = {t.name: tuple(t.dims) for t in model.graph.initializer if t.data_location == external}
         check_parameters(component, shapes)
