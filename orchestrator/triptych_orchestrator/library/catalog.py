@@ -11,6 +11,7 @@ from pathlib import Path
 
 from triptych.checkpoint.sources.prediction import check_prediction_type
 from triptych.contract.engines import join_engines, parse_engines
+from triptych.contract.hub import HubId
 from triptych.contract.names import check_checkpoint_name
 from triptych.errors import AlreadyExistsError, NotFoundError, ResourceExhaustedError, TriptychError, invalid
 from triptych_orchestrator.library.entry import Entry, State, as_registered
@@ -49,7 +50,9 @@ class Catalog:
                     return next(iter(found))
             raise invalid("checkpoint", f"name one of those registered: {names}")
         if name not in self._entries:
-            raise NotFoundError(f"checkpoint: {name!r} is not registered; there are: {names}", field="checkpoint")
+            remedy = f"; add it: triptych checkpoints add {name}" if HubId.parse(name) else ""
+            problem = f"checkpoint: {name!r} is not registered; there are: {names}{remedy}"
+            raise NotFoundError(problem, field="checkpoint")
         return self._entries[name]
 
     def residence(self, entry: Entry) -> list[str]:

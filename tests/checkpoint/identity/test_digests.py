@@ -15,7 +15,7 @@ from tests.tiny import replace_weights, update
 from triptych.checkpoint import Checkpoint
 from triptych.checkpoint.identity import digests
 from triptych.checkpoint.identity.digests import checkpoint_digest, file_digest
-from triptych.errors import CheckpointInvalidError
+from triptych.errors import CheckpointChangedError, CheckpointInvalidError
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
 
@@ -56,6 +56,13 @@ def test_a_folder_is_what_sha256sum_says_of_its_weights(copy: Path) -> None:
     update(copy / "unet" / "config.json", more=1)
     (copy / "unet" / "diffusion_pytorch_model.bf16.safetensors").touch()
     assert of(copy) == hashlib.sha256(listed).hexdigest()
+
+
+def test_of_files_that_were_exchanged_since_nothing_is_said(copy: Path) -> None:
+    checkpoint = Checkpoint.open(copy)
+    replace_weights(copy / UNET)
+    with pytest.raises(CheckpointChangedError, match=UNET):
+        checkpoint_digest(checkpoint.source)
 
 
 def test_what_was_read_is_read_again_only_where_it_changed(copy: Path, read: list[str], cache: Path) -> None:

@@ -16,7 +16,7 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from triptych.cache_folders import cache_folder
-from triptych.checkpoint.identity.fingerprint import FileState
+from triptych.checkpoint.identity.fingerprint import FileState, Fingerprint
 from triptych.checkpoint.opening import open_file
 from triptych.checkpoint.sources import Source
 from triptych.errors import CheckpointInvalidError
@@ -31,7 +31,17 @@ _CHUNK_BYTES = 1 << 20
 
 
 def checkpoint_digest(source: Source) -> str:
-    """In hexadecimal; reads whole what it does not know, as who yields to everyone else."""
+    """In hexadecimal; reads whole what it does not know, as who yields to everyone else.
+
+    CheckpointChangedError where a file is not what the checkpoint was opened from, of which it would say nothing.
+    """
+    Fingerprint.of(source.states).check()
+    digest = _digest_of(source)
+    Fingerprint.of(source.states).check()
+    return digest
+
+
+def _digest_of(source: Source) -> str:
     with suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _IDLE)
     if source.path.is_file():
