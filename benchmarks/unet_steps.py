@@ -16,6 +16,7 @@ from benchmarks.turns import timed
 from triptych.checkpoint import Checkpoint, Component
 from triptych.contract import UNET
 from triptych.engine import Engine, EngineSettings
+from triptych.engine.conditions import conditioning_dims
 from triptych.engine.port import Array
 from triptych.measuring.machine import cores
 
@@ -39,10 +40,10 @@ class UnetSteps:
         inputs = {
             "latents": noise.standard_normal((2, checkpoint.latent_channels, edge, edge), np.float32),
             "timestep": np.full(2, 500.0, np.float32),
-            "encoder_hidden_states": noise.standard_normal(
-                (2, checkpoint.tokens, component.architecture.config["cross_attention_dim"]), np.float32
-            ),
         }
+        for name, dims in conditioning_dims(component.architecture).items():
+            shape = (extent if isinstance(extent, int) else checkpoint.tokens for extent in dims)
+            inputs[name] = noise.standard_normal((2, *shape), np.float32)
         return cls(component, EngineSettings(cores(), setting.cache_dir), inputs, setting.steps)
 
     def seconds(self, engine: Engine) -> float:

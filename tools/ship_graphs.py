@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from triptych.engine.cache.folders import MANIFEST_FILE, read_manifest
 
+from triptych.cache_folders import MANIFEST_FILE, read_manifest
 from triptych.checkpoint import Architecture
 from triptych.contract import ENCODER, ENCODER_2, UNET, VAE_DECODER, VAE_ENCODER
 from triptych.demo import checkpoint_path
