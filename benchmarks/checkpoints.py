@@ -17,15 +17,15 @@ from triptych.checkpoint import Component
 
 def widened(component: Component) -> Path:
     """A copy of its checkpoint, made beside that if it is not there, which has this component's weights as float32."""
-    checkpoint = component.folder.parent
-    twin = checkpoint.with_name(f"{checkpoint.name}-{component.folder.name}-fp32")
+    checkpoint = component.place.parent
+    twin = checkpoint.with_name(f"{checkpoint.name}-{component.name}-fp32")
     if twin.is_dir():
         return twin
     building = checkpoint.with_name(f"{twin.name}.building")
     shutil.rmtree(building, ignore_errors=True)
     shutil.copytree(checkpoint, building)
-    for path in (component.folder).glob("*.safetensors"):
-        _widen(path, building / component.folder.name / path.name)
+    for path in component.place.glob("*.safetensors"):
+        _widen(path, building / component.name / path.name)
     return building.rename(twin)
 
 

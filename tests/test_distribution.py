@@ -180,7 +180,7 @@ def test_what_is_asked_for_is_what_these_tests_have(metadata: Message) -> None:
 
 @pytest.mark.parametrize("for_client", [True, False], ids=["client", "server"])
 def test_what_is_imported_is_asked_for(metadata: Message, wheel: Path, for_client: bool) -> None:
-    extras = () if for_client else ("server", "torch", "tensorrt")
+    extras = ("hub",) if for_client else ("server", "torch", "hub", "tensorrt")
     asked = {canonicalize_name(requirement.name) for requirement in requirements(metadata, *extras)}
     providers = packages_distributions()
     with zipfile.ZipFile(wheel) as archive:
