@@ -18,7 +18,7 @@ from triptych.embedded import Stack, StackConfig
 from triptych.sdk.events import Result, Step
 
 STEPS = 12
-# A batch of another size may round differently in the last bit.
+# Of torch's pictures from ONNX Runtime's.
 TOLERANCE = 2
 REQUEST: dict[str, Any] = {
     "prompt": "a red circle", "prompt_2": "a star", "scheduler": "ddim", "num_inference_steps": STEPS, "seed": 3,
@@ -52,7 +52,7 @@ def test_guidance_is_split_and_a_lost_half_done_again(large: Served) -> None:
             if event.step == 4:
                 os.kill(server_of(large, "unet-1"), signal.SIGKILL)
     assert isinstance(event, Result) and len(steps) == STEPS
-    assert difference(event, before) <= TOLERANCE
+    assert event.pngs == before.pngs
     wait_for(lambda: all_ready(large), 120, "the restarted replica with its models")
 
 
@@ -70,7 +70,7 @@ def test_requests_share_batches_whatever_sizes_they_tell(large: Served) -> None:
     alone = [large.client.generate(**request) for request in requests]
     together = at_once(large.client, requests)
     for (_, ours), theirs in zip(together, alone, strict=True):
-        assert difference(ours, theirs) <= TOLERANCE
+        assert ours.pngs == theirs.pngs
     assert max(step.batch_size for steps, _ in together for step in steps) > 4
 
 
