@@ -322,10 +322,11 @@ def test_how_many_layers_can_be_skipped(
 
 
 def test_a_field_that_a_family_does_not_know_is_refused_with_those_that_do() -> None:
-    check_fields(STABLE_DIFFUSION, ["prompt", "clip_skip", "guidance_rescale"])
-    check_fields(STABLE_DIFFUSION_XL, ["prompt_2", "negative_target_size", "clip_skip"])
+    check_fields(["prompt", "clip_skip", "guidance_rescale"], STABLE_DIFFUSION)
+    check_fields(["prompt_2", "negative_target_size", "clip_skip"], STABLE_DIFFUSION_XL)
+    check_fields(["prompt_2", "aesthetic_score"], STABLE_DIFFUSION_XL, STABLE_DIFFUSION_XL_REFINER)
     with pytest.raises(InvalidArgumentError, match=r"prompt_2: .* not known to .* 2\.x, only to .* XL base") as caught:
-        check_fields(STABLE_DIFFUSION, ["prompt", "prompt_2"])
+        check_fields(["prompt", "prompt_2"], STABLE_DIFFUSION)
     assert caught.value.metadata["field"] == "prompt_2"
 
 

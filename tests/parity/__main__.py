@@ -33,7 +33,7 @@ def main() -> int:
             sources = Sources(client, checkpoints, Path(folder) / "files")
             for case in measured(case for task in PARAMETERS for case in threewise(task)):
                 cell = found.setdefault((case.family, case.format, case.task, case.engine), [])
-                cell.append(difference(case, client, sources.folder(case)))
+                cell.append(difference(case, client, sources.folder(case), checkpoints))
     table = "\n".join(rows(found)) + "\n"
     print(table)
     before, _, rest = PAGE.read_text().partition(BEGIN)

@@ -23,7 +23,10 @@ FAMILIES = {
     "refiner": "Stable Diffusion XL refiner",
 }
 FORMATS = ("directory", "single file")
-TASKS = {"text-to-image": "text-to-image", "image-to-image": "image-to-image"}
+TASKS = {"text-to-image": "text-to-image", "image-to-image": "image-to-image", "refined": "with a refiner"}
+# Families, where not all do a task.
+ONLY = {"refined": ("sdxl",)}
+EXCEPT = {"text-to-image": ("refiner",)}
 
 # Each parameter's values, by diffusers' names; the first is what most requests bring.
 TEXT_TO_IMAGE: Mapping[str, Sequence[Any]] = {
@@ -43,9 +46,20 @@ IMAGE_TO_IMAGE: Mapping[str, Sequence[Any]] = {
     "image_size": ((64, 64), (75, 101)),
     "num_inference_steps": (8,),
 }
+# The refiner is a checkpoint's name, of the same engine.
+REFINED: Mapping[str, Sequence[Any]] = {
+    "scheduler": ("", *SCHEDULERS),
+    "refiner": ("refiner", "sdxl"),
+    "refiner_start": (0.8, 0.3),
+    "guidance_scale": (5.0, 1.0),
+    "strength": (None, 0.9),
+    "num_images_per_prompt": (1, 2),
+    "num_inference_steps": (10,),
+}
 PARAMETERS: Mapping[str, Mapping[str, Sequence[Any]]] = {
     "text-to-image": TEXT_TO_IMAGE,
     "image-to-image": IMAGE_TO_IMAGE,
+    "refined": REFINED,
 }
 
 
@@ -83,6 +97,8 @@ _OF_XL = ("", "rescaled", "texts", "no negative", "sizes", "all sizes", "one neg
 
 def known(family: str, task: str) -> tuple[str, ...]:
     """The names in MORE of what a family's pipeline for the task takes; where both tasks' are alike, one is enough."""
+    if task == "refined":
+        return ("", "texts", "no negative", "all sizes", "scores", "rescaled")
     if family == "refiner":
         return ("", "rescaled", "scores", "all told")
     if task == "image-to-image":
@@ -113,15 +129,17 @@ class Case:
         return f"{self.checkpoint}-{self.task}-{values}"
 
 
-def is_possible(family: str, form: str, values: Values) -> bool:
-    """Whether diffusers makes a picture of it at all: its PNDM fails at a zero terminal SNR.
+def is_possible(family: str, task: str, form: str, values: Values) -> bool:
+    """Whether diffusers makes a picture of it at all: its PNDM fails at a zero terminal SNR, and no base knows a score.
 
     Of what only some know one picture is enough, whatever else it is asked with. That the noise ends so, a file of 2.x
     cannot say.
     """
-    if (family, form) == ("sd2zero", "single file"):
+    if form == "single file" and (family == "sd2zero" or task == "refined"):  # which two directories show
         return False
     if values["more"] and (values.get("num_images_per_prompt", 1), values.get("images", "one")) != (1, "one"):
+        return False
+    if values["more"] == "scores" and values.get("refiner") == "sdxl":
         return False
     return not (family == "sd2zero" and values["scheduler"] == "pndm")
 
@@ -129,10 +147,10 @@ def is_possible(family: str, form: str, values: Values) -> bool:
 def every(task: str) -> Iterator[Case]:
     """All values of all axes."""
     for family, engine, form in itertools.product(FAMILIES, ENGINES, FORMATS):
-        if (family, task) == ("refiner", "text-to-image"):  # which it refuses
+        if family not in ONLY.get(task, FAMILIES) or family in EXCEPT.get(task, ()):
             continue
         for values in _products({**PARAMETERS[task], "more": known(family, task)}):
-            if is_possible(family, form, values):
+            if is_possible(family, task, form, values):
                 yield Case(family, task, engine, form, tuple(values.items()))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,16 @@ PIPELINES = {
 }
 
 
-def difference(case: Case, client: triptych.Client, folder: Path) -> int:
-    """The largest of any pixel; 255 where the pictures are not even of one size or number. `folder` is diffusers'."""
-    ours = client.generate(checkpoint=case.checkpoint, seed=seeds(case), **arguments(case))
-    theirs = expected(case, folder)
+def difference(case: Case, client: triptych.Client, folder: Path, refiners: Mapping[str, Path]) -> int:
+    """The largest of any pixel; 255 where the pictures are not even of one size or number.
+
+    `folder` is the checkpoint's as diffusers reads it, and `refiners` are those of refiners by their names.
+    """
+    values = arguments(case)
+    if "refiner" in values and case.engine == "torch":
+        values["refiner"] += "-torch"
+    ours = client.generate(checkpoint=case.checkpoint, seed=seeds(case), **values)
+    theirs = expected(case, folder, refiners)
     assert np.asarray(theirs[0]).std() > 5  # a picture of one colour would agree with anything
     if [image.size for image in ours.images] != [image.size for image in theirs]:
         return 255
@@ -47,7 +54,9 @@ def arguments(case: Case) -> dict[str, Any]:
         count, size = values.pop("images"), values.pop("image_size")
         values["image"] = [drawn(size, number) for number in range(2 if count.startswith("two") else 1)]
         values["num_images_per_prompt"] = 1 if count == "one" else 2
-    return values
+    if "refiner" in values and values["strength"]:
+        values["image"] = drawn((64, 72), 0)
+    return {name: value for name, value in values.items() if name != "strength" or value}
 
 
 def seeds(case: Case) -> int | list[int]:
@@ -62,22 +71,37 @@ def drawn(size: tuple[int, int], number: int) -> Image.Image:
     return Image.fromarray((np.stack([rings, (x + 1) / 2, rings * (y + 1) / 2], axis=-1) * 255).astype(np.uint8))
 
 
-def expected(case: Case, path: Path) -> list[Image.Image]:
+def expected(case: Case, folder: Path, refiners: Mapping[str, Path]) -> list[Image.Image]:
     """diffusers' pictures."""
-    pipe, values = pipeline(case.task, path), arguments(case)
-    own, scheduler = pipe.scheduler, values.pop("scheduler")
+    values = arguments(case)
+    generators = [torch.Generator("cpu").manual_seed(seed) for seed in np.atleast_1d(seeds(case)).tolist()]
+    values["generator"] = generators if len(generators) > 1 else generators[0]
+    task = "image-to-image" if "image" in values else "text-to-image"
+    pipe = pipeline(task, folder)
+    images: list[Image.Image] = made(pipe, **values) if "refiner" not in values else refined(pipe, refiners, **values)
+    return images
+
+
+def refined(pipe: Any, refiners: Mapping[str, Path], refiner: str, refiner_start: float, **values: Any) -> Any:
+    """Two pipelines one after the other; what the first does not know, or begins with, is the other's alone."""
+    first = {name: value for name, value in values.items() if "aesthetic" not in name}
+    latents = made(pipe, **first, denoising_end=refiner_start, output_type="latent")
+    values = {name: value for name, value in values.items() if name not in ("image", "strength", "width", "height")}
+    return made(pipeline("image-to-image", refiners[refiner]), image=latents, denoising_start=refiner_start, **values)
+
+
+def made(pipe: Any, scheduler: str, **values: Any) -> Any:
+    """What a pipeline makes with the scheduler of that name, "" for its own."""
+    own = pipe.scheduler
     if scheduler:
         info = SCHEDULERS[scheduler]
         pipe.scheduler = getattr(diffusers, info.class_name).from_config(own.config, **info.overrides)
-    generators = [torch.Generator("cpu").manual_seed(seed) for seed in np.atleast_1d(seeds(case)).tolist()]
-    generator = generators if len(generators) > 1 else generators[0]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # of one image for several pictures
-            images: list[Image.Image] = pipe(generator=generator, **values).images
+            return pipe(**values).images
     finally:
         pipe.scheduler = own
-    return images
 
 
 @functools.cache

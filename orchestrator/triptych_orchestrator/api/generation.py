@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, nullcontext
 from dataclasses import replace
 
 import grpc
 
+from triptych.checkpoint import Checkpoint
 from triptych.errors import CancelledError, FailedPreconditionError, TriptychError
 from triptych.logs import request_id as log_request_id
 from triptych.v1 import generation_pb2, generation_pb2_grpc
@@ -57,9 +58,11 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
             key = caller.new_key(asked.request_id)
             log_request_id.set(key.request_id)
             entry = self._catalog.get(asked.checkpoint)
+            entries = [entry, *([self._catalog.get(asked.refiner, "refiner")] if asked.refiner else [])]
             checkpoint_label = entry.name
             deadline_s = asyncio.get_running_loop().time() + deadline_of(asked, context.time_remaining())
-            produced = self._events(replace(asked, request_id=key.request_id, checkpoint=entry.name), entry, deadline_s)
+            asked = replace(asked, request_id=key.request_id, checkpoint=entry.name)
+            produced = self._events(asked, entries, deadline_s)
             del request, asked  # the files that they may bring are `_events`' alone to keep
             stream = self._admission.stream(key, produced, deadline_s, thin_out=drop_previews)
             async with aclosing(stream) as events:
@@ -80,19 +83,18 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
             # Ids that callers choose may be the same.
             logger.info("request finished", extra=told | {"caller": caller.scope})
 
-    async def _events(self, asked: Asked, entry: Entry, deadline_s: float) -> AsyncGenerator[Event, None]:
-        if entry.checkpoint is None:
-            problem = f"checkpoint {entry.name!r} is broken: {entry.error}; once it is whole again, load it"
-            raise FailedPreconditionError(problem, checkpoint=entry.name)
+    async def _events(self, asked: Asked, entries: Sequence[Entry], deadline_s: float) -> AsyncGenerator[Event, None]:
+        """`entries` are the checkpoint and, where one is asked for, its refiner."""
+        experts = [_sound(entry) for entry in entries]
         with self._admission.preparing() if asked.images else nullcontext():  # decoding them is work
-            job = await resolve(asked, entry.checkpoint, self._limits, self._pictures)
+            job = await resolve(asked, experts[0], self._limits, self._pictures, *experts[1:])
         del asked  # what it needs of the files the job has
-        async with self._loras.choose(job.loras, entry) as loras:
+        async with self._loras.choose(job.loras, *entries) as loras:
             self._admission.check_room()
             yield Queued(job)
             async with (
                 self._admission.turn(job.priority) as waited_s,
-                self._catalog.use(entry, models_of(plan_of(job))) as used,
+                self._catalog.use_all(set(entries), models_of(plan_of(job))) as used,
                 aclosing(self._painter.paint(replace(job, loras=loras), used, waited_s, deadline_s)) as events,
             ):
                 async for event in events:
@@ -104,6 +106,14 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
         """Stops a running request."""
         self._admission.cancel(request.request_id, _caller(context))
         return generation_pb2.CancelResponse()
+
+
+def _sound(entry: Entry) -> Checkpoint:
+    """The entry's checkpoint, which is open unless one that was kept is broken."""
+    if entry.checkpoint is None:
+        problem = f"checkpoint {entry.name!r} is broken: {entry.error}; once it is whole again, load it"
+        raise FailedPreconditionError(problem, checkpoint=entry.name)
+    return entry.checkpoint
 
 
 def _caller(context: grpc.aio.ServicerContext) -> Caller:

@@ -44,6 +44,8 @@ def asked_of(request: pb.GenerateRequest) -> Asked:
         deadline_seconds=_given(request, "deadline_seconds"),
         images=tuple(request.images),
         strength=_given(request, "strength"),
+        refiner=request.refiner,
+        refiner_start=_given(request, "refiner_start"),
     )
 
 

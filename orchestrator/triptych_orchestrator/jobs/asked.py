@@ -37,3 +37,5 @@ class Asked:
     images: tuple[bytes, ...] = ()
     """The files as they were sent."""
     strength: float | None = None
+    refiner: str = ""
+    refiner_start: float | None = None

@@ -15,8 +15,9 @@ class Job:
     `prompt` is without its LoRA tags; what they ask for is in `loras`, by digest once it is looked up. A second prompt
     that is empty is the first one's; `zeroes_negative`: zeros stand for what the negative prompts would come to.
     `micro_conditions` are those that were given, by their fields. `images` are RGB, height x width x 3: one for all
-    pictures or one for each, and none for text-to-image, which does all of its steps. `warnings` are told with the
-    result. All is JSON as it is, but for the images.
+    pictures or one for each, and none for text-to-image, which does all of its steps. `refiner` is the checkpoint that
+    takes over at `refiner_start`, a share of the training schedule. `warnings` are told with the result. All is JSON as
+    it is, but for the images.
     """
 
     request_id: str
@@ -42,4 +43,7 @@ class Job:
     loras: LoraChoice
     images: tuple[bytes, ...] = ()
     strength: float = 1.0
+    refiner: str = ""
+    refiner_start: float = 1.0
+    refiner_zeroes_negative: bool = False
     warnings: tuple[str, ...] = ()

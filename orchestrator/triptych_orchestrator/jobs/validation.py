@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 import secrets
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from triptych.checkpoint import Checkpoint, check_fields
+from triptych.checkpoint import Checkpoint, MicroConditions, check_fields
 from triptych.errors import invalid
 from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.jobs.pictures import PictureReader, check_bytes, field_of
+from triptych_orchestrator.jobs.refining import check_refiner, start_of
 from triptych_orchestrator.jobs.sizes import Size, size_of
 from triptych_orchestrator.library.loras.choice import asked_loras
-from triptych_orchestrator.sampling.schedulers import corrected_config, make_solver, resolved_name
+from triptych_orchestrator.sampling.schedulers import Solver, corrected_config, make_solver, resolved_name
 from triptych_orchestrator.settings import Limits
 
 Number = TypeVar("Number", int, float)
@@ -29,21 +31,31 @@ _MAX_GUIDANCE_SCALE = 1000.0
 _HIGHEST_PRIORITY = 100
 
 
-async def resolve(asked: Asked, checkpoint: Checkpoint, limits: Limits, pictures: PictureReader) -> Job:
+async def resolve(
+    asked: Asked, checkpoint: Checkpoint, limits: Limits, pictures: PictureReader, refiner: Checkpoint | None = None
+) -> Job:
     """The job with its pictures decoded, once all else is known to be right; its LoRAs are not looked up yet."""
     check_bytes(asked.images, limits)
     size = await pictures.size(field_of(0), asked.images[0]) if asked.images else None
-    job = check(asked, checkpoint, limits, size)
+    job = check(asked, checkpoint, limits, size, refiner)
     images, warnings = await pictures.read(asked.images, job.width, job.height)
     return replace(job, images=images, warnings=(*job.warnings, *warnings))
 
 
-def check(asked: Asked, checkpoint: Checkpoint, limits: Limits, image_size: Size | None = None) -> Job:
+def check(
+    asked: Asked,
+    checkpoint: Checkpoint,
+    limits: Limits,
+    image_size: Size | None = None,
+    refiner: Checkpoint | None = None,
+) -> Job:
     """The job, LoRAs and pictures left out, or an InvalidArgumentError that names the field and what it may be.
 
-    `request_id` and `checkpoint`'s name are said in what is asked; `image_size` is the first picture's own.
+    `request_id` and the checkpoints' names are said in what is asked; `image_size` is the first picture's own.
     """
-    check_fields(checkpoint.family, _given_fields(asked))
+    experts = [checkpoint, *([refiner] if refiner else [])]
+    check_fields(_given_fields(asked), *(each.family for each in experts))
+    check_refiner(asked, checkpoint, refiner)
     for field in ("prompt", *_OTHER_PROMPTS):
         if len(getattr(asked, field) or "") > limits.max_prompt_characters:
             raise invalid(field, f"is longer than {limits.max_prompt_characters} characters")
@@ -56,11 +68,9 @@ def check(asked: Asked, checkpoint: Checkpoint, limits: Limits, image_size: Size
     steps = _within("num_inference_steps", steps, limits.max_num_inference_steps)
     eta = _real("eta", _given(asked.eta, 0.0), 1.0)
     scheduler = resolved_name(asked.scheduler, checkpoint.scheduler_config)
-    # Says what this scheduler, with this checkpoint's configuration, makes of that many steps.
-    config = corrected_config(scheduler, checkpoint.scheduler_config, checkpoint.family.scheduler_config)
-    make_solver(scheduler, config, steps, eta=eta)
+    solvers = [_solver(scheduler, each, steps, eta) for each in experts]
+    strength = _strength(asked, checkpoint, steps)
     told = {field: _told(field, numbers) for field, numbers in asked.micro_conditions.items()}
-    idle = checkpoint.family.time_ids(told, height, width, bool(asked.images)).idle
     return Job(
         request_id=asked.request_id,
         checkpoint=asked.checkpoint,
@@ -69,7 +79,7 @@ def check(asked: Asked, checkpoint: Checkpoint, limits: Limits, image_size: Size
         negative_prompt=asked.negative_prompt or "",
         negative_prompt_2=asked.negative_prompt_2,
         zeroes_negative=asked.negative_prompt is None and checkpoint.zeroes_negative,
-        clip_skip=_clip_skip(_given(asked.clip_skip, 0), checkpoint),
+        clip_skip=_clip_skip(_given(asked.clip_skip, 0), experts),
         num_inference_steps=steps,
         guidance_scale=_real("guidance_scale", guidance_scale, _MAX_GUIDANCE_SCALE),
         guidance_rescale=_real("guidance_rescale", _given(asked.guidance_rescale, 0.0), 1.0),
@@ -83,9 +93,29 @@ def check(asked: Asked, checkpoint: Checkpoint, limits: Limits, image_size: Size
         preview_every_steps=asked.preview_every_steps,
         priority=_priority(asked.priority),
         loras=loras,
-        strength=_strength(asked, checkpoint, steps),
-        warnings=tuple(f"{field} has no effect {why}" for field, why in idle.items()),
+        strength=strength,
+        refiner=asked.refiner,
+        refiner_start=start_of(asked, strength, *solvers) if refiner else 1.0,
+        refiner_zeroes_negative=refiner is not None and asked.negative_prompt is None and refiner.zeroes_negative,
+        warnings=_idle(told, height, width, bool(asked.images), experts),
     )
+
+
+def _solver(scheduler: str, checkpoint: Checkpoint, steps: int, eta: float) -> Solver:
+    """Raises what this scheduler, with this checkpoint's configuration, has against that many steps."""
+    config = corrected_config(scheduler, checkpoint.scheduler_config, checkpoint.family.scheduler_config)
+    return make_solver(scheduler, config, steps, eta=eta)
+
+
+def _idle(
+    told: MicroConditions, height: int, width: int, has_image: bool, experts: Sequence[Checkpoint]
+) -> tuple[str, ...]:
+    """What to say of what is told without effect, to any of the checkpoints; a refiner begins with latents."""
+    idle = experts[0].family.time_ids(told, height, width, has_image).idle
+    for other in experts[1:]:
+        counting = other.family.fields - other.family.time_ids(told, height, width, True).idle.keys()
+        idle = {field: why for field, why in idle.items() if field not in counting}
+    return tuple(f"{field} has no effect {why}" for field, why in idle.items())
 
 
 def deadline_of(asked: Asked, remaining_s: float | None) -> float:
@@ -101,9 +131,9 @@ def _given_fields(asked: Asked) -> list[str]:
     return [field for field, value in {**vars(asked), **asked.micro_conditions}.items() if value not in (None, "")]
 
 
-def _clip_skip(clip_skip: int, checkpoint: Checkpoint) -> int:
-    """Within the layers that every text encoder of the checkpoint has."""
-    if clip_skip > (most := checkpoint.most_clip_skip):
+def _clip_skip(clip_skip: int, experts: Sequence[Checkpoint]) -> int:
+    """Within the layers that every text encoder of the checkpoints has."""
+    if clip_skip > (most := min(each.most_clip_skip for each in experts)):
         raise invalid("clip_skip", f"must be from 0 to {most}, not {clip_skip}")
     return clip_skip
 

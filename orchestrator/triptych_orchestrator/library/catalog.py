@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Collection, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 from triptych.checkpoint.sources.prediction import check_prediction_type
@@ -40,19 +40,19 @@ class Catalog:
         """All, by name."""
         return [self._entries[name] for name in sorted(self._entries)]
 
-    def get(self, name: str) -> Entry:
-        """The entry; an empty name means the only one there is, or else the only one that can be used."""
+    def get(self, name: str, field: str = "checkpoint") -> Entry:
+        """The entry that a request's field names; "" means the only one there is, or else the only one to be used."""
         names = ", ".join(sorted(self._entries)) or "none"
         if not name:
             usable = [entry for entry in self._entries.values() if entry.state is not State.FAILED and not entry.is_new]
             for found in (self._entries.values(), usable):
                 if len(found) == 1:
                     return next(iter(found))
-            raise invalid("checkpoint", f"name one of those registered: {names}")
+            raise invalid(field, f"name one of those registered: {names}")
         if name not in self._entries:
             remedy = f"; add it: triptych checkpoints add {name}" if HubId.parse(name) else ""
-            problem = f"checkpoint: {name!r} is not registered; there are: {names}{remedy}"
-            raise NotFoundError(problem, field="checkpoint")
+            problem = f"{field}: {name!r} is not registered; there are: {names}{remedy}"
+            raise NotFoundError(problem, field=field)
         return self._entries[name]
 
     def residence(self, entry: Entry) -> list[str]:
@@ -240,6 +240,20 @@ class Catalog:
             entry.users -= 1
             if not entry.users:
                 entry.unused.set()
+
+    @asynccontextmanager
+    async def use_all(
+        self, entries: Iterable[Entry], models: Mapping[str, Collection[str]]
+    ) -> AsyncIterator[dict[str, Entry]]:
+        """`use` of several, by their names, with the models of each; always in one order.
+
+        Else requests that have one each and want the other's could wait for each other, were both to be unloaded.
+        """
+        async with AsyncExitStack() as stack:
+            used = {}
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                used[entry.name] = await stack.enter_async_context(self.use(entry, models.get(entry.name, ())))
+            yield used
 
     def _current(self, entry: Entry) -> Entry:
         """The entry, or the twin that replaced it."""

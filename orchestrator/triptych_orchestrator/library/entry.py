@@ -76,6 +76,13 @@ class Entry:
     hashing: asyncio.Future[str] | None = None
     number: int = field(default_factory=itertools.count().__next__)
 
+    @property
+    def opened(self) -> Checkpoint:
+        """The checkpoint of an entry in use, which is open."""
+        if self.checkpoint is None:
+            raise RuntimeError(f"checkpoint {self.name} is in use but not open")
+        return self.checkpoint
+
     def twin(self, engine: str, variant: str | None = None) -> Entry:
         """The same checkpoint, nothing of it open or loaded, with other engines or of another variant."""
         variant = self.variant if variant is None else variant

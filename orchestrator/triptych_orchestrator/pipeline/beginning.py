@@ -1,4 +1,4 @@
-"""Where a pass begins: the latents that its loop is given, and with which of the solver's evaluations.
+"""Where a pass begins: the latents that its loop is given.
 
 The random numbers are drawn in diffusers' order: for the pictures' latents, then for the noise on them.
 """
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from triptych.checkpoint import LatentScaling
-from triptych_orchestrator.pipeline.plan import FromNoise, Pass
+from triptych_orchestrator.pipeline.plan import FromPictures, Pass
 from triptych_orchestrator.pipeline.vae import Vae
 from triptych_orchestrator.sampling.moments import draw_latents
 from triptych_orchestrator.sampling.noise import Generator, draw
@@ -22,15 +22,14 @@ Array = npt.NDArray[np.float32]
 
 async def begin(
     one: Pass, solver: Solver, shape: Sequence[int], generators: Sequence[Generator], vae: Vae, scaling: LatentScaling
-) -> tuple[Array, int]:
-    """Latents of that shape [B, C, h, w], as noisy as they are to be, and the index of the first evaluation."""
-    if isinstance(one.source, FromNoise):
-        return solver.from_noise(draw(generators, shape)), 0
+) -> Array:
+    """Latents of that shape [B, C, h, w], as noisy as they are to be, of a pass that takes none from one before."""
+    if not isinstance(one.source, FromPictures):
+        return solver.from_noise(draw(generators, shape))
     pictures = [np.frombuffer(rgb, np.uint8).reshape(one.height, one.width, 3) for rgb in one.source.pictures]
     moments = await vae.encode(np.stack(pictures))
     original = scaled(draw_latents(moments, generators, shape[0]), scaling)
-    first = solver.first_index(one.strength)
-    return solver.add_noise(original, draw(generators, shape), first), first
+    return solver.add_noise(original, draw(generators, shape), one.evaluations(solver).start)
 
 
 def scaled(latents: Array, scaling: LatentScaling) -> Array:

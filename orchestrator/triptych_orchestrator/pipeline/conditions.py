@@ -12,6 +12,7 @@ from triptych.checkpoint import TextPart
 from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.library.entry import Entry
 from triptych_orchestrator.pipeline.encoding import Encoded, PromptEncoder, Text
+from triptych_orchestrator.pipeline.plan import FromNoise, Pass
 from triptych_orchestrator.sampling.guidance import is_guided
 from triptych_orchestrator.stages.conditioning import Conditioning
 from triptych_orchestrator.stages.lora_sets import LoraSet
@@ -30,23 +31,22 @@ class Conditions:
     warnings: Sequence[str]
 
 
-async def conditions_of(job: Job, entry: Entry, encoder: PromptEncoder, use: StageUse) -> Conditions:
+async def conditions_of(job: Job, one: Pass, entry: Entry, encoder: PromptEncoder, use: StageUse) -> Conditions:
     """As diffusers' `encode_prompt` makes them, and its pipeline's time ids; the entry must be open."""
-    if (checkpoint := entry.checkpoint) is None:
-        raise RuntimeError(f"checkpoint {entry.name} is in use but not open")
-    guided = is_guided(job.guidance_scale)
-    zeroed = guided and job.zeroes_negative
+    family, guided = entry.opened.family, is_guided(job.guidance_scale)
+    zeroed = guided and one.zeroes_negative
     sides = (True, False) if guided and not zeroed else (False,)
-    parts, models, encoded, warnings = checkpoint.family.texts, entry.models(), [], []
+    parts, models, encoded, warnings = family.texts, entry.models(), [], []
     for part, tokenizer in zip(parts, entry.tokenizers, strict=True):
         texts, cut = _read(job, part, tokenizer, sides)
-        lora_set = LoraSet.of(job.loras.of(part.model))
+        lora_set = LoraSet.of(one.loras.get(part.model, ()))
         encoded.append(await encoder.encode(models[part.model], texts, lora_set, job.request_id, use))
         warnings += cut
     tensors = [_joined(parts, side) for side in zip(*encoded, strict=True)]
     if zeroed:
         tensors.insert(0, {name: np.zeros_like(array) for name, array in tensors[0].items()})
-    told = checkpoint.family.time_ids(job.micro_conditions, job.height, job.width, bool(job.images))
+    from_image = not isinstance(one.source, FromNoise)
+    told = family.time_ids(job.micro_conditions, one.height, one.width, from_image)
     ids = (told.negative, told.positive) if guided else (told.positive,)
     conditionings = [Conditioning.of(**each, **_told(own)) for each, own in zip(tensors, ids, strict=True)]
     return Conditions(conditionings, list(dict.fromkeys(warnings)))

@@ -33,7 +33,7 @@ Answer = tuple[Tensors, Replica]
 class Denoiser:
     """One request's UNet calls. `guidance` is for every step: conditionings and what the prediction for each weighs.
 
-    `guidance_rescale` refers to the last conditioning's prediction.
+    `guidance_rescale` refers to the last conditioning's prediction. `use` is what the request has had of the stage.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class Denoiser:
         lora_set: LoraSet,
         ticket: Ticket,
         guidance_rescale: float = 0.0,
+        use: StageUse | None = None,
     ) -> None:
         self._pool = pool
         self._batchers = batchers
@@ -56,7 +57,7 @@ class Denoiser:
         self._guidance_rescale = guidance_rescale
         self._seats: dict[Replica, Seat] = {}
         self._home: Replica | None = None
-        self.use = StageUse()
+        self.use = StageUse() if use is None else use
 
     def close(self) -> None:
         """No more steps will come."""

@@ -5,35 +5,32 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import closing
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing, closing
 
 import numpy as np
 import numpy.typing as npt
 
-from triptych.checkpoint import Checkpoint
 from triptych.checkpoint.identity.digests import SHORT_LETTERS
-from triptych.contract import UNET, VAE_DECODER
+from triptych.contract import STAGES, UNET, VAE_DECODER
 from triptych.errors import TriptychError
 from triptych.legible import legible
-from triptych_orchestrator import metrics
 from triptych_orchestrator.batching.batcher import Ticket
 from triptych_orchestrator.batching.seats import Batchers
 from triptych_orchestrator.jobs.events import Picture, Result, StageTiming, Step
 from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.library.entry import Entry
-from triptych_orchestrator.pipeline.beginning import begin
 from triptych_orchestrator.pipeline.conditions import conditions_of
 from triptych_orchestrator.pipeline.denoiser import Denoiser
 from triptych_orchestrator.pipeline.encoding import PromptEncoder
+from triptych_orchestrator.pipeline.expert import Expert, latent_shape
 from triptych_orchestrator.pipeline.images import describe, encode_png
 from triptych_orchestrator.pipeline.plan import Pass, plan_of
 from triptych_orchestrator.pipeline.size_checks import SizeChecks
 from triptych_orchestrator.pipeline.vae import Vae
 from triptych_orchestrator.sampling.guidance import classifier_free
-from triptych_orchestrator.sampling.loop import LoopState, sample
-from triptych_orchestrator.sampling.noise import Generator, draw
-from triptych_orchestrator.sampling.schedulers import corrected_config, make_solver
+from triptych_orchestrator.sampling.loop import Latents
+from triptych_orchestrator.sampling.noise import Generator
 from triptych_orchestrator.stages.lora_sets import LoraSet
 from triptych_orchestrator.stages.pool import ReplicaPool
 from triptych_orchestrator.stages.use import StageUse, unsound
@@ -53,38 +50,29 @@ class Painter:
         self._sizes = SizeChecks(pool, call_timeout_s)
 
     async def paint(
-        self, job: Job, entry: Entry, queue_seconds: float, deadline_s: float = math.inf
+        self, job: Job, entries: Mapping[str, Entry], queue_seconds: float, deadline_s: float = math.inf
     ) -> AsyncGenerator[Step | Result, None]:
-        """Yields one Step for each step and at last the Result; `deadline_s` says how urgent its steps are."""
+        """Yields one Step for each step and at last the Result; `deadline_s` says how urgent its steps are.
+
+        `entries` are the checkpoints of the job's plan, by name.
+        """
         began = time.monotonic()
-        if entry.checkpoint is None:
-            raise RuntimeError(f"checkpoint {entry.name} is in use but not open")
-        vae = Vae(self._pool, entry, job.request_id, self._timeout_s)
-        uses = {"encoder": StageUse(), "vae": vae.use}
-        for one in plan_of(job):
-            shape = _latent_shape(one, entry.checkpoint)
+        uses = {stage: StageUse() for stage in STAGES}
+        plan = [(one, entries[one.checkpoint]) for one in plan_of(job)]
+        for one, entry in plan:
+            shape = latent_shape(one, entry.opened)
             await self._sizes.require(entry.models()[VAE_DECODER.name], shape, job.request_id)
-        conditions = await conditions_of(job, entry, self._encoder, uses["encoder"])
-        warnings = [*conditions.warnings, *job.loras.warnings, *job.warnings]
-        denoiser = Denoiser(
-            self._pool,
-            self.batchers,
-            entry.models()[UNET.name],
-            list(zip(conditions.conditionings, classifier_free(job.guidance_scale), strict=True)),
-            LoraSet.of(job.loras.of(UNET.name)),
-            Ticket(job.request_id, job.priority, deadline_s),
-            job.guidance_rescale,
-        )
+        ticket = Ticket(job.request_id, job.priority, deadline_s)
+        experts = [await self._expert(job, one, entry, ticket, uses) for one, entry in plan]
         latents = np.empty(0, np.float32)
-        with closing(denoiser):
-            for one in plan_of(job):
-                async for state, event in _steps(one, job, entry.checkpoint, denoiser, vae):
-                    latents = state.latents
-                    yield event
-        images = await vae.decode(latents)
-        uses["unet"] = denoiser.use
-        warnings += unsound(uses)
-        pictures = await asyncio.to_thread(_pictures, job, await _model_hash(entry), images)
+        async with aclosing(_steps(job, experts)) as steps:
+            async for left, event in steps:
+                latents = left
+                yield event
+        images = await experts[-1].vae.decode(latents)
+        told = dict.fromkeys(warning for expert in experts for warning in expert.warnings)
+        warnings = [*told, *job.loras.warnings, *job.warnings, *unsound(uses)]
+        pictures = await asyncio.to_thread(_pictures, job, await _model_hash(entries[job.checkpoint]), images)
         yield Result(
             request_id=job.request_id,
             images=pictures,
@@ -94,42 +82,37 @@ class Painter:
             stages={stage: _timing(use) for stage, use in uses.items()},
         )
 
-
-async def _steps(
-    one: Pass, job: Job, checkpoint: Checkpoint, denoiser: Denoiser, vae: Vae
-) -> AsyncIterator[tuple[LoopState, Step]]:
-    """One pass, with a Step for each step."""
-    config = corrected_config(job.scheduler, checkpoint.scheduler_config, checkpoint.family.scheduler_config)
-    solver = make_solver(job.scheduler, config, job.num_inference_steps, eta=job.eta)
-    shape = (job.num_images_per_prompt, *_latent_shape(one, checkpoint))
-    generators = [Generator(seed) for seed in job.seeds]
-    engine_before = share_before = 0.0
-    scaling = checkpoint.components[VAE_DECODER.name].latent_scaling
-    latents, first = await begin(one, solver, shape, generators, vae, scaling)
-    async for state in sample(solver, latents, denoiser, lambda: draw(generators, shape), first):
-        event = Step(
-            step=state.step,
-            total=state.total,
-            timestep=state.timestep,
-            step_seconds=state.seconds,
-            engine_seconds=denoiser.use.engine_seconds - engine_before,
-            batch_size=denoiser.use.batch_samples,
-            replicas=denoiser.use.last_replicas,
-            engine_share_seconds=denoiser.use.engine_share_seconds - share_before,
+    async def _expert(self, job: Job, one: Pass, entry: Entry, ticket: Ticket, uses: Mapping[str, StageUse]) -> Expert:
+        """One pass with all that its loop needs, its prompts encoded."""
+        conditions = await conditions_of(job, one, entry, self._encoder, uses["encoder"])
+        denoiser = Denoiser(
+            self._pool,
+            self.batchers,
+            entry.models()[UNET.name],
+            list(zip(conditions.conditionings, classifier_free(job.guidance_scale), strict=True)),
+            LoraSet.of(one.loras.get(UNET.name, ())),
+            ticket,
+            job.guidance_rescale,
+            uses["unet"],
         )
-        metrics.STEPS.labels(one.checkpoint, job.scheduler).inc()
-        if job.preview_every_steps and event.step % job.preview_every_steps == 0 and event.step < event.total:
-            estimate = solver.predict_original(state.noise_pred, state.index, state.previous)[:1]
-            preview = await vae.decode(estimate)
-            event.preview_png = await asyncio.to_thread(encode_png, preview[0])
-        engine_before, share_before = denoiser.use.engine_seconds, denoiser.use.engine_share_seconds
-        yield state, event
+        vae = Vae(self._pool, entry, job.request_id, self._timeout_s, uses["vae"])
+        return Expert(one, entry.opened, denoiser, vae, conditions.warnings)
 
 
-def _latent_shape(one: Pass, checkpoint: Checkpoint) -> tuple[int, int, int]:
-    """[C, h, w] of one picture's latents."""
-    scale = checkpoint.vae_scale_factor
-    return checkpoint.latent_channels, one.height // scale, one.width // scale
+async def _steps(job: Job, experts: Sequence[Expert]) -> AsyncGenerator[tuple[Latents, Step], None]:
+    """All passes, one after the other: the latents after each step, and its event, counted through them."""
+    generators = [Generator(seed) for seed in job.seeds]
+    solvers = [expert.solver(job) for expert in experts]
+    windows = [expert.one.evaluations(solver) for expert, solver in zip(experts, solvers, strict=True)]
+    total, done, latents = sum(map(len, windows)), 0, np.empty(0, np.float32)
+    for expert, solver, window in zip(experts, solvers, windows, strict=True):
+        with closing(expert.denoiser):
+            async for state, event in expert.steps(job, solver, latents, generators):
+                latents, event.step, event.total = state.latents, done + event.step, total
+                if job.preview_every_steps and event.step % job.preview_every_steps == 0 and event.step < total:
+                    event.preview_png = await expert.preview(solver, state)
+                yield latents, event
+        done += len(window)
 
 
 async def _model_hash(entry: Entry) -> str:

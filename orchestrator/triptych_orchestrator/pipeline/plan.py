@@ -1,13 +1,14 @@
-"""What a job is made of: a list of passes, each from a source of latents through the end of a scheduler's steps."""
+"""What a job is made of: a list of passes, each from a source of latents through a part of a scheduler's steps."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from triptych.contract import VAE_ENCODER
+from triptych.contract import VAE_ENCODER, LoraWeight
 from triptych_orchestrator.jobs.job import Job
+from triptych_orchestrator.sampling.schedulers import Solver
 
 
 @dataclass(frozen=True)
@@ -22,29 +23,63 @@ class FromPictures:
     pictures: tuple[bytes, ...]
 
 
-Source: TypeAlias = FromNoise | FromPictures
+@dataclass(frozen=True)
+class FromBefore:
+    """As noisy as the pass before left them."""
+
+
+Source: TypeAlias = FromNoise | FromPictures | FromBefore
 
 
 @dataclass(frozen=True)
 class Pass:
-    """One run of the loop with a checkpoint; sizes in pixels. Of the steps the last `strength`, a share, are done."""
+    """One run of the loop with a checkpoint; sizes in pixels. Which of the steps it does: see `Solver.evaluations`.
+
+    `zeroes_negative`: as of the job. `loras` are by the contract's model names.
+    """
 
     source: Source
-    strength: float
     width: int
     height: int
     checkpoint: str
+    zeroes_negative: bool
+    loras: Mapping[str, tuple[LoraWeight, ...]]
+    strength: float = 1.0
+    start: float = 0.0
+    end: float = 1.0
+
+    def evaluations(self, solver: Solver) -> range:
+        """The solver's that it does."""
+        return solver.evaluations(self.strength, self.start, self.end)
 
 
 Plan: TypeAlias = Sequence[Pass]
 
 
 def plan_of(job: Job) -> Plan:
-    """The passes in order."""
+    """The passes in order: the job's checkpoint, and a refiner for the end of the steps where one is named."""
     source = FromPictures(job.images) if job.images else FromNoise()
-    return [Pass(source, job.strength, job.width, job.height, job.checkpoint)]
+    size = job.width, job.height
+    first = Pass(
+        source, *size, job.checkpoint, job.zeroes_negative, job.loras.sets, job.strength, end=job.refiner_start
+    )
+    if not job.refiner:
+        return [first]
+    refined = Pass(
+        FromBefore(),
+        *size,
+        job.refiner,
+        job.refiner_zeroes_negative,
+        job.loras.refiner_sets,
+        start=job.refiner_start,
+    )
+    return [first, refined]
 
 
-def models_of(plan: Plan) -> set[str]:
-    """The models that it needs besides those that every job needs."""
-    return {VAE_ENCODER.name for one in plan if isinstance(one.source, FromPictures)}
+def models_of(plan: Plan) -> dict[str, set[str]]:
+    """By checkpoints, the models that it needs of each besides those that every job needs."""
+    needed: dict[str, set[str]] = {one.checkpoint: set() for one in plan}
+    for one in plan:
+        if isinstance(one.source, FromPictures):
+            needed[one.checkpoint].add(VAE_ENCODER.name)
+    return needed

@@ -21,12 +21,12 @@ Pixels = npt.NDArray[np.uint8]
 class Vae:
     """`use` is what the request had of the stage; the encoder must have been placed for it, see `Catalog.use`."""
 
-    def __init__(self, pool: ReplicaPool, entry: Entry, request_id: str, timeout_s: float) -> None:
+    def __init__(self, pool: ReplicaPool, entry: Entry, request_id: str, timeout_s: float, use: StageUse) -> None:
         self._pool = pool
         self._models = entry.models()
         self._request_id = request_id
         self._timeout_s = timeout_s
-        self.use = StageUse()
+        self.use = use
 
     async def decode(self, latents: Latents) -> list[Pixels]:
         """Pictures [H, W, 3] of latents [B, C, h, w] as the loop leaves them."""

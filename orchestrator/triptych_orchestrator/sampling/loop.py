@@ -35,17 +35,20 @@ class LoopState:
 
 
 async def sample(
-    solver: Solver, latents: Latents, denoise: Denoise, draw_noise: Callable[[], Latents], first_index: int = 0
+    solver: Solver,
+    latents: Latents,
+    denoise: Denoise,
+    draw_noise: Callable[[], Latents],
+    evaluations: range | None = None,
 ) -> AsyncIterator[LoopState]:
-    """Runs the solver from `first_index` to its end, one yield a step.
+    """Runs the solver's `evaluations`, all of them where none are named, one yield a step.
 
     `latents` [B, C, h, w] are as noisy as the solver wants them there; see `Solver.from_noise` and `add_noise`.
     """
-    timesteps = [float(timestep) for timestep in solver.timesteps[first_index:]]
-    for step, timestep in enumerate(timesteps, 1):
-        began = time.monotonic()
-        index = first_index + step - 1
+    indices = range(len(solver.timesteps)) if evaluations is None else evaluations
+    for step, index in enumerate(indices, 1):
+        began, timestep = time.monotonic(), float(solver.timesteps[index])
         noise_pred = await denoise(solver.scale_model_input(latents, index), timestep)
         previous, latents = latents, solver.step(noise_pred, index, latents, draw_noise)
         seconds = time.monotonic() - began
-        yield LoopState(step, len(timesteps), index, timestep, latents, noise_pred, previous, seconds)
+        yield LoopState(step, len(indices), index, timestep, latents, noise_pred, previous, seconds)

@@ -31,6 +31,8 @@ _NAMES = (
     "guidance_scale",
     "guidance_rescale",
     *_PAIRS,
+    "refiner",
+    "refiner_start",
     "aesthetic_score",
     "negative_aesthetic_score",
     "width",
@@ -67,6 +69,10 @@ def add_parameter_options(parser: argparse.ArgumentParser) -> None:
     for name, numbers in _PAIRS.items():
         option = f"--{name.replace('_', '-')}"
         group.add_argument(option, type=_pair, metavar=numbers, help="pixels, for Stable Diffusion XL")
+    group.add_argument("--refiner", metavar="NAME", help="a second checkpoint, of XL, that does the last steps")
+    group.add_argument(
+        "--refiner-start", type=float, metavar="X", help="where it takes over, between 0 and 1 (default: 0.8)"
+    )
     for name, default in (("--aesthetic-score", 6), ("--negative-aesthetic-score", 2.5)):
         group.add_argument(
             name, type=float, metavar="X", help=f"for Stable Diffusion XL's refiner (default: {default})"

@@ -60,6 +60,10 @@ class GenerateParameters(TypedDict, total=False):
     """(top, left); default: (0, 0) where both negative sizes are given. Never counts with `image`, as in diffusers."""
     negative_target_size: tuple[int, int] | None
     """(height, width); default: `target_size`. See `negative_original_size`."""
+    refiner: str | None
+    """A second checkpoint, of Stable Diffusion XL, that does the last steps; each takes the LoRAs that fit it."""
+    refiner_start: float | None
+    """Where it takes over, between 0 and 1: `denoising_end` and `denoising_start` in diffusers. Default 0.8."""
     aesthetic_score: float | None
     """How beautiful the picture is to be, which Stable Diffusion XL's refiner is told; default 6."""
     negative_aesthetic_score: float | None

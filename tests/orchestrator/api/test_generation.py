@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -39,8 +39,10 @@ class Library:
         return self.entry
 
     @asynccontextmanager
-    async def use(self, entry: Entry, models: Collection[str]) -> AsyncIterator[Entry]:
-        yield entry
+    async def use_all(
+        self, entries: Iterable[Entry], models: Mapping[str, Collection[str]]
+    ) -> AsyncIterator[dict[str, Entry]]:
+        yield {entry.name: entry for entry in entries}
 
 
 class Painter:
@@ -51,7 +53,7 @@ class Painter:
         self.go = asyncio.Event()
 
     async def paint(
-        self, job: Any, entry: Entry, queue_seconds: float, deadline_s: float
+        self, job: Any, entries: Mapping[str, Entry], queue_seconds: float, deadline_s: float
     ) -> AsyncGenerator[Result, None]:
         self.painting.set()
         await self.go.wait()

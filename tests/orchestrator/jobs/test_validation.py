@@ -38,7 +38,7 @@ async def test_a_request_without_an_image_does_all_its_steps_from_noise() -> Non
     job = await job_of()
     (one,) = plan_of(job)
     assert (job.images, job.strength, one.strength, one.source) == ((), 1.0, 1.0, FromNoise())
-    assert models_of([one]) == set() and "Denoising" not in describe(job, 1, 0)
+    assert models_of([one]) == {"demo": set()} and "Denoising" not in describe(job, 1, 0)
 
 
 async def test_an_image_says_how_large_it_is_to_be_drawn() -> None:
@@ -46,7 +46,7 @@ async def test_an_image_says_how_large_it_is_to_be_drawn() -> None:
     (one,) = plan_of(job)
     assert (one.width, one.height, one.strength, one.checkpoint) == (72, 96, 0.8, "demo")
     assert isinstance(one.source, FromPictures) and [len(rgb) for rgb in one.source.pictures] == [72 * 96 * 3]
-    assert models_of([one]) == {"vae_encoder"}
+    assert models_of([one]) == {"demo": {"vae_encoder"}}
     assert "Denoising strength: 0.8" in describe(job, 1, 0).splitlines()[-1].split(", ")
     only_width = await job_of(images=(picture(75, 101), picture(20, 20)), width=64)
     assert (only_width.width, only_width.height, only_width.num_images_per_prompt) == (64, 96, 2)
@@ -107,7 +107,7 @@ async def test_what_is_wrong_is_named(asked: dict[str, Any], field: str, problem
 
 async def test_no_field_of_another_family_is_passed_over() -> None:
     others = set().union(*(family.fields for family in FAMILIES.values())) - FAMILIES["stable-diffusion"].fields
-    assert len(others) == 10
+    assert len(others) == 12
     for field in others:
         told = field.endswith(("_size", "_left", "_score"))
         value: Any = {"micro_conditions": {field: (8, 8)}} if told else {field: "a"}

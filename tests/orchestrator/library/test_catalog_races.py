@@ -323,3 +323,29 @@ async def test_an_unload_waits_for_the_request_that_is_just_placing_a_model(
     release.set()
     await asyncio.gather(user, unloading)
     assert pool.held == set()
+
+
+async def test_several_are_always_used_in_one_order(pool: Pool, entry: tuple[Catalog, Entry]) -> None:
+    """Were each of two requests to hold one and wait for the other's, which are both being unloaded, none would end."""
+    one, first = entry
+    second = await one.register("y", SECOND)
+    pool.go.clear()
+    release = asyncio.Event()
+
+    async def use_both(entries: list[Entry]) -> None:
+        async with one.use_all(entries, {"y": ["vae_encoder"]}) as used:
+            assert used == {"x": first, "y": second}
+            await release.wait()
+
+    callers = [asyncio.create_task(use_both(entries)) for entries in ([first, second], [second, first])]
+    await settle()
+    assert (first.state, second.state) == (State.LOADING, State.REGISTERED)
+    pool.go.set()
+    await settle()
+    assert (first.users, second.users) == (2, 2)
+    assert "vae_encoder" in second.held and "vae_encoder" not in first.held
+    unloading = [asyncio.create_task(one.unload(name)) for name in ("y", "x")]
+    await settle()
+    release.set()
+    await asyncio.wait_for(asyncio.gather(*callers, *unloading), 10)
+    assert (first.users, second.users, pool.held) == (0, 0, set())

@@ -18,7 +18,7 @@ from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.jobs.validation import check
 from triptych_orchestrator.library.entry import Entry
 from triptych_orchestrator.library.loras import choice as lora_choice
-from triptych_orchestrator.library.loras.choice import LoraChoice, LoraChooser, LoraUse
+from triptych_orchestrator.library.loras.choice import LoraChoice, LoraChooser, LoraUse, asked_loras
 from triptych_orchestrator.library.loras.registry import Lora, LoraRegistry
 from triptych_orchestrator.pipeline.images import describe
 from triptych_orchestrator.settings import Limits
@@ -124,6 +124,49 @@ async def test_what_fits_nothing_or_is_not_known_is_refused(registry: LoraRegist
     assert str(registry.get("stray").path) not in caught.value.message
     with pytest.raises(NotFoundError, match="'nope' is not known; there are: both, stray, unet"):
         await chosen(registry, entry, request("<lora:nope:0>"))
+
+
+@pytest.fixture(scope="module")
+def experts(checkpoints: dict[str, Path]) -> list[Entry]:
+    """A base and its refiner."""
+    entries = [Entry(name, checkpoints[name], "onnxruntime") for name in ("sdxl", "refiner")]
+    for each in entries:
+        each.open()
+    return entries
+
+
+async def test_of_two_checkpoints_each_gets_what_fits_it(tmp_path: Path, experts: list[Entry]) -> None:
+    registry = LoraRegistry(tmp_path / "loras", Limits())
+    modules = {
+        "base": {
+            "lora_unet_down_blocks_1_attentions_0_proj_in": (16, 16),
+            "lora_te2_text_model_encoder_layers_0_mlp_fc1": (96, 48),
+        },
+        "refiner": {"lora_unet_down_blocks_1_attentions_0_proj_in": (12, 12)},
+        "either": {"lora_unet_time_embedding_linear_2": (32, 32)},
+    }
+    for name, shapes in modules.items():
+        await registry.add(name, save_lora(tmp_path / f"{name}.safetensors", shapes))
+    base, refiner, either = (registry.get(name) for name in modules)
+    asked = asked_loras("a <lora:base:0.5> <lora:refiner:0.25> <lora:either>", {}, (), Limits())[1]
+    async with LoraChooser(registry).choose(asked, *experts) as choice:
+        assert choice.sets == {UNET.name: (weight(base, 0.5), weight(either, 1)), "encoder_2": (weight(base, 0.5),)}
+        assert choice.refiner_sets == {UNET.name: (weight(refiner, 0.25), weight(either, 1))}
+    assert choice.warnings == (
+        "lora 'base' does not fit the checkpoint 'refiner' and changes nothing there",
+        "lora 'refiner' does not fit the checkpoint 'sdxl' and changes nothing there",
+    )
+    async with LoraChooser(registry).choose(asked_loras("<lora:either>", {}, (), Limits())[1], experts[0]) as choice:
+        assert choice.refiner_sets == {}
+    both = asked_loras("<lora:base>", {}, (), Limits())[1]
+    async with LoraChooser(registry).choose(both, experts[0], experts[0]) as choice:
+        assert choice.sets == choice.refiner_sets != {} and choice.warnings == ()
+
+
+async def test_what_fits_neither_of_two_is_refused(registry: LoraRegistry, experts: list[Entry]) -> None:
+    with pytest.raises(LoraInvalidError, match="'stray' does not fit the checkpoint 'sdxl'"):
+        async with LoraChooser(registry).choose(asked_loras("<lora:stray>", {}, (), Limits())[1], *experts):
+            pass
 
 
 async def test_files_are_held_while_the_job_runs(registry: LoraRegistry, entry: Entry) -> None:

@@ -405,6 +405,29 @@ def test_a_shortened_run_has_as_many_steps_as_diffusers_counts(name: str) -> Non
         assert len(solver.timesteps) - solver.first_index(percent / 100) == left
 
 
+@pytest.mark.parametrize("trained", [1000, 999])
+@pytest.mark.parametrize("name", NAMES)
+def test_where_a_refiner_takes_over_is_where_diffusers_has_it(name: str, trained: int) -> None:
+    """Half steps of the cutoff, which are rounded to even, among the shares."""
+    for config, steps in (({**SD1, "num_train_timesteps": trained}, 23), ({**SD2, "timestep_spacing": "trailing"}, 40)):
+        theirs, solver = oracle(name, config), make_solver(name, config, steps)
+        theirs.set_timesteps(steps)
+        pipeline = SimpleNamespace(scheduler=theirs)
+        whole = [float(timestep) for timestep in solver.timesteps]
+        for share in (*np.arange(0.01, 1.0, 0.0305).tolist(), 0.0995, 0.1005, 0.5, 0.8):
+            begins = diffusers.StableDiffusionXLImg2ImgPipeline.get_timesteps(pipeline, steps, 0.3, "cpu", share)[0]
+            # As StableDiffusionXLPipeline.__call__ does, with no function of its own.
+            last = theirs.config.num_train_timesteps
+            cutoff = round(last - (share * last))
+            ends = [float(timestep) for timestep in theirs.timesteps if timestep >= cutoff]
+            assert [whole[index] for index in solver.evaluations(end=share)] == pytest.approx(ends, abs=1e-4)
+            assert [whole[index] for index in solver.evaluations(start=share)] == pytest.approx(
+                begins.tolist(), abs=1e-4
+            )
+            assert [*solver.evaluations(end=share), *solver.evaluations(start=share)] == list(range(len(whole)))
+    assert solver.evaluations() == range(len(whole)) and solver.evaluations(0.5).start == solver.first_index(0.5)
+
+
 def test_zero_terminal_snr_ends_at_zero() -> None:
     from diffusers.schedulers.scheduling_ddim import rescale_zero_terminal_snr
 

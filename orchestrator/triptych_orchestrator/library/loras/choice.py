@@ -29,11 +29,13 @@ _LONGEST_KEY = 120
 class LoraChoice:
     """What a request asks for, and once it is looked up what each model gets, both in the request's order.
 
-    `sets` are by the contract's model names; a model that no LoRA changes has none.
+    `sets` are by the contract's model names; a model that no LoRA changes has none. `refiner_sets` are those of
+    a second checkpoint.
     """
 
     names: tuple[AskedLora, ...] = ()
     sets: Mapping[str, tuple[LoraWeight, ...]] = field(default_factory=dict)
+    refiner_sets: Mapping[str, tuple[LoraWeight, ...]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     def of(self, model: str) -> tuple[LoraWeight, ...]:
@@ -85,15 +87,16 @@ class LoraChooser:
         self._fits: OrderedDict[tuple[str, int, int], _Fit] = OrderedDict()
 
     @asynccontextmanager
-    async def choose(self, asked: LoraChoice, entry: Entry) -> AsyncIterator[LoraChoice]:
+    async def choose(self, asked: LoraChoice, entry: Entry, refiner: Entry | None = None) -> AsyncIterator[LoraChoice]:
         """The choice made; its files stay where they are until the end of the context.
 
-        What a stage says of a file in the context is said again in the names that the caller knows.
+        Of a checkpoint and its refiner each takes what fits it. What a stage says of a file in the context is said
+        again in the names that the caller knows.
 
         Raises:
             NotFoundError: a name is not known.
             LoraBrokenError: a file is gone or was changed.
-            LoraInvalidError: a file fits nothing in the checkpoint, or its numbers are absurd.
+            LoraInvalidError: a file fits nothing in any checkpoint, or its numbers are absurd.
         """
         with ExitStack() as held:
             loras = [self._registry.get(each.name) for each in asked.names]
@@ -101,7 +104,8 @@ class LoraChooser:
                 held.enter_context(self._registry.hold(lora))
             choice = asked
             for each, lora in zip(asked.names, loras, strict=True):
-                choice = _with(choice, each, lora, await self._fit(lora, entry))
+                fits = await self._fits_of(lora, [entry, *([refiner] if refiner else [])])
+                choice = _with(choice, each, lora, fits, refiner.name if refiner else "")
             try:
                 yield choice
             except (LoraBrokenError, LoraInvalidError) as error:
@@ -109,15 +113,27 @@ class LoraChooser:
                     raise
                 raise told from error
 
+    async def _fits_of(self, lora: Lora, entries: Sequence[Entry]) -> dict[str, _Fit | None]:
+        """By the names of the checkpoints, None where it does not fit; LoraInvalidError where it fits none."""
+        fits: dict[str, _Fit | None] = {}
+        unfit: list[LoraInvalidError] = []
+        for entry in entries:
+            try:
+                fits[entry.name] = await self._fit(lora, entry)
+            except LoraInvalidError as error:
+                fits[entry.name] = None
+                unfit.append(error)
+        if not any(fits.values()):
+            raise unfit[0]
+        return fits
+
     async def _fit(self, lora: Lora, entry: Entry) -> _Fit:
-        if entry.checkpoint is None:
-            raise RuntimeError(f"checkpoint {entry.name} is in use but not open")
         await asyncio.to_thread(self._registry.check, lora)
         key = (lora.digest, entry.number, entry.loads)
         if key not in self._fits:
             file = await asyncio.to_thread(self._registry.open, lora)
             try:
-                self._fits[key] = await asyncio.to_thread(_read_fit, file, entry.checkpoint.components)
+                self._fits[key] = await asyncio.to_thread(_read_fit, file, entry.opened.components)
             except LoraInvalidError as error:
                 raise _unfit(error, lora, entry) from error
         self._fits.move_to_end(key)
@@ -169,26 +185,46 @@ def _unfit(error: LoraInvalidError, lora: Lora, entry: Entry) -> LoraInvalidErro
     return LoraInvalidError(message, field="loras", file=lora.name)
 
 
-def _with(choice: LoraChoice, asked: AskedLora, lora: Lora, fit: _Fit) -> LoraChoice:
-    """The choice and one LoRA more, for those models that it changes."""
-    weights = {
-        model: asked.unet_weight if model == UNET.name else asked.text_encoder_weight
-        for model in LORA_MODELS
-        if model in fit.models
-    }
-    added = {model: (LoraWeight(lora.digest, str(lora.path), each),) for model, each in weights.items() if each}
-    warnings = list(_warnings(lora, fit))
-    if not added and any(asked[1:]):
+def _with(
+    choice: LoraChoice, asked: AskedLora, lora: Lora, fits: Mapping[str, _Fit | None], refiner: str
+) -> LoraChoice:
+    """The choice and one LoRA more, for those models that it changes of the checkpoint and of its refiner.
+
+    `fits` are by name, the checkpoint's first; it may be its own refiner.
+    """
+    first, *_ = added = [_weights(asked, lora, fit) for fit in fits.values()]
+    refining = _weights(asked, lora, fits[refiner]) if refiner else {}
+    warnings = [warning for name, fit in fits.items() for warning in _warnings(lora, fit, name)]
+    if not any(added) and any(asked[1:]):
         warnings.append(f"lora {asked.name!r} changes nothing: what it would change has the weight 0")
     return replace(
         choice,
-        sets={**choice.sets, **{model: choice.of(model) + more for model, more in added.items()}},
+        sets=_joined(choice.sets, first),
+        refiner_sets=_joined(choice.refiner_sets, refining),
         # The same name may come twice.
         warnings=tuple(dict.fromkeys([*choice.warnings, *warnings])),
     )
 
 
-def _warnings(lora: Lora, fit: _Fit) -> Iterator[str]:
+def _weights(asked: AskedLora, lora: Lora, fit: _Fit | None) -> dict[str, tuple[LoraWeight, ...]]:
+    weights = {
+        model: asked.unet_weight if model == UNET.name else asked.text_encoder_weight
+        for model in LORA_MODELS
+        if fit and model in fit.models
+    }
+    return {model: (LoraWeight(lora.digest, str(lora.path), each),) for model, each in weights.items() if each}
+
+
+def _joined(
+    sets: Mapping[str, tuple[LoraWeight, ...]], added: Mapping[str, tuple[LoraWeight, ...]]
+) -> dict[str, tuple[LoraWeight, ...]]:
+    return {**sets, **{model: sets.get(model, ()) + more for model, more in added.items()}}
+
+
+def _warnings(lora: Lora, fit: _Fit | None, checkpoint: str) -> Iterator[str]:
+    if fit is None:
+        yield f"lora {lora.name!r} does not fit the checkpoint {checkpoint!r} and changes nothing there"
+        return
     if fit.left_over:
         yield f"lora {lora.name!r}: {fit.left_over}"
     if not fit.says_alpha:

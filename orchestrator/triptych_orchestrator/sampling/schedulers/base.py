@@ -119,6 +119,19 @@ class Solver(ABC):
         """
         return self.num_inference_steps - min(int(self.num_inference_steps * strength), self.num_inference_steps)
 
+    def evaluations(self, strength: float = 1.0, start: float = 0.0, end: float = 1.0) -> range:
+        """Those that a run does: the last `strength` of all steps, as far as they lie between `start` and `end`.
+
+        These two are shares of the training schedule, as diffusers' `denoising_start` and `denoising_end`: what ends at
+        one of them and what starts there do all evaluations between them, and none twice.
+        """
+        return range(max(self.first_index(strength), self._handover(start)), self._handover(end))
+
+    def _handover(self, share: float) -> int:
+        """The first evaluation of whoever starts there; in diffusers' arithmetic, for halves are rounded to even."""
+        last = self.schedule.num_train_timesteps
+        return int(np.count_nonzero(self.timesteps >= round(last - share * last)))
+
     def from_noise(self, noise: Array) -> Array:
         """What a whole run begins with, made of noise of unit variance."""
         return noise * np.float32(self.init_noise_sigma)

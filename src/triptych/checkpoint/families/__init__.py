@@ -31,9 +31,10 @@ def family_of(path: Path, index: Mapping[str, Any]) -> Family:
     return family
 
 
-def check_fields(family: Family, given: Iterable[str]) -> None:
-    """InvalidArgumentError about the first of a request's fields that other families know and this one does not."""
+def check_fields(given: Iterable[str], *families: Family) -> None:
+    """InvalidArgumentError about the first of a request's fields that other families know and none of these does."""
     for field in given:
         knowing = [other.title for other in FAMILIES.values() if field in other.fields]
-        if knowing and field not in family.fields:
-            raise invalid(field, f"is not known to {family.title}, only to {' and '.join(knowing)}")
+        if knowing and not any(field in family.fields for family in families):
+            titles = " and ".join(dict.fromkeys(family.title for family in families))
+            raise invalid(field, f"is not known to {titles}, only to {' and '.join(knowing)}")

@@ -92,6 +92,7 @@ class Family:
     upcasts_vae: whether a VAE whose configuration says `force_upcast` is computed in float32 where others are in
         float16, in which it would overflow.
     normalizes_latents: whether the VAE's `latents_mean` and `latents_std` count.
+    refiners: the families that can finish what this one began, by name: their latents are alike.
     needs_image: whether it draws from an image alone.
     check: raises CheckpointInvalidError where the components do not fit each other.
     is_one: from `model_index.json`, whether a checkpoint with one of the family's pipeline classes is of the family.
@@ -113,6 +114,7 @@ class Family:
     default_guidance_scale: float = 7.5
     upcasts_vae: bool = False
     normalizes_latents: bool = False
+    refiners: frozenset[str] = frozenset()
     needs_image: bool = False
     is_one: Callable[[Mapping[str, Any]], bool] = by_its_class
     sample_size: Callable[[Path, Mapping[str, Any]], tuple[int, int]] = sample_size

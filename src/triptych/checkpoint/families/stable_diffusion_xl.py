@@ -88,7 +88,7 @@ STABLE_DIFFUSION_XL = Family(
         ),
     ),
     fields=frozenset(
-        {"prompt_2", "negative_prompt_2", "clip_skip", "guidance_rescale", *_SIZES}
+        {"prompt_2", "negative_prompt_2", "clip_skip", "guidance_rescale", "refiner", "refiner_start", *_SIZES}
         | {f"negative_{field}" for field in _SIZES}
     ),
     check=_check,
@@ -96,6 +96,7 @@ STABLE_DIFFUSION_XL = Family(
     default_guidance_scale=5.0,
     upcasts_vae=True,
     normalizes_latents=True,
+    refiners=frozenset({"stable-diffusion-xl", "stable-diffusion-xl-refiner"}),
     is_one=lambda index: not is_refiner(index),
     time_ids=_time_ids,
     zeroes_negative=zeroes_negative,

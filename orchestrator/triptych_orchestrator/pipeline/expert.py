@@ -1,0 +1,81 @@
+"""One pass at work: the checkpoint that does it, who denoises for it and who decodes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from triptych.checkpoint import Checkpoint
+from triptych.contract import VAE_DECODER
+from triptych_orchestrator import metrics
+from triptych_orchestrator.jobs.events import Step
+from triptych_orchestrator.jobs.job import Job
+from triptych_orchestrator.pipeline.beginning import begin
+from triptych_orchestrator.pipeline.denoiser import Denoiser
+from triptych_orchestrator.pipeline.images import encode_png
+from triptych_orchestrator.pipeline.plan import FromBefore, Pass
+from triptych_orchestrator.pipeline.vae import Vae
+from triptych_orchestrator.sampling.loop import LoopState, sample
+from triptych_orchestrator.sampling.noise import Generator, draw
+from triptych_orchestrator.sampling.schedulers import Solver, corrected_config, make_solver
+
+Array = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Expert:
+    """`warnings` are about the texts that its text encoders read."""
+
+    one: Pass
+    checkpoint: Checkpoint
+    denoiser: Denoiser
+    vae: Vae
+    warnings: Sequence[str] = ()
+
+    def solver(self, job: Job) -> Solver:
+        """A fresh one, with the checkpoint's own configuration."""
+        own = self.checkpoint.scheduler_config
+        config = corrected_config(job.scheduler, own, self.checkpoint.family.scheduler_config)
+        return make_solver(job.scheduler, config, job.num_inference_steps, eta=job.eta)
+
+    async def steps(
+        self, job: Job, solver: Solver, before: Array, generators: Sequence[Generator]
+    ) -> AsyncGenerator[tuple[LoopState, Step], None]:
+        """Its part of the steps, counted from 1; `before` are the latents that the pass before has left, if any."""
+        shape = (job.num_images_per_prompt, *latent_shape(self.one, self.checkpoint))
+        latents, use = before, self.denoiser.use
+        if not isinstance(self.one.source, FromBefore):
+            scaling = self.checkpoint.components[VAE_DECODER.name].latent_scaling
+            latents = await begin(self.one, solver, shape, generators, self.vae, scaling)
+        engine_before, share_before = use.engine_seconds, use.engine_share_seconds
+        window = self.one.evaluations(solver)
+        async for state in sample(solver, latents, self.denoiser, lambda: draw(generators, shape), window):
+            event = Step(
+                step=state.step,
+                total=state.total,
+                timestep=state.timestep,
+                step_seconds=state.seconds,
+                engine_seconds=use.engine_seconds - engine_before,
+                batch_size=use.batch_samples,
+                replicas=use.last_replicas,
+                engine_share_seconds=use.engine_share_seconds - share_before,
+            )
+            engine_before, share_before = use.engine_seconds, use.engine_share_seconds
+            metrics.STEPS.labels(self.one.checkpoint, job.scheduler).inc()
+            yield state, event
+
+    async def preview(self, solver: Solver, state: LoopState) -> bytes:
+        """A PNG of the first picture as this state has it."""
+        estimate = solver.predict_original(state.noise_pred, state.index, state.previous)[:1]
+        pixels = await self.vae.decode(estimate)
+        return await asyncio.to_thread(encode_png, pixels[0])
+
+
+def latent_shape(one: Pass, checkpoint: Checkpoint) -> tuple[int, int, int]:
+    """[C, h, w] of one picture's latents."""
+    scale = checkpoint.vae_scale_factor
+    return checkpoint.latent_channels, one.height // scale, one.width // scale
