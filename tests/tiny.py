@@ -225,6 +225,18 @@ def save_refiner_checkpoint(folder: Path, seed: int = 1) -> Path:
     return folder
 
 
+def save_editing_checkpoint(folder: Path, whole: Path, class_name: str, in_channels: int) -> Path:
+    """The checkpoint `whole` for a pipeline that edits pictures, its UNet's first convolution as wide as that asks."""
+    from diffusers import UNet2DConditionModel
+
+    shutil.copytree(whole, folder)
+    torch.manual_seed(5)
+    config = UNet2DConditionModel.load_config(folder / "unet")
+    UNet2DConditionModel.from_config({**config, "in_channels": in_channels}).save_pretrained(folder / "unet")
+    update(folder / "model_index.json", _class_name=class_name)
+    return folder
+
+
 def _tell_more(unet: Any) -> None:
     """Else sizes, scores and pooled vectors would hardly show in the pictures."""
     with torch.no_grad():

@@ -86,9 +86,9 @@ def test_pipelines_for_other_tasks_open(copy: Path, name: str) -> None:
     assert Checkpoint.open(copy).family.name == "stable-diffusion"
 
 
-def test_an_inpainting_unet_is_refused_for_what_it_is(copy: Path) -> None:
-    change(copy / "unet" / "config.json", lambda config: config | {"in_channels": 9})
-    with pytest.raises(CheckpointInvalidError, match=r"must be the VAE's 4; .* a mask besides"):
+def test_a_unet_that_sees_more_than_requests_bring_is_refused_for_it(copy: Path) -> None:
+    change(copy / "unet" / "config.json", lambda config: config | {"in_channels": 5})
+    with pytest.raises(CheckpointInvalidError, match=r"must be the VAE's 4; .* no request brings, depth say"):
         Checkpoint.open(copy)
 
 

@@ -243,7 +243,7 @@ def test_classes_that_are_not_known(broken: Path, change_index: dict[str, Any]) 
 @pytest.mark.parametrize(
     ("class_name", "said"),
     [
-        ("StableDiffusionXLInstructPix2PixPipeline", "which is Stable Diffusion XL for another task and not supported"),
+        ("StableDiffusionXLAdapterPipeline", "which is Stable Diffusion XL for another task and not supported"),
         ("StableDiffusion3Pipeline", "'StableDiffusion3Pipeline', which is Stable Diffusion 3 and not supported"),
         ("FluxPipeline", "Flux"),
         ("NobodyKnowsPipeline", "'NobodyKnowsPipeline' and not supported"),

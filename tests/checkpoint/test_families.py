@@ -93,6 +93,30 @@ def test_sdxl_for_other_tasks_opens(copy: Path, class_name: str) -> None:
     assert Checkpoint.open(copy).family is STABLE_DIFFUSION_XL
 
 
+EDITING = [
+    ("sd1", "StableDiffusionInpaintPipeline", 9, "under a mask (inpainting)"),
+    ("sd1", "StableDiffusionInstructPix2PixPipeline", 8, "as instructed (InstructPix2Pix)"),
+    ("sdxl", "StableDiffusionXLInpaintPipeline", 9, "under a mask (inpainting)"),
+    ("sdxl", "StableDiffusionXLInstructPix2PixPipeline", 8, "as instructed (InstructPix2Pix)"),
+]
+
+
+@pytest.mark.parametrize(("whole", "class_name", "in_channels", "editing"), EDITING)
+def test_checkpoints_that_edit_pictures_are_recognised(
+    checkpoints: dict[str, Path], tmp_path: Path, whole: str, class_name: str, in_channels: int, editing: str
+) -> None:
+    path = tiny.save_editing_checkpoint(tmp_path / "editing", checkpoints[whole], class_name, in_channels)
+    assert type(diffusers.DiffusionPipeline.from_pretrained(path)).__name__ == class_name
+    checkpoint, plain = Checkpoint.open(path), Checkpoint.open(checkpoints[whole])
+    assert (checkpoint.family, checkpoint.editing, plain.editing) == (plain.family, editing, "")
+    assert checkpoint.components["unet"].architecture.digest() != plain.components["unet"].architecture.digest()
+
+
+def test_the_class_for_inpainting_with_an_ordinary_unet_edits_nothing(copy: Path) -> None:
+    tiny.update(copy / "model_index.json", _class_name="StableDiffusionXLInpaintPipeline")
+    assert Checkpoint.open(copy).editing == ""
+
+
 @pytest.mark.parametrize("says", [True, False, None])
 def test_a_refiner_is_told_by_its_score_or_by_its_one_text_encoder(checkpoints: dict[str, Path], says: Any) -> None:
     index = json.loads((checkpoints["refiner"] / "model_index.json").read_text())
@@ -127,7 +151,8 @@ MISFITS: list[tuple[str, dict[str, Any], str]] = [
     ("unet", {"addition_embed_type": "text"}, "addition_embed_type must be 'text_time', not 'text'"),
     ("unet", {"time_cond_proj_dim": 256}, "time_cond_proj_dim=256 belongs to a family that is not supported"),
     ("unet", {"time_embedding_dim": 64}, "add_embedding.linear_1.weight"),
-    ("unet", {"in_channels": 9}, "a picture or a mask besides"),
+    ("unet", {"in_channels": 9}, "conv_in.weight (8, 9, 3, 3)"),
+    ("unet", {"in_channels": 5}, "something besides that no request brings"),
     ("unet", {"transformer_layers_per_block": [1, 2]}, "one value or 3"),
     ("unet", {"transformer_layers_per_block": [1, 1, 900]}, "out of bounds"),
     ("unet", {"transformer_layers_per_block": [1, 1, 100]}, "layers, but the weights have"),

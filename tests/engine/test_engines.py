@@ -13,8 +13,10 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
+from tests import tiny
 from tests.conftest import CACHE
 from triptych.checkpoint import Checkpoint
 from triptych.contract import ENCODER, LORA_MODELS, UNET, VAE_DECODER, VAE_ENCODER
@@ -188,3 +190,20 @@ def test_torch_is_told_how_many_threads(checkpoints: dict[str, Path]) -> None:
     load_engine("torch", Checkpoint.open(checkpoints["sd1"]).components[ENCODER.name], EngineSettings(1, CACHE))
     assert torch.get_num_threads() == 1
     torch.set_num_threads(2)
+
+
+def test_a_unet_that_sees_a_picture_and_a_mask_beside_the_noise(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    """Both engines agree with diffusers."""
+    path = tiny.save_editing_checkpoint(tmp_path / "x", checkpoints["sd1"], "StableDiffusionInpaintPipeline", 9)
+    checkpoint = Checkpoint.open(path)
+    inputs = inputs_of(UNET.name, checkpoint, 2, 10, 12)
+    inputs["latents"] = np.random.default_rng(1).standard_normal((2, 9, 10, 12), np.float32)
+    tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
+    with torch.no_grad():
+        theirs = UNet2DConditionModel.from_pretrained(path / "unet")(
+            tensors["latents"], tensors["timestep"], tensors["encoder_hidden_states"]
+        ).sample.numpy()
+    for name in ("onnxruntime", "torch"):
+        engine = load_engine(name, checkpoint.components[UNET.name], SETTINGS)
+        np.testing.assert_allclose(engine.infer(inputs)["noise_pred"], theirs, atol=2e-5)
+        engine.close()

@@ -1,14 +1,21 @@
-"""The second expert of a request: whether a checkpoint can finish what another began, and where it takes over."""
+"""Which checkpoints a request may name: one that draws, and as a refiner one that can finish what it began."""
 
 from __future__ import annotations
 
 from triptych.checkpoint import Checkpoint
-from triptych.errors import InvalidArgumentError, invalid
+from triptych.errors import FailedPreconditionError, InvalidArgumentError, invalid
 from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.sampling.schedulers import Solver
 
 # Of diffusers' documentation and A1111's web UI.
 _DEFAULT_START = 0.8
+
+
+def check_editing(field: str, name: str, checkpoint: Checkpoint) -> None:
+    """FailedPreconditionError about the field where a checkpoint draws from more than any request brings."""
+    if checkpoint.editing:
+        problem = f"edits an image {checkpoint.editing}, which is not served yet; ask a checkpoint that does not"
+        raise FailedPreconditionError(f"{field}: the checkpoint {name!r} {problem}", field=field)
 
 
 def check_refiner(asked: Asked, checkpoint: Checkpoint, refiner: Checkpoint | None) -> None:
@@ -20,6 +27,7 @@ def check_refiner(asked: Asked, checkpoint: Checkpoint, refiner: Checkpoint | No
     if refiner.family.name not in checkpoint.family.refiners:
         problem = f"is {refiner.family.title}, which does not finish what {checkpoint.family.title} began"
         raise invalid("refiner", f"{asked.refiner!r} {problem}")
+    check_editing("refiner", asked.refiner, refiner)
     for what in ("latent_channels", "vae_scale_factor"):
         ours, theirs = getattr(checkpoint, what), getattr(refiner, what)
         if ours != theirs:

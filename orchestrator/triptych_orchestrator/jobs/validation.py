@@ -13,7 +13,7 @@ from triptych.errors import invalid
 from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.jobs.pictures import PictureReader, check_bytes, field_of
-from triptych_orchestrator.jobs.refining import check_refiner, start_of
+from triptych_orchestrator.jobs.refining import check_editing, check_refiner, start_of
 from triptych_orchestrator.jobs.sizes import Size, size_of
 from triptych_orchestrator.library.loras.choice import asked_loras
 from triptych_orchestrator.sampling.schedulers import Solver, corrected_config, make_solver, resolved_name
@@ -53,6 +53,7 @@ def check(
 
     `request_id` and the checkpoints' names are said in what is asked; `image_size` is the first picture's own.
     """
+    check_editing("images", asked.checkpoint, checkpoint)
     experts = [checkpoint, *([refiner] if refiner else [])]
     check_fields(_given_fields(asked), *(each.family for each in experts))
     check_refiner(asked, checkpoint, refiner)

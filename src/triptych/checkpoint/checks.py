@@ -61,8 +61,20 @@ def _by_channel(vae: Component, key: str) -> tuple[float, ...]:
     return tuple(float(each) for each in value)
 
 
+def editing(unet: Component, latent_channels: int) -> str:
+    """How a UNet edits the picture that it sees beside the noise, by its channels; "" where it sees none."""
+    ways = {
+        2 * latent_channels: "as instructed (InstructPix2Pix)",
+        2 * latent_channels + 1: "under a mask (inpainting)",
+    }
+    return ways.get(unet.architecture.config["in_channels"], "")
+
+
 def check_unet(unet: Component, latent_channels: int, conditions: Collection[str] = ()) -> None:
-    """A UNet that draws from text alone, besides the `conditions` among CONDITION_KEYS that its family brings."""
+    """A UNet that takes latents, text and the `conditions` among CONDITION_KEYS that its family brings.
+
+    One that edits pictures takes their latents too, and perhaps a mask.
+    """
     path, config = unet.file, unet.architecture.config
     channels = channel_list(path, config)
     for key in CONDITION_KEYS:
@@ -72,10 +84,11 @@ def check_unet(unet: Component, latent_channels: int, conditions: Collection[str
         raise broken(path, "num_attention_heads must be null: diffusers takes attention_head_dim for that count")
     in_channels = whole_number(path, config, "in_channels", high=256)
     out_channels = whole_number(path, config, "out_channels", high=256)
-    if (in_channels, out_channels) != (latent_channels, latent_channels):
+    is_known = in_channels == latent_channels or editing(unet, latent_channels)
+    if not is_known or out_channels != latent_channels:
         problem = f"in_channels {in_channels} and out_channels {out_channels} must be the VAE's {latent_channels}"
         if in_channels > latent_channels:
-            problem += "; this one draws from a picture or a mask besides, which no request brings"
+            problem += "; this one draws from something besides that no request brings, depth say"
         raise broken(path, problem + unet.assumed("in_channels", "out_channels"))
     kernel = whole_number(path, config, "conv_in_kernel", high=15)
     conv_in = (channels[0], in_channels, kernel, kernel)

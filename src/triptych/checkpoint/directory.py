@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from triptych.checkpoint.checks import latent_scaling
+from triptych.checkpoint.checks import editing, latent_scaling
 from triptych.checkpoint.component import Component
 from triptych.checkpoint.configs import broken
 from triptych.checkpoint.corrections import scheduler_config
@@ -123,6 +123,11 @@ class Checkpoint:
     def unaligned_bytes(self) -> int:
         """Of tensors that cannot be read where they lie, so that whoever reads one copies it."""
         return sum(info.size_bytes for info in self._tensors() if not info.is_aligned)
+
+    @property
+    def editing(self) -> str:
+        """How it edits pictures, where that is what it does and no request can ask for it yet."""
+        return editing(self.components[UNET.name], self.latent_channels)
 
     @property
     def weights_bytes(self) -> int:

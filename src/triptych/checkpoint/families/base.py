@@ -128,5 +128,7 @@ def pipelines_for(name: str) -> tuple[str, ...]:
 
     What they have besides is not asked for.
     """
-    tasks = ("", "Img2Img", "Inpaint", "ControlNet", "ControlNetImg2Img", "ControlNetInpaint")
+    tasks = (
+        "", "Img2Img", "Inpaint", "InstructPix2Pix", "ControlNet", "ControlNetImg2Img", "ControlNetInpaint"
+    )  # fmt: skip
     return tuple(f"{name}{task}Pipeline" for task in tasks)
