@@ -233,6 +233,20 @@ def test_overlapping_views_beyond_all_measure(tmp_path: Path) -> None:
 
 
 MANY = MOST_INSTRUCTIONS - 1000
+HUGE_TEXT = text("k" * 20_000_000)
+
+
+def one_key_for_dicts(count: int) -> bytes:
+    """A huge text, once in the file, as the key of every dict."""
+    dicts = b"".join(number(i) + b"}h\0Ns" for i in range(count))
+    return b"\x80\x02" + HUGE_TEXT + b"q\0" + b"0}(" + dicts + b"u."
+
+
+def one_key_again(count: int) -> bytes:
+    """A huge text as a key, and another that is equal in its place, again and again."""
+    return b"\x80\x02" + HUGE_TEXT + b"q\0" + HUGE_TEXT + b"q\1" + b"00}h\0Ns" + b"h\1Ns" * count + b"."
+
+
 BOMBS: dict[str, bytes] = {
     "a billion laughs": b"\x80\x02]" + b"2\x86" * (MANY // 2) + b".",
     "a billion laughs for a key": b"\x80\x02})" + b"2\x86" * (MANY // 2) + b"Ns.",
@@ -250,6 +264,8 @@ BOMBS: dict[str, bytes] = {
     "a dict made again and again": b"\x80\x02"
     + named("collections", "OrderedDict")
     + b"q\0](" + b"K\1K\2\x86" * 100_000 + b"e\x85q\1" + b"h\0h\1R0" * 400_000 + b".",
+    "a huge key for every dict": one_key_for_dicts(MANY // 5),
+    "a huge key again and again": one_key_again(MANY // 3),
     "wide text": b"\x80\x02" + text("\U0001f600" + "a" * (31 << 20)) + b".",
     "a pickle without end": b"\x80\x02" + text("a" * (1 << 20)) * 40 + b".",
 }  # fmt: skip
@@ -286,6 +302,8 @@ def test_small_bombs_are_no_trouble(tmp_path: Path) -> None:
         as_zip(tmp_path / "deep.ckpt", b"\x80\x02" + b"(" * 50_000 + b"t" * 50_000 + b"."),
         as_zip(tmp_path / "lists.ckpt", b"\x80\x02]" + b"]2a" * 50_000 + b"."),
         as_zip(tmp_path / "itself.ckpt", BOMBS["a dict of two of a dict of two"]),
+        as_zip(tmp_path / "huge_key.ckpt", one_key_for_dicts(40_000)),
+        as_zip(tmp_path / "same_key.ckpt", one_key_again(200_000)),
         as_zip(tmp_path / "own.ckpt", b"\x80\x02}q\0X\1\0\0\0ah\0s."),
     ]
     run = limited(tmp_path / "cache", *paths)

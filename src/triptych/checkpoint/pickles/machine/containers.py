@@ -9,6 +9,9 @@ from triptych.checkpoint.pickles.machine.values import Inert
 
 # Larger ones can be chosen so that all have the same hash.
 _LARGEST_KEY = 1 << 63
+# A text costs its length whenever it is compared or made part of a name, and one of many megabytes can be taken from
+# the memo for any number of dicts. Beyond what a parameter's name may have, so that one somewhat too long is named.
+_LONGEST_KEY = 1000
 
 
 def extend(target: object, items: list[Any]) -> None:
@@ -20,12 +23,18 @@ def extend(target: object, items: list[Any]) -> None:
 
 
 def insert(target: object, items: list[Any]) -> None:
-    """Adds keys and values, by turns, to a dict. No parameter stands under a key that is neither text nor number."""
+    """Adds keys and values, by turns, to a dict. No parameter stands under what is neither short text nor number."""
     if len(items) % 2:
         raise PickleError("its pickle has a key without a value")
     if isinstance(target, dict):
         for key, value in zip(items[::2], items[1::2], strict=True):
-            if isinstance(key, str) or (isinstance(key, int) and -_LARGEST_KEY <= key < _LARGEST_KEY):
+            if _is_key(key):
                 target[key] = value
     elif not isinstance(target, Inert):
         raise PickleError("its pickle sets an item of what is no dict")
+
+
+def _is_key(key: object) -> bool:
+    if isinstance(key, str):
+        return len(key) <= _LONGEST_KEY
+    return isinstance(key, int) and -_LARGEST_KEY <= key < _LARGEST_KEY
