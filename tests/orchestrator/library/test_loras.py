@@ -8,6 +8,7 @@ import hashlib
 import json
 import logging
 import stat
+import threading
 import tracemalloc
 import zipfile
 from collections.abc import AsyncGenerator
@@ -19,6 +20,7 @@ from safetensors.torch import load_file
 
 from tests.checkpoint.pickles.writing import as_zip, call, named, program, storage, tensor, text
 from tests.orchestrator.lora_files import RANK, any_lora, save_lora
+from triptych.checkpoint.pickles import convert
 from triptych.errors import (
     AlreadyExistsError,
     FailedPreconditionError,
@@ -28,6 +30,7 @@ from triptych.errors import (
     NotFoundError,
     ResourceExhaustedError,
 )
+from triptych_orchestrator.library.loras import upload
 from triptych_orchestrator.library.loras.registry import Lora, LoraRegistry
 from triptych_orchestrator.settings import Limits
 
@@ -223,13 +226,46 @@ async def test_an_upload_that_is_left_leaves_nothing(registry: LoraRegistry, fol
         waiting.set()
         await asyncio.Event().wait()
 
-    upload = asyncio.create_task(registry.add("ink", half()))
+    adding = asyncio.create_task(registry.add("ink", half()))
     await waiting.wait()
     assert len(files(folder)) == 1
-    upload.cancel()
+    adding.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await upload
+        await adding
     assert files(folder) == set() and names(registry) == []
+
+
+async def test_a_torch_file_that_is_left_while_it_is_converted_leaves_nothing(
+    folder: Path, tmp_path: Path, ink: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its place and its bytes are taken until the thread, which cannot be ended, has ended."""
+    sent = pickled(tmp_path / "ink.pt", ink)
+    size_bytes = len(content(sent))
+    limits = Limits(max_lora_bytes=LIMIT_BYTES, max_lora_uploads=1, max_kept_lora_bytes=size_bytes)
+    registry = LoraRegistry(folder, limits)
+    begun, go = threading.Event(), threading.Event()
+
+    def held(source: Path, target: Path) -> bool:
+        begun.set()
+        go.wait(60)
+        return convert(source, target)
+
+    monkeypatch.setattr(upload, "convert", held)
+    adding = asyncio.create_task(registry.add("ink", sent))
+    await asyncio.to_thread(begun.wait)
+    adding.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await adding
+    try:
+        with pytest.raises(ResourceExhaustedError, match="max_lora_uploads"):
+            await registry.add("ink", sent)
+    finally:
+        go.set()
+    if left := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.wait(left)
+    assert not files(folder)
+    await registry.add("ink", sent)
+    assert names(registry) == ["ink"]
 
 
 async def test_uploads_at_once(registry: LoraRegistry, folder: Path, ink: Path, wash: Path) -> None:

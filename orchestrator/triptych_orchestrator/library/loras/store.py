@@ -90,13 +90,16 @@ class LoraStore:
             self._check_room(size_bytes)
 
         self._parts[path] = 0
+        converting: asyncio.Future[Part] | None = None
         try:
             part = await write_part(path, chunks, admit)
-            yield await asyncio.to_thread(as_plain, part, admit)
+            converting = asyncio.create_task(asyncio.to_thread(as_plain, part, admit))
+            yield await asyncio.shield(converting)
         finally:
-            del self._parts[path]
-            with suppress(OSError):  # it is swept up at the next start
-                path.unlink(missing_ok=True)
+            if converting is None or converting.done():
+                self._drop(path)
+            else:  # whoever wanted it has left, and the thread writes on
+                converting.add_done_callback(lambda done: self._drop(path, done))
 
     def keep(self, part: Part) -> None:
         """Gives the file its name for good; over the same content, where that is there already."""
@@ -147,6 +150,14 @@ class LoraStore:
 
     def _files(self) -> list[Path]:
         return [path for path in self._folder.glob(f"*{_SUFFIX}") if DIGEST.fullmatch(path.stem) and path.is_file()]
+
+    def _drop(self, path: Path, done: asyncio.Future[Part] | None = None) -> None:
+        """Ends an upload; of what was `done` with nobody there any more, a failure is no news."""
+        del self._parts[path]
+        with suppress(OSError):  # it is swept up at the next start
+            path.unlink(missing_ok=True)
+        if done and not done.cancelled():
+            done.exception()
 
     def _check_room(self, size_bytes: int) -> None:
         limits = self._limits
