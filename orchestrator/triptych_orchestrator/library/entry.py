@@ -146,8 +146,7 @@ class Entry:
 
 def as_registered(checkpoint: Checkpoint, prediction_type: str) -> Checkpoint:
     """With that for its prediction; "": with what its files tell."""
-    own = checkpoint.source.prediction
-    prediction = Prediction(prediction_type, "its registration") if prediction_type else own()
+    prediction = Prediction(prediction_type, "its registration") if prediction_type else checkpoint.own_prediction
     return checkpoint if prediction == checkpoint.prediction else checkpoint.predicting(prediction)
 
 

@@ -28,8 +28,8 @@ class Checkpoint:
     """All that orchestrator and stages need to know of a checkpoint; sizes in pixels unless named latent.
 
     `components` are by the contract's model names; `prediction` is what `scheduler_config` takes the UNet's output for,
-    or none of both is known until the UNet was asked. `zeroes_negative`: zeros stand for a negative prompt that is not
-    given. The default sizes are 0 where the checkpoint names none.
+    or none of both is known until the UNet was asked; `own_prediction` is what the files tell. The default
+    sizes are 0 where the checkpoint names none. `zeroes_negative`: zeros stand for a negative prompt that is not given.
     """
 
     source: Source
@@ -37,6 +37,7 @@ class Checkpoint:
     components: Mapping[str, Component]
     scheduler_config: Mapping[str, Any]
     prediction: Prediction
+    own_prediction: Prediction
     tokens: int
     latent_channels: int
     vae_scale_factor: int
@@ -71,6 +72,7 @@ class Checkpoint:
         # The VAE's own configuration may name another size, and the VAE draws what the UNet makes.
         own_size = (height // scale or 64, width // scale or 64)
         scaling = latent_scaling(vae, normalizes=family.normalizes_latents)
+        prediction = source.prediction()
         # AutoencoderKL's default is true.
         upcast = family.upcasts_vae and bool(vae.config.get("force_upcast", True))
         return cls(
@@ -86,7 +88,8 @@ class Checkpoint:
                 for model, part in components.items()
             },
             scheduler_config=scheduler,
-            prediction=source.prediction(),
+            prediction=prediction,
+            own_prediction=prediction,
             tokens=encoder.architecture.config["max_position_embeddings"],
             latent_channels=vae.architecture.config["latent_channels"],
             vae_scale_factor=scale,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+from triptych.checkpoint import Checkpoint
 from triptych.contract import MODELS
-from triptych_orchestrator.library.entry import Entry
+from triptych_orchestrator.library.entry import Entry, as_registered
 
 
 def test_a_checkpoint_has_its_familys_models(checkpoints: dict[str, Path], sdxl: Path) -> None:
@@ -26,3 +28,13 @@ def test_one_that_is_not_open_may_have_left_any_model(checkpoints: dict[str, Pat
     twin = entry.twin("torch")
     assert {model.name for model in twin.models().values()} == {f"x~.{name}" for name in MODELS}
     assert twin.models_to_load() == []
+
+
+def test_what_the_files_tell_of_the_prediction_is_not_read_again(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    """The event loop asks, and a file system may hang."""
+    copy = Path(shutil.copytree(checkpoints["sd1"], tmp_path / "copy"))
+    checkpoint = Checkpoint.open(copy)
+    shutil.rmtree(copy)
+    other = as_registered(checkpoint, "v_prediction")
+    assert other.prediction == ("v_prediction", "its registration")
+    assert as_registered(other, "").prediction == ("epsilon", "scheduler_config.json")
