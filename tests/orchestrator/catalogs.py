@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Collection
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from triptych.checkpoint import Prediction
 from triptych.checkpoint.families import FAMILIES
 from triptych_orchestrator.library.catalog import Catalog
-from triptych_orchestrator.library.entry import Entry
+from triptych_orchestrator.library.entry import Entry, Opened
 from triptych_orchestrator.settings import Settings
 from triptych_orchestrator.stages.pool import PlacedModel
 
@@ -58,13 +59,14 @@ async def settle() -> None:
 def sound_directories(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every directory is sound."""
     source = SimpleNamespace(path=Path("/checkpoints"), states={})
-    checkpoint = SimpleNamespace(
+    checkpoint: Any = SimpleNamespace(
         family=FAMILIES["stable-diffusion"],
         prediction=Prediction("epsilon", "its kind"),
         is_undecided=False,
         source=source,
     )
-    monkeypatch.setattr(Entry, "open", lambda entry: setattr(entry, "checkpoint", checkpoint))
+    nothing: Any = None
+    monkeypatch.setattr(Entry, "read", lambda _: Opened(checkpoint, nothing, nothing, (), "", ""))
 
 
 @pytest.fixture

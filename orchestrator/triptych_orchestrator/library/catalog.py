@@ -295,7 +295,9 @@ class Catalog:
             entry.prediction_type = told.prediction_type
             self._entries[name] = entry
             try:
-                await self._loader.open(entry)
+                async with entry.lock:
+                    if entry.checkpoint is None:  # else a request was faster
+                        await self._loader.open(entry)
                 if kept["loaded"]:
                     await self._join_load(entry)
             except TriptychError as error:

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import itertools
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from pathlib import Path
 
@@ -33,6 +33,18 @@ class State(Enum):
     LOADED = "LOADED"
     UNLOADING = "UNLOADING"
     FAILED = "FAILED"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What was read of a checkpoint's files; see Entry."""
+
+    checkpoint: Checkpoint
+    fingerprint: Fingerprint
+    about: About
+    tokenizers: tuple[Tokenizer, ...]
+    scheduler: str
+    warning: str
 
 
 @dataclass(eq=False)
@@ -93,18 +105,29 @@ class Entry:
         return twin
 
     def open(self) -> None:
-        """Reads and checks the checkpoint whole: components, weights' headers, tokenizers, scheduler."""
+        """Reads and takes it, where nobody else has the entry."""
+        self.take(self.read())
+
+    def read(self) -> Opened:
+        """Reads and checks the checkpoint whole: components, weights' headers, tokenizers, scheduler.
+
+        The entry stays as it is: a thread that nobody waits for any more may end after a later one.
+        """
         checkpoint = as_registered(Checkpoint.open(self.path, self.variant), self.prediction_type)
         scheduler, warning = own_scheduler(checkpoint.scheduler_config)
         if warning:
             logger.warning("no default scheduler", extra={"checkpoint": self.name, "error": warning})
-        self.tokenizers = tuple(_tokenizer(checkpoint, part) for part in checkpoint.family.texts)
+        tokenizers = tuple(_tokenizer(checkpoint, part) for part in checkpoint.family.texts)
         fingerprint = checkpoint.fingerprint()
         fingerprint.check()  # lest parts of two versions were read
-        self.checkpoint, self.scheduler, self.warning = checkpoint, scheduler, warning
-        self.about = about(checkpoint)
-        if self.fingerprint != fingerprint:
-            self.fingerprint, self.hashing = fingerprint, None
+        return Opened(checkpoint, fingerprint, about(checkpoint), tokenizers, scheduler, warning)
+
+    def take(self, opened: Opened) -> None:
+        """What was read is what the entry is from now on; for who holds `lock`."""
+        if self.fingerprint != opened.fingerprint:
+            self.hashing = None
+        for each in fields(opened):
+            setattr(self, each.name, getattr(opened, each.name))
 
     @property
     def known_sha256(self) -> str:

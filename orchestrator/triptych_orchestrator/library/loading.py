@@ -54,7 +54,7 @@ class Loader:
 
     async def open(self, entry: Entry) -> None:
         """Reads the entry's files."""
-        await self._read(entry.path, entry.open)
+        entry.take(await self._read(entry.path, entry.read))
 
     async def is_changed(self, entry: Entry) -> bool:
         """Whether a file that an open entry was read from is another by now."""

@@ -78,8 +78,8 @@ async def test_unregistering_does_not_wait_for_a_load(pool: Pool, entry: tuple[C
 async def test_directories_that_cannot_be_read_keep_nobody_else_waiting(
     pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    go = threading.Event()
-    monkeypatch.setattr(Entry, "open", lambda entry: go.wait(60))
+    go, read = threading.Event(), Entry.read
+    monkeypatch.setattr(Entry, "read", lambda entry: go.wait(60) and read(entry))
     limits = Limits(max_checkpoint_read_seconds=1)
     one = Catalog(Settings("x:1", None, {}, tmp_path, limits=limits), pool)  # type: ignore[arg-type]
     try:
