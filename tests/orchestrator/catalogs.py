@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import Collection
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from triptych.checkpoint import Prediction
 from triptych.checkpoint.families import FAMILIES
 from triptych_orchestrator.library.catalog import Catalog
-from triptych_orchestrator.library.entry import Entry, Opened
+from triptych_orchestrator.library.entry import Entry, Opened, as_registered
 from triptych_orchestrator.settings import Settings
 from triptych_orchestrator.stages.pool import PlacedModel
 
@@ -59,14 +59,18 @@ async def settle() -> None:
 def sound_directories(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every directory is sound."""
     source = SimpleNamespace(path=Path("/checkpoints"), states={})
-    checkpoint: Any = SimpleNamespace(
-        family=FAMILIES["stable-diffusion"],
-        prediction=Prediction("epsilon", "its kind"),
-        is_undecided=False,
-        source=source,
-    )
-    nothing: Any = None
-    monkeypatch.setattr(Entry, "read", lambda _: Opened(checkpoint, nothing, nothing, (), "", ""))
+    own, nothing = Prediction("epsilon", "its kind"), cast("Any", None)
+
+    def predicting(prediction: Prediction) -> Any:
+        checkpoint: Any = SimpleNamespace(family=FAMILIES["stable-diffusion"], is_undecided=False, source=source)
+        checkpoint.prediction, checkpoint.own_prediction, checkpoint.predicting = prediction, own, predicting
+        return checkpoint
+
+    def read(entry: Entry) -> Opened:
+        checkpoint = as_registered(predicting(own), entry.prediction_type)
+        return Opened(checkpoint, nothing, nothing, (), "", "")
+
+    monkeypatch.setattr(Entry, "read", read)
 
 
 @pytest.fixture

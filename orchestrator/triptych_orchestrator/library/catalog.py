@@ -103,7 +103,7 @@ class Catalog:
             return entry
         if known.is_new:  # and shares the fate of its first load
             await self._join_load(known)
-        known = await self._made(await self._with_prediction(known, prediction_type), engine, variant)
+        known = await self._made(known, engine, variant, prediction_type)
         return await self.load(name) if load else known
 
     async def _enter(self, entry: Entry, load: bool) -> None:
@@ -141,44 +141,27 @@ class Catalog:
             return known
         raise AlreadyExistsError(f"name: {entry.name!r} is {known.path}; unregister it first", field="name")
 
-    async def _made(self, known: Entry, engine: str, variant: str) -> Entry:
+    async def _made(self, known: Entry, engine: str, variant: str, prediction_type: str) -> Entry:
         """The checkpoint made so, and kept from now on; a switch goes on when its caller leaves."""
         if known.is_transient:
             with self._saved_or(known, is_transient=True):
                 known.is_transient = False
         # What is locked may be just about to be another.
-        if not known.lock.locked() and await self._is_so(known, engine, variant):
+        is_settled = not known.lock.locked() and known.prediction_type == prediction_type
+        if is_settled and await self._is_so(known, engine, variant):
             return known
-        return await shielded(self._switch(known, engine, variant))
-
-    async def _with_prediction(self, known: Entry, prediction_type: str) -> Entry:
-        """What was registered before counts for requests that have begun, and this for all that follow."""
-        if known.prediction_type == prediction_type:
-            return known
-        async with self._locked(known) as current:
-            former = current.checkpoint, current.prediction_type
-            if current.checkpoint:
-                checkpoint = as_registered(current.checkpoint, prediction_type)
-                if current.state is State.LOADED:
-                    checkpoint = await self._loader.decided(current, checkpoint)
-                current.checkpoint = checkpoint
-            current.prediction_type = prediction_type
-            try:
-                self._save()
-            except TriptychError:
-                current.checkpoint, current.prediction_type = former
-                raise
-            return current
+        return await shielded(self._switch(known, engine, variant, prediction_type))
 
     async def _is_so(self, known: Entry, engine: str, variant: str) -> bool:
-        """Whether nothing would be otherwise if it were opened anew."""
+        """Whether nothing of its files and models would be otherwise if it were opened anew."""
         return (known.engine, known.variant) == (engine, variant) and not await self._loader.is_changed(known)
 
-    async def _switch(self, known: Entry, engine: str, variant: str) -> Entry:
+    async def _switch(self, known: Entry, engine: str, variant: str, prediction_type: str) -> Entry:
         async with self._locked(known) as old:
             if await self._is_so(old, engine, variant):
+                await self._predict(old, prediction_type)
                 return old
-            new = old.twin(engine, variant)
+            new = old.twin(engine, variant, prediction_type)
             if old.state is State.LOADED:
                 await self._loader.load(new)
             else:
@@ -194,6 +177,23 @@ class Catalog:
             logger.info("checkpoint switched", extra=extra)
             await self._loader.unload(old)
             return new
+
+    async def _predict(self, known: Entry, prediction_type: str) -> None:
+        """What was registered before counts for requests that have begun, and this for all that follow."""
+        if known.prediction_type == prediction_type:
+            return
+        former = known.checkpoint, known.prediction_type
+        if known.checkpoint:
+            checkpoint = as_registered(known.checkpoint, prediction_type)
+            if known.state is State.LOADED:
+                checkpoint = await self._loader.decided(known, checkpoint)
+            known.checkpoint = checkpoint
+        known.prediction_type = prediction_type
+        try:
+            self._save()
+        except TriptychError:
+            known.checkpoint, known.prediction_type = former
+            raise
 
     async def unregister(self, name: str) -> None:
         """Unloads and forgets; a load under way is given up."""

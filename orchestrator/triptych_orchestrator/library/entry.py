@@ -95,13 +95,13 @@ class Entry:
             raise RuntimeError(f"checkpoint {self.name} is in use but not open")
         return self.checkpoint
 
-    def twin(self, engine: str, variant: str | None = None) -> Entry:
-        """The same checkpoint, nothing of it open or loaded, with other engines or of another variant."""
+    def twin(self, engine: str, variant: str | None = None, prediction_type: str | None = None) -> Entry:
+        """The same checkpoint, nothing of it open or loaded, with other engines, or registered otherwise."""
         variant = self.variant if variant is None else variant
         twin = Entry(
             self.name, self.path, engine, self.default_engine, variant, lock=self.lock, is_twin=not self.is_twin
         )
-        twin.prediction_type = self.prediction_type
+        twin.prediction_type = self.prediction_type if prediction_type is None else prediction_type
         return twin
 
     def open(self) -> None:

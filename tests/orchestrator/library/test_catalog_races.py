@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.orchestrator.catalogs import FIRST, SECOND, Pool, entry, pool, settle, sound_directories, use
+from tests.orchestrator.catalogs import FIRST, SECOND, Pool, catalog, entry, pool, settle, sound_directories, use
 from triptych.errors import (
     CheckpointInvalidError,
     FailedPreconditionError,
@@ -191,6 +191,28 @@ async def test_a_switch_that_fails_changes_nothing(pool: Pool, entry: tuple[Cata
     with pytest.raises(FailedPreconditionError):
         await one.register("x", FIRST, "torch")
     assert (one.get("x"), known.state, known.engine, pool.held) == (known, State.LOADED, "", held)
+
+
+async def test_a_switch_and_what_the_unet_predicts_are_one(
+    pool: Pool, entry: tuple[Catalog, Entry], tmp_path: Path
+) -> None:
+    one, known = entry
+    await one.load("x")
+    pool.fail = UnavailableError("no replica is up")
+    with pytest.raises(UnavailableError):
+        await one.register("x", FIRST, "torch", "v_prediction")
+    assert one.get("x") is known and known.prediction_type == ""
+    assert known.checkpoint and known.checkpoint.prediction.type == "epsilon"
+    second = catalog(pool, tmp_path)
+    assert (await second.register("x", FIRST)).prediction_type == ""
+    pool.fail, held = None, set(pool.held)
+    new = await one.register("x", FIRST, "torch", "v_prediction")
+    assert new is not known and (new.engine, new.prediction_type) == ("torch", "v_prediction")
+    assert new.checkpoint and new.checkpoint.prediction == ("v_prediction", "its registration")
+    assert known.checkpoint.prediction.type == "epsilon" and not held & pool.held
+    # Alone it needs no switch.
+    assert await one.register("x", FIRST, "torch", "epsilon") is new
+    assert new.checkpoint.prediction == ("epsilon", "its registration")
 
 
 async def test_what_comes_during_a_switch_meets_the_new_engines(pool: Pool, entry: tuple[Catalog, Entry]) -> None:
