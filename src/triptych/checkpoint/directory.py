@@ -106,8 +106,8 @@ class Checkpoint:
         return replace(self, scheduler_config=config, prediction=prediction)
 
     def fingerprint(self) -> Fingerprint:
-        """Of all files that were read for it so far."""
-        return Fingerprint.of(self.source.states)
+        """Of all files that were read for it so far, and of those that would have been."""
+        return Fingerprint.of(self.source.states, self.source.missing)
 
     @property
     def is_undecided(self) -> bool:

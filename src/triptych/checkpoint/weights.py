@@ -10,7 +10,7 @@ from triptych.checkpoint.configs import read_json
 from triptych.checkpoint.pickles import read_tensors
 from triptych.checkpoint.safetensors import TensorInfo
 from triptych.contract.hub import FOLDERS
-from triptych.contract.weight_files import choose_weights, find_weights
+from triptych.contract.weight_files import choose_weights, find_weights, preferred_weights
 from triptych.errors import CheckpointInvalidError, invalid
 
 # What is looked for, as an error says it; the rules are those of `choose_weights`.
@@ -57,7 +57,7 @@ def read_weights(
 ) -> dict[str, TensorInfo]:
     """Every tensor of a component by its canonical name; nothing is loaded. `root` is the checkpoint's directory.
 
-    `note` is told each file before it is read.
+    `note` is told each file before it is read, and those that are not there but would be read instead.
     """
     tensors: dict[str, TensorInfo] = {}
     for path in map(note, weight_files(folder, root, variant, note)):
@@ -77,6 +77,8 @@ def weight_files(
     chosen = choose_weights(names, variant)
     if chosen is None:
         raise _no_weights(folder, names)
+    for name in preferred_weights(names, variant):
+        note(folder / name)
     if chosen.files:
         return [folder / name for name in chosen.files]
     return _shards(note(folder / chosen.index), root, chosen.suffix)

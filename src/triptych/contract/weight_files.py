@@ -7,13 +7,15 @@ chosen.files  # ("model.fp16.safetensors",)
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import product
 
 # What may be mapped and served; and what has to be read by other means first.
 SAFETENSORS, PICKLED = ".safetensors", ".bin"
 
-_BASE = r"(?P<base>diffusion_pytorch_model|pytorch_model|model)"
+_BASES = ("diffusion_pytorch_model", "pytorch_model", "model")
+_BASE = rf"(?P<base>{'|'.join(_BASES)})"
 _SUFFIX = r"(?P<suffix>\.safetensors|\.bin)"
 _VARIANT = r"\.(?P<variant>\w+)"
 _SHARD = r"-(?P<number>\d{5})-of-(?P<count>\d{5})"
@@ -67,6 +69,19 @@ def choose_weights(names: Iterable[str], variant: str = "") -> WeightFiles | Non
         if of_suffix:
             return None
     return None
+
+
+def preferred_weights(names: Collection[str], variant: str = "") -> list[str]:
+    """The usual names, none of them there, with any of which another choice would be made."""
+    chosen = choose_weights(names, variant)
+    new = (name for name in _usual_names({"", _PREFERRED, variant}) if name not in names)
+    return [name for name in new if choose_weights([*names, name], variant) != chosen]
+
+
+def _usual_names(variants: Iterable[str]) -> Iterable[str]:
+    for base, variant, suffix in product(_BASES, sorted(variants), (SAFETENSORS, PICKLED)):
+        dotted = f".{variant}" if variant else ""
+        yield from (f"{base}{dotted}{suffix}", f"{base}{suffix}.index{dotted}.json")
 
 
 def find_weights(names: Iterable[str]) -> Mapping[str, Mapping[str, WeightFiles]]:

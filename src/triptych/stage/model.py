@@ -90,7 +90,7 @@ class StageModel(ABC):
         """
         checkpoint = open_in_time(path, variant)
         if fingerprint:
-            fingerprint.check()
+            fingerprint.check(checkpoint.source.states)
         self.component, self.device = checkpoint.components[self.spec.name], settings.device
         maps = map_files(self.component)
         self.engine = load_engine(engine, self.component, settings)

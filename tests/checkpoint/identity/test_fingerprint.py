@@ -8,11 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
+from tests.single_files import save_pair
 from tests.tiny import replace_weights, update
 from triptych.checkpoint import Checkpoint
 from triptych.checkpoint.identity.fingerprint import Fingerprint
 from triptych.errors import CheckpointChangedError, InvalidArgumentError
+from triptych.stage.model import engine_settings
+from triptych_encoder.model import EncoderModel
 from triptych_orchestrator.library.entry import Entry
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
@@ -105,6 +110,42 @@ def test_elsewhere_a_copy_with_the_same_times_is_the_same(copy: Path, tmp_path: 
     replace_weights(copy / UNET)
     with pytest.raises(CheckpointChangedError, match=UNET):
         there.check()
+
+
+@pytest.mark.parametrize("only", ["diffusion_pytorch_model.fp16.safetensors", "diffusion_pytorch_model.bin"])
+@pytest.mark.parametrize("came", [UNET, f"{UNET}.index.json"])
+def test_weights_that_would_be_taken_instead_are_noticed(copy: Path, only: str, came: str) -> None:
+    if only.endswith(".bin"):
+        torch.save(load_file(copy / UNET), copy / "unet" / only)
+        (copy / UNET).unlink()
+    else:
+        (copy / UNET).rename(copy / "unet" / only)
+    fingerprint = told(opened(copy))
+    fingerprint.check()
+    (copy / "unet" / "model.fp32.safetensors").touch()  # which would not
+    fingerprint.check()
+    (copy / came).touch()
+    with pytest.raises(CheckpointChangedError, match=f"{copy / came}: was not there when .* Register it again"):
+        fingerprint.check()
+
+
+def test_a_configuration_that_comes_beside_a_single_file_is_noticed(tmp_path: Path) -> None:
+    file = save_pair(tmp_path, "sd1").file
+    fingerprint = told(opened(file))
+    fingerprint.check()
+    file.with_suffix(".yaml").write_text("parameterization: v")
+    with pytest.raises(CheckpointChangedError, match=r"\.yaml: was not there"):
+        fingerprint.check()
+    told(opened(file)).check()
+
+
+def test_a_stage_reads_nothing_else(copy: Path) -> None:
+    """Whatever has it choose another file than the orchestrator did."""
+    fingerprint = told(opened(copy))
+    shutil.copy(copy / UNET, copy / "unet" / "diffusion_pytorch_model.new.safetensors")
+    fingerprint.check()
+    with pytest.raises(CheckpointChangedError, match=r"\.new\.safetensors: was not there"):
+        EncoderModel().open(copy, "onnxruntime", engine_settings(), "new", fingerprint)
 
 
 def test_two_versions_are_not_read_at_once(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ Fingerprint.from_text(told).check()             # CheckpointChangedError, once a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -35,15 +35,16 @@ class FileState(NamedTuple):
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """The states of files by their paths, as one machine saw them."""
+    """The states of files by their paths, as one machine saw them; what is `missing` would be read if it were there."""
 
     files: Mapping[Path, FileState]
     machine: str
+    missing: frozenset[Path] = frozenset()
 
     @classmethod
-    def of(cls, files: Mapping[Path, FileState]) -> Fingerprint:
+    def of(cls, files: Mapping[Path, FileState], missing: Collection[Path] = ()) -> Fingerprint:
         """Of states that were seen here."""
-        return cls(dict(files), _machine())
+        return cls(dict(files), _machine(), frozenset(missing))
 
     @classmethod
     def from_text(cls, text: str) -> Fingerprint:
@@ -51,17 +52,23 @@ class Fingerprint:
         try:
             told = json.loads(text)
             files = {path_from_text(path): FileState(*map(int, state)) for path, state in told["files"].items()}
-            return cls(files, str(told["machine"]))
+            return cls(files, str(told["machine"]), frozenset(map(path_from_text, told.get("missing", ()))))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise invalid("fingerprint", f"is none: {error}") from error
 
     def text(self) -> str:
         """For another process, here or on another machine."""
         files = {told_path("path", path): state for path, state in self.files.items()}
-        return json.dumps({"machine": self.machine, "files": files}, separators=(",", ":"))
+        missing = sorted(told_path("path", path) for path in self.missing)
+        return json.dumps({"machine": self.machine, "files": files, "missing": missing}, separators=(",", ":"))
 
-    def check(self) -> None:
-        """CheckpointChangedError about the first file that is gone or another by now."""
+    def check(self, read: Collection[Path] = ()) -> None:
+        """CheckpointChangedError about the first file that is gone or another by now, or that was not there before.
+
+        `read` are files that have been read of what should be the same, and may be none but these.
+        """
+        for path in (*(path for path in read if path not in self.files), *filter(Path.is_file, self.missing)):
+            raise _changed(path, "was not there when the checkpoint was registered, and would be read now")
         is_here = self.machine == _machine()
         for path, told in self.files.items():
             try:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -45,11 +44,20 @@ class Source(ABC):
         """Each file that was read, as it was when that began."""
         return {}
 
+    @cached_property
+    def missing(self) -> set[Path]:
+        """Each file that would have been read had it been there."""
+        return set()
+
     def note(self, file: Path) -> Path:
-        """The file, which is about to be read: what it is now belongs to the checkpoint's fingerprint."""
+        """The file, to be read next if it is there: what it is now belongs to the checkpoint's fingerprint."""
         if file not in self.states:
-            with suppress(OSError):  # whoever reads it says why not
+            try:
                 self.states[file] = FileState.of(file)
+            except FileNotFoundError:
+                self.missing.add(file)
+            except OSError:
+                pass  # whoever reads it says why not
         return file
 
     @abstractmethod

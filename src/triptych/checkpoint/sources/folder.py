@@ -49,8 +49,8 @@ class Folder(Source):
 
     def tokenizer_file(self, part: str, name: str) -> bytes | None:
         """The file itself."""
-        file = self._folder(part) / name
-        return read_small(self.note(file), self.path) if file.exists() else None
+        file = self.note(self._folder(part) / name)
+        return read_small(file, self.path) if file.exists() else None
 
     def prediction(self) -> Prediction:
         """As the scheduler's configuration says, whose classes take epsilon for their default."""

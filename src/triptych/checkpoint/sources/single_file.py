@@ -41,9 +41,11 @@ class SingleFile(Source):
     @classmethod
     def open(cls, path: Path) -> SingleFile:
         """From the file's header alone; a pickled file is converted first, once."""
-        states = {each: FileState.of(each) for each in (path, path.with_suffix(".yaml")) if each.is_file()}
+        sidecar = path.with_suffix(".yaml")
+        states = {each: FileState.of(each) for each in (path, sidecar) if each.is_file()}
         source = cls(path, *read_contents(as_safetensors(path)))
         source.states.update(states)
+        source.missing.update({sidecar} - states.keys())
         return source
 
     def metadata(self) -> Mapping[str, str]:
