@@ -10,7 +10,7 @@ import pytest
 
 from tests.sdk.fake_server import STEPS, FakeServer
 from triptych import errors
-from triptych.sdk import Client, Queued, Result, Step
+from triptych.sdk import Client, Queued, Result, Step, calls
 
 
 def test_generate(client: Client, server: FakeServer) -> None:
@@ -132,6 +132,14 @@ def test_checkpoints(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert [checkpoint.name for checkpoint in client.checkpoints()] == ["far"]
     with pytest.raises(errors.NotFoundError, match="there are: far"):
         client.load_checkpoint("tiny")
+
+
+def test_what_a_registration_leaves_open_is_not_sent() -> None:
+    """The server keeps what it knows; "" asks for something else."""
+    left_open = calls.register_checkpoint("tiny", "/tiny", None, False, None, None, False).request
+    chosen = calls.register_checkpoint("tiny", "/tiny", "", False, "", "", False).request
+    for field in ("engine", "prediction_type", "variant"):
+        assert chosen.HasField(field) and not left_open.HasField(field)
 
 
 @pytest.mark.parametrize(

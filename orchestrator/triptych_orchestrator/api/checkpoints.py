@@ -40,9 +40,9 @@ class CheckpointService(checkpoints_pb2_grpc.CheckpointServiceServicer):  # type
         registering = self._catalog.register(
             request.name,
             Path(request.path),
-            request.engine,
-            request.prediction_type,
-            variant=request.variant,
+            _given(request, "engine"),
+            _given(request, "prediction_type"),
+            variant=_given(request, "variant"),
             load=request.load,
         )
         entry = await registering
@@ -68,6 +68,11 @@ class CheckpointService(checkpoints_pb2_grpc.CheckpointServiceServicer):  # type
     ) -> checkpoints_pb2.Checkpoint:
         """Frees all stages' models."""
         return _checkpoint(self._catalog, await shielded(self._catalog.unload(_given_name(request))))
+
+
+def _given(request: checkpoints_pb2.RegisterCheckpointRequest, field: str) -> str | None:
+    """An optional field's value."""
+    return str(getattr(request, field)) if request.HasField(field) else None
 
 
 def _given_name(

@@ -82,12 +82,12 @@ class Catalog:
         A switch of a loaded checkpoint, to other engines, another variant or the files that are there by now, loads
         that first; requests go on with what there was until then, and those that have begun until their end. Where it
         cannot be loaded, all stays as it is.
-        `engine`, `prediction_type` and `variant` None: as an earlier run of this server had them, or else open. A
-        transient one is not kept for the next run, unless it is registered once more.
+        `engine`, `prediction_type` and `variant` None: as the path is registered under the name, or was in an earlier
+        run of this server, or else open. A transient one is not kept for the next run, unless it is registered again.
         """
         check_checkpoint_name("name", name)
         path = await self._loader.locate(path, variant or "")
-        earlier = self._kept.earlier(name, path)
+        earlier = self._earlier(name, path)
         engine = join_engines(parse_engines(earlier.engine if engine is None else engine))
         variant = earlier.variant if variant is None else variant
         entry = Entry(name, path, engine, self._default_engine, variant, is_transient=is_transient)
@@ -105,6 +105,13 @@ class Catalog:
             await self._join_load(known)
         known = await self._made(known, engine, variant, prediction_type)
         return await self.load(name) if load else known
+
+    def _earlier(self, name: str, path: Path) -> Registered:
+        """What the path is registered with under the name, or was."""
+        known = self._entries.get(name)
+        if known is None or known.path != path:
+            return self._kept.earlier(name, path)
+        return Registered(known.engine, known.variant, known.prediction_type)
 
     async def _enter(self, entry: Entry, load: bool) -> None:
         """Has the name stand for the entry, or for what it did before if the entry cannot be loaded or kept."""

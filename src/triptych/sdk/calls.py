@@ -70,8 +70,9 @@ def register_checkpoint(
     with_hash: bool,
 ) -> Call[Checkpoint]:
     """Takes a directory or a file under a name; a relative path that exists here is sent as absolute."""
-    fields = {"name": name, "path": _server_path(path), "engine": engine or "", "load": load}
-    fields |= {"prediction_type": prediction_type or "", "variant": variant or "", "with_hash": with_hash}
+    fields = {"name": name, "path": _server_path(path), "load": load, "with_hash": with_hash}
+    choices = {"engine": engine, "prediction_type": prediction_type, "variant": variant}
+    fields |= {field: choice for field, choice in choices.items() if choice is not None}
     request = filled(checkpoints.RegisterCheckpointRequest(), **fields)
     return Call(lambda channel: CheckpointServiceStub(channel).RegisterCheckpoint, request, decode_checkpoint)
 

@@ -108,6 +108,9 @@ class Client:
     ) -> Checkpoint:
         """Has the server check a diffusers-format directory or a single file and take it under a name.
 
+        `engine`, `prediction_type` and `variant` None: as the path is registered under the name already, or else open,
+        which "" asks for.
+
         Args:
             name: what `generate(checkpoint=...)` will call it.
             path: a directory or a safetensors file that the server and its stages can read.
@@ -116,7 +119,7 @@ class Client:
                 known already switches it: a loaded checkpoint goes on serving, and both need memory meanwhile.
             load: load it at once as well.
             prediction_type: "epsilon" or "v_prediction", whatever the checkpoint says.
-            variant: diffusers' own, "fp16" say: of each component the weights of that name where it has such; None:
+            variant: diffusers' own, "fp16" say: of each component the weights of that name where it has such; open:
                 those without one, or else the fp16 or the only ones. Another than before is a switch as well.
             with_hash: return once its SHA-256 is known, which takes as long as reading its weights whole.
             timeout_s: seconds, for this call.

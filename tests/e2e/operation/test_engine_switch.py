@@ -118,7 +118,8 @@ def test_a_variant_is_chosen_and_exchanged_like_an_engine(
         assert difference(client.generate(**REQUEST, checkpoint=NAME), plain) > 2
         with pytest.raises(InvalidArgumentError, match="there are: big"):
             client.register_checkpoint(NAME, folder, variant="fp16")
-        assert client.register_checkpoint(NAME, folder).variant == ""
+        assert client.register_checkpoint(NAME, folder).variant == "big"
+        assert client.register_checkpoint(NAME, folder, variant="").variant == ""
         assert difference(client.generate(**REQUEST, checkpoint=NAME), plain) == 0
     finally:
         client.unregister_checkpoint(NAME)

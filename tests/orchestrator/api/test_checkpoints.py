@@ -9,7 +9,12 @@ from typing import Any, cast
 import pytest
 
 from triptych.errors import InvalidArgumentError
-from triptych.v1.checkpoints_pb2 import ListCheckpointsRequest, UnloadCheckpointRequest, UnregisterCheckpointRequest
+from triptych.v1.checkpoints_pb2 import (
+    ListCheckpointsRequest,
+    RegisterCheckpointRequest,
+    UnloadCheckpointRequest,
+    UnregisterCheckpointRequest,
+)
 from triptych_orchestrator.api.checkpoints import CheckpointService
 from triptych_orchestrator.library.entry import Entry, State
 
@@ -24,6 +29,19 @@ async def test_a_list_can_be_sent_whatever_a_checkpoint_is_called_and_says() -> 
     broken, verbose = answer.checkpoints
     assert (broken.path, broken.error) == (r"/models/\udcff\x1b", r"tensor \ud800 is missing")
     assert verbose.error.startswith("act_fn is xxx") and answer.ByteSize() < 6_000
+
+
+async def test_what_a_registration_leaves_open_is_told_from_what_is_empty() -> None:
+    asked = []
+
+    async def register(name: str, path: Path, *choices: str | None, variant: str | None, load: bool) -> Entry:
+        asked.append((*choices, variant))
+        return Entry(name, path, "")
+
+    service = CheckpointService(cast(Any, SimpleNamespace(register=register)))
+    for given in ({}, dict.fromkeys(("engine", "prediction_type", "variant"), "")):
+        await service.RegisterCheckpoint(RegisterCheckpointRequest(name="x", path="/x", **given), cast(Any, None))
+    assert asked == [(None, None, None), ("", "", "")]
 
 
 async def test_an_empty_message_takes_nothing_away() -> None:

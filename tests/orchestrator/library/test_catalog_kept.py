@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from triptych.errors import (
 )
 from triptych_orchestrator.library.catalog import Catalog
 from triptych_orchestrator.library.entry import Entry, State
+from triptych_orchestrator.library.kept_checkpoints import Registered
 from triptych_orchestrator.settings import Limits, Settings
 
 __all__ = ["entry", "pool", "sound_directories"]
@@ -56,6 +58,20 @@ async def test_what_a_checkpoint_predicts_is_kept_as_registered(pool: Pool, tmp_
     third = catalog(pool, tmp_path)
     await third.restore()
     assert third.get("x").prediction_type == "v_prediction"
+
+
+async def test_what_is_left_open_stays_as_it_is_registered(pool: Pool, tmp_path: Path) -> None:
+    """As it does where files were exchanged, and it is registered again for that."""
+    one = catalog(pool, tmp_path)
+
+    async def register(**given: str) -> Registered:
+        known = await one.register("x", FIRST, **given)  # type: ignore[arg-type]
+        return Registered(known.engine, known.variant, known.prediction_type)
+
+    chosen = Registered("torch", "fp16", "v_prediction")
+    assert await register(**asdict(chosen)) == chosen == await register()
+    assert await register(variant="") == Registered("torch", "", "v_prediction") == await register()
+    assert await register(engine="") == Registered("", "", "v_prediction")
 
 
 KEPT = {"path": "/checkpoints/first", "engine": "", "loaded": True}

@@ -39,13 +39,17 @@ def add_parser(subparsers: Any) -> None:
     adding.add_argument(
         "--engine",
         metavar="NAME",
-        help="for all stages, or unet=torch,vae=...; another than before switches it (default: the replicas' own)",
+        help="for all stages, or unet=torch,vae=...; another than before switches it; '' for the replicas' own "
+        "(default: as registered)",
     )
-    adding.add_argument("--variant", metavar="NAME", help="of the weights, as diffusers calls it: fp16, say")
+    adding.add_argument(
+        "--variant", metavar="NAME", help="of the weights, as diffusers calls it: fp16, say (default: as registered)"
+    )
     adding.add_argument(
         "--prediction-type",
-        choices=("epsilon", "v_prediction"),
-        help="what its UNet's output is taken for (default: what the checkpoint tells)",
+        choices=("epsilon", "v_prediction", ""),
+        metavar="{epsilon,v_prediction}",
+        help="what its UNet's output is taken for; '' for what the checkpoint tells (default: as registered)",
     )
     adding.add_argument(
         "--load", action="store_true", help="load it at once; a new one that cannot be loaded is not added"
