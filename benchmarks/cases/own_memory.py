@@ -32,15 +32,15 @@ def run(setting: Setting) -> bool:
     checkpoint = setting.checkpoint()
     unet = Checkpoint.open(checkpoint).components[UNET.name]
     lora = ensure_lora(setting.folder / f"{setting.models}-{_LORA}.safetensors", unet, 1, linears(unet))
+    print(f"anonymous and shared memory in GB at its greatest, {setting.describe()}")
     local = setting.stack(checkpoint)
     with local as client, PeakMemory(local.stack) as one:
         plain = _picture(client, setting)
+    _print_parts("one UNet", one)
     local = setting.stack(checkpoint, unet_on_each(setting.folder, two_cores()))
     with local as client, PeakMemory(local.stack) as two:
         client.add_lora(_LORA, lora)
         rounded = _picture(client, setting, loras=[_LORA])
-    print(f"anonymous and shared memory in GB at its greatest, {setting.describe()}")
-    _print_parts("one UNet", one)
     _print_parts(f"two UNets, a LoRA over {len(linears(unet))} matrices", two)
     met = print_judgement("one UNet", one.gigabytes, TARGET_ONE_GIGABYTES, " GB")
     met = print_judgement("two UNets with a LoRA", two.gigabytes, TARGET_TWO_GIGABYTES, " GB") and met
