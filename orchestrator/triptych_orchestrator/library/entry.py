@@ -13,6 +13,7 @@ from pathlib import Path
 from triptych.checkpoint import Checkpoint, Prediction, TextPart
 from triptych.checkpoint.identity.about import About, about
 from triptych.checkpoint.identity.fingerprint import Fingerprint
+from triptych.checkpoint.sources.prediction import check_known
 from triptych.contract import MODELS, model_name
 from triptych.contract.engines import DEFAULT_ENGINE, parse_engines
 from triptych.contract.paths import told_path
@@ -168,8 +169,9 @@ class Entry:
 
 
 def as_registered(checkpoint: Checkpoint, prediction_type: str) -> Checkpoint:
-    """With that for its prediction; "": with what its files tell."""
+    """With that for its prediction; "": with what its files tell, which must be known then."""
     prediction = Prediction(prediction_type, "its registration") if prediction_type else checkpoint.own_prediction
+    check_known(checkpoint.source.path, prediction)
     return checkpoint if prediction == checkpoint.prediction else checkpoint.predicting(prediction)
 
 

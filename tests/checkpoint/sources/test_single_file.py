@@ -25,6 +25,7 @@ from triptych.checkpoint.sources.prediction import EPSILON, UNDECIDED, VELOCITY
 from triptych.contract import ENCODER, ENCODER_2, UNET, VAE_DECODER
 from triptych.engine.weights import held_weights
 from triptych.errors import CheckpointInvalidError
+from triptych_orchestrator.library.entry import Entry
 
 PARTS = {
     "text_encoder": (ENCODER.name, "CLIPTextModel"),
@@ -235,8 +236,25 @@ def test_what_a_kind_predicts(pairs: Callable[[str], Pair], tmp_path: Path) -> N
     marked = rewritten(pairs("sdxl").file, tmp_path / "x.safetensors", lambda tensors: tensors.update(marks))
     config = Checkpoint.open(marked).scheduler_config
     assert (config["prediction_type"], config["rescale_betas_zero_snr"]) == (VELOCITY, True)
-    (tmp_path / "x.yaml").write_text("parameterization: x0")
-    assert "'x0'" in refused(marked)
+
+
+@pytest.mark.parametrize("told_by", ["x.yaml", "modelspec.prediction_type"])
+def test_what_no_model_predicts_is_refused_unless_the_registration_tells(
+    pairs: Callable[[str], Pair], tmp_path: Path, told_by: str
+) -> None:
+    told = {"modelspec.prediction_type": "sample"} if told_by != "x.yaml" else {}
+    file = rewritten(pairs("sd1").file, tmp_path / "x.safetensors", lambda _: None, **told)
+    if told_by == "x.yaml":
+        (tmp_path / "x.yaml").write_text("parameterization: sample")
+    entry = Entry("x", file, "")
+    with pytest.raises(
+        CheckpointInvalidError, match=rf"'sample' by .*{told_by}, .*; register it with the predic"
+    ) as it:
+        entry.open()
+    assert it.value.metadata["file"] == str(file)
+    entry.prediction_type = "epsilon"
+    entry.open()
+    assert entry.checkpoint and entry.checkpoint.prediction == ("epsilon", "its registration")
 
 
 def test_headers_that_lie_are_refused_soon(pairs: Callable[[str], Pair], tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ class Told(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """What a UNet's output means: "epsilon", "v_prediction", or "undecided"; and what told so."""
+    """What a UNet's output means: "epsilon", "v_prediction", "undecided" or "unknown"; and what told so."""
 
     type: str
     told_by: str

@@ -18,6 +18,8 @@ from triptych.errors import invalid
 EPSILON, VELOCITY = "epsilon", "v_prediction"
 PREDICTION_TYPES = (EPSILON, VELOCITY)
 UNDECIDED = "undecided"
+# What a file tells, and no model here does; its registration may tell another.
+UNKNOWN = "unknown"
 
 _METADATA_KEY = "modelspec.prediction_type"
 _SPELLINGS = {"epsilon": EPSILON, "eps": EPSILON, "v": VELOCITY, "v_prediction": VELOCITY, "v-prediction": VELOCITY}
@@ -41,17 +43,24 @@ def find_prediction(path: Path, names: Container[str], metadata: Mapping[str, st
     if sidecar.is_file():
         content = read_small(sidecar, path.parent)
         if found := _PARAMETERIZATION.search(content):
-            return Prediction(_spelled(sidecar, found[1].decode()), sidecar.name)
+            return _spelled(found[1].decode(), sidecar.name)
         if _DIFFUSION in content:  # whose default it is
             return Prediction(EPSILON, sidecar.name)
     if told := metadata.get(_METADATA_KEY):
-        return Prediction(_spelled(path, told), f"its metadata's {_METADATA_KEY}")
+        return _spelled(told, f"its metadata's {_METADATA_KEY}")
     if _VELOCITY_MARK in names:
         return Prediction(VELOCITY, f"its tensor {_VELOCITY_MARK}")
     return Prediction(usual, "its kind") if usual else Prediction(UNDECIDED, "")
 
 
-def _spelled(file: Path, text: str) -> str:
-    if text.strip().lower() not in _SPELLINGS:
-        raise broken(file, f"its prediction type is {text[:100]!r}, which is none of {', '.join(_SPELLINGS)}")
-    return _SPELLINGS[text.strip().lower()]
+def check_known(path: Path, prediction: Prediction) -> None:
+    """CheckpointInvalidError where what the checkpoint at `path` tells is UNKNOWN."""
+    if prediction.type == UNKNOWN:
+        remedy = f"register it with the prediction_type that it was trained for, {' or '.join(PREDICTION_TYPES)}"
+        raise broken(path, f"{prediction.told_by}, which is none of {', '.join(_SPELLINGS)}; {remedy}")
+
+
+def _spelled(text: str, told_by: str) -> Prediction:
+    if found := _SPELLINGS.get(text.strip().lower()):
+        return Prediction(found, told_by)
+    return Prediction(UNKNOWN, f"its prediction type is {text[:100]!r} by {told_by}")

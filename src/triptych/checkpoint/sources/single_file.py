@@ -20,7 +20,7 @@ from triptych.checkpoint.sources.original.tensors import Tensors
 from triptych.checkpoint.sources.original.text import Text
 from triptych.checkpoint.sources.original.unet import unet_config, unet_weights
 from triptych.checkpoint.sources.original.vae import vae_config, vae_weights
-from triptych.checkpoint.sources.prediction import UNDECIDED, ZERO_SNR_MARK, find_prediction
+from triptych.checkpoint.sources.prediction import PREDICTION_TYPES, ZERO_SNR_MARK, find_prediction
 
 
 class SingleFile(Source):
@@ -98,7 +98,8 @@ class SingleFile(Source):
         return self._prediction
 
     def _scheduler(self) -> dict[str, Any]:
-        told = {} if self._prediction.type == UNDECIDED else {"prediction_type": self._prediction.type}
+        is_told = self._prediction.type in PREDICTION_TYPES
+        told = {"prediction_type": self._prediction.type} if is_told else {}
         return {**self._task.scheduler, **told} | ({"rescale_betas_zero_snr": True} if self._has_zero_snr else {})
 
     def _unet_config(self) -> dict[str, Any]:
