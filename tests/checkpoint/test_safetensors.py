@@ -77,7 +77,9 @@ BROKEN: dict[str, Any] = {
     "empty list": [],
     "no object": {"a": 1},
     "no dtype": {"a": {"shape": [1], "data_offsets": [0, 4]}},
-    "unknown dtype": {"a": entry(0, 4, [1], "F3")},
+    "a dtype that is none": {"a": entry(0, 4, [1], "f32")},
+    "unknown dtype, ends before it begins": {"a": entry(4, 0, [1], "F3")},
+    "unknown dtype, beyond the file": {"a": entry(0, 4000, [1], "F3")},
     "unhashable dtype": {"a": {"dtype": [], "shape": [1], "data_offsets": [0, 4]}},
     "negative offset": {"a": entry(-4, 0, [1])},
     "outside of the file": {"a": entry(64, 68, [1])},
@@ -226,3 +228,18 @@ def test_an_absurd_dtype_makes_a_short_message(tmp_path: Path) -> None:
     with pytest.raises(CheckpointInvalidError) as caught:
         read_header(write(tmp_path / "x.safetensors", {"a": entry(0, 4, [1], "F" * 1_000_000)}))
     assert len(caught.value.message) < 1000
+
+
+@pytest.mark.parametrize("dtype", ["U16", "U32", "U64"])
+def test_unsigned_numbers_are_read(tmp_path: Path, dtype: str) -> None:
+    values = np.array([1, 65535], f"<u{int(dtype[1:]) // 8}")
+    path = write(tmp_path / "x", {"a": entry(0, values.nbytes, [2], dtype)}, values.tobytes())
+    assert np.array_equal(map_tensor(read_header(path)["a"], {}), values)
+
+
+def test_a_tensor_of_a_type_that_came_later_spoils_no_file(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.safetensors", {"a": entry(0, 8, [2]), "b": entry(8, 11, [6], "F4")})
+    header = read_header(path)
+    assert np.array_equal(map_tensor(header["a"], {}), np.zeros(2)) and header["b"].is_aligned
+    with pytest.raises(CheckpointInvalidError, match="dtype F4 cannot be read"):
+        map_tensor(header["b"], {})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import mmap
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,14 @@ _NUMPY: dict[str, np.dtype[Any]] = {
     "I32": np.dtype("<i4"),
     "I16": np.dtype("<i2"),
     "I8": np.dtype("i1"),
+    "U64": np.dtype("<u8"),
+    "U32": np.dtype("<u4"),
+    "U16": np.dtype("<u2"),
     "U8": np.dtype("u1"),
     "BOOL": np.dtype("?"),
 }
+# Of types that came to the format since, such as C64 and F8_E8M0; a file may have some that nobody needs here.
+_DTYPE = re.compile(r"[A-Z][A-Z0-9_]{0,19}")
 _METADATA = "__metadata__"
 
 
@@ -78,7 +84,12 @@ class TensorInfo:
     @property
     def is_aligned(self) -> bool:
         """Whether it can be read by whole words where it lies; files need not see to that."""
-        return self.offset_bytes % _NUMPY[self.dtype].itemsize == 0
+        return not self.is_readable or self.offset_bytes % _NUMPY[self.dtype].itemsize == 0
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether its numbers are of a type that is known here."""
+        return self.dtype in _NUMPY
 
 
 def read_header(path: Path, root: Path | None = None) -> dict[str, TensorInfo]:
@@ -153,13 +164,13 @@ def _tensor_info(path: Path, name: str, entry: object, start: int, file_bytes: i
         if not isinstance(entry, dict):
             raise ValueError("its entry is no object")
         dtype, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
-        if dtype not in _NUMPY:
+        if not (isinstance(dtype, str) and _DTYPE.fullmatch(dtype)):
             raise ValueError(f"dtype {str(dtype)[:100]!r} is not one of {', '.join(_NUMPY)}")
         if len(shape) > _MOST_DIMENSIONS:
             raise ValueError(f"it has {len(shape)} dimensions")
         if not all(type(extent) is int and 0 <= extent <= _LARGEST_EXTENT for extent in (*shape, begin, end)):
             raise ValueError("shape and offsets must be whole numbers of at least 0")
-        if end - begin != math.prod(shape) * _NUMPY[dtype].itemsize:
+        if begin > end or (dtype in _NUMPY and end - begin != math.prod(shape) * _NUMPY[dtype].itemsize):
             raise ValueError("its bytes do not fit its shape")
         if start + end > file_bytes:
             raise ValueError(
@@ -180,7 +191,10 @@ def map_tensor(info: TensorInfo, maps: dict[Path, mmap.mmap]) -> npt.NDArray[np.
     """A tensor as a read-only view into the mapped file (bfloat16 and 8-bit floats: as `ml_dtypes` has them).
 
     One that is not aligned is copied. `maps` keeps one map per file; drop it, and the arrays, to let the pages go.
+    CheckpointInvalidError where the type is not known here.
     """
+    if not info.is_readable:
+        raise CheckpointInvalidError(f"{info.path}: dtype {info.dtype} cannot be read", file=str(info.path))
     if info.path not in maps:
         maps[info.path] = map_file(info.path)
     dtype = _NUMPY[info.dtype]

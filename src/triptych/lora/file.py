@@ -149,13 +149,13 @@ def _module(
 def _problem(module: LoraModule, alpha: TensorInfo | None) -> str | None:
     """What is wrong with a module's own tensors, or None."""
     for part, info in module.tensors.items():
-        if info.dtype not in _FLOATS and part not in _NUMBERS:
+        if info.dtype not in _FLOATS and (part not in _NUMBERS or not info.is_readable):
             return f"dtype {info.dtype} is not one of {', '.join(sorted(_FLOATS))}"
         if len(info.shape) > _MOST_DIMENSIONS or 0 in info.shape:
             return f"shape {info.shape} is neither a matrix' nor a convolution's"
     if problem := module.algorithm.problem(module.shapes, module.options):
         return problem
-    if alpha is not None and (alpha.dtype == "BOOL" or math.prod(alpha.shape) != 1):
+    if alpha is not None and (alpha.dtype == "BOOL" or not alpha.is_readable or math.prod(alpha.shape) != 1):
         return f"alpha must be one number, not {alpha.dtype} {alpha.shape}"
     if module.options.get("use_dora") and "up" in module.tensors and not module.magnitudes:
         return "its lora_magnitude_vector is missing, and its configuration says use_dora"
