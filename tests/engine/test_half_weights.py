@@ -91,6 +91,21 @@ def test_results_are_those_of_the_widened_file(
         assert np.array_equal(ours[name], array)
 
 
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2])
+@pytest.mark.parametrize("engine", ["onnxruntime", "torch"])
+def test_eight_bits_are_widened_as_they_are_loaded(
+    checkpoints: dict[str, Path], tmp_path: Path, engine: str, dtype: torch.dtype
+) -> None:
+    eighths, widened = (Path(shutil.copytree(checkpoints["sd1"], tmp_path / name)) for name in ("eighths", "widened"))
+    converted(eighths / "unet", dtype)
+    shutil.copytree(eighths / "unet", widened / "unet", dirs_exist_ok=True)
+    converted(widened / "unet", torch.float32)
+    opened = [Checkpoint.open(folder).components[UNET.name] for folder in (eighths, widened)]
+    inputs = inputs_of(UNET.name, Checkpoint.open(eighths), 2, 9, 7)
+    ours, theirs = (load_engine(engine, each, SETTINGS).infer(inputs)["noise_pred"] for each in opened)
+    assert theirs.std() > 0.01 and np.array_equal(ours, theirs)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("engine", ["onnxruntime", "torch"])
 def test_they_are_not_copied_into_memory(tmp_path: Path, engine: str, dtype: torch.dtype) -> None:

@@ -22,7 +22,7 @@ from triptych.errors import CheckpointInvalidError, invalid
 Maps = dict[Path, mmap.mmap]
 """Weights files by their paths; a map stays with the file that it was made of, whatever gets that name later."""
 
-_FLOATS = ("F64", "F32", "F16", "BF16")
+_FLOATS = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")
 _FLOAT32 = np.dtype(np.float32)
 _HALVES = {"F16": np.dtype(np.float16), "BF16": np.dtype(ml_dtypes.bfloat16)}
 

@@ -320,6 +320,13 @@ def test_types_that_no_model_has_are_no_trouble_where_nobody_needs_them(
     assert ours.weights.keys() == theirs.weights.keys() and ours.architecture == theirs.architecture
 
 
+@pytest.mark.parametrize("name", ["scaled_fp8", "model.diffusion_model.out.2.scale_weight"])
+def test_scaled_weights_are_not_taken_for_plain_ones(pairs: Callable[[str], Pair], tmp_path: Path, name: str) -> None:
+    scale = {name: np.ones(1, np.float32)}
+    file = rewritten(pairs("sd1").file, tmp_path / "x.safetensors", lambda tensors: tensors.update(scale))
+    assert f"8-bit weights are to be scaled ({name})" in refused(file)
+
+
 def test_a_pickled_file_is_served_by_what_was_made_of_it(
     pairs: Callable[[str], Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

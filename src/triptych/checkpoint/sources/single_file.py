@@ -5,7 +5,7 @@ Names are mapped, and what differs in layout is a view of the file: nothing is w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ from triptych.checkpoint.sources.original.unet import unet_config, unet_weights
 from triptych.checkpoint.sources.original.vae import vae_config, vae_weights
 from triptych.checkpoint.sources.prediction import PREDICTION_TYPES, ZERO_SNR_MARK, find_prediction
 
+# What ComfyUI puts beside weights in 8 bits that are to be multiplied first.
+_SCALES = ("scaled_fp8", ".scale_weight")
+
 
 class SingleFile(Source):
     """The file at `path`; `tensors` are its own, or those of what was made of it."""
@@ -31,6 +34,7 @@ class SingleFile(Source):
     def __init__(self, path: Path, tensors: Mapping[str, TensorInfo], metadata: Mapping[str, str]) -> None:
         self.path = path
         self._metadata = metadata
+        _check_scales(path, tensors)
         self._unet, self._vae = (Tensors.below(path, prefix, tensors) for prefix in (UNET_PREFIX, VAE_PREFIX))
         self._kind = kind_of(path, tensors)
         self._task = task_of(path, self._kind, self._unet)
@@ -112,3 +116,9 @@ class SingleFile(Source):
             sizes = config["projection_class_embeddings_input_dim"] - pooled
             config["addition_time_embed_dim"] = max(1, sizes // kind.time_ids)
         return {"sample_size": kind.sample_size, **config, **kind.unet}
+
+
+def _check_scales(path: Path, names: Iterable[str]) -> None:
+    if scale := next((name for name in names if name.endswith(_SCALES)), ""):
+        problem = f"its 8-bit weights are to be scaled ({scale[:100]}), which is not supported"
+        raise broken(path, f"{problem}; take a file with plain weights, in float16 say")
