@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from fnmatch import fnmatch
 from itertools import pairwise
@@ -98,6 +99,61 @@ def test_a_revision_without_its_index_was_not_downloaded(tmp_path: Path, monkeyp
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     (cached(tmp_path) / "model_index.json").unlink()
     assert snapshot(TINY) is None
+
+
+def whole(folder: Path) -> None:
+    """As a download for the variant fp16 leaves it; the VAE has none of that, and the second encoder is none."""
+    index = {part: ["diffusers", "X"] for part in ("scheduler", "text_encoder", "tokenizer", "unet", "vae")}
+    (folder / "model_index.json").write_text(json.dumps({**index, "text_encoder_2": [None, None], "_class_name": "X"}))
+    for name in needed_files(NAMES, "fp16"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+
+
+@pytest.mark.parametrize(
+    ("missing", "part"),
+    [
+        ("scheduler/scheduler_config.json", "scheduler"),
+        ("tokenizer/merges.txt", "tokenizer"),
+        ("unet/config.json", "unet"),
+        ("unet/diffusion_pytorch_model.fp16.safetensors", "unet"),
+        ("vae/diffusion_pytorch_model.bin", "vae"),
+    ],
+)
+def test_a_download_that_was_cut_off_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str, part: str
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    whole(folder := cached(tmp_path))
+    assert downloaded(TINY, "fp16") == downloaded(TINY) == folder
+    (folder / missing).unlink()
+    with pytest.raises(NotDownloadedError, match=f"me/tiny lacks {part} in the hub's cache") as caught:
+        downloaded(TINY, "fp16")
+    words = shlex.split(caught.value.message.partition("there: ")[2])
+    fetched = [word for flag, word in pairwise(words) if flag == "--include"]
+    assert any(fnmatch(missing, pattern) for pattern in fetched)
+    assert ("vae/*.bin" in fetched) == (part == "vae") and "text_encoder/*.bin" not in fetched
+
+
+def test_a_download_of_another_variant_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    whole(cached(tmp_path))
+    with pytest.raises(NotDownloadedError, match=r"lacks weights of the variant 'bf16' .*model\*\.bf16"):
+        downloaded(TINY, "bf16")
+
+
+def test_shards_are_whole_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    whole(folder := cached(tmp_path))
+    weights = folder / "unet" / "diffusion_pytorch_model.fp16.safetensors"
+    shards = [weights.with_name(f"diffusion_pytorch_model-0000{number}-of-00002.safetensors") for number in (1, 2)]
+    index = {"weight_map": {path.name: path.name for path in shards}}
+    weights.rename(shards[0])
+    weights.with_name("diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(NotDownloadedError, match="lacks unet"):
+        downloaded(TINY)
+    shards[1].touch()
+    assert downloaded(TINY) == folder
 
 
 def test_the_cache_is_where_the_hubs_tools_keep_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

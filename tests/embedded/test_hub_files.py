@@ -31,6 +31,8 @@ except TriptychError as error:
     print(error.reason, error.message)
 """
 
+ONLY_FP61 = "whole = hub_files.located\nhub_files.located = lambda *given: whole(*given, 'fp61')"
+
 
 @dataclass
 class Hub:
@@ -108,6 +110,16 @@ def test_what_is_needed_is_downloaded_once(hub: Hub, tmp_path: Path, monkeypatch
     assert located("checkpoints", "me/tiny@main") == folder
     assert StackConfig({"x": "me/tiny"}).located().checkpoint_paths() == {"x": folder}
     assert not hub.asked
+
+
+def test_what_was_cut_off_is_completed(hub: Hub, tmp_path: Path) -> None:
+    folder = Path(run("me/tiny", hub, tmp_path).stdout.strip())
+    weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.resolve().unlink()
+    weights.unlink()
+    assert run("me/tiny", hub, tmp_path).stdout.strip() == str(folder) and weights.exists()
+    said = run("me/tiny", hub, tmp_path, "import triptych.embedded.hub_files as hub_files", ONLY_FP61).stdout
+    assert said.startswith("INVALID_ARGUMENT variant: no weights of me/tiny are of the variant 'fp61'")
 
 
 def test_a_repository_that_is_not_there(hub: Hub, tmp_path: Path) -> None:
