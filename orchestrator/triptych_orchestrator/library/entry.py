@@ -6,6 +6,7 @@ import asyncio
 import functools
 import itertools
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from pathlib import Path
@@ -87,6 +88,7 @@ class Entry:
     is_leaving: bool = False  # nor shall it, once it is unregistered
     prediction_type: str = ""
     hashing: asyncio.Future[str] | None = None
+    hurry_hash: Callable[[], None] = lambda: None
     number: int = field(default_factory=itertools.count().__next__)
 
     @property
@@ -139,6 +141,7 @@ class Entry:
 
     async def sha256(self) -> str:
         """Waits for it where it is being computed; "" where it is not. Its error, where it cannot be."""
+        self.hurry_hash()
         return await asyncio.shield(self.hashing) if self.hashing else ""
 
     def models(self) -> dict[str, PlacedModel]:

@@ -1,4 +1,4 @@
-"""Checkpoints' SHA-256, computed one after the other behind everything else, once for all who wait."""
+"""Checkpoints' SHA-256, one after the other behind everything else; one that is waited for is the next."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ class Hashes:
         if entry.checkpoint is None or (entry.hashing and not _has_failed(entry.hashing)):
             return
         source = entry.checkpoint.source
-        entry.hashing = asyncio.wrap_future(self._readers.submit(lambda: checkpoint_digest(source)))
+        computing = self._readers.submit(lambda: checkpoint_digest(source))
+        entry.hashing, entry.hurry_hash = asyncio.wrap_future(computing), lambda: self._readers.hurry(computing)
         entry.hashing.add_done_callback(lambda done: _report(entry.name, done))
 
 

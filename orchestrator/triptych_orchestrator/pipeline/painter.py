@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -35,7 +36,11 @@ from triptych_orchestrator.stages.lora_sets import LoraSet
 from triptych_orchestrator.stages.pool import ReplicaPool
 from triptych_orchestrator.stages.use import StageUse, unsound
 
+logger = logging.getLogger("triptych.painter")
+
 _WARNING_BYTES = 4096
+# Its computation began when the checkpoint was loaded.
+_HASH_WAIT_S = 30
 
 
 class Painter:
@@ -116,12 +121,15 @@ async def _steps(job: Job, experts: Sequence[Expert]) -> AsyncGenerator[tuple[La
 
 
 async def _model_hash(entry: Entry) -> str:
-    """By which others know the single file that a picture is of; "" where there is none, or none can be had."""
+    """By which others know the single file that a picture is of; "" where there is none, or none can be had soon."""
     if entry.checkpoint is None or entry.checkpoint.source.format != "single-file":
         return ""
     try:
-        return (await entry.sha256())[:SHORT_LETTERS]
+        return (await asyncio.wait_for(entry.sha256(), _HASH_WAIT_S))[:SHORT_LETTERS]
     except TriptychError:  # a picture is not lost for it, and the log has it
+        return ""
+    except TimeoutError:
+        logger.warning("picture without its model's hash", extra={"checkpoint": entry.name, "seconds": _HASH_WAIT_S})
         return ""
 
 

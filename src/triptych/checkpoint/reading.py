@@ -42,6 +42,13 @@ class Readers:
                 threading.Thread(target=self._run, name="reader", daemon=True).start()
         return future
 
+    def hurry(self, future: Future[Any]) -> None:
+        """Has it be the next to begin, where it has not begun."""
+        with self._lock:
+            for job in [job for job in self._waiting if job[0] is future]:
+                self._waiting.remove(job)
+                self._waiting.appendleft(job)
+
     def _run(self) -> None:
         while job := self._next():
             future, work = job
