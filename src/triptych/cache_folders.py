@@ -19,7 +19,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ MANIFEST_FILE = "manifest.json"
 # Debian's home of those who have none: nothing is found there, and nothing can be made.
 NO_HOME = Path("/nonexistent")
 _MOST_MANIFEST_BYTES = 1_000_000
+_POLL_S = 0.05
 
 
 def cache_folder() -> Path:
@@ -57,9 +59,10 @@ def home() -> Path:
 
 
 @contextmanager
-def lock(path: Path) -> Iterator[None]:
+def lock(path: Path, meanwhile: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Holds an exclusive lock on the file, which is made if need be, as is its folder.
 
+    `meanwhile` is called every once in a while as long as another holds it.
     FailedPreconditionError where nothing can be made there.
     """
     try:
@@ -70,7 +73,9 @@ def lock(path: Path) -> Iterator[None]:
         remedy = "name a folder that can be with --cache-dir or TRIPTYCH_CACHE_DIR"
         raise FailedPreconditionError(f"{problem}; {remedy}", field="cache_dir") from error
     try:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+        while not _locks(stream, fcntl.LOCK_EX):
+            meanwhile()
+            time.sleep(_POLL_S)
         yield
     finally:
         os.close(stream)

@@ -6,9 +6,14 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from itertools import pairwise
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -16,7 +21,9 @@ import torch
 
 from tests.checkpoint.pickles.writing import NUMBERS, SOUND, as_zip, program, storage, tensor
 from triptych.cache_folders import MANIFEST_FILE
-from triptych.checkpoint.pickles import as_safetensors, converting
+from triptych.checkpoint import Checkpoint
+from triptych.checkpoint.pickles import as_safetensors, converting, writing
+from triptych.checkpoint.reading import open_in_time
 from triptych.checkpoint.safetensors import map_tensor, read_header
 from triptych.errors import CheckpointInvalidError, FailedPreconditionError, ResourceExhaustedError, TriptychError
 
@@ -67,6 +74,48 @@ def test_many_at_once_make_it_once(path: Path, tmp_path: Path, monkeypatch: pyte
     with ThreadPoolExecutor(8) as pool:
         made = {*pool.map(lambda _: as_safetensors(path, tmp_path / "cache"), range(32))}
     assert len(made) == 1 and len(times) == 1
+
+
+def test_whoever_waits_waits_for_as_long_as_the_other_gets_on(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By another path of the content, as in another process: what the maker notes in this one says nothing of it."""
+    write, cache, begun = converting.write_safetensors, tmp_path / "cache", threading.Event()
+
+    def slowly(*given: Any) -> None:
+        for _ in range(30):
+            given[-1]()
+            begun.set()
+            time.sleep(0.1)
+        write(*given)
+
+    monkeypatch.setattr(converting, "write_safetensors", slowly)
+    monkeypatch.setattr(Checkpoint, "open", lambda path, variant: as_safetensors(path, cache))
+    link = tmp_path / "link.ckpt"
+    link.symlink_to(path)
+    with ThreadPoolExecutor() as pool:
+        made = pool.submit(as_safetensors, path, cache)
+        assert begun.wait(30)
+        assert cast(Any, open_in_time(link, timeout_s=1)) == made.result()
+
+
+def test_what_is_written_goes_to_the_disk_as_it_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the end takes as long as the disk takes for all, and nothing is told of it."""
+    told, flushed, flush = [], [], os.fdatasync
+
+    def fdatasync(descriptor: int) -> None:
+        flushed.append((os.lseek(descriptor, 0, os.SEEK_CUR), len(told)))
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", fdatasync)
+    monkeypatch.setattr(writing, "_SENT_BYTES", 4096)
+    monkeypatch.setattr(writing, "_CHUNK_ELEMENTS", 1024)
+    torch.save({"a": torch.zeros(5000), "b": torch.zeros(5000, 2).T, "c": torch.zeros(64)}, tmp_path / "x.ckpt")
+    monkeypatch.setattr(converting, "advancing", lambda path: nullcontext(lambda: told.append(path)))
+    as_safetensors(tmp_path / "x.ckpt", tmp_path / "cache")
+    assert len(flushed) > 10
+    for (before, told_before), (at, told_by_then) in pairwise(flushed):
+        assert at - before <= 3 * 4096 + 8192 and told_by_then > told_before
 
 
 def failure(path: Path, cache: Path, before: str = "") -> TriptychError:

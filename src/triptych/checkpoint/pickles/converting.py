@@ -12,8 +12,8 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -92,11 +92,25 @@ def _converted(path: Path, source: BinaryIO, folder: Path) -> Path:
     if not is_sound(made.parent):
         value, places = _read(source)
         tensors = parameters(value)  # before anything is made, the lock too: what is refused leaves nothing
-        with lock(folder / f"{key}.lock"):
+        with advancing(path) as advanced, lock(folder / f"{key}.lock", _watching(folder, key, advanced)):
             if not is_sound(made.parent):
-                _publish(path, source, folder / key, tensors, places, notes(value))
+                _publish(path, source, folder / key, tensors, places, notes(value), advanced)
     mark_used(made.parent)
     return made
+
+
+def _watching(folder: Path, key: str, advanced: Callable[[], None]) -> Callable[[], None]:
+    """Says that it gets on whenever the one that converts the same content does: another process, or by another path."""
+    seen: set[int] = set()
+
+    def look() -> None:
+        for building in folder.glob(f"{key}.building-*/{key}"):
+            with suppress(OSError):
+                if (marked := building.stat().st_mtime_ns) not in seen:
+                    seen.add(marked)
+                    advanced()
+
+    return look
 
 
 def _key(source: BinaryIO) -> str:
@@ -120,9 +134,15 @@ def _publish(
     tensors: Mapping[str, PickledTensor],
     places: Mapping[str, Place],
     metadata: Mapping[str, str],
+    advanced: Callable[[], None],
 ) -> None:
-    with publishing(target.parent, target.name) as building, advancing(path) as advanced:
-        write_safetensors(source, tensors, places, metadata, building / WEIGHTS_FILE, advanced)
+    with publishing(target.parent, target.name) as building:
+
+        def marked() -> None:
+            advanced()
+            os.utime(building)  # for those who wait, see `_watching`
+
+        write_safetensors(source, tensors, places, metadata, building / WEIGHTS_FILE, marked)
         if _key(source) != target.name:
             raise PickleError("it was written to while it was read; wait until that has ended")
         size_bytes = (building / WEIGHTS_FILE).stat().st_size

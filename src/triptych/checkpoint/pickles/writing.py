@@ -10,13 +10,14 @@ import json
 import math
 import mmap
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 
 from triptych.checkpoint.opening import size_of
 from triptych.checkpoint.pickles.archives.places import Place
@@ -24,6 +25,8 @@ from triptych.checkpoint.pickles.archives.zip_file import inflate
 from triptych.checkpoint.pickles.machine.byte_stream import PickleError
 from triptych.checkpoint.pickles.machine.dtypes import ITEM_BYTES
 from triptych.checkpoint.pickles.machine.values import PickledTensor
+
+Numbers = npt.NDArray[Any]
 
 _LINE_BYTES = 64
 _MOST_HEADER_BYTES = 8_000_000
@@ -57,10 +60,26 @@ def write_safetensors(
         # Whether the disk has room shows at once.
         os.posix_fallocate(sink.fileno(), 0, len(header) + total_bytes)
         sink.write(header)
+        written = _flushing(sink, advanced)
         for tensor in ordered.values():
-            reader.copy(tensor, sink, advanced)
+            reader.copy(tensor, sink, written)
         sink.flush()
         os.fdatasync(sink.fileno())
+
+
+def _flushing(sink: BinaryIO, advanced: Callable[[], None]) -> Callable[[], None]:
+    """`advanced`, for which what is written goes to the disk by and by: all at the end would take minutes unseen."""
+    flushed = 0
+
+    def written() -> None:
+        nonlocal flushed
+        advanced()
+        if (at := os.lseek(sink.fileno(), 0, os.SEEK_CUR)) - flushed >= _SENT_BYTES:
+            os.fdatasync(sink.fileno())
+            flushed = at
+            advanced()
+
+    return written
 
 
 def size_bytes(tensor: PickledTensor) -> int:
@@ -108,15 +127,16 @@ class _Reader:
         if not size_bytes(tensor):
             return
         place = self._places[tensor.storage.key]
-        stream, start = self._stored(tensor.storage.key, place)
+        stream, start = self._stored(tensor.storage.key, place, advanced)
         start += tensor.storage.start + tensor.offset * ITEM_BYTES[tensor.dtype]
         if _is_contiguous(tensor) and not place.big_endian:
             _send(stream, start, size_bytes(tensor), sink, advanced)
         else:
-            self._gather(tensor, stream, start, sink, swapped=place.big_endian)
-            advanced()
+            for numbers in self._gathered(tensor, stream, start):
+                sink.write((numbers.byteswap() if place.big_endian else numbers).tobytes())
+                advanced()
 
-    def _stored(self, key: str, place: Place) -> tuple[BinaryIO, int]:
+    def _stored(self, key: str, place: Place, advanced: Callable[[], None]) -> tuple[BinaryIO, int]:
         """The file that has the storage's bytes as they are, and where."""
         if place.deflated_bytes is None:
             return self._source, place.offset
@@ -125,11 +145,12 @@ class _Reader:
             self._source.seek(place.offset)
             for chunk in inflate(self._source, place.deflated_bytes, place.size_bytes):
                 stream.write(chunk)
+                advanced()
             stream.flush()
             self._unpacked[key] = stream
         return self._unpacked[key], 0
 
-    def _gather(self, tensor: PickledTensor, stream: BinaryIO, start: int, sink: BinaryIO, *, swapped: bool) -> None:
+    def _gathered(self, tensor: PickledTensor, stream: BinaryIO, start: int) -> Iterator[Numbers]:
         """Element by element in the order of its indices, some megabytes at a time."""
         item_bytes = ITEM_BYTES[tensor.dtype]
         if stream.fileno() not in self._maps:
@@ -142,8 +163,7 @@ class _Reader:
         items = whole[start : start + reach // item_bytes * item_bytes].view(f"<u{item_bytes}")
         view = np.lib.stride_tricks.as_strided(items, tensor.shape, strides, writeable=False)
         for chunk in np.nditer(view, ["external_loop", "buffered"], order="C", buffersize=_CHUNK_ELEMENTS):
-            numbers = np.asarray(chunk)
-            sink.write((numbers.byteswap() if swapped else numbers).tobytes())
+            yield np.asarray(chunk)
 
 
 def _is_contiguous(tensor: PickledTensor) -> bool:
