@@ -73,6 +73,29 @@ def test_a_file_is_the_folder_once_more(pairs: Callable[[str], Pair], kind: str)
         assert ours.config.get("sample_size") == theirs.config.get("sample_size") or part == "vae"
 
 
+def test_a_second_version_with_transformers_text_encoder(pairs: Callable[[str], Pair], tmp_path: Path) -> None:
+    """Which is how 1.x has its own."""
+    pair = pairs("sd2")
+
+    def change(tensors: dict[str, Any]) -> None:
+        without("cond_stage_model.")(tensors)
+        encoder = load_file(pair.folder / "text_encoder" / "model.safetensors")
+        tensors.update({f"cond_stage_model.transformer.{name}": array for name, array in encoder.items()})
+
+    file = rewritten(pair.file, tmp_path / "x.safetensors", change)
+    ours, theirs = open_source(file), open_source(pair.file)
+    for part in ("unet", "vae", "text_encoder"):
+        assert ours.config(part).values == theirs.config(part).values
+    assert ours.index().values == theirs.index().values and ours.prediction().type == UNDECIDED
+    assert ours.tokenizer_file("tokenizer", "tokenizer_config.json") == theirs.tokenizer_file(
+        "tokenizer", "tokenizer_config.json"
+    )
+    text, expected = opened(file, "text_encoder").weights, opened(pair.folder, "text_encoder").weights
+    assert expected and all(
+        np.array_equal(map_tensor(text[name], {}), map_tensor(expected[name], {})) for name in expected
+    )
+
+
 @pytest.mark.parametrize("kind", ["sd1", "sd2", "sdxl"])
 def test_what_is_read_lies_in_the_file(pairs: Callable[[str], Pair], kind: str) -> None:
     checkpoint = Checkpoint.open(pairs(kind).file)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from triptych.checkpoint.configs import broken
+from triptych.checkpoint.safetensors import TensorInfo
 from triptych.checkpoint.sources.original import schedulers
 from triptych.checkpoint.sources.original.strangers import stranger
 from triptych.checkpoint.sources.original.tensors import Tensors
@@ -139,9 +140,14 @@ KINDS = (
     ),
 )
 
+_FIRST, _SECOND = KINDS[:2]
+# As trainers that load diffusers' folders write it, whose text encoder is transformers'.
+_SECOND_IN_TRANSFORMERS = replace(_SECOND, encoders=(replace(_CLIP_H, prefix=_CLIP_L.prefix, is_open_clip=False),))
 
-def kind_of(path: Path, names: Collection[str]) -> Kind:
+
+def kind_of(path: Path, tensors: Mapping[str, TensorInfo]) -> Kind:
     """The kind whose text encoders the file at `path` has, by its tensors' names; error about what is missing."""
+    names = tensors.keys()
 
     def has(prefix: str) -> bool:
         return any(name.startswith(prefix) for name in names)
@@ -158,7 +164,13 @@ def kind_of(path: Path, names: Collection[str]) -> Kind:
             raise broken(path, f"it lacks {each.part} of {kind.title} ({each.prefix}...); take the file that holds all")
     if not has(VAE_PREFIX):
         raise broken(path, f"it lacks the VAE ({VAE_PREFIX}...); take the file that holds all parts")
-    return kind
+    return _SECOND_IN_TRANSFORMERS if kind is _FIRST and _projects_by_matrices(tensors) else kind
+
+
+def _projects_by_matrices(tensors: Mapping[str, TensorInfo]) -> bool:
+    """Whether the UNet's attention has matrices about it, as 2.x has; 1.x has convolutions there."""
+    projections = (name for name in tensors if name.startswith(UNET_PREFIX) and name.endswith(".1.proj_in.weight"))
+    return any(len(tensors[name].shape) == 2 for name in projections)
 
 
 def task_of(path: Path, kind: Kind, unet: Tensors) -> Task:
