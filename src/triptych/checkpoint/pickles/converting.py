@@ -100,7 +100,7 @@ def _converted(path: Path, source: BinaryIO, folder: Path) -> Path:
 
 
 def _watching(folder: Path, key: str, advanced: Callable[[], None]) -> Callable[[], None]:
-    """Says that it gets on whenever the one that converts the same content does: another process, or by another path."""
+    """Says that it gets on whenever another does, in another process or by another path, that converts the same."""
     seen: set[int] = set()
 
     def look() -> None:
