@@ -260,6 +260,9 @@ def test_long_names_and_many_tensors(tmp_path: Path, opened: dict[str, Component
     empty = torch.zeros(1, 1)
     for name in (".lora_A" * 100_000, "_lora" * 100_000, "a" * 500_000, ".alpha" * 100_000, "\n.lora_A.weight"):
         assert len(refusal(tmp_path / "x.safetensors", {name: empty})) < 1000
+    words = "lora_unet_" * 20_000
+    message = refusal(tmp_path / "x.safetensors", {f"{words}.diff": empty})
+    assert "a name of 200005 characters, more than 512" in message and len(message) < 1000
     many = {f"lora_unet_{i}.lora_{part}.weight": empty.clone() for i in range(10_000) for part in ("down", "up")}
     with pytest.raises(LoraInvalidError) as caught:
         match_lora(LoraFile.open(making.save(tmp_path / "x.safetensors", many)), opened["sd1"])

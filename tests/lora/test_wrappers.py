@@ -11,7 +11,7 @@ from tests.lora import making
 from tests.lora.conftest import Components
 from triptych.errors import LoraInvalidError
 from triptych.lora import LoraFile, match_lora
-from triptych.lora.wrappers import said_model
+from triptych.lora.wrappers import readings, said_model
 
 LAYER = "text_model.encoder.layers.0.self_attn.q_proj"
 
@@ -56,6 +56,10 @@ def test_what_a_beginning_says(
     match = match_lora(LoraFile.open(making.save(tmp_path / "x.safetensors", tensors)), opened["sdxl"])
     assert [target.parameter for target in match.targets[model]] == ["encoder.layers.0.self_attn.q_proj.weight"]
     assert match.left_over == ()
+
+
+def test_a_name_of_words_alone_is_read_so_far_and_no_further() -> None:
+    assert len(list(readings(f"{'lora_' * 100}unet_conv_in"))) == 11
 
 
 @pytest.mark.parametrize("beginning", ["lora_controlnet_", "first_stage_model.", "vae.", "lora_adapter_"])

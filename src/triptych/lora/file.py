@@ -19,6 +19,8 @@ _FLOATS = frozenset({"F8_E4M3", "F8_E5M2", "F16", "BF16", "F32"})
 # One number each, of any type.
 _NUMBERS = frozenset({"alpha", "on_input"})
 _MOST_DIMENSIONS = 4
+# Layers' names come to about 120; each is read in many ways.
+_LONGEST_NAME = 512
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,8 @@ def _grouped(path: Path, tensors: Mapping[str, TensorInfo]) -> tuple[dict[str, _
     groups: dict[str, _Group] = {}
     unknown, formats = [], set()
     for name, info in tensors.items():
+        if len(name) > _LONGEST_NAME:
+            raise refused(path, f"{shown(name)}: a name of {len(name)} characters, more than {_LONGEST_NAME}")
         read = read_name(name)
         if read is None:
             unknown.append(name)

@@ -1,4 +1,4 @@
-"""The words that may stand before a layer's name, in any order and number, and which model they mean.
+"""The words that may stand before a layer's name, in any order, and which model they mean.
 
 list(readings("base_model.model.lora_te2_text_model.encoder...."))  # ..., ("encoder_2", "text_model_encoder_...")
 """
@@ -19,6 +19,8 @@ _WORDS = {
     **dict.fromkeys(("cond_stage_model", "conditioner_embedders_0"), ENCODER.name),
     **dict.fromkeys(("te2", "text_encoder_2", "clip_g", "conditioner_embedders_1"), ENCODER_2.name),
 }
+# No writer puts so many before a layer's name; a stranger's name could be of nothing else.
+_MOST_WORDS = 10
 _WORD = re.compile(f"({'|'.join(sorted(_WORDS, key=len, reverse=True))})_")
 
 
@@ -26,7 +28,9 @@ def readings(key: str) -> Iterator[tuple[str | None, str]]:
     """What a module's name may mean: a model, or None where that is not said, and a layer's flat name."""
     rest, model = flat(key), None
     yield model, rest
-    while match := _WORD.match(rest):
+    for _ in range(_MOST_WORDS):
+        if (match := _WORD.match(rest)) is None:
+            return
         rest, model = rest[match.end() :], _WORDS[match[1]] or model
         yield model, rest
 
