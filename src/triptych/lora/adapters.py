@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -39,18 +40,20 @@ _CHANGES_THE_BASE = ("pissa", "olora", "corda", "loftq")
 
 @dataclass(frozen=True)
 class Patterns:
-    """A number by module: by the end of its name, or by all of it where "^" stands before."""
+    """A number by module: by the end of its name, or by all of it where "^" stands before; the first that fits."""
 
     default: float
     others: Mapping[str, float]
 
     def of(self, name: str) -> float:
         """The number of one module."""
-        whole = f"^{name.replace('text_model.', '')}"
-        found = (
-            number for end, number in self.others.items() if whole.endswith(f".{end}") or end in (whole, whole[1:])
-        )
-        return next(found, self.default)
+        name = name.replace("text_model.", "")
+        found = [end for end in (f"^{name}", *_endings(name)) if end in self.others]
+        return self.others[min(found, key=self._places.__getitem__)] if found else self.default
+
+    @cached_property
+    def _places(self) -> Mapping[str, int]:
+        return {end: place for place, end in enumerate(self.others)}
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class AdapterConfig:
     alphas: Patterns | None
     ranks: Patterns
     rank_stabilized: bool
-    feedforward: tuple[str, ...]
+    feedforward: frozenset[str]
     options: Options
 
     def alpha(self, name: str, rank: int) -> float | None:
@@ -75,7 +78,7 @@ class AdapterConfig:
         options = dict(self.options)
         if self.alphas is not None:
             options["whole_scale"] = self.alphas.of(name) / self.ranks.of(name)
-        return options | {"is_feedforward": any(f".{name}".endswith(f".{end}") for end in self.feedforward)}
+        return options | {"is_feedforward": not self.feedforward.isdisjoint(_endings(name))}
 
 
 def read_adapters(path: Path, file_format: str) -> dict[str, AdapterConfig]:
@@ -97,6 +100,14 @@ def config_for(adapters: Mapping[str, AdapterConfig], key: str) -> tuple[Adapter
     key = key.removeprefix(_PEFT_PREFIX)
     prefix = next((prefix for prefix in _PREFIXES if key.startswith(prefix)), "")
     return adapters.get(prefix), key.removeprefix(prefix)
+
+
+def _endings(name: str) -> Iterator[str]:
+    """A module's name, and what follows each of its dots: to look up, for patterns and modules may be many."""
+    yield name
+    while "." in name:
+        name = name.partition(".")[2]
+        yield name
 
 
 def _parsed(path: Path, text: str) -> dict[str, Any]:
@@ -144,11 +155,11 @@ def _patterns(path: Path, fields: Mapping[str, Any], field: str, pattern_field: 
     return Patterns(_number(path, field, fields.get(field, default)), others)
 
 
-def _feedforward(path: Path, fields: Mapping[str, Any]) -> tuple[str, ...]:
+def _feedforward(path: Path, fields: Mapping[str, Any]) -> frozenset[str]:
     names = fields.get("feedforward_modules") or []
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise refused(path, "feedforward_modules: only a list of names of modules can be read, no expression")
-    return tuple(names)
+    return frozenset(names)
 
 
 def _option(path: Path, name: str, value: object) -> Any:
