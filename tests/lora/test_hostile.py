@@ -45,6 +45,7 @@ BROKEN = {
     "double precision": (changed(up=torch.zeros(32, 2, dtype=torch.float64)), "F64"),
     "up with a kernel": (changed(up=torch.zeros(32, 2, 3, 3)), "larger than 1x1"),
     "mid of another rank": (changed(mid=torch.zeros(2, 3, 3, 3)), "mid"),
+    "mid, a matrix": (changed(mid=torch.zeros(2, 2)), "mid"),
     "mid besides a kernel": (changed(mid=torch.zeros(2, 2, 3, 3), down=torch.zeros(2, 32, 3, 3)), "mid"),
     "two alphas in one": (changed(alpha=torch.zeros(2)), "alpha"),
     "alpha true": (changed(alpha=torch.tensor(True)), "alpha"),

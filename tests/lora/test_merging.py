@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,15 @@ def test_a_file_that_is_gone_or_shorter_by_now(tmp_path: Path) -> None:
     (tmp_path / "x").unlink()
     with pytest.raises(LoraInvalidError, match="cannot be read any more"):
         merge(np.zeros((6, 5), np.float32), [(sound, 1.0)], {})
+
+
+def test_factors_that_cannot_be_multiplied_are_refused_by_the_module(tmp_path: Path) -> None:
+    sound = target(tmp_path / "x", down=random(2, 2), up=random(6, 2))
+    tensors = {**sound.module.tensors, "mid": sound.module.tensors["down"]}
+    spoilt = replace(sound, module=replace(sound.module, tensors=tensors))
+    with pytest.raises(LoraInvalidError, match=rf"{KEY}: cannot be applied to x\.weight") as caught:
+        merge(np.zeros((6, 2), np.float32), [(spoilt, 1.0)], {})
+    assert caught.value.metadata["file"] == str(tmp_path / "x")
 
 
 @pytest.mark.parametrize("dtype", [np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16)])

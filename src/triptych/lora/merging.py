@@ -7,7 +7,8 @@ made whole.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +90,7 @@ def _rounded(sums: _Matrix, dtype: np.dtype[Any], target: Target) -> npt.NDArray
 
 def _factors(target: Target, weight: float, maps: dict[Path, mmap.mmap]) -> tuple[_Matrix, _Matrix]:
     """One contribution as up [out, rank], scaled, and down [rank, in * height * width]."""
-    # Hostile numbers overflow here, and are refused below.
-    with np.errstate(over="ignore", invalid="ignore"):
+    with _applying(target):
         up, down = LOW_RANK.factors(_numbers(target.module, maps))
         up = up * np.float32(weight)
     up_peak, down_peak = _peak(up), _peak(down)
@@ -103,18 +103,26 @@ def _factors(target: Target, weight: float, maps: dict[Path, mmap.mmap]) -> tupl
 def _delta(target: Target, weight: float, base: _Matrix, maps: dict[Path, mmap.mmap]) -> _Matrix:
     """One contribution, in the parameter's shape."""
     module = target.module
-    try:
-        with np.errstate(all="ignore"):
-            numbers = _numbers(module, maps)
-            delta = module.algorithm.delta(numbers, target.role, base).reshape(base.shape)
-            if target.role == "weight" and module.magnitudes is not None:
-                delta = decomposed(numbers, module.magnitudes, base, delta)
-            delta = delta * np.float32(weight)
-    except (ValueError, np.linalg.LinAlgError) as error:
-        raise refused(module.path, f"{shown(module.key)}: cannot be applied to {target.parameter}: {error}") from error
+    with _applying(target):
+        numbers = _numbers(module, maps)
+        delta = module.algorithm.delta(numbers, target.role, base).reshape(base.shape)
+        if target.role == "weight" and module.magnitudes is not None:
+            delta = decomposed(numbers, module.magnitudes, base, delta)
+        delta = delta * np.float32(weight)
     if not _peak(delta) < _LARGEST:
         raise _absurd(target)
     return delta
+
+
+@contextmanager
+def _applying(target: Target) -> Iterator[None]:
+    """Refuses what cannot be computed; hostile numbers may overflow, and are refused when the result is looked at."""
+    module = target.module
+    try:
+        with np.errstate(all="ignore"):
+            yield
+    except (ValueError, np.linalg.LinAlgError) as error:
+        raise refused(module.path, f"{shown(module.key)}: cannot be applied to {target.parameter}: {error}") from error
 
 
 def _numbers(module: LoraModule, maps: dict[Path, mmap.mmap]) -> Numbers:

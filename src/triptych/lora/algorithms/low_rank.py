@@ -45,7 +45,7 @@ class LowRank(Algorithm):
             return f"down {down} and up {up} are of different rank"
         if math.prod(up[2:]) != 1:
             return f"up {up} is a convolution larger than 1x1"
-        if mid is not None and (mid[:2] != (down[0], down[0]) or math.prod(down[2:]) != 1):
+        if mid is not None and (len(mid) != _CONVOLUTION or mid[:2] != (down[0], down[0]) or math.prod(down[2:]) != 1):
             return f"mid {mid} does not fit between down {down} and up {up}"
         return None
 
