@@ -96,6 +96,26 @@ async def test_versions_count_where_names_do(folder: Path, versions: list[Path])
     assert files(folder) == kept(versions[1])
 
 
+async def test_what_adds_no_name_needs_no_room(folder: Path, versions: list[Path]) -> None:
+    first, second, third = versions
+    registry = LoraRegistry(folder, Limits(max_kept_loras=2))
+    await registry.add("ink", first)
+    await registry.add("ink", second, replace=True, keep=True)
+    full = ["ink", f"ink@{digest(first)}"]
+    # The same again, by whoever keeps what was there before.
+    await registry.add("ink", second, replace=True, keep=True)
+    assert names(registry) == full
+    # Back to what the name meant before, which takes the place of what it means now.
+    await registry.add("ink", first, replace=True, keep=True)
+    assert names(registry) == ["ink", f"ink@{digest(second)}"]
+    with pytest.raises(ResourceExhaustedError, match="2 LoRAs are all that max_kept_loras allows"):
+        await registry.add("ink", third, replace=True, keep=True)
+    assert registry.get("ink").digest == digest(first) and files(folder) == kept(first, second)
+    fewer = LoraRegistry(folder, Limits(max_kept_loras=1))
+    await fewer.add("ink", third, replace=True)
+    assert files(folder) == kept(second, third)
+
+
 def test_an_index_whose_versions_lie_is_set_aside(folder: Path, versions: list[Path]) -> None:
     folder.mkdir(parents=True)
     lie = {f"ink@{digest(versions[0])}": digest(versions[1])}

@@ -121,7 +121,8 @@ class LoraRegistry:
             InvalidArgumentError: the name is none, or `source` cannot be read.
         """
         check_lora_name("name", name)
-        self._check_room(name, replace and keep)
+        if name not in self._loras:  # what is known already may need no more room, which its content tells
+            self._check_room(len(self._loras) + 1)
         chunks = read_chunks(source) if isinstance(source, Path) else source
         async with contextlib.aclosing(chunks), _naming(name), self._store.receive(chunks) as part:
             facts = await asyncio.to_thread(Facts.of, part.path)
@@ -188,8 +189,9 @@ class LoraRegistry:
             raise invalid("loras", f"{name}{_AT}{beginning}: is the beginning of {len(found)} digests; add digits")
         return found[0]
 
-    def _check_room(self, name: str, adds: bool) -> None:
-        if (adds or name not in self._loras) and len(self._loras) >= self._max_names:
+    def _check_room(self, count: int) -> None:
+        """Whether so many names may be there; as many as there are may stay, where the limit was higher before."""
+        if count > max(self._max_names, len(self._loras)):
             problem = f"{len(self._loras)} LoRAs are all that max_kept_loras allows; remove one first"
             raise ResourceExhaustedError(problem)
 
@@ -201,13 +203,13 @@ class LoraRegistry:
         if moves and not replace:
             problem = f"name: {lora.name!r} is another file's; remove it first, or have it replaced"
             raise AlreadyExistsError(problem, field="name")
-        self._check_room(lora.name, moves and keep)
         loras = self._loras | {lora.name: lora}
         # A name may come back to a file that it meant before.
         loras.pop(f"{lora.name}{_AT}{lora.digest}", None)
         if known is not None and moves and keep:
             former = replace_fields(known, name=f"{known.name}{_AT}{known.digest}")
             loras[former.name] = former
+        self._check_room(len(loras))
         self._change(loras)
         extra = {"lora": lora.name, "digest": lora.digest}
         if known is not None:
