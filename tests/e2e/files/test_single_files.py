@@ -93,7 +93,9 @@ def test_a_unet_is_asked_what_it_predicts_where_nothing_else_tells(
         other = {"epsilon": "v_prediction", "v_prediction": "epsilon"}[found]
         said = client.register_checkpoint(name, tmp_path / f"{name}.safetensors", prediction_type=other)
         assert (said.prediction_type, said.prediction_told_by, said.state) == (other, "its registration", "loaded")
-        again = client.register_checkpoint(name, tmp_path / f"{name}.safetensors")
+        kept = client.register_checkpoint(name, tmp_path / f"{name}.safetensors")
+        assert kept.prediction_type == other
+        again = client.register_checkpoint(name, tmp_path / f"{name}.safetensors", prediction_type="")
         assert again.prediction_type == found
         client.unregister_checkpoint(name)
 
