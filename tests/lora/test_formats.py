@@ -155,6 +155,7 @@ CONFIGURATIONS: dict[str, dict[str, Any] | list[int]] = {
     "rows of a table": {"trainable_token_indices": [1]},
     "rank 0": {"peft_type": "LOKR", "r": 0},
     "modules by an expression": {"peft_type": "IA3", "feedforward_modules": ".*ff"},
+    "more terms than are of use": {"peft_type": "OFT", "num_cayley_neumann_terms": 17},
     "terms without end": {"peft_type": "OFT", "num_cayley_neumann_terms": 1e9},
     "PiSSA": {"init_lora_weights": "pissa_niter_4"},
 }

@@ -204,6 +204,16 @@ def test_a_change_of_a_layer_here_is_made_or_refused(
     assert text in caught.value.message
 
 
+def test_a_rank_far_beyond_the_layers_extents_is_refused(tmp_path: Path, opened: dict[str, Components]) -> None:
+    def read(rank: int) -> LoraFile:
+        factors = changed(down=torch.zeros(rank, 32), up=torch.zeros(32, rank))
+        return LoraFile.open(making.save(tmp_path / "x.safetensors", factors))
+
+    assert match_lora(read(1024), opened["sd1"]).targets["unet"]
+    with pytest.raises(LoraInvalidError, match=r"rank or block size 1025 is far beyond mid_block.*\(32, 32"):
+        match_lora(read(1025), opened["sd1"])
+
+
 def test_pickled_files_are_not_opened(tmp_path: Path) -> None:
     for name in ("a.pt", "a.bin", "a.CKPT", "a.pth"):
         with pytest.raises(LoraInvalidError, match="pickled"):

@@ -31,7 +31,8 @@ _ALPHAS = {"LORA": "lora_alpha", "LOHA": "alpha", "LOKR": "alpha"}
 _TYPES = (*_ALPHAS, "IA3", "OFT", "BOFT")
 # What a rotation's numbers mean, each with its kind.
 _ROTATION_OPTIONS = {"coft": bool, "eps": float, "use_cayley_neumann": bool, "num_cayley_neumann_terms": int}
-_MOST_TERMS = 100
+# PEFT's own are 5; each costs what the rotation of the weight does, or more.
+_MOST_TERMS = 16
 # A pattern is a regular expression to PEFT; from a stranger, only plain names are taken.
 _PLAIN_PATTERN = re.compile(r"(\^?(?:[\w-]|\\?\.)+)\$?", re.ASCII)
 # These begin by changing the model's own weights, so that the factors mean nothing on the untouched ones.

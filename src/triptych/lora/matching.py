@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,10 @@ from triptych.lora.parameters import is_table, layer_parameter, original_names, 
 from triptych.lora.wrappers import readings, said_model
 
 _SHOWN = 3
+# No product needs a higher rank than its layer's lesser extent. People train many layers at one rank, and some are
+# small: what is below this takes no time there.
+_ANY_RANK = 1024
+_EXCESS = 4
 # How many pieces an unknown algorithm's tensor may have after its layer's name.
 _MOST_PIECES = 3
 
@@ -84,7 +89,17 @@ def find_targets(lora: LoraFile, model: str, component: Component) -> tuple[Targ
     if table := next((target for target in targets if is_table(target.parameter)), None):
         problem = f"{shown(table.module.key)}: changes {table.parameter}, a table of embeddings, which is not exchanged"
         raise refused(lora.path, problem)
+    for target in targets:
+        _check_rank(target, component)
     return tuple(targets)
+
+
+def _check_rank(target: Target, component: Component) -> None:
+    """LoraInvalidError where a file asks for hours of work on one layer."""
+    module, (outputs, *inputs) = target.module, component.weights[target.parameter].shape
+    if target.role == "weight" and module.rank > max(_ANY_RANK, _EXCESS * min(outputs, math.prod(inputs))):
+        problem = f"rank or block size {module.rank} is far beyond {target.parameter} {(outputs, *inputs)}"
+        raise refused(module.path, f"{shown(module.key)}: {problem}")
 
 
 def _candidates(lora: LoraFile, model: str, component: Component) -> tuple[Target, ...]:
