@@ -237,6 +237,26 @@ def save_editing_checkpoint(folder: Path, whole: Path, class_name: str, in_chann
     return folder
 
 
+def save_vae(folder: Path, seed: int = 9, **config: Any) -> Path:
+    """An AutoencoderKL alone, its latents scaled otherwise than those of any checkpoint here."""
+    from diffusers import AutoencoderKL
+
+    torch.manual_seed(seed)
+    AutoencoderKL(
+        **{
+            "block_out_channels": (8, 8, 16, 16),
+            "down_block_types": ("DownEncoderBlock2D",) * 4,
+            "up_block_types": ("UpDecoderBlock2D",) * 4,
+            "layers_per_block": 1,
+            "latent_channels": 4,
+            "norm_num_groups": 4,
+            "scaling_factor": 0.31,
+            **config,
+        }
+    ).save_pretrained(folder)
+    return folder
+
+
 def _tell_more(unet: Any) -> None:
     """Else sizes, scores and pooled vectors would hardly show in the pictures."""
     with torch.no_grad():

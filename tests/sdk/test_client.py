@@ -136,10 +136,18 @@ def test_checkpoints(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_what_a_registration_leaves_open_is_not_sent() -> None:
     """The server keeps what it knows; "" asks for something else."""
-    left_open = calls.register_checkpoint("tiny", "/tiny", None, False, None, None, False).request
-    chosen = calls.register_checkpoint("tiny", "/tiny", "", False, "", "", False).request
-    for field in ("engine", "prediction_type", "variant"):
+    left_open = calls.register_checkpoint("tiny", "/tiny", None, False, None, None, None, False).request
+    chosen = calls.register_checkpoint("tiny", "/tiny", "", False, "", "", "", False).request
+    for field in ("engine", "prediction_type", "variant", "vae"):
         assert chosen.HasField(field) and not left_open.HasField(field)
+    assert chosen.vae == ""
+
+
+def test_a_vaes_path_is_sent_as_the_checkpoints_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "vae").mkdir()
+    for vae, sent in (("vae", str(tmp_path / "vae")), (Path("only/there"), "only/there")):
+        assert calls.register_checkpoint("tiny", "/tiny", None, False, None, None, vae, False).request.vae == sent
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,7 @@ class CheckpointService(checkpoints_pb2_grpc.CheckpointServiceServicer):  # type
             _given(request, "engine"),
             _given(request, "prediction_type"),
             variant=_given(request, "variant"),
+            vae=_given(request, "vae"),
             load=request.load,
         )
         entry = await registering
@@ -102,6 +103,7 @@ def _checkpoint(catalog: Catalog, entry: Entry) -> checkpoints_pb2.Checkpoint:
         error=legible(entry.error, MESSAGE_LIMIT_BYTES),
         engine=entry.engine or entry.default_engine,
     )
+    message.vae = legible(entry.vae, _PATH_BYTES)
     if checkpoint := entry.checkpoint:
         message.variant = entry.variant
         message.family = checkpoint.family.name

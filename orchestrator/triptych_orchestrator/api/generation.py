@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, nullcontext
 from dataclasses import replace
 
@@ -58,11 +58,12 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
             key = caller.new_key(asked.request_id)
             log_request_id.set(key.request_id)
             entry = self._catalog.get(asked.checkpoint)
-            entries = [entry, *([self._catalog.get(asked.refiner, "refiner")] if asked.refiner else [])]
+            refiner = self._catalog.get(asked.refiner, "refiner") if asked.refiner else None
+            vae = self._catalog.get(asked.vae, "vae") if asked.vae else None
             checkpoint_label = entry.name
             deadline_s = asyncio.get_running_loop().time() + deadline_of(asked, context.time_remaining())
             asked = replace(asked, request_id=key.request_id, checkpoint=entry.name)
-            produced = self._events(asked, entries, deadline_s)
+            produced = self._events(asked, entry, refiner, vae, deadline_s)
             del request, asked  # the files that they may bring are `_events`' alone to keep
             stream = self._admission.stream(key, produced, deadline_s, thin_out=drop_previews)
             async with aclosing(stream) as events:
@@ -83,18 +84,20 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
             # Ids that callers choose may be the same.
             logger.info("request finished", extra=told | {"caller": caller.scope})
 
-    async def _events(self, asked: Asked, entries: Sequence[Entry], deadline_s: float) -> AsyncGenerator[Event, None]:
-        """`entries` are the checkpoint and, where one is asked for, its refiner."""
-        experts = [_sound(entry) for entry in entries]
+    async def _events(
+        self, asked: Asked, entry: Entry, refiner: Entry | None, vae: Entry | None, deadline_s: float
+    ) -> AsyncGenerator[Event, None]:
+        checkpoint, others = _sound(entry), [_sound(each) if each else None for each in (refiner, vae)]
         with self._admission.preparing() if asked.images else nullcontext():  # decoding them is work
-            job = await resolve(asked, experts[0], self._limits, self._pictures, *experts[1:])
+            job = await resolve(asked, checkpoint, self._limits, self._pictures, *others)
         del asked  # what it needs of the files the job has
-        async with self._loras.choose(job.loras, *entries) as loras:
+        async with self._loras.choose(job.loras, entry, refiner) as loras:
             self._admission.check_room()
+            models = models_of(plan_of(job))
             yield Queued(job)
             async with (
                 self._admission.turn(job.priority) as waited_s,
-                self._catalog.use_all(set(entries), models_of(plan_of(job))) as used,
+                self._catalog.use_all({each for each in (entry, refiner, vae) if each}, models) as used,
                 aclosing(self._painter.paint(replace(job, loras=loras), used, waited_s, deadline_s)) as events,
             ):
                 async for event in events:

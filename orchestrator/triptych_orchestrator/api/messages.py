@@ -46,6 +46,7 @@ def asked_of(request: pb.GenerateRequest) -> Asked:
         strength=_given(request, "strength"),
         refiner=request.refiner,
         refiner_start=_given(request, "refiner_start"),
+        vae=request.vae,
     )
 
 

@@ -39,3 +39,4 @@ class Asked:
     strength: float | None = None
     refiner: str = ""
     refiner_start: float | None = None
+    vae: str = ""

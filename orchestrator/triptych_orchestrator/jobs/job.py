@@ -16,7 +16,8 @@ class Job:
     that is empty is the first one's; `zeroes_negative`: zeros stand for what the negative prompts would come to.
     `micro_conditions` are those that were given, by their fields. `images` are RGB, height x width x 3: one for all
     pictures or one for each, and none for text-to-image, which does all of its steps. `refiner` is the checkpoint that
-    takes over at `refiner_start`, a share of the training schedule. `warnings` are told with the result. All is JSON as
+    takes over at `refiner_start`, a share of the training schedule; `vae` the one that decodes, and encodes images, in
+    the place of either's own. `warnings` are told with the result. All is JSON as
     it is, but for the images.
     """
 
@@ -46,4 +47,5 @@ class Job:
     refiner: str = ""
     refiner_start: float = 1.0
     refiner_zeroes_negative: bool = False
+    vae: str = ""
     warnings: tuple[str, ...] = ()

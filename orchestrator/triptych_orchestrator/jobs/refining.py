@@ -1,4 +1,4 @@
-"""Which checkpoints a request may name: one that draws, and as a refiner one that can finish what it began."""
+"""Which checkpoints a request may name: one that draws, a refiner that can finish what it began, a VAE that fits."""
 
 from __future__ import annotations
 
@@ -9,6 +9,22 @@ from triptych_orchestrator.sampling.schedulers import Solver
 
 # Of diffusers' documentation and A1111's web UI.
 _DEFAULT_START = 0.8
+
+
+def check_drawing(name: str, checkpoint: Checkpoint) -> None:
+    """InvalidArgumentError, or a FailedPreconditionError, where no request can be for the checkpoint of that name."""
+    if not checkpoint.family.draws:
+        raise invalid("checkpoint", f"{name!r} is {checkpoint.family.title}; name it as vae, beside a checkpoint")
+    check_editing("images", name, checkpoint)
+
+
+def check_vae(asked: Asked, checkpoint: Checkpoint, vae: Checkpoint | None) -> None:
+    """InvalidArgumentError where a VAE is named that is none, or has latents of another shape."""
+    if vae is None:
+        return
+    if vae.family.draws:
+        raise invalid("vae", f"{asked.vae!r} is no VAE alone but {vae.family.title}; register its VAE by its own path")
+    _check_latents("vae", asked.vae, vae, checkpoint)
 
 
 def check_editing(field: str, name: str, checkpoint: Checkpoint) -> None:
@@ -28,10 +44,14 @@ def check_refiner(asked: Asked, checkpoint: Checkpoint, refiner: Checkpoint | No
         problem = f"is {refiner.family.title}, which does not finish what {checkpoint.family.title} began"
         raise invalid("refiner", f"{asked.refiner!r} {problem}")
     check_editing("refiner", asked.refiner, refiner)
+    _check_latents("refiner", asked.refiner, refiner, checkpoint)
+
+
+def _check_latents(field: str, name: str, other: Checkpoint, checkpoint: Checkpoint) -> None:
     for what in ("latent_channels", "vae_scale_factor"):
-        ours, theirs = getattr(checkpoint, what), getattr(refiner, what)
+        ours, theirs = getattr(checkpoint, what), getattr(other, what)
         if ours != theirs:
-            raise invalid("refiner", f"{asked.refiner!r} has {what} {theirs}, and the checkpoint {ours}")
+            raise invalid(field, f"{name!r} has {what} {theirs}, and the checkpoint {ours}")
 
 
 def start_of(asked: Asked, strength: float, solver: Solver, refining: Solver) -> float:

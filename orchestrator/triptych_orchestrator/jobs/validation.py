@@ -13,7 +13,7 @@ from triptych.errors import invalid
 from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.jobs.pictures import PictureReader, check_bytes, field_of
-from triptych_orchestrator.jobs.refining import check_editing, check_refiner, start_of
+from triptych_orchestrator.jobs.refining import check_drawing, check_refiner, check_vae, start_of
 from triptych_orchestrator.jobs.sizes import Size, size_of
 from triptych_orchestrator.library.loras.choice import asked_loras
 from triptych_orchestrator.sampling.schedulers import Solver, corrected_config, make_solver, resolved_name
@@ -32,12 +32,17 @@ _HIGHEST_PRIORITY = 100
 
 
 async def resolve(
-    asked: Asked, checkpoint: Checkpoint, limits: Limits, pictures: PictureReader, refiner: Checkpoint | None = None
+    asked: Asked,
+    checkpoint: Checkpoint,
+    limits: Limits,
+    pictures: PictureReader,
+    refiner: Checkpoint | None = None,
+    vae: Checkpoint | None = None,
 ) -> Job:
     """The job with its pictures decoded, once all else is known to be right; its LoRAs are not looked up yet."""
     check_bytes(asked.images, limits)
     size = await pictures.size(field_of(0), asked.images[0]) if asked.images else None
-    job = check(asked, checkpoint, limits, size, refiner)
+    job = check(asked, checkpoint, limits, size, refiner, vae)
     images, warnings = await pictures.read(asked.images, job.width, job.height)
     return replace(job, images=images, warnings=(*job.warnings, *warnings))
 
@@ -48,15 +53,17 @@ def check(
     limits: Limits,
     image_size: Size | None = None,
     refiner: Checkpoint | None = None,
+    vae: Checkpoint | None = None,
 ) -> Job:
     """The job, LoRAs and pictures left out, or an InvalidArgumentError that names the field and what it may be.
 
     `request_id` and the checkpoints' names are said in what is asked; `image_size` is the first picture's own.
     """
-    check_editing("images", asked.checkpoint, checkpoint)
+    check_drawing(asked.checkpoint, checkpoint)
     experts = [checkpoint, *([refiner] if refiner else [])]
     check_fields(_given_fields(asked), *(each.family for each in experts))
     check_refiner(asked, checkpoint, refiner)
+    check_vae(asked, checkpoint, vae)
     for field in ("prompt", *_OTHER_PROMPTS):
         if len(getattr(asked, field) or "") > limits.max_prompt_characters:
             raise invalid(field, f"is longer than {limits.max_prompt_characters} characters")
@@ -98,6 +105,7 @@ def check(
         refiner=asked.refiner,
         refiner_start=start_of(asked, strength, *solvers) if refiner else 1.0,
         refiner_zeroes_negative=refiner is not None and asked.negative_prompt is None and refiner.zeroes_negative,
+        vae=asked.vae,
         warnings=_idle(told, height, width, bool(asked.images), experts),
     )
 

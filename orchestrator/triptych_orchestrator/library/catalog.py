@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from triptych.checkpoint.sources.prediction import check_prediction_type
@@ -15,8 +16,9 @@ from triptych.contract.hub import HubId
 from triptych.contract.names import check_checkpoint_name
 from triptych.errors import AlreadyExistsError, NotFoundError, ResourceExhaustedError, TriptychError, invalid
 from triptych_orchestrator.library.entry import Entry, State, as_registered
-from triptych_orchestrator.library.kept_checkpoints import KeptCheckpoints, Registered
-from triptych_orchestrator.library.loading import Loader
+from triptych_orchestrator.library.kept_checkpoints import KeptCheckpoints
+from triptych_orchestrator.library.loading import Loader, check_absolute
+from triptych_orchestrator.library.registered import Registered
 from triptych_orchestrator.library.shared_work import SharedWork
 from triptych_orchestrator.settings import Settings
 from triptych_orchestrator.shielded import shielded
@@ -44,8 +46,9 @@ class Catalog:
         """The entry that a request's field names; "" means the only one there is, or else the only one to be used."""
         names = ", ".join(sorted(self._entries)) or "none"
         if not name:
-            usable = [entry for entry in self._entries.values() if entry.state is not State.FAILED and not entry.is_new]
-            for found in (self._entries.values(), usable):
+            drawing = [entry for entry in self._entries.values() if entry.draws]
+            usable = [entry for entry in drawing if entry.state is not State.FAILED and not entry.is_new]
+            for found in (drawing, usable):
                 if len(found) == 1:
                     return next(iter(found))
             raise invalid(field, f"name one of those registered: {names}")
@@ -72,6 +75,7 @@ class Catalog:
         prediction_type: str | None = None,
         *,
         variant: str | None = None,
+        vae: str | None = None,
         load: bool = False,
         is_transient: bool = False,
     ) -> Entry:
@@ -79,31 +83,29 @@ class Catalog:
 
         With `load` it is loaded as well; what was not registered before is not if that fails.
 
-        A switch of a loaded checkpoint, to other engines, another variant or the files that are there by now, loads
-        that first; requests go on with what there was until then, and those that have begun until their end. Where it
-        cannot be loaded, all stays as it is.
-        `engine`, `prediction_type` and `variant` None: as the path is registered under the name, or was in an earlier
-        run of this server, or else open. A transient one is not kept for the next run, unless it is registered again.
+        A switch of a loaded checkpoint, to other engines, another variant, another VAE or the files that are there by
+        now, loads that first; requests go on with what there was until then, and those that have begun until their end.
+        Where it cannot be loaded, all stays as it is.
+        `engine`, `prediction_type`, `variant` and `vae` None: as the path is registered under the name, or was in an
+        earlier run of this server, or else open; `vae` is a path, "" for the checkpoint's own. A transient one is not
+        kept for the next run, unless it is registered again.
         """
         check_checkpoint_name("name", name)
         path = await self._loader.locate(path, variant or "")
-        earlier = self._earlier(name, path)
-        engine = join_engines(parse_engines(earlier.engine if engine is None else engine))
-        variant = earlier.variant if variant is None else variant
-        entry = Entry(name, path, engine, self._default_engine, variant, is_transient=is_transient)
-        prediction_type = earlier.prediction_type if prediction_type is None else prediction_type
-        entry.prediction_type = check_prediction_type(prediction_type)
+        choices = {"engine": engine, "variant": variant, "prediction_type": prediction_type, "vae": vae}
+        told = _checked(self._earlier(name, path).given(**choices))
+        entry = Entry.of(name, path, told, self._default_engine, is_transient=is_transient)
         if (known := self._taken(entry)) is None:
             await self._loader.open(entry)
             known = self._taken(entry)
         if known is None:
             await self._enter(entry, load)
-            extra = {"checkpoint": name, "path": str(path), "engine": engine}
+            extra = {"checkpoint": name, "path": str(path), "engine": told.engine}
             logger.info("checkpoint registered", extra=extra | _told(entry))
             return entry
         if known.is_new:  # and shares the fate of its first load
             await self._join_load(known)
-        known = await self._made(known, engine, variant, prediction_type)
+        known = await self._made(known, told)
         return await self.load(name) if load else known
 
     def _earlier(self, name: str, path: Path) -> Registered:
@@ -111,7 +113,7 @@ class Catalog:
         known = self._entries.get(name)
         if known is None or known.path != path:
             return self._kept.earlier(name, path)
-        return Registered(known.engine, known.variant, known.prediction_type)
+        return known.registered
 
     async def _enter(self, entry: Entry, load: bool) -> None:
         """Has the name stand for the entry, or for what it did before if the entry cannot be loaded or kept."""
@@ -148,27 +150,27 @@ class Catalog:
             return known
         raise AlreadyExistsError(f"name: {entry.name!r} is {known.path}; unregister it first", field="name")
 
-    async def _made(self, known: Entry, engine: str, variant: str, prediction_type: str) -> Entry:
+    async def _made(self, known: Entry, told: Registered) -> Entry:
         """The checkpoint made so, and kept from now on; a switch goes on when its caller leaves."""
         if known.is_transient:
             with self._saved_or(known, is_transient=True):
                 known.is_transient = False
         # What is locked may be just about to be another.
-        is_settled = not known.lock.locked() and known.prediction_type == prediction_type
-        if is_settled and await self._is_so(known, engine, variant):
+        is_settled = not known.lock.locked() and known.prediction_type == told.prediction_type
+        if is_settled and await self._is_so(known, told):
             return known
-        return await shielded(self._switch(known, engine, variant, prediction_type))
+        return await shielded(self._switch(known, told))
 
-    async def _is_so(self, known: Entry, engine: str, variant: str) -> bool:
+    async def _is_so(self, known: Entry, told: Registered) -> bool:
         """Whether nothing of its files and models would be otherwise if it were opened anew."""
-        return (known.engine, known.variant) == (engine, variant) and not await self._loader.is_changed(known)
+        return known.registered.models == told.models and not await self._loader.is_changed(known)
 
-    async def _switch(self, known: Entry, engine: str, variant: str, prediction_type: str) -> Entry:
+    async def _switch(self, known: Entry, told: Registered) -> Entry:
         async with self._locked(known) as old:
-            if await self._is_so(old, engine, variant):
-                await self._predict(old, prediction_type)
+            if await self._is_so(old, told):
+                await self._predict(old, told.prediction_type)
                 return old
-            new = old.twin(engine, variant, prediction_type)
+            new = old.twin(told)
             if old.state is State.LOADED:
                 await self._loader.load(new)
             else:
@@ -180,7 +182,7 @@ class Catalog:
                 self._entries[new.name] = old
                 await self._loader.unload(new)
                 raise
-            extra = {"checkpoint": new.name, "engine": engine or "the replicas' own", "variant": variant}
+            extra = {"checkpoint": new.name, **asdict(told), "engine": told.engine or "the replicas' own"}
             logger.info("checkpoint switched", extra=extra)
             await self._loader.unload(old)
             return new
@@ -289,7 +291,7 @@ class Catalog:
                 await self._loader.load(current)
                 # An orchestrator that died in a switch, or after one, has left the twin's models in the stages.
                 with contextlib.suppress(TriptychError):
-                    await self._loader.withdraw(current.twin(current.engine))
+                    await self._loader.withdraw(current.twin(current.registered))
         return current
 
     async def restore(self) -> None:
@@ -297,9 +299,7 @@ class Catalog:
         for name, kept in self._kept.take():
             if name in self._entries:
                 continue
-            told = Registered.of(kept)
-            entry = Entry(name, Path(kept["path"]), told.engine, self._default_engine, told.variant)
-            entry.prediction_type = told.prediction_type
+            entry = Entry.of(name, Path(kept["path"]), Registered.of(kept), self._default_engine)
             self._entries[name] = entry
             try:
                 async with entry.lock:
@@ -335,6 +335,15 @@ def _told(entry: Entry) -> dict[str, str]:
     if entry.checkpoint is None:
         return {}
     return {"prediction_type": entry.checkpoint.prediction.type, "told_by": entry.checkpoint.prediction.told_by}
+
+
+def _checked(told: Registered) -> Registered:
+    """The same in one spelling; InvalidArgumentError about what is wrong."""
+    check_prediction_type(told.prediction_type)
+    vae = Path(told.vae) if told.vae else None
+    if vae:
+        check_absolute("vae", vae)
+    return replace(told, engine=join_engines(parse_engines(told.engine)), vae=str(vae or ""))
 
 
 def _unregistered(entry: Entry) -> NotFoundError:

@@ -7,9 +7,10 @@ import functools
 import itertools
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from triptych.checkpoint import Checkpoint, Prediction, TextPart
 from triptych.checkpoint.identity.about import About, about
@@ -19,6 +20,7 @@ from triptych.contract import MODELS, model_name
 from triptych.contract.engines import DEFAULT_ENGINE, parse_engines
 from triptych.contract.paths import told_path
 from triptych.errors import CheckpointInvalidError
+from triptych_orchestrator.library.registered import Registered
 from triptych_orchestrator.sampling.schedulers import own_scheduler
 from triptych_orchestrator.stages.pool import PlacedModel
 from triptych_orchestrator.text.shared_tokenizers import shared_tokenizer
@@ -53,14 +55,15 @@ class Opened:
 class Entry:
     """One checkpoint with its engines; `checkpoint` is None, and `tokenizers` empty, only where a kept one is broken.
 
-    `prediction_type` is what it was registered with, "" where the checkpoint tells.
-    `tokenizers` are in the order of the family's texts. `scheduler` is the checkpoint's own, or "" where requests must
-    name one, and `warning` says why they must. `engine` is what it was registered with, see `parse_engines`: "" leaves
-    the choice to each replica, and to `default_engine` where a replica makes none. `variant` is diffusers'. `lock` and
-    `name` it has in common with its twin: the same checkpoint with other engines or of another variant, whose models
-    can be loaded beside its own. `is_new` until its first load has succeeded, where it is not to be registered
-    otherwise. `held` are the models that the stages hold while it is loaded; `placing` is for changing them, while
-    `lock` may wait for its users. Caches know it by its `number`: itself as the key, they would keep its tokenizers.
+    `prediction_type` is what it was registered with, "" where the checkpoint tells; `vae` is the path of another VAE,
+    "" for its own. `tokenizers` are in the order of the family's texts. `scheduler` is the checkpoint's own, or ""
+    where requests must name one, and `warning` says why they must. `engine` is what it was registered with, see
+    `parse_engines`: "" leaves the choice to each replica, and to `default_engine` where a replica makes none. `variant`
+    is diffusers'. `lock` and `name` it has in common with its twin: the same checkpoint with other engines, of another
+    variant or with another VAE, whose models can be loaded beside its own. `is_new` until its first load has succeeded,
+    where it is not to be registered otherwise. `held` are the models that the stages hold while it is loaded; `placing`
+    is for changing them, while `lock` may wait for its users. Caches know it by its `number`: itself as the key, they
+    would keep its tokenizers.
     """
 
     name: str
@@ -87,9 +90,15 @@ class Entry:
     is_new: bool = False
     is_leaving: bool = False  # nor shall it, once it is unregistered
     prediction_type: str = ""
+    vae: str = ""
     hashing: asyncio.Future[str] | None = None
     hurry_hash: Callable[[], None] = lambda: None
     number: int = field(default_factory=itertools.count().__next__)
+
+    @property
+    def draws(self) -> bool:
+        """Whether a request can be for it, as far as is known."""
+        return self.checkpoint is None or self.checkpoint.family.draws
 
     @property
     def opened(self) -> Checkpoint:
@@ -98,14 +107,24 @@ class Entry:
             raise RuntimeError(f"checkpoint {self.name} is in use but not open")
         return self.checkpoint
 
-    def twin(self, engine: str, variant: str | None = None, prediction_type: str | None = None) -> Entry:
-        """The same checkpoint, nothing of it open or loaded, with other engines, or registered otherwise."""
-        variant = self.variant if variant is None else variant
-        twin = Entry(
-            self.name, self.path, engine, self.default_engine, variant, lock=self.lock, is_twin=not self.is_twin
-        )
-        twin.prediction_type = self.prediction_type if prediction_type is None else prediction_type
-        return twin
+    @classmethod
+    def of(cls, name: str, path: Path, told: Registered, default_engine: str, **more: Any) -> Entry:
+        """One that is not open yet, made as was told."""
+        return cls(name, path, default_engine=default_engine, **asdict(told), **more)
+
+    @property
+    def registered(self) -> Registered:
+        """What it was registered with."""
+        return Registered(self.engine, self.variant, self.prediction_type, self.vae)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """What it is read from."""
+        return (self.path, Path(self.vae)) if self.vae else (self.path,)
+
+    def twin(self, told: Registered) -> Entry:
+        """The same checkpoint, nothing of it open or loaded, made as was told."""
+        return Entry.of(self.name, self.path, told, self.default_engine, lock=self.lock, is_twin=not self.is_twin)
 
     def open(self) -> None:
         """Reads and takes it, where nobody else has the entry."""
@@ -116,8 +135,9 @@ class Entry:
 
         The entry stays as it is: a thread that nobody waits for any more may end after a later one.
         """
-        checkpoint = as_registered(Checkpoint.open(self.path, self.variant), self.prediction_type)
-        scheduler, warning = own_scheduler(checkpoint.scheduler_config)
+        path, *vae = self.paths
+        checkpoint = as_registered(Checkpoint.open(path, self.variant, *vae), self.prediction_type)
+        scheduler, warning = own_scheduler(checkpoint.scheduler_config) if checkpoint.family.draws else ("", "")
         if warning:
             logger.warning("no default scheduler", extra={"checkpoint": self.name, "error": warning})
         tokenizers = tuple(_tokenizer(checkpoint, part) for part in checkpoint.family.texts)
@@ -156,6 +176,7 @@ class Entry:
         common = {
             "checkpoint": told_path("path", self.path),
             "variant": self.variant,
+            "vae": told_path("vae", self.vae) if self.vae else "",
             "fingerprint": self.fingerprint.text() if self.fingerprint else "",
             "default_engine": self.default_engine,
         }

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +14,12 @@ from triptych.contract.names import CHECKPOINT_NAME
 from triptych.contract.state import CHECKPOINTS_FILE
 from triptych.errors import InvalidArgumentError
 from triptych_orchestrator.library.entry import Entry, State
+from triptych_orchestrator.library.registered import Registered
 from triptych_orchestrator.library.state_file import StateFile
 
 _KINDS = {"path": str, "engine": str, "loaded": bool}
 # What is not written where it says nothing, so that earlier versions can read the rest.
-_MORE_KINDS = {"prediction_type": str}
-
-
-@dataclass(frozen=True)
-class Registered:
-    """What a checkpoint was registered with, "" for what was left open."""
-
-    engine: str = ""
-    variant: str = ""
-    prediction_type: str = ""
-
-    @classmethod
-    def of(cls, kept: Mapping[str, Any]) -> Registered:
-        """From its entry in the file, which an older version may have written."""
-        return cls(kept["engine"], kept.get("variant", ""), kept.get("prediction_type", ""))
+_MORE_KINDS = {"variant": str, "prediction_type": str, "vae": str}
 
 
 class KeptCheckpoints:
@@ -57,11 +44,7 @@ class KeptCheckpoints:
         self._file.write(
             self._earlier
             | {
-                entry.name: written(
-                    entry.path,
-                    Registered(entry.engine, entry.variant, entry.prediction_type),
-                    loaded=entry.state is State.LOADED,
-                )
+                entry.name: written(entry.path, entry.registered, loaded=entry.state is State.LOADED)
                 for entry in entries
                 if not (entry.is_new or entry.is_transient or entry.is_leaving)
             }
@@ -70,9 +53,8 @@ class KeptCheckpoints:
 
 def written(path: Path, told: Registered, *, loaded: bool) -> dict[str, Any]:
     """One checkpoint's entry, under its name."""
-    more = {"variant": told.variant, "prediction_type": told.prediction_type}
-    always = {"path": str(path), "engine": told.engine, "loaded": loaded}
-    return always | {key: value for key, value in more.items() if value}
+    more = {key: value for key, value in asdict(told).items() if value}
+    return {"path": str(path), "engine": "", "loaded": loaded} | more
 
 
 def is_sound(name: str, kept: Any) -> bool:
@@ -86,6 +68,7 @@ def is_sound(name: str, kept: Any) -> bool:
     try:
         parse_engines(kept["engine"])
         check_prediction_type(kept.get("prediction_type", ""))
-        return b"\0" not in os.fsencode(kept["path"]) and Path(kept["path"]).is_absolute()
+        paths = [kept[key] for key in ("path", "vae") if key in kept]
+        return all(b"\0" not in os.fsencode(path) and Path(path).is_absolute() for path in paths)
     except (InvalidArgumentError, UnicodeEncodeError):
         return False

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import functools
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -45,16 +45,14 @@ class Loader:
 
     async def locate(self, path: Path, variant: str) -> Path:
         """The absolute path that was given, or of a hub's id the folder in the hub's cache; nothing is downloaded."""
-        if path.is_absolute():
-            return path
-        if hub_id := HubId.parse(str(path)):
+        if not path.is_absolute() and (hub_id := HubId.parse(str(path))):
             return await self._read(path, lambda: downloaded(hub_id, variant))
-        problem = not_a_path(str(path)) or "as seen by the orchestrator and the stages"
-        raise invalid("path", f"{str(path)!r} must be absolute; {problem}")
+        check_absolute("path", path)
+        return path
 
     async def open(self, entry: Entry) -> None:
         """Reads the entry's files."""
-        entry.take(await self._read(entry.path, entry.read))
+        entry.take(await self._read(entry.path, entry.read, entry.paths))
 
     async def is_changed(self, entry: Entry) -> bool:
         """Whether a file that an open entry was read from is another by now."""
@@ -66,12 +64,12 @@ class Loader:
             return True
         return False
 
-    async def _read(self, path: Path, work: Callable[[], Value]) -> Value:
-        """Does the work by threads that serve nothing else, in a bounded time but for what is converted."""
+    async def _read(self, path: Path, work: Callable[[], Value], converted: Sequence[Path] = ()) -> Value:
+        """Does the work by threads that serve nothing else, in a bounded time but for what is `converted`."""
         reading = asyncio.wrap_future(self._readers.submit(work))
         before = None
         try:
-            while before != (before := steps(path)):
+            while before != (before := sum(map(steps, converted))):
                 if (await asyncio.wait([reading], timeout=self._read_timeout_s))[0]:
                     return await reading
         finally:
@@ -151,3 +149,10 @@ class Loader:
     async def withdraw(self, entry: Entry) -> None:
         """Frees whatever the stages hold of it."""
         await asyncio.gather(*(self._pool.withdraw(model) for model in entry.models().values()))
+
+
+def check_absolute(field: str, path: Path) -> None:
+    """InvalidArgumentError about the field where the path is not."""
+    if not path.is_absolute():
+        problem = not_a_path(str(path)) or "as seen by the orchestrator and the stages"
+        raise invalid(field, f"{str(path)!r} must be absolute; {problem}")

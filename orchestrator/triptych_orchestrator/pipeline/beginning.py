@@ -20,15 +20,13 @@ from triptych_orchestrator.sampling.schedulers import Solver
 Array = npt.NDArray[np.float32]
 
 
-async def begin(
-    one: Pass, solver: Solver, shape: Sequence[int], generators: Sequence[Generator], vae: Vae, scaling: LatentScaling
-) -> Array:
+async def begin(one: Pass, solver: Solver, shape: Sequence[int], generators: Sequence[Generator], vae: Vae) -> Array:
     """Latents of that shape [B, C, h, w], as noisy as they are to be, of a pass that takes none from one before."""
     if not isinstance(one.source, FromPictures):
         return solver.from_noise(draw(generators, shape))
     pictures = [np.frombuffer(rgb, np.uint8).reshape(one.height, one.width, 3) for rgb in one.source.pictures]
     moments = await vae.encode(np.stack(pictures))
-    original = scaled(draw_latents(moments, generators, shape[0]), scaling)
+    original = scaled(draw_latents(moments, generators, shape[0]), vae.scaling)
     return solver.add_noise(original, draw(generators, shape), one.evaluations(solver).start)
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from triptych.checkpoint import Checkpoint
-from triptych.contract import VAE_DECODER
 from triptych_orchestrator import metrics
 from triptych_orchestrator.jobs.events import Step
 from triptych_orchestrator.jobs.job import Job
@@ -49,8 +48,7 @@ class Expert:
         shape = (job.num_images_per_prompt, *latent_shape(self.one, self.checkpoint))
         latents, use = before, self.denoiser.use
         if not isinstance(self.one.source, FromBefore):
-            scaling = self.checkpoint.components[VAE_DECODER.name].latent_scaling
-            latents = await begin(self.one, solver, shape, generators, self.vae, scaling)
+            latents = await begin(self.one, solver, shape, generators, self.vae)
         engine_before, share_before = use.engine_seconds, use.engine_share_seconds
         window = self.one.evaluations(solver)
         async for state in sample(solver, latents, self.denoiser, lambda: draw(generators, shape), window):

@@ -44,6 +44,8 @@ def describe(job: Job, seed: int, index: int, model_hash: str = "") -> str:
         values["Denoising strength"] = f"{job.strength:g}"
     if job.refiner:
         values["Refiner"], values["Refiner switch at"] = job.refiner, f"{job.refiner_start:g}"
+    if job.vae:
+        values["VAE"] = job.vae
     if job.eta:
         values["Eta DDIM"] = f"{job.eta:g}"
     if len(job.seeds) < job.num_images_per_prompt:

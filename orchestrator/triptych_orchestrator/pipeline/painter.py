@@ -59,16 +59,16 @@ class Painter:
     ) -> AsyncGenerator[Step | Result, None]:
         """Yields one Step for each step and at last the Result; `deadline_s` says how urgent its steps are.
 
-        `entries` are the checkpoints of the job's plan, by name.
+        `entries` are the checkpoints of the job's plan, and the VAE alone where one is asked for, by name.
         """
         began = time.monotonic()
         uses = {stage: StageUse() for stage in STAGES}
-        plan = [(one, entries[one.checkpoint]) for one in plan_of(job)]
-        for one, entry in plan:
-            shape = latent_shape(one, entry.opened)
-            await self._sizes.require(entry.models()[VAE_DECODER.name], shape, job.request_id)
+        plan = plan_of(job)
+        for one in plan:
+            shape = latent_shape(one, entries[one.checkpoint].opened)
+            await self._sizes.require(entries[one.vae].models()[VAE_DECODER.name], shape, job.request_id)
         ticket = Ticket(job.request_id, job.priority, deadline_s)
-        experts = [await self._expert(job, one, entry, ticket, uses) for one, entry in plan]
+        experts = [await self._expert(job, one, entries, ticket, uses) for one in plan]
         latents = np.empty(0, np.float32)
         async with aclosing(_steps(job, experts)) as steps:
             async for left, event in steps:
@@ -87,8 +87,11 @@ class Painter:
             stages={stage: _timing(use) for stage, use in uses.items()},
         )
 
-    async def _expert(self, job: Job, one: Pass, entry: Entry, ticket: Ticket, uses: Mapping[str, StageUse]) -> Expert:
+    async def _expert(
+        self, job: Job, one: Pass, entries: Mapping[str, Entry], ticket: Ticket, uses: Mapping[str, StageUse]
+    ) -> Expert:
         """One pass with all that its loop needs, its prompts encoded."""
+        entry, vae_entry = entries[one.checkpoint], entries[one.vae]
         conditions = await conditions_of(job, one, entry, self._encoder, uses["encoder"])
         denoiser = Denoiser(
             self._pool,
@@ -100,7 +103,8 @@ class Painter:
             job.guidance_rescale,
             uses["unet"],
         )
-        vae = Vae(self._pool, entry, job.request_id, self._timeout_s, uses["vae"])
+        scaling = entry.opened.scaling_with(vae_entry.opened)
+        vae = Vae(self._pool, vae_entry, scaling, job.request_id, self._timeout_s, uses["vae"])
         return Expert(one, entry.opened, denoiser, vae, conditions.warnings)
 
 

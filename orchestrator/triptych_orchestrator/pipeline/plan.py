@@ -35,7 +35,8 @@ Source: TypeAlias = FromNoise | FromPictures | FromBefore
 class Pass:
     """One run of the loop with a checkpoint; sizes in pixels. Which of the steps it does: see `Solver.evaluations`.
 
-    `zeroes_negative`: as of the job. `loras` are by the contract's model names.
+    `zeroes_negative`: as of the job. `loras` are by the contract's model names. `vae` is the entry whose VAE it is:
+    the checkpoint, or a VAE alone.
     """
 
     source: Source
@@ -44,6 +45,7 @@ class Pass:
     checkpoint: str
     zeroes_negative: bool
     loras: Mapping[str, tuple[LoraWeight, ...]]
+    vae: str
     strength: float = 1.0
     start: float = 0.0
     end: float = 1.0
@@ -61,7 +63,14 @@ def plan_of(job: Job) -> Plan:
     source = FromPictures(job.images) if job.images else FromNoise()
     size = job.width, job.height
     first = Pass(
-        source, *size, job.checkpoint, job.zeroes_negative, job.loras.sets, job.strength, end=job.refiner_start
+        source,
+        *size,
+        job.checkpoint,
+        job.zeroes_negative,
+        job.loras.sets,
+        job.vae or job.checkpoint,
+        job.strength,
+        end=job.refiner_start,
     )
     if not job.refiner:
         return [first]
@@ -71,6 +80,7 @@ def plan_of(job: Job) -> Plan:
         job.refiner,
         job.refiner_zeroes_negative,
         job.loras.refiner_sets,
+        job.vae or job.refiner,
         start=job.refiner_start,
     )
     return [first, refined]
@@ -78,8 +88,8 @@ def plan_of(job: Job) -> Plan:
 
 def models_of(plan: Plan) -> dict[str, set[str]]:
     """By checkpoints, the models that it needs of each besides those that every job needs."""
-    needed: dict[str, set[str]] = {one.checkpoint: set() for one in plan}
+    needed: dict[str, set[str]] = {name: set() for one in plan for name in (one.checkpoint, one.vae)}
     for one in plan:
         if isinstance(one.source, FromPictures):
-            needed[one.checkpoint].add(VAE_ENCODER.name)
+            needed[one.vae].add(VAE_ENCODER.name)
     return needed

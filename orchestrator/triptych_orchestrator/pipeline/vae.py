@@ -8,6 +8,7 @@ import time
 import numpy as np
 import numpy.typing as npt
 
+from triptych.checkpoint import LatentScaling
 from triptych.contract import VAE_DECODER, VAE_ENCODER
 from triptych_orchestrator.library.entry import Entry
 from triptych_orchestrator.stages.pool import PlacedModel, ReplicaPool
@@ -19,17 +20,27 @@ Pixels = npt.NDArray[np.uint8]
 
 
 class Vae:
-    """`use` is what the request had of the stage; the encoder must have been placed for it, see `Catalog.use`."""
+    """`use` is what the request had of the stage; the encoder must have been placed for it, see `Catalog.use`.
 
-    def __init__(self, pool: ReplicaPool, entry: Entry, request_id: str, timeout_s: float, use: StageUse) -> None:
+    `scaling` lies between its latents and the UNet's. A checkpoint's own decoder undoes it by itself, a VAE alone does
+    not.
+    """
+
+    def __init__(
+        self, pool: ReplicaPool, entry: Entry, scaling: LatentScaling, request_id: str, timeout_s: float, use: StageUse
+    ) -> None:
         self._pool = pool
         self._models = entry.models()
+        self._unscales = not entry.draws
+        self.scaling = scaling
         self._request_id = request_id
         self._timeout_s = timeout_s
         self.use = use
 
     async def decode(self, latents: Latents) -> list[Pixels]:
         """Pictures [H, W, 3] of latents [B, C, h, w] as the loop leaves them."""
+        if self._unscales:
+            latents = unscaled(latents, self.scaling)
         images = await self._run(VAE_DECODER.name, [{"latents": row[None]} for row in latents])
         return [outputs["image"][0].astype(np.uint8, copy=False) for outputs in images]
 
@@ -53,3 +64,11 @@ class Vae:
         )
         self.use.add(time.monotonic() - began, [(outputs, replica)])
         return outputs
+
+
+def unscaled(latents: Latents, scaling: LatentScaling) -> Latents:
+    """A UNet's latents as the VAE knows them, with diffusers' roundings on the way."""
+    if not scaling.std:
+        return latents / np.float32(scaling.factor)
+    mean, std = (np.array(each, np.float32)[:, None, None] for each in (scaling.mean, scaling.std))
+    return latents * std / np.float32(scaling.factor) + mean

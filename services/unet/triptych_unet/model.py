@@ -41,10 +41,11 @@ class UNetModel(StageModel):
         settings: EngineSettings,
         variant: str = "",
         fingerprint: Fingerprint | None = None,
+        vae: Path | None = None,
     ) -> None:
         """Loads, with nothing kept yet."""
         self.store = ConditioningStore(_CAPACITY_BYTES, _TTL_S)
-        super().open(path, engine, settings, variant, fingerprint)
+        super().open(path, engine, settings, variant, fingerprint, vae)
 
     @cached_property
     def _dims(self) -> Mapping[str, tuple[int | str, ...]]:

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from triptych.checkpoint.checks import editing, latent_scaling
-from triptych.checkpoint.component import Component
+from triptych.checkpoint.component import Component, LatentScaling
 from triptych.checkpoint.configs import broken
 from triptych.checkpoint.corrections import scheduler_config
 from triptych.checkpoint.families import Family, family_of
 from triptych.checkpoint.identity.fingerprint import Fingerprint
 from triptych.checkpoint.safetensors import TensorInfo
-from triptych.checkpoint.sources import Prediction, Source, open_source
+from triptych.checkpoint.sources import Prediction, Source, VaeFile, open_source
 from triptych.checkpoint.sources.prediction import UNDECIDED
 from triptych.contract import UNET, VAE_DECODER
 
@@ -46,35 +46,42 @@ class Checkpoint:
     zeroes_negative: bool = False
 
     @classmethod
-    def open(cls, path: Path, variant: str = "") -> Checkpoint:
+    def open(cls, path: Path, variant: str = "", vae: Path | None = None) -> Checkpoint:
         """Checks a folder or a file whole; CheckpointInvalidError names the file and the remedy.
 
         `variant` is diffusers': of the components' weights those under such a name (`*.fp16.safetensors`) where there
-        are any.
+        are any. `vae` is another folder or file, whose VAE takes the place of its own.
         """
         try:
-            return cls._open(path, variant)
+            return cls._open(open_source(path, variant, vae))
         except OSError as error:
             file = Path(str(error.filename or path))
             raise broken(file, error.strerror or str(error)) from error
 
     @classmethod
-    def _open(cls, path: Path, variant: str) -> Checkpoint:
-        source = open_source(path, variant)
+    def _open(cls, source: Source) -> Checkpoint:
         index = source.index()
         family = family_of(*index)
-        scheduler = scheduler_config(source.config("scheduler").values, index.values)
         components = {model: Component.open(source, index, model, part) for model, part in family.parts.items()}
         family.check(components)
-        encoder, unet, vae = (components[name] for name in (family.texts[0].model, UNET.name, VAE_DECODER.name))
-        scale = 2 ** (len(vae.architecture.config["block_out_channels"]) - 1)
+        prediction = source.prediction()
+        vae = components[VAE_DECODER.name]
+        # AutoencoderKL's default is true.
+        upcast = family.upcasts_vae and bool(vae.config.get("force_upcast", True))
+        if not family.draws:
+            # Whoever draws with it scales the latents, by what its kind is scaled by.
+            unscaled = {
+                model: replace(part, latent_scaling=LatentScaling(1.0), overflows_in_half=upcast)
+                for model, part in components.items()
+            }
+            return cls(source, family, unscaled, {}, prediction, prediction, 0, *_latents(vae), 0, 0)
+        scheduler = scheduler_config(source.config("scheduler").values, index.values)
+        encoder, unet = components[family.texts[0].model], components[UNET.name]
+        channels, scale = _latents(vae)
         height, width = (extent * scale for extent in family.sample_size(unet.file, unet.config))
         # The VAE's own configuration may name another size, and the VAE draws what the UNet makes.
         own_size = (height // scale or 64, width // scale or 64)
         scaling = latent_scaling(vae, normalizes=family.normalizes_latents)
-        prediction = source.prediction()
-        # AutoencoderKL's default is true.
-        upcast = family.upcasts_vae and bool(vae.config.get("force_upcast", True))
         return cls(
             source=source,
             family=family,
@@ -91,12 +98,22 @@ class Checkpoint:
             prediction=prediction,
             own_prediction=prediction,
             tokens=encoder.architecture.config["max_position_embeddings"],
-            latent_channels=vae.architecture.config["latent_channels"],
+            latent_channels=channels,
             vae_scale_factor=scale,
             default_height=height,
             default_width=width,
             zeroes_negative=family.zeroes_negative(index.values),
         )
+
+    def scaling_with(self, vae: Checkpoint) -> LatentScaling:
+        """What lies between this one's UNet and a VAE, its own or one alone.
+
+        A configuration says so; for a VAE's file, in which nothing does, it is as with its own.
+        """
+        own = self.components[VAE_DECODER.name].latent_scaling
+        if vae is self or isinstance(vae.source, VaeFile):
+            return own
+        return latent_scaling(vae.components[VAE_DECODER.name], normalizes=self.family.normalizes_latents)
 
     def predicting(self, prediction: Prediction) -> Checkpoint:
         """The same with that for its prediction."""
@@ -130,7 +147,7 @@ class Checkpoint:
     @property
     def editing(self) -> str:
         """How it edits pictures, where that is what it does and no request can ask for it yet."""
-        return editing(self.components[UNET.name], self.latent_channels)
+        return editing(self.components[UNET.name], self.latent_channels) if self.family.draws else ""
 
     @property
     def weights_bytes(self) -> int:
@@ -145,3 +162,9 @@ class Checkpoint:
         """The most layers that a request may leave out, besides those that its family does."""
         encoders = {text: self.components[text.model].architecture.config for text in self.family.texts}
         return min(int(config["num_hidden_layers"]) - text.skip_layers for text, config in encoders.items())
+
+
+def _latents(vae: Component) -> tuple[int, int]:
+    """Channels, and pixels a latent."""
+    config = vae.architecture.config
+    return config["latent_channels"], 2 ** (len(config["block_out_channels"]) - 1)

@@ -75,11 +75,13 @@ def too_slow(path: Path, seconds: float) -> FailedPreconditionError:
     return FailedPreconditionError(f"{path}: {problem}", file=str(path))
 
 
-def open_in_time(path: Path, variant: str = "", timeout_s: float = READ_TIMEOUT_S) -> Checkpoint:
+def open_in_time(
+    path: Path, variant: str = "", vae: Path | None = None, timeout_s: float = READ_TIMEOUT_S
+) -> Checkpoint:
     """`Checkpoint.open`, or FailedPreconditionError after that many seconds in which no conversion got on."""
-    reading = Readers(1).submit(lambda: Checkpoint.open(path, variant))
+    reading = Readers(1).submit(lambda: Checkpoint.open(path, variant, vae))
     before = None
-    while before != (before := steps(path)):
+    while before != (before := steps(path) + (steps(vae) if vae else 0)):
         with suppress(TimeoutError):
             return reading.result(timeout_s)
     raise too_slow(path, timeout_s)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from triptych.checkpoint.configs import read_json
@@ -84,11 +84,14 @@ def weight_files(
     return _shards(note(folder / chosen.index), root, chosen.suffix)
 
 
-def check_variant(root: Path, variant: str) -> None:
-    """InvalidArgumentError, naming those that there are, unless one of the components has such files."""
+def check_variant(root: Path, variant: str, folders: Iterable[Path] | None = None) -> None:
+    """InvalidArgumentError, naming those that there are, unless one of the components has such files.
+
+    `folders` are where they lie, if not below `root` by their names.
+    """
     there: set[str] = set()
-    for folder in (root / name for name in FOLDERS if variant):
-        if folder.is_dir():
+    for folder in folders or (root / name for name in FOLDERS):
+        if variant and folder.is_dir():
             there.update(*find_weights(path.name for path in folder.iterdir()).values())
     if variant and variant not in there:
         named = ", ".join(sorted(there - {""})) or "none"

@@ -33,6 +33,7 @@ _NAMES = (
     *_PAIRS,
     "refiner",
     "refiner_start",
+    "vae",
     "aesthetic_score",
     "negative_aesthetic_score",
     "width",
@@ -73,6 +74,7 @@ def add_parameter_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--refiner-start", type=float, metavar="X", help="where it takes over, between 0 and 1 (default: 0.8)"
     )
+    group.add_argument("--vae", metavar="NAME", help="a VAE that was added alone (default: the checkpoint's own)")
     for name, default in (("--aesthetic-score", 6), ("--negative-aesthetic-score", 2.5)):
         group.add_argument(
             name, type=float, metavar="X", help=f"for Stable Diffusion XL's refiner (default: {default})"

@@ -85,11 +85,12 @@ class AsyncClient:
         *,
         prediction_type: str | None = None,
         variant: str | None = None,
+        vae: str | os.PathLike[str] | None = None,
         with_hash: bool = False,
         timeout_s: float | None = None,
     ) -> Checkpoint:
         """Takes a directory or a file under a name; see `Client.register_checkpoint`."""
-        call = calls.register_checkpoint(name, path, engine, load, prediction_type, variant, with_hash)
+        call = calls.register_checkpoint(name, path, engine, load, prediction_type, variant, vae, with_hash)
         return await self._run(call, timeout_s)
 
     async def unregister_checkpoint(self, name: str, *, timeout_s: float | None = None) -> None:

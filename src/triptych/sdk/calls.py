@@ -67,11 +67,13 @@ def register_checkpoint(
     load: bool,
     prediction_type: str | None,
     variant: str | None,
+    vae: str | os.PathLike[str] | None,
     with_hash: bool,
 ) -> Call[Checkpoint]:
     """Takes a directory or a file under a name; a relative path that exists here is sent as absolute."""
-    fields = {"name": name, "path": _server_path(path), "load": load, "with_hash": with_hash}
+    fields = {"name": name, "path": _server_path("path", path), "load": load, "with_hash": with_hash}
     choices = {"engine": engine, "prediction_type": prediction_type, "variant": variant}
+    choices["vae"] = _server_path("vae", vae) if vae else None if vae is None else ""
     fields |= {field: choice for field, choice in choices.items() if choice is not None}
     request = filled(checkpoints.RegisterCheckpointRequest(), **fields)
     return Call(lambda channel: CheckpointServiceStub(channel).RegisterCheckpoint, request, decode_checkpoint)
@@ -125,11 +127,11 @@ def _nothing(response: Any) -> None:
     """An empty response decodes to None."""
 
 
-def _server_path(path: str | os.PathLike[str]) -> str:
+def _server_path(field: str, path: str | os.PathLike[str]) -> str:
     """The server's working directory is not the caller's: what is relative to ours is sent as absolute."""
     local = Path(path).expanduser()
     try:
         there = local.absolute() if local.exists() else path
     except OSError:  # no path of this machine, too long for one say: the server tells what is wrong with it
         there = path
-    return told_path("path", there)
+    return told_path(field, there)

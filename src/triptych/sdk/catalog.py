@@ -43,6 +43,8 @@ class Checkpoint:
     trigger_words: list[str] = field(default_factory=list)
     replicas: list[str] = field(default_factory=list)
     """Those that hold any of its weights."""
+    vae: str = ""
+    """The path of another VAE than its own, where it was registered with one."""
     warnings: list[str] = field(default_factory=list)
     """Worth knowing, not fatal."""
     prediction_type: str = ""

@@ -61,8 +61,9 @@ class Client:
                 `strength`, `num_inference_steps`, `guidance_scale`, `guidance_rescale`, `width`, `height`,
                 `original_size`, `crops_coords_top_left`, `target_size`, `negative_original_size`,
                 `negative_crops_coords_top_left`, `negative_target_size`, `aesthetic_score`, `negative_aesthetic_score`,
-                `refiner`, `refiner_start`, `num_images_per_prompt`, `seed`, `scheduler`, `eta`, `preview_every_steps`,
-                `loras`, `priority`, `deadline_seconds`, `request_id`; GenerateParameters says what each means.
+                `refiner`, `refiner_start`, `vae`, `num_images_per_prompt`, `seed`, `scheduler`, `eta`,
+                `preview_every_steps`, `loras`, `priority`, `deadline_seconds`, `request_id`; GenerateParameters says
+                what each means.
 
         Raises:
             InvalidArgumentError: the server refused a value; `metadata["field"]` names it.
@@ -103,13 +104,14 @@ class Client:
         *,
         prediction_type: str | None = None,
         variant: str | None = None,
+        vae: str | os.PathLike[str] | None = None,
         with_hash: bool = False,
         timeout_s: float | None = None,
     ) -> Checkpoint:
         """Has the server check a diffusers-format directory or a single file and take it under a name.
 
-        `engine`, `prediction_type` and `variant` None: as the path is registered under the name already, or else open,
-        which "" asks for.
+        `engine`, `prediction_type`, `variant` and `vae` None: as the path is registered under the name already, or else
+        open, which "" asks for.
 
         Args:
             name: what `generate(checkpoint=...)` will call it.
@@ -121,12 +123,13 @@ class Client:
             prediction_type: "epsilon" or "v_prediction", whatever the checkpoint says.
             variant: diffusers' own, "fp16" say: of each component the weights of that name where it has such; open:
                 those without one, or else the fp16 or the only ones. Another than before is a switch as well.
+            vae: the path of another VAE for it, a folder or a file; open: its own. Another than before is a switch as
+                well. A VAE alone may also be registered under a name of its own, for `generate(vae=...)`.
             with_hash: return once its SHA-256 is known, which takes as long as reading its weights whole.
             timeout_s: seconds, for this call.
         """
-        return self._run(
-            calls.register_checkpoint(name, path, engine, load, prediction_type, variant, with_hash), timeout_s
-        )
+        call = calls.register_checkpoint(name, path, engine, load, prediction_type, variant, vae, with_hash)
+        return self._run(call, timeout_s)
 
     def unregister_checkpoint(self, name: str, *, timeout_s: float | None = None) -> None:
         """Has the server unload and forget a checkpoint; its files stay."""

@@ -64,6 +64,8 @@ class GenerateParameters(TypedDict, total=False):
     """A second checkpoint, of Stable Diffusion XL, that does the last steps; each takes the LoRAs that fit it."""
     refiner_start: float | None
     """Where it takes over, between 0 and 1: `denoising_end` and `denoising_start` in diffusers. Default 0.8."""
+    vae: str | None
+    """A VAE that was registered alone, in the place of the checkpoint's own."""
     aesthetic_score: float | None
     """How beautiful the picture is to be, which Stable Diffusion XL's refiner is told; default 6."""
     negative_aesthetic_score: float | None

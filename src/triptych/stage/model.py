@@ -67,7 +67,8 @@ class StageModel(ABC):
             path, variant = path_from_text(parameters["checkpoint"]), parameters.get("variant", "")
             told = parameters.get("fingerprint")
             fingerprint = Fingerprint.from_text(told) if told else None
-            self.open(path, engine, engine_settings(), variant, fingerprint)
+            vae = path_from_text(parameters["vae"]) if parameters.get("vae") else None
+            self.open(path, engine, engine_settings(), variant, fingerprint, vae)
             if fingerprint:
                 fingerprint.check()  # once more: all was read by now, and of one version
         except TriptychError as error:
@@ -83,12 +84,14 @@ class StageModel(ABC):
         settings: EngineSettings,
         variant: str = "",
         fingerprint: Fingerprint | None = None,
+        vae: Path | None = None,
     ) -> None:
         """Loads this stage's part of a checkpoint and runs it once, so that readiness means warm.
 
-        CheckpointChangedError where it is not what the orchestrator opened, by its `fingerprint`.
+        `vae` is another VAE than the checkpoint's own. CheckpointChangedError where it is not what the orchestrator
+        opened, by its `fingerprint`.
         """
-        checkpoint = open_in_time(path, variant)
+        checkpoint = open_in_time(path, variant, vae)
         if fingerprint:
             fingerprint.check(checkpoint.source.states)
         self.component, self.device = checkpoint.components[self.spec.name], settings.device

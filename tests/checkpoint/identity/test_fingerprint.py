@@ -11,14 +11,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.checkpoint.sources.test_vae_alone import save_original
 from tests.single_files import save_pair
-from tests.tiny import replace_weights, update
+from tests.tiny import replace_weights, save_vae, update
 from triptych.checkpoint import Checkpoint
 from triptych.checkpoint.identity.fingerprint import Fingerprint
 from triptych.errors import CheckpointChangedError, InvalidArgumentError
 from triptych.stage.model import engine_settings
 from triptych_encoder.model import EncoderModel
 from triptych_orchestrator.library.entry import Entry
+from triptych_vae.model import VaeDecoderModel
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
 
@@ -28,8 +30,8 @@ def copy(checkpoints: dict[str, Path], tmp_path: Path) -> Path:
     return Path(shutil.copytree(checkpoints["sd1"], tmp_path / "copy"))
 
 
-def opened(path: Path) -> Entry:
-    entry = Entry("x", path, "")
+def opened(path: Path, vae: Path | None = None) -> Entry:
+    entry = Entry("x", path, "", vae=str(vae or ""))
     entry.open()
     return entry
 
@@ -137,6 +139,29 @@ def test_a_configuration_that_comes_beside_a_single_file_is_noticed(tmp_path: Pa
     with pytest.raises(CheckpointChangedError, match=r"\.yaml: was not there"):
         fingerprint.check()
     told(opened(file)).check()
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "checkpoint"])
+def test_another_vae_belongs_to_it(checkpoints: dict[str, Path], copy: Path, tmp_path: Path, kind: str) -> None:
+    file = "diffusion_pytorch_model.safetensors"
+    alone = save_vae(tmp_path / "vae", block_out_channels=(32, 32, 64, 64), norm_num_groups=32)
+    vae, weights = alone, alone / file
+    if kind == "file":
+        vae = weights = save_original(tmp_path / "vae.safetensors", alone)
+    elif kind == "checkpoint":
+        vae = Path(shutil.copytree(checkpoints["sdxl"], tmp_path / "xl"))
+        weights = vae / "vae" / file
+    fingerprint = told(opened(copy, vae))
+    assert {copy / UNET, weights} <= fingerprint.files.keys() and copy / "vae" / file not in fingerprint.files
+    VaeDecoderModel().open(copy, "torch", engine_settings(), "", fingerprint, vae)
+    replace_weights(weights)
+    for check in (
+        fingerprint.check,
+        lambda: VaeDecoderModel().open(copy, "torch", engine_settings(), "", fingerprint, vae),
+    ):
+        with pytest.raises(CheckpointChangedError, match=f"{weights}: is another file now"):
+            check()
+    told(opened(copy, vae)).check()
 
 
 def test_a_stage_reads_nothing_else(copy: Path) -> None:

@@ -141,7 +141,6 @@ def refused(path: Path) -> str:
         ("sd1", ("first_stage_model.",), "lacks the VAE"),
         ("sd1", ("cond_stage_model.",), "lacks the text encoder"),
         ("sdxl", ("conditioner.embedders.0.",), "lacks text_encoder of Stable Diffusion XL base"),
-        ("sd1", ("model.", "cond_stage_model."), "a VAE alone"),
         ("sd1", ("model.diffusion_model.out.2.weight",), "lacks model.diffusion_model.out.2.weight"),
         ("sd1", ("first_stage_model.encoder.down.0.",), "lacks first_stage_model.encoder.down.0"),
         ("sd2", ("cond_stage_model.model.positional_embedding",), "lacks cond_stage_model.model.embeddings.position"),

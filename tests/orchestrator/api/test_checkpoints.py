@@ -34,14 +34,14 @@ async def test_a_list_can_be_sent_whatever_a_checkpoint_is_called_and_says() -> 
 async def test_what_a_registration_leaves_open_is_told_from_what_is_empty() -> None:
     asked = []
 
-    async def register(name: str, path: Path, *choices: str | None, variant: str | None, load: bool) -> Entry:
-        asked.append((*choices, variant))
+    async def register(name: str, path: Path, *choices: str | None, load: bool, **more: str | None) -> Entry:
+        asked.append((*choices, more["variant"], more["vae"]))
         return Entry(name, path, "")
 
     service = CheckpointService(cast(Any, SimpleNamespace(register=register)))
-    for given in ({}, dict.fromkeys(("engine", "prediction_type", "variant"), "")):
+    for given in ({}, dict.fromkeys(("engine", "prediction_type", "variant", "vae"), "")):
         await service.RegisterCheckpoint(RegisterCheckpointRequest(name="x", path="/x", **given), cast(Any, None))
-    assert asked == [(None, None, None), ("", "", "")]
+    assert asked == [(None,) * 4, ("",) * 4]
 
 
 async def test_an_empty_message_takes_nothing_away() -> None:

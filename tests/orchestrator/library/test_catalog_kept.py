@@ -6,11 +6,13 @@ import asyncio
 import json
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.e2e.serving import wait_for
 from tests.orchestrator.catalogs import FIRST, SECOND, Pool, catalog, entry, pool, settle, sound_directories
+from triptych.checkpoint.families import FAMILIES
 from triptych.errors import (
     AlreadyExistsError,
     CheckpointInvalidError,
@@ -21,7 +23,7 @@ from triptych.errors import (
 )
 from triptych_orchestrator.library.catalog import Catalog
 from triptych_orchestrator.library.entry import Entry, State
-from triptych_orchestrator.library.kept_checkpoints import Registered
+from triptych_orchestrator.library.registered import Registered
 from triptych_orchestrator.settings import Limits, Settings
 
 __all__ = ["entry", "pool", "sound_directories"]
@@ -52,7 +54,6 @@ async def test_what_a_checkpoint_predicts_is_kept_as_registered(pool: Pool, tmp_
     with pytest.raises(InvalidArgumentError, match="prediction_type: 'x0' is none of epsilon, v_prediction"):
         await one.register("x", FIRST, prediction_type="x0")
     assert (await one.register("x", FIRST, prediction_type="v_prediction")).prediction_type == "v_prediction"
-    assert one.get("x").twin("torch").prediction_type == "v_prediction"
     second = catalog(pool, tmp_path)
     assert (await second.register("x", FIRST)).prediction_type == "v_prediction"
     third = catalog(pool, tmp_path)
@@ -66,12 +67,13 @@ async def test_what_is_left_open_stays_as_it_is_registered(pool: Pool, tmp_path:
 
     async def register(**given: str) -> Registered:
         known = await one.register("x", FIRST, **given)  # type: ignore[arg-type]
-        return Registered(known.engine, known.variant, known.prediction_type)
+        return known.registered
 
-    chosen = Registered("torch", "fp16", "v_prediction")
+    chosen = Registered("torch", "fp16", "v_prediction", "/vaes/one")
     assert await register(**asdict(chosen)) == chosen == await register()
-    assert await register(variant="") == Registered("torch", "", "v_prediction") == await register()
-    assert await register(engine="") == Registered("", "", "v_prediction")
+    assert await register(variant="") == chosen.given(variant="") == await register()
+    assert await register(engine="") == chosen.given(variant="", engine="")
+    assert await register(vae="") == Registered("", "", "v_prediction") == await register()
 
 
 KEPT = {"path": "/checkpoints/first", "engine": "", "loaded": True}
@@ -92,6 +94,9 @@ KEPT = {"path": "/checkpoints/first", "engine": "", "loaded": True}
         {"x": KEPT | {"loaded": "yes"}},
         {"x": KEPT | {"prediction_type": "x0"}},
         {"x": KEPT | {"prediction_type": None}},
+        {"x": KEPT | {"variant": 7}},
+        {"x": KEPT | {"vae": 7}},
+        {"x": KEPT | {"vae": "relative"}},
         [KEPT],
     ],
 )
@@ -239,3 +244,34 @@ async def test_a_restart_keeps_the_engine_and_clears_the_stages_of_the_twin(
     await again.restore()
     known = await again.load("x")
     assert (known.engine, known.state, pool.held) == ("torch", State.LOADED, {"x.encoder", "x.unet", "x.vae_decoder"})
+
+
+async def test_another_vae_is_kept_and_switched(pool: Pool, tmp_path: Path) -> None:
+    first = catalog(pool, tmp_path)
+    known = await first.register("x", FIRST, vae="/vaes/one", load=True)
+    assert {model.parameters["vae"] for model in known.models().values()} == {"/vaes/one"}
+    second = catalog(pool, tmp_path)
+    await second.restore()
+    assert (second.get("x").vae, second.get("x").state) == ("/vaes/one", State.LOADED)
+    third = catalog(pool, tmp_path)
+    assert (await third.register("x", FIRST, load=True)).vae == "/vaes/one"  # as the earlier run had it
+    switched = await third.register("x", FIRST, vae="/vaes/two")
+    assert (switched.vae, switched.is_twin, switched.state) == ("/vaes/two", True, State.LOADED)
+    assert {model.parameters["vae"] for model in switched.models().values()} == {"/vaes/two"}
+    assert await third.register("x", FIRST) is switched is await third.register("x", FIRST, vae="/vaes/./two")
+    own = await third.register("x", FIRST, vae="")
+    assert own.vae == "" and not any(model.parameters["vae"] for model in own.models().values())
+    assert "vae" not in json.loads((tmp_path / "checkpoints.json").read_text())["x"]
+    with pytest.raises(InvalidArgumentError, match=r"^vae: 'vaes/two' must be absolute"):
+        await third.register("x", FIRST, vae="vaes/two")
+
+
+async def test_a_vae_alone_is_never_the_only_checkpoint(pool: Pool, tmp_path: Path) -> None:
+    one = catalog(pool, tmp_path)
+    checkpoint = await one.register("x", FIRST)
+    vae = await one.register("vae", SECOND)
+    vae.checkpoint = SimpleNamespace(family=FAMILIES["autoencoder-kl"])  # type: ignore[assignment]
+    assert one.get("") is checkpoint
+    await one.unregister("x")
+    with pytest.raises(InvalidArgumentError, match="checkpoint: name one of those registered"):
+        one.get("")

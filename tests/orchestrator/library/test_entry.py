@@ -8,6 +8,7 @@ from pathlib import Path
 from triptych.checkpoint import Checkpoint
 from triptych.contract import MODELS
 from triptych_orchestrator.library.entry import Entry, as_registered
+from triptych_orchestrator.library.registered import Registered
 
 
 def test_a_checkpoint_has_its_familys_models(checkpoints: dict[str, Path], sdxl: Path) -> None:
@@ -25,7 +26,7 @@ def test_a_checkpoint_has_its_familys_models(checkpoints: dict[str, Path], sdxl:
 def test_one_that_is_not_open_may_have_left_any_model(checkpoints: dict[str, Path]) -> None:
     entry = Entry("x", checkpoints["sd1"], "")
     entry.open()
-    twin = entry.twin("torch")
+    twin = entry.twin(Registered("torch"))
     assert {model.name for model in twin.models().values()} == {f"x~.{name}" for name in MODELS}
     assert twin.models_to_load() == []
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from triptych.checkpoint.configs import broken
+from triptych.checkpoint.families.autoencoder_kl import AUTOENCODER_KL
 from triptych.checkpoint.families.base import Family, MicroConditions, Pair, TextPart, TimeIds
 from triptych.checkpoint.families.stable_diffusion import STABLE_DIFFUSION
 from triptych.checkpoint.families.stable_diffusion_xl import STABLE_DIFFUSION_XL
@@ -17,7 +18,8 @@ from triptych.errors import invalid
 __all__ = ["FAMILIES", "Family", "MicroConditions", "Pair", "TextPart", "TimeIds", "check_fields", "family_of"]
 
 FAMILIES: Mapping[str, Family] = {
-    family.name: family for family in (STABLE_DIFFUSION, STABLE_DIFFUSION_XL, STABLE_DIFFUSION_XL_REFINER)
+    family.name: family
+    for family in (STABLE_DIFFUSION, STABLE_DIFFUSION_XL, STABLE_DIFFUSION_XL_REFINER, AUTOENCODER_KL)
 }
 
 

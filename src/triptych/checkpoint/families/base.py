@@ -122,6 +122,11 @@ class Family:
     time_ids: Callable[[MicroConditions, int, int, bool], TimeIds] = no_time_ids
     zeroes_negative: Callable[[Mapping[str, Any]], bool] = never_zero
 
+    @property
+    def draws(self) -> bool:
+        """Whether a request can be for a checkpoint of it: what reads no text is a part of others."""
+        return bool(self.texts)
+
 
 def pipelines_for(name: str) -> tuple[str, ...]:
     """A family's classes in diffusers by how they begin: those for other tasks have the components of the one for text.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from triptych.checkpoint.component import Component
 from triptych.checkpoint.directory import Checkpoint
-from triptych.contract import UNET
+from triptych.contract import UNET, VAE_DECODER
 
 # Keys of a file's metadata, the one that counts first: Stability's modelspec, kohya's scripts, others.
 _TITLES = ("modelspec.title", "ss_output_name", "title")
@@ -43,18 +43,22 @@ def about(checkpoint: Checkpoint) -> About:
     metadata = checkpoint.source.metadata()
     return About(
         checkpoint.source.format,
-        _architecture(checkpoint.components[UNET.name]),
+        _architecture(checkpoint.components),
         _precision(checkpoint.components),
         _first(metadata, _TITLES)[:_LONGEST],
         _words(_first(metadata, _TRIGGERS)),
     )
 
 
-def _architecture(unet: Component) -> str:
-    """Channels, the width of the text, and what tells it from all others: "320-640-1280-1280/768 9c1f3b2a"."""
-    config = unet.architecture.config
-    channels = "-".join(map(str, config["block_out_channels"]))
-    return f"{channels}/{config['cross_attention_dim']} {unet.architecture.digest()[:_DIGEST_LETTERS]}"
+def _architecture(components: Mapping[str, Component]) -> str:
+    """Channels, the width of the text, and what tells it from all others: "320-640-1280-1280/768 9c1f3b2a".
+
+    Of a VAE alone that of its decoder, with the channels of its latents.
+    """
+    model, width = (UNET, "cross_attention_dim") if UNET.name in components else (VAE_DECODER, "latent_channels")
+    architecture = components[model.name].architecture
+    channels = "-".join(map(str, architecture.config["block_out_channels"]))
+    return f"{channels}/{architecture.config[width]} {architecture.digest()[:_DIGEST_LETTERS]}"
 
 
 def _precision(components: Mapping[str, Component]) -> str:

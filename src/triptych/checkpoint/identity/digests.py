@@ -46,7 +46,8 @@ def _digest_of(source: Source) -> str:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _IDLE)
     if source.path.is_file():
         return file_digest(source.path)
-    files = sorted(path for path in source.states if path.suffix in _WEIGHTS)
+    own = (path for path in source.states if path.is_relative_to(source.path))  # and none of another VAE's
+    files = sorted(path for path in own if path.suffix in _WEIGHTS)
     lines = (f"{file_digest(path, source.path)}  {path.relative_to(source.path)}\n" for path in files)
     return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
 

@@ -4,21 +4,38 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from triptych.checkpoint.identity.fingerprint import FileState
+from triptych.checkpoint.pickles import as_safetensors
+from triptych.checkpoint.safetensors import read_contents
 from triptych.checkpoint.sources.base import Prediction, Source, Told
 from triptych.checkpoint.sources.folder import Folder
 from triptych.checkpoint.sources.single_file import SingleFile
+from triptych.checkpoint.sources.vae_alone import VaeFile, VaeFolder
+from triptych.checkpoint.sources.with_vae import WithVae
 from triptych.errors import invalid
 
-__all__ = ["Prediction", "Source", "Told", "open_source"]
+__all__ = ["Prediction", "Source", "Told", "VaeFile", "open_source"]
 
 
-def open_source(path: Path, variant: str = "") -> Source:
-    """The source that a path is; CheckpointInvalidError says what it is instead, and what to do.
+def open_source(path: Path, variant: str = "", vae: Path | None = None) -> Source:
+    """The source that a path is, or with the VAE of another; CheckpointInvalidError says what it is instead.
 
-    `variant` is diffusers', for the weights of a folder.
+    `variant` is diffusers', for the weights of the path's own folder.
     """
+    if vae is not None:
+        return WithVae(open_source(path, variant), open_source(vae))
     if not path.is_file():
-        return Folder(path, variant)
+        return VaeFolder(path, variant) if VaeFolder.is_one(path) else Folder(path, variant)
     if variant:
         raise invalid("variant", f"{path} is a single file, which has no variants")
-    return SingleFile.open(path)
+    return _open_file(path)
+
+
+def _open_file(path: Path) -> Source:
+    """From the file's header alone; a pickled file is converted first, once."""
+    state = FileState.of(path)
+    tensors, metadata = read_contents(as_safetensors(path))
+    kind = VaeFile if VaeFile.is_one(tensors) else SingleFile
+    source = kind(path, tensors, metadata)
+    source.states[path] = state
+    return source

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from triptych.checkpoint.identity.fingerprint import FileState
 from triptych.checkpoint.safetensors import TensorInfo
@@ -33,7 +33,7 @@ class Source(ABC):
     """One checkpoint at `path`; whatever is missing or wrong raises CheckpointInvalidError, which names the file."""
 
     path: Path
-    format: ClassVar[str]
+    format: str
 
     def metadata(self) -> Mapping[str, str]:
         """Texts that its weights file says of itself."""

@@ -11,7 +11,7 @@ from triptych.checkpoint.sources.prediction import EPSILON
 from triptych.checkpoint.weights import check_variant, read_weights
 from triptych.contract.checkpoints import not_a_path
 
-_INDEX = "model_index.json"
+INDEX = "model_index.json"
 _CONFIGS = {"scheduler": "scheduler_config.json"}
 _MISSED = {"scheduler": "and what it says of the noise, and of what the UNet predicts, cannot be guessed"}
 # In an error that lists what is there instead.
@@ -31,7 +31,7 @@ class Folder(Source):
 
     def index(self) -> Told:
         """The file of that name."""
-        file = self.path / _INDEX
+        file = self.path / INDEX
         if not (file.exists() or file.is_symlink()):
             raise broken(file, _no_index(self.path))
         told = Told(file, read_json(self.note(file), self.path))

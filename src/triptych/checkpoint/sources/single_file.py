@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from triptych.checkpoint.configs import broken
-from triptych.checkpoint.identity.fingerprint import FileState
-from triptych.checkpoint.pickles import as_safetensors
-from triptych.checkpoint.safetensors import TensorInfo, read_contents
+from triptych.checkpoint.safetensors import TensorInfo
 from triptych.checkpoint.sources import clip_vocabulary
 from triptych.checkpoint.sources.base import Prediction, Source, Told
 from triptych.checkpoint.sources.original.kinds import UNET_PREFIX, VAE_PREFIX, kind_of, task_of
@@ -39,18 +37,9 @@ class SingleFile(Source):
         self._kind = kind_of(path, tensors)
         self._task = task_of(path, self._kind, self._unet)
         self._texts = {each.part: Text(each, Tensors.below(path, each.prefix, tensors)) for each in self._kind.encoders}
+        self.note(path.with_suffix(".yaml"))
         self._prediction = find_prediction(path, tensors, metadata, self._task.prediction_type)
         self._has_zero_snr = ZERO_SNR_MARK in tensors
-
-    @classmethod
-    def open(cls, path: Path) -> SingleFile:
-        """From the file's header alone; a pickled file is converted first, once."""
-        sidecar = path.with_suffix(".yaml")
-        states = {each: FileState.of(each) for each in (path, sidecar) if each.is_file()}
-        source = cls(path, *read_contents(as_safetensors(path)))
-        source.states.update(states)
-        source.missing.update({sidecar} - states.keys())
-        return source
 
     def metadata(self) -> Mapping[str, str]:
         """Of the file's header."""

@@ -52,6 +52,11 @@ def add_parser(subparsers: Any) -> None:
         help="what its UNet's output is taken for; '' for what the checkpoint tells (default: as registered)",
     )
     adding.add_argument(
+        "--vae",
+        metavar="PATH",
+        help="another VAE for it, a file or directory; '' for its own (default: as registered)",
+    )
+    adding.add_argument(
         "--load", action="store_true", help="load it at once; a new one that cannot be loaded is not added"
     )
     for name, action, what in (
@@ -120,6 +125,7 @@ def _register(client: Client, arguments: argparse.Namespace, *, with_hash: bool 
             arguments.load,
             prediction_type=arguments.prediction_type,
             variant=arguments.variant,
+            vae=arguments.vae,
             with_hash=with_hash,
         )
 
@@ -138,6 +144,7 @@ def _found(checkpoint: Checkpoint) -> list[str]:
     prediction = f"prediction type {checkpoint.prediction_type}{told}" if checkpoint.prediction_type else ""
     weights = f"{_weights(checkpoint)} of {checkpoint.precision}" if checkpoint.precision else _weights(checkpoint)
     lines = [(checkpoint.family, checkpoint.format, size, weights, prediction), (checkpoint.architecture,)]
+    lines += [(f"VAE {checkpoint.vae}",)] if checkpoint.vae else []
     lines += [(f"title {checkpoint.title}",)] if checkpoint.title else []
     lines += [(f"trigger words {', '.join(checkpoint.trigger_words)}",)] if checkpoint.trigger_words else []
     return [", ".join(filter(None, line)) for line in lines if any(line)]

@@ -1,0 +1,106 @@
+"""A VAE without a checkpoint around it: a folder as diffusers saves one, or a file in the original layout."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from triptych.checkpoint.configs import read_json
+from triptych.checkpoint.safetensors import TensorInfo
+from triptych.checkpoint.sources.base import Prediction, Source, Told
+from triptych.checkpoint.sources.folder import INDEX
+from triptych.checkpoint.sources.original.kinds import UNET_PREFIX, VAE_PREFIX
+from triptych.checkpoint.sources.original.tensors import Tensors
+from triptych.checkpoint.sources.original.vae import vae_config, vae_weights
+from triptych.checkpoint.weights import check_variant, read_weights
+
+CLASS = "AutoencoderKL"
+_CONFIG = "config.json"
+# Of the original layout's names alone.
+_MARK = "decoder.up.0.block.0.conv1.weight"
+_OTHERS = (UNET_PREFIX, "cond_stage_model.", "conditioner.")
+_OWN = ("encoder.", "decoder.", "quant_conv.", "post_quant_conv.")
+
+
+class VaeAlone(Source):
+    """All that is asked of it is the part "vae"."""
+
+    def index(self) -> Told:
+        """As if it were a pipeline of one part."""
+        return Told(self.config("vae").file, {"_class_name": CLASS, "vae": ["diffusers", CLASS]})
+
+    @abstractmethod
+    def config(self, part: str) -> Told:
+        """The VAE's own."""
+
+    def tokenizer_file(self, part: str, name: str) -> bytes | None:
+        """It reads no text."""
+        return None
+
+    def prediction(self) -> Prediction:
+        """It predicts nothing."""
+        return Prediction("", "")
+
+    def place(self, part: str) -> Path:
+        """All of it."""
+        return self.path
+
+
+class VaeFolder(VaeAlone):
+    """The directory at `path`, with `config.json` and weights."""
+
+    format = "diffusers"
+
+    def __init__(self, path: Path, variant: str = "") -> None:
+        self.path = path
+        self._variant = variant
+        self.note(path / INDEX)
+        check_variant(path, variant, [path])
+
+    @classmethod
+    def is_one(cls, path: Path) -> bool:
+        """Whether a directory says that it is one, and not that it is a checkpoint."""
+        file = path / _CONFIG
+        if (path / INDEX).exists() or not file.is_file():
+            return False
+        return read_json(file, path).get("_class_name") == CLASS
+
+    def config(self, part: str) -> Told:
+        """Its only one."""
+        file = self.path / _CONFIG
+        return Told(file, read_json(self.note(file), self.path))
+
+    def weights(self, part: str, class_name: str) -> dict[str, TensorInfo]:
+        """From the headers of its weight files."""
+        return read_weights(self.path, class_name, self.path, self._variant, self.note)
+
+
+class VaeFile(VaeAlone):
+    """The file at `path`; no shape tells what its latents are scaled by, which is left to whoever draws with it."""
+
+    format = "single-file"
+
+    def __init__(self, path: Path, tensors: Mapping[str, TensorInfo], metadata: Mapping[str, str]) -> None:
+        self.path = path
+        self._metadata = metadata
+        prefix = VAE_PREFIX if f"{VAE_PREFIX}{_MARK}" in tensors else ""
+        self._tensors = Tensors.below(path, prefix, tensors)
+
+    @classmethod
+    def is_one(cls, names: Collection[str]) -> bool:
+        """Whether the names are a VAE's in the original layout, and no checkpoint's."""
+        is_more = any(name.startswith(_OTHERS) for name in names)
+        return not is_more and any(f"{prefix}{_MARK}" in names for prefix in (VAE_PREFIX, ""))
+
+    def metadata(self) -> Mapping[str, str]:
+        """Of the file's header."""
+        return self._metadata
+
+    def config(self, part: str) -> Told:
+        """From the tensors' shapes."""
+        return Told(self.path, vae_config(self._tensors))
+
+    def weights(self, part: str, class_name: str) -> dict[str, TensorInfo]:
+        """By diffusers' names."""
+        return {name: info for name, info in vae_weights(self._tensors).items() if name.startswith(_OWN)}
