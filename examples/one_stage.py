@@ -23,10 +23,11 @@ def connect(address: str) -> triton.InferenceServerClient:
 
 
 def first_checkpoint(client: triptych.Client) -> str:
-    """The name of one that can be loaded."""
-    names = [checkpoint.name for checkpoint in client.checkpoints() if checkpoint.state != "failed"]
+    """The name of one that can be loaded, of a family whose stages take no more than is sent here."""
+    known = [checkpoint for checkpoint in client.checkpoints() if checkpoint.family == "stable-diffusion"]
+    names = [checkpoint.name for checkpoint in known if checkpoint.state != "failed"]
     if not names:
-        raise SystemExit("the server has no checkpoint; add one: triptych checkpoints add NAME PATH")
+        raise SystemExit("the server has no Stable Diffusion 1.x or 2.x; add one: triptych checkpoints add NAME PATH")
     return names[0]
 
 

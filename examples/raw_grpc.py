@@ -22,10 +22,15 @@ def first_checkpoint(channel: grpc.Channel) -> str:
     """The name of one that can be drawn with; a request may leave it out where there is only one."""
     service = checkpoints_pb2_grpc.CheckpointServiceStub(channel)
     known = service.ListCheckpoints(checkpoints_pb2.ListCheckpointsRequest()).checkpoints
-    usable = [each.name for each in known if each.state != checkpoints_pb2.CHECKPOINT_STATE_FAILED]
+    usable = [each.name for each in known if each.state != checkpoints_pb2.CHECKPOINT_STATE_FAILED and draws(each)]
     if not usable:
         raise SystemExit("the server has no checkpoint; add one: triptych checkpoints add NAME PATH")
     return str(usable[0])
+
+
+def draws(checkpoint: checkpoints_pb2.Checkpoint) -> bool:
+    """Whether a prompt is enough for it: a refiner begins with an image, and a VAE alone makes none."""
+    return checkpoint.family in ("stable-diffusion", "stable-diffusion-xl")
 
 
 def main(address: str = "127.0.0.1:50051", checkpoint: str = "") -> None:

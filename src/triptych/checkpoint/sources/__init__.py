@@ -9,7 +9,7 @@ from triptych.checkpoint.pickles import as_safetensors
 from triptych.checkpoint.safetensors import read_contents
 from triptych.checkpoint.sources.base import Prediction, Source, Told
 from triptych.checkpoint.sources.folder import Folder
-from triptych.checkpoint.sources.single_file import SingleFile
+from triptych.checkpoint.sources.single_file import SingleFile, check_scales
 from triptych.checkpoint.sources.vae_alone import VaeFile, VaeFolder
 from triptych.checkpoint.sources.with_vae import WithVae
 from triptych.errors import invalid
@@ -35,6 +35,7 @@ def _open_file(path: Path) -> Source:
     """From the file's header alone; a pickled file is converted first, once."""
     state = FileState.of(path)
     tensors, metadata = read_contents(as_safetensors(path))
+    check_scales(path, tensors)
     kind = VaeFile if VaeFile.is_one(tensors) else SingleFile
     source = kind(path, tensors, metadata)
     source.states[path] = state

@@ -32,7 +32,6 @@ class SingleFile(Source):
     def __init__(self, path: Path, tensors: Mapping[str, TensorInfo], metadata: Mapping[str, str]) -> None:
         self.path = path
         self._metadata = metadata
-        _check_scales(path, tensors)
         self._unet, self._vae = (Tensors.below(path, prefix, tensors) for prefix in (UNET_PREFIX, VAE_PREFIX))
         self._kind = kind_of(path, tensors)
         self._task = task_of(path, self._kind, self._unet)
@@ -107,7 +106,8 @@ class SingleFile(Source):
         return {"sample_size": kind.sample_size, **config, **kind.unet}
 
 
-def _check_scales(path: Path, names: Iterable[str]) -> None:
+def check_scales(path: Path, names: Iterable[str]) -> None:
+    """CheckpointInvalidError for 8-bit weights beside which a factor lies: read plain they would be others."""
     if scale := next((name for name in names if name.endswith(_SCALES)), ""):
         problem = f"its 8-bit weights are to be scaled ({scale[:100]}), which is not supported"
         raise broken(path, f"{problem}; take a file with plain weights, in float16 say")
