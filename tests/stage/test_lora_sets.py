@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import shutil
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable
@@ -22,6 +23,7 @@ from tests.loras import save_lora
 from tests.tiny import replace_weights
 from triptych.checkpoint import Checkpoint, Component
 from triptych.contract import NO_LORAS, LoraWeight, encode_lora_set, lora_key
+from triptych.contract.carried import LoraLostError, LoraPreparingError
 from triptych.engine import Engine, EngineSettings, load_engine
 from triptych.engine.port import Weights
 from triptych.engine.weights import map_files
@@ -34,7 +36,7 @@ from triptych.errors import (
     UnavailableError,
 )
 from triptych.stage import lora_sets
-from triptych.stage.lora_sets import LoraSets
+from triptych.stage.lora_sets import LoraSets, MergedSet
 
 SETTINGS = EngineSettings(threads=2, cache_dir=CACHE)
 INPUTS = {
@@ -93,17 +95,20 @@ def noise_pred(engine: Engine) -> np.ndarray:
 
 def swap(sets: LoraSets, *loras: LoraWeight) -> bytes:
     """Activates a set, however long it takes to prepare."""
+    merged = prepared(sets, *loras)
+    sets.activate(merged)
+    return merged.key
+
+
+def prepared(sets: LoraSets, *loras: LoraWeight) -> MergedSet:
     key = lora_key(loras)
     until = time.monotonic() + 60
     while True:
         try:
-            merged = sets.require(key, encode_lora_set(loras))
+            return sets.require(key, encode_lora_set(loras))
         except UnavailableError:
             assert time.monotonic() < until
             time.sleep(0.002)
-        else:
-            sets.activate(merged)
-            return key
 
 
 def at(lora: LoraWeight, weight: float) -> LoraWeight:
@@ -228,6 +233,54 @@ def test_the_least_recently_used_are_forgotten(component: Component, files: list
         sets.require(first, None)
     swap(sets, files[0])
     sets.require(first, None)
+
+
+def test_sets_without_bytes_are_forgotten_too(
+    component: Component, files: list[LoraWeight], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as fail, for requests that never ask again."""
+    monkeypatch.setattr(lora_sets, "_MOST_SETS", 3)
+    sets = LoraSets(load_engine("onnxruntime", component, SETTINGS), component, map_files(component), 1 << 30)
+    go_on = threading.Event()
+    sets._worker.submit(go_on.wait)
+    gone = [LoraWeight(files[0].digest, "/gone", number / 10) for number in range(1, 6)]
+    for lora in gone:
+        with pytest.raises(LoraPreparingError):
+            sets.require(lora_key([lora]), encode_lora_set([lora]))
+    go_on.set()
+    sets._worker.submit(str).result()
+    swap(sets, files[0])
+    with pytest.raises(LoraLostError):
+        sets.require(lora_key(gone[:1]), None)
+    with pytest.raises(LoraBrokenError):
+        sets.require(lora_key(gone[-1:]), None)
+
+
+def test_a_step_looks_at_no_array_of_other_sets(
+    component: Component, files: list[LoraWeight], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+
+    class Noticed(dict[str, Any]):
+        def values(self) -> Any:
+            looks.append(len(self))
+            return super().values()
+
+    array = np.zeros(100, np.float32)
+    sets = LoraSets(load_engine("onnxruntime", component, SETTINGS), component, map_files(component), 700)
+    monkeypatch.setattr(sets, "_prepare", lambda key, _: MergedSet(key, Noticed(a=array, b=np.zeros(25, np.float32))))
+    chosen = [at(files[0], weight) for weight in (0.1, 0.2, 0.3)]
+    keys = [prepared(sets, lora).key for lora in chosen]
+    before = len(looks)
+    for key in keys * 3:
+        sets.require(key, None)
+    assert len(looks) == before
+    # What they share counts once: 400 bytes for all, and 100 for each.
+    prepared(sets, at(files[0], 0.4))
+    with pytest.raises(LoraLostError):
+        sets.require(keys[0], None)
+    for key in keys[1:]:
+        sets.require(key, None)
 
 
 def test_a_set_that_was_forgotten_meanwhile_can_still_be_activated(

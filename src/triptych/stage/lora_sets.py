@@ -12,8 +12,8 @@ import mmap
 import time
 import traceback
 import weakref
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,8 @@ _Recipe = tuple[str, tuple[tuple[str, float], ...]]
 
 # Longer than a small model's merge takes, and short beside a step: saves a second call.
 _PATIENCE_S = 0.005
+# Failed ones and those that change nothing here have no bytes, and are as many as somebody asks for.
+_MOST_SETS = 500
 
 logger = logging.getLogger("triptych.stage")
 
@@ -51,8 +53,30 @@ class MergedSet:
 BASE = MergedSet(NO_LORAS, {})
 
 
+class _Held:
+    """Bytes of the arrays that sets have, of each once however many share it."""
+
+    def __init__(self) -> None:
+        self.size_bytes = 0
+        self._users: Counter[int] = Counter()
+
+    def add(self, arrays: Iterable[Array]) -> None:
+        """Another set has these."""
+        for array in arrays:
+            self.size_bytes += 0 if self._users[id(array)] else array.nbytes
+            self._users[id(array)] += 1
+
+    def remove(self, arrays: Iterable[Array]) -> None:
+        """A set that had these is forgotten."""
+        for array in arrays:
+            self._users[id(array)] -= 1
+            if not self._users[id(array)]:
+                del self._users[id(array)]
+                self.size_bytes -= array.nbytes
+
+
 class LoraSets:
-    """Sets by their key; the least recently used are forgotten beyond `capacity_bytes`. For one thread's use.
+    """Sets by their key; the least recently used are forgotten beyond `capacity_bytes`, or 500. For one thread's use.
 
     `maps` are of the component's files, made before the engine was loaded from them.
     """
@@ -64,6 +88,9 @@ class LoraSets:
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="lora")
         self._files = LoraFiles()
         self._sets: OrderedDict[bytes, Future[MergedSet]] = OrderedDict()
+        # Those of them that were not done when they were last looked at, and the arrays of all others.
+        self._pending: set[bytes] = set()
+        self._held = _Held()
         # Merged weights that some set still has: sets that agree about a parameter share its array.
         self._merged: weakref.WeakValueDictionary[_Recipe, Array] = weakref.WeakValueDictionary()
         # What the engine has where it differs from the checkpoint; None where a failed swap left that unknown.
@@ -83,14 +110,16 @@ class LoraSets:
             if content is None:
                 raise LoraLostError(f"lora set {key.hex()} is not held here; send loras again")
             self._sets[key] = self._worker.submit(self._prepared, key, _checked_set(key, content))
+            self._pending.add(key)
             wait([self._sets[key]], _PATIENCE_S)
         self._sets.move_to_end(key)
-        if not self._sets[key].done():
+        self._count_prepared()
+        self._forget(key)
+        if key in self._pending:
             raise LoraPreparingError(f"lora set {key.hex()} is being prepared")
         if error := self._sets[key].exception():
-            del self._sets[key]
+            self._drop(key)
             raise error
-        self._forget(key)
         return self._sets[key].result()
 
     def activate(self, merged: MergedSet) -> float:
@@ -142,17 +171,29 @@ class LoraSets:
         logger.info("lora set prepared", extra=extra)
         return MergedSet(key, weights)
 
+    def _count_prepared(self) -> None:
+        for key in [key for key in self._pending if self._sets[key].done()]:
+            self._pending.remove(key)
+            if not _has_failed(self._sets[key]):
+                self._held.add(self._sets[key].result().weights.values())
+
     def _forget(self, kept: bytes) -> None:
         """Drops sets, the least recently used first, until the rest fits."""
         for key in list(self._sets):
-            if key == kept or self._size_bytes() <= self._capacity_bytes:
+            fits = self._held.size_bytes <= self._capacity_bytes and len(self._sets) <= _MOST_SETS
+            if key == kept or fits:
                 return
-            if self._sets[key].done():
-                del self._sets[key]
+            if key not in self._pending:
+                self._drop(key)
 
-    def _size_bytes(self) -> int:
-        done = [future.result() for future in self._sets.values() if future.done() and not future.exception()]
-        return sum({id(array): array.nbytes for merged in done for array in merged.weights.values()}.values())
+    def _drop(self, key: bytes) -> None:
+        prepared = self._sets.pop(key)
+        if not _has_failed(prepared):
+            self._held.remove(prepared.result().weights.values())
+
+
+def _has_failed(prepared: Future[MergedSet]) -> bool:
+    return prepared.cancelled() or prepared.exception() is not None
 
 
 def _checked_set(key: bytes, content: bytes) -> Sequence[LoraWeight]:
