@@ -17,6 +17,7 @@ from tests.lora.formulas import ALGORITHMS
 from triptych.checkpoint.safetensors import map_tensor
 from triptych.errors import LoraInvalidError
 from triptych.lora import LoraFile, match_lora, merge
+from triptych.lora.original import original_name
 
 KEY = "lora_unet_mid_block_attentions_0_proj_in"
 SOUND = {f"{KEY}.lora_down.weight": torch.zeros(2, 32, 1, 1), f"{KEY}.lora_up.weight": torch.zeros(32, 2, 1, 1)}
@@ -202,6 +203,27 @@ def test_a_change_of_a_layer_here_is_made_or_refused(
     with pytest.raises(LoraInvalidError) as caught:
         match_lora(read, opened["sd1"])
     assert text in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("family", "layer", "taken", "left"),
+    [
+        ("sdxl", "down_blocks.1.attentions.0.proj_in", "lora_unet_{ours}.diff", "diffusion_model.{original}.diff_b"),
+        ("sd1", "conv_in", "unet.{ours}.diff", "{ours}.bias"),
+    ],
+)
+def test_a_layer_in_parts_under_two_names_is_refused(
+    tmp_path: Path, opened: dict[str, Components], family: str, layer: str, taken: str, left: str
+) -> None:
+    unet = opened[family]["unet"]
+    names = {"ours": layer, "original": original_name(unet, layer)}
+    tensors = {
+        taken.format(**names): torch.zeros(unet.weights[f"{layer}.weight"].shape),
+        left.format(**names): torch.zeros(unet.weights[f"{layer}.bias"].shape),
+    }
+    read = LoraFile.open(making.save(tmp_path / "x.safetensors", tensors))
+    with pytest.raises(LoraInvalidError, match="changes a layer here that has another name in the file"):
+        match_lora(read, opened[family])
 
 
 def test_a_rank_far_beyond_the_layers_extents_is_refused(tmp_path: Path, opened: dict[str, Components]) -> None:

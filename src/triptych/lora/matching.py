@@ -69,6 +69,9 @@ def match_lora(lora: LoraFile, components: Mapping[str, Component]) -> Match:
     left_over = sorted([*({module.key for module in lora.modules} - placed.keys()), *lora.unknown])
     if unknown := next(_unknown_changes(left_over, given), ""):
         raise refused(lora.path, f"{shown(unknown)}: changes a layer here in a way that is not known")
+    if lost := next(_lost_parts(lora, targets, given), ""):
+        problem = "changes a layer here that has another name in the file, and more of it; give it one name"
+        raise refused(lora.path, f"{shown(lost)}: {problem}")
     return Match(targets, tuple(left_over))
 
 
@@ -140,6 +143,26 @@ def _unknown_changes(left_over: Sequence[str], components: Mapping[str, Componen
         keys = [".".join(pieces[:-count]) for count in range(1, min(_MOST_PIECES, len(pieces) - 1) + 1)]
         if any(_located(key, model, names[model]) for key in keys for model in names):
             yield name
+
+
+def _lost_parts(
+    lora: LoraFile, targets: Mapping[str, Sequence[Target]], components: Mapping[str, Component]
+) -> Iterator[str]:
+    """Modules of layers whose other name was taken, that are no mere copies: they change what that one does not."""
+    keys = {target.module.key for found in targets.values() for target in found}
+    others = [module for module in lora.modules if module.key not in keys]
+    for model, component in components.items() if others else ():
+        names = own_names(component) | original_names(component)
+        taken = {target.parameter for target in targets[model]}
+        for module in others:
+            weight = _located(module.key, model, names)
+            if weight is None or taken.isdisjoint({weight, layer_parameter(weight, "bias")}):
+                continue
+            changed = {layer_parameter(weight, role) for role in module.roles}
+            if module.algorithm.multiplies:
+                changed &= component.weights.keys()
+            if not changed <= taken:
+                yield module.key
 
 
 def _fits(target: Target, component: Component) -> bool:
