@@ -65,7 +65,7 @@ async def client(
     server = grpc.aio.server(interceptors=[ErrorInterceptor()])
     generation_pb2_grpc.add_GenerationServiceServicer_to_server(generation, server)
     checkpoints_pb2_grpc.add_CheckpointServiceServicer_to_server(CheckpointService(catalog), server)
-    system_pb2_grpc.add_SystemServiceServicer_to_server(SystemService(pool, painter.batchers, limits), server)
+    system_pb2_grpc.add_SystemServiceServicer_to_server(SystemService(pool, catalog, painter.batchers, limits), server)
     address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     await server.start()
     async with AsyncClient(address) as client:
