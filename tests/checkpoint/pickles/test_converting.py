@@ -90,7 +90,7 @@ def test_whoever_waits_waits_for_as_long_as_the_other_gets_on(
         write(*given)
 
     monkeypatch.setattr(converting, "write_safetensors", slowly)
-    monkeypatch.setattr(Checkpoint, "open", lambda path, variant: as_safetensors(path, cache))
+    monkeypatch.setattr(Checkpoint, "open", lambda path, *_: as_safetensors(path, cache))
     link = tmp_path / "link.ckpt"
     link.symlink_to(path)
     with ThreadPoolExecutor() as pool:
