@@ -131,7 +131,9 @@ def made_by() -> dict[str, str]:
     """What shapes a graph besides its architecture: packages' versions, and the exporter's statements."""
     folder = Path(exporting.__file__).parent
     statements = "\n".join(_statements((folder / source).read_text()) for source in _SOURCES)
-    return {name: version(name) for name in _PACKAGES} | {"exporter": hashlib.sha256(statements.encode()).hexdigest()}
+    # Not which build it is: torch's for a CPU and those for GPUs trace alike.
+    versions = {name: version(name).partition("+")[0] for name in _PACKAGES}
+    return versions | {"exporter": hashlib.sha256(statements.encode()).hexdigest()}
 
 
 def _statements(source: str) -> str:

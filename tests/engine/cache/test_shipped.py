@@ -35,6 +35,13 @@ def exported(architecture: Architecture) -> bytes:
     return export_graph(architecture).SerializeToString(deterministic=True)
 
 
+def by_any_build(graph: bytes) -> bytes:
+    """Without the name of torch's build, which is all that two of one version write otherwise."""
+    model = onnx.load_model_from_string(graph)
+    model.producer_version = model.producer_version.partition("+")[0]
+    return model.SerializeToString(deterministic=True)
+
+
 def from_the_hub() -> Iterator[tuple[str, Architecture]]:
     for name, config in UNETS.items():
         yield name, Architecture.of("unet", UNET, config)
@@ -81,21 +88,21 @@ def test_they_are_fresh() -> None:
 @pytest.mark.parametrize("name", CHEAP)
 def test_a_cheap_one_is_what_is_exported_here(name: str) -> None:
     architecture = shipped()[name]
-    assert graph_of(architecture) == exported(architecture)
+    assert by_any_build(graph_of(architecture)) == by_any_build(exported(architecture))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in shipped() if name not in CHEAP])
 def test_each_is_what_is_exported_here(name: str) -> None:
     architecture = shipped()[name]
-    assert graph_of(architecture) == exported(architecture)
+    assert by_any_build(graph_of(architecture)) == by_any_build(exported(architecture))
 
 
 @pytest.mark.slow
 def test_a_unet_of_more_channels_is_its_kin_but_for_two_numbers() -> None:
     demo = shipped()["demo unet"]
     inpainting = Architecture.of("unet", UNET, {**demo.config, "in_channels": 9})
-    assert exported(inpainting) == with_channels(graph_of(demo), 9)
+    assert by_any_build(exported(inpainting)) == by_any_build(with_channels(graph_of(demo), 9))
 
 
 @pytest.mark.parametrize("model", ["encoder", pytest.param("unet", marks=pytest.mark.slow)])
