@@ -31,7 +31,9 @@ def lora(served: Served, checkpoints: dict[str, Path], tmp_path_factory: pytest.
 
 
 def test_steps_are_counted_through_both(served: Served) -> None:
-    steps, result = steps_and_result(served.client, REQUEST | {"preview_every_steps": 4, "num_images_per_prompt": 2})
+    # A prompt that no other test has, for the encoders remember those.
+    asked = REQUEST | {"prompt": "a red circle of ten steps", "preview_every_steps": 4, "num_images_per_prompt": 2}
+    steps, result = steps_and_result(served.client, asked)
     assert [(step.step, step.total) for step in steps] == [(number, 10) for number in range(1, 11)]
     timesteps = [step.timestep for step in steps]
     assert timesteps == sorted(timesteps, reverse=True) and len(set(timesteps)) == 10
