@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ ASKED: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def pairs(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pair]:
+def pairs(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Pair]]:
     """Each kind's, made and served when first asked for, as folder-<name> and single-<name>."""
     root, made = tmp_path_factory.mktemp("pairs"), {}
 
@@ -44,7 +44,10 @@ def pairs(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Callable[
             served.client.register_checkpoint(f"single-{name}", made[name].file, load=True)
         return made[name]
 
-    return pair
+    yield pair
+    for name in made:
+        served.client.unregister_checkpoint(f"folder-{name}")
+        served.client.unregister_checkpoint(f"single-{name}")
 
 
 @pytest.mark.parametrize("kind", PIPELINES)
