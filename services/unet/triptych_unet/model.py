@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
 from triptych.checkpoint import Checkpoint
-from triptych.checkpoint.identity.fingerprint import Fingerprint
 from triptych.contract import CONDITIONING_TENSORS, UNET
 from triptych.contract.carried import ConditioningLostError
-from triptych.engine import EngineSettings
 from triptych.engine.conditions import conditioning_dims
 from triptych.errors import invalid
 from triptych.stage import Batch, StageModel
@@ -34,18 +31,10 @@ class UNetModel(StageModel):
 
     spec = UNET
 
-    def open(
-        self,
-        path: Path,
-        engine: str,
-        settings: EngineSettings,
-        variant: str = "",
-        fingerprint: Fingerprint | None = None,
-        vae: Path | None = None,
-    ) -> None:
-        """Loads, with nothing kept yet."""
-        self.store = ConditioningStore(_CAPACITY_BYTES, _TTL_S)
-        super().open(path, engine, settings, variant, fingerprint, vae)
+    @cached_property
+    def store(self) -> ConditioningStore:
+        """What requests have brought, empty after a load."""
+        return ConditioningStore(_CAPACITY_BYTES, _TTL_S)
 
     @cached_property
     def _dims(self) -> Mapping[str, tuple[int | str, ...]]:

@@ -14,7 +14,7 @@ import torch
 
 from triptych.engine.recent import Recent
 
-# Shapes that come this often are recorded; a picture of that many steps has not paid for it.
+# A shape that comes this often is recorded: by then it is likely to come often enough to pay for that.
 CAPTURE_AFTER_RUNS = 3
 # Their activations share one memory: only one of them runs at a time, and its outputs are copied before the next.
 MOST_SHAPES = 8
