@@ -51,7 +51,7 @@ def parse(arguments: list[str] | None = None) -> Settings:
     parser.add_argument("--state-dir", type=Path, required=True, help="where the list of checkpoints is kept")
     parser.add_argument(
         "--checkpoint", type=_named_path, action="append", default=[], metavar="NAME=PATH",
-        help="a diffusers-format directory to load at start; repeatable",
+        help="a single file or diffusers-format directory to load at start; repeatable",
     )  # fmt: skip
     parser.add_argument(
         "--transient-checkpoint", type=_named_path, action="append", default=[], metavar="NAME=PATH",

@@ -12,7 +12,7 @@ _PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x
 _KINDS = {
     b"version https://git-lfs.github.com/spec/": "a Git LFS pointer in place of the file; fetch it: git lfs pull",
     **dict.fromkeys(_PICKLE_STARTS, _PICKLE),
-    b"GGUF": "a GGUF file; a checkpoint's weights must be safetensors",
+    b"GGUF": "a GGUF file, whose weights are quantized; take the checkpoint as .safetensors",
     b"\x1f\x8b": "compressed with gzip; unpack it",
 }
 _PAGE = "a web page in place of the file; download the file itself, by the hub's own tool or its download link"

@@ -70,9 +70,9 @@ def local(
 ) -> LocalStack:
     """A context manager: starts Triton and the orchestrator, gives a Client, stops everything it started.
 
-    `checkpoints` maps names to diffusers-format directories; without it, those are served that `run_dir` keeps or,
-    where it keeps none, the demo as "demo". Without `run_dir` nothing is kept. `loras` maps names to safetensors files;
-    `placement` is a file (see triptych.embedded.placement). StackConfig says what the rest means.
+    `checkpoints` maps names to single files, diffusers-format directories or a hub's OWNER/NAME; without it, those are
+    served that `run_dir` keeps or, where it keeps none, the demo as "demo". Without `run_dir` nothing is kept. `loras`
+    maps names to files; `placement` is a file (see triptych.embedded.placement). StackConfig says what the rest means.
     """
     return LocalStack(
         StackConfig(
