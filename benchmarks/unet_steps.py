@@ -38,7 +38,7 @@ class UnetSteps:
         edge = setting.size // checkpoint.vae_scale_factor
         noise = np.random.default_rng(0)
         inputs = {
-            "latents": noise.standard_normal((2, checkpoint.latent_channels, edge, edge), np.float32),
+            "latents": noise.standard_normal((2, component.architecture.config["in_channels"], edge, edge), np.float32),
             "timestep": np.full(2, 500.0, np.float32),
         }
         for name, dims in conditioning_dims(component.architecture).items():

@@ -17,7 +17,7 @@ import transformers
 from PIL import Image
 
 from tests import tiny
-from triptych.checkpoint import Checkpoint
+from triptych.checkpoint import INPAINTING, INSTRUCTED, Checkpoint, Editing
 from triptych.checkpoint.architecture import DEFAULTS, Architecture
 from triptych.checkpoint.component import LatentScaling
 from triptych.checkpoint.families import FAMILIES, check_fields
@@ -94,27 +94,27 @@ def test_sdxl_for_other_tasks_opens(copy: Path, class_name: str) -> None:
 
 
 EDITING = [
-    ("sd1", "StableDiffusionInpaintPipeline", 9, "under a mask (inpainting)"),
-    ("sd1", "StableDiffusionInstructPix2PixPipeline", 8, "as instructed (InstructPix2Pix)"),
-    ("sdxl", "StableDiffusionXLInpaintPipeline", 9, "under a mask (inpainting)"),
-    ("sdxl", "StableDiffusionXLInstructPix2PixPipeline", 8, "as instructed (InstructPix2Pix)"),
+    ("sd1", "StableDiffusionInpaintPipeline", 9, INPAINTING),
+    ("sd1", "StableDiffusionInstructPix2PixPipeline", 8, INSTRUCTED),
+    ("sdxl", "StableDiffusionXLInpaintPipeline", 9, INPAINTING),
+    ("sdxl", "StableDiffusionXLInstructPix2PixPipeline", 8, INSTRUCTED),
 ]
 
 
 @pytest.mark.parametrize(("whole", "class_name", "in_channels", "editing"), EDITING)
 def test_checkpoints_that_edit_pictures_are_recognised(
-    checkpoints: dict[str, Path], tmp_path: Path, whole: str, class_name: str, in_channels: int, editing: str
+    checkpoints: dict[str, Path], tmp_path: Path, whole: str, class_name: str, in_channels: int, editing: Editing
 ) -> None:
     path = tiny.save_editing_checkpoint(tmp_path / "editing", checkpoints[whole], class_name, in_channels)
     assert type(diffusers.DiffusionPipeline.from_pretrained(path)).__name__ == class_name
     checkpoint, plain = Checkpoint.open(path), Checkpoint.open(checkpoints[whole])
-    assert (checkpoint.family, checkpoint.editing, plain.editing) == (plain.family, editing, "")
+    assert (checkpoint.family, checkpoint.editing, plain.editing) == (plain.family, editing, None)
     assert checkpoint.components["unet"].architecture.digest() != plain.components["unet"].architecture.digest()
 
 
 def test_the_class_for_inpainting_with_an_ordinary_unet_edits_nothing(copy: Path) -> None:
     tiny.update(copy / "model_index.json", _class_name="StableDiffusionXLInpaintPipeline")
-    assert Checkpoint.open(copy).editing == ""
+    assert Checkpoint.open(copy).editing is None
 
 
 @pytest.mark.parametrize("says", [True, False, None])

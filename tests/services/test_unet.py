@@ -14,7 +14,8 @@ from triptych.errors import InvalidArgumentError, NotFoundError
 from triptych_unet.conditioning import ConditioningStore
 from triptych_unet.model import UNetModel
 
-PLAIN = Architecture("unet", "UNet2DConditionModel", {"in_channels": 4, "cross_attention_dim": 6})
+PLAIN = Architecture("unet", "UNet2DConditionModel", {"in_channels": 4, "out_channels": 4, "cross_attention_dim": 6})
+INPAINTING = Architecture("unet", "UNet2DConditionModel", {**PLAIN.config, "in_channels": 9})
 ADDED = {"addition_embed_type": "text_time", "addition_time_embed_dim": 8, "projection_class_embeddings_input_dim": 53}
 EXTENDED = Architecture("unet", "UNet2DConditionModel", {**PLAIN.config, **ADDED})
 
@@ -92,3 +93,40 @@ def test_one_request_with_conditionings_of_unlike_length() -> None:
         model.prepare(step([key], **tensors(1, tokens)))
     with pytest.raises(InvalidArgumentError, match=r"conditioning_key: .* of one shape"):
         model.prepare(step([1, 2]))
+
+
+def test_what_is_seen_beside_the_latents_is_kept_and_laid_after_them() -> None:
+    model, random = model_of(INPAINTING), np.random.default_rng(0)
+    states, seen = (random.standard_normal(shape, np.float32) for shape in ((2, 3, 6), (2, 5, 8, 8)))
+    first = model.prepare(step([1, 2], encoder_hidden_states=states, image_latents=seen))
+    again = model.prepare({**step([2, 1]), "latents": random.standard_normal((2, 4, 8, 8), np.float32)})
+    assert first.keys() == again.keys() == {"latents", "timestep", "encoder_hidden_states"}
+    assert not first["latents"][:, :4].any() and again["latents"][:, :4].any()
+    assert np.array_equal(first["latents"][:, 4:], seen) and np.array_equal(again["latents"][:, 4:], seen[::-1])
+    assert model.warm_up_inputs(SimpleNamespace(tokens=7))["latents"].shape == (1, 9, 8, 8)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "shape", "problem"),
+    [
+        (PLAIN, (4, 8, 8), "image_latents: is none of what this UNet takes: encoder_hidden_states"),
+        (INPAINTING, None, "image_latents: is missing: this UNet takes encoder_hidden_states, image_latents"),
+        (INPAINTING, (4, 8, 8), "image_latents: has 4 channels, must have 5"),
+        (INPAINTING, (5, 8, 9), "image_latents: is 8 x 9, must be as the latents are, 8 x 8"),
+    ],
+)
+def test_what_cannot_lie_beside_the_latents(
+    architecture: Architecture, shape: tuple[int, ...] | None, problem: str
+) -> None:
+    brought = {"image_latents": np.zeros((1, *shape), np.float32)} if shape else {}
+    model = model_of(architecture)
+    with pytest.raises(InvalidArgumentError, match=problem):
+        model.prepare(step([1], encoder_hidden_states=np.zeros((1, 3, 6), np.float32), **brought))
+    if shape == (5, 8, 9):  # it is kept by now
+        with pytest.raises(InvalidArgumentError, match=problem):
+            model.prepare(step([1]))
+
+
+def test_latents_that_bring_what_lies_beside_them() -> None:
+    with pytest.raises(InvalidArgumentError, match="latents: has 9 channels, must have 4"):
+        model_of(INPAINTING).prepare({**step([1]), "latents": np.zeros((1, 9, 8, 8), np.float32)})

@@ -92,7 +92,7 @@ class Engine:
 @pytest.fixture
 def unet(triton: ModuleType) -> UNetModel:
     model = UNetModel()
-    config = {"in_channels": 4, "cross_attention_dim": 2}
+    config = {"in_channels": 4, "out_channels": 4, "cross_attention_dim": 2}
     model._triton, model.name, model.store = triton, "x.unet", ConditioningStore(10_000, 60)
     model.component = SimpleNamespace(architecture=SimpleNamespace(config=config, time_ids=0))  # type: ignore[assignment]
     model.engine = Engine()  # type: ignore[assignment]

@@ -92,7 +92,7 @@ def checkpoint_messages(catalog: Catalog) -> Iterator[checkpoints_pb2.Checkpoint
 
 def _untold(checkpoint: Checkpoint) -> str:
     """What is known of it and cannot be asked for."""
-    return f"it edits images {checkpoint.editing}, which no request can ask for yet" if checkpoint.editing else ""
+    return f"it edits images {checkpoint.editing.way}, which no request can ask for yet" if checkpoint.editing else ""
 
 
 def _checkpoint(catalog: Catalog, entry: Entry) -> checkpoints_pb2.Checkpoint:

@@ -30,7 +30,7 @@ def check_vae(asked: Asked, checkpoint: Checkpoint, vae: Checkpoint | None) -> N
 def check_editing(field: str, name: str, checkpoint: Checkpoint) -> None:
     """FailedPreconditionError about the field where a checkpoint draws from more than any request brings."""
     if checkpoint.editing:
-        problem = f"edits an image {checkpoint.editing}, which is not served yet; ask a checkpoint that does not"
+        problem = f"edits an image {checkpoint.editing.way}, which is not served yet; ask a checkpoint that does not"
         raise FailedPreconditionError(f"{field}: the checkpoint {name!r} {problem}", field=field)
 
 

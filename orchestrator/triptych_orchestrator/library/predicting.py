@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from triptych.checkpoint import Checkpoint, Prediction
+from triptych.checkpoint import Checkpoint, Prediction, image_channels
 from triptych.checkpoint.sources.prediction import EPSILON, VELOCITY
 from triptych.contract import UNET
 from triptych.errors import InvalidArgumentError
@@ -33,15 +33,18 @@ async def evaluated(pool: ReplicaPool, model: PlacedModel, checkpoint: Checkpoin
 async def _mean(
     pool: ReplicaPool, model: PlacedModel, checkpoint: Checkpoint, size: tuple[int, int], timeout_s: float
 ) -> float:
-    width = checkpoint.components[UNET.name].architecture.config["cross_attention_dim"]
+    architecture = checkpoint.components[UNET.name].architecture
+    width = architecture.config["cross_attention_dim"]
     # All tokens being alike, their number makes no difference.
     states = np.full((checkpoint.tokens, width), _VALUE, np.float32)
     conditioning = Conditioning.of(encoder_hidden_states=states)
+    if seen := image_channels(architecture):
+        conditioning = conditioning.beside(np.zeros((seen, *size), np.float32))
     question: Tensors = {
         "latents": np.full((1, checkpoint.latent_channels, *size), _VALUE, np.float32),
         "timestep": np.full((1, 1), _TIMESTEP, np.float32),
         "conditioning_key": conditioning.key[None],
-        "encoder_hidden_states": states[None],
+        **{name: tensor[None] for name, tensor in conditioning.tensors.items()},
     }
     answer, _ = await pool.run(model, lambda replica: replica.infer(model, question, _REQUEST, timeout_s))
     return float(answer["noise_pred"].mean() - _VALUE)

@@ -19,8 +19,8 @@ import numpy.typing as npt
 from triptych_orchestrator.batching.batcher import Ticket
 from triptych_orchestrator.batching.seats import Batchers, Seat
 from triptych_orchestrator.batching.signature import Sample, calls
-from triptych_orchestrator.sampling.guidance import Weight, combine, rescale
-from triptych_orchestrator.stages.conditioning import Conditioning
+from triptych_orchestrator.pipeline.guiding import Guided
+from triptych_orchestrator.sampling.guidance import combine, rescale
 from triptych_orchestrator.stages.lora_sets import LoraSet
 from triptych_orchestrator.stages.pool import PlacedModel, Replica, ReplicaPool
 from triptych_orchestrator.stages.triton import Tensors
@@ -33,7 +33,8 @@ Answer = tuple[Tensors, Replica]
 class Denoiser:
     """One request's UNet calls. `guidance` is for every step: conditionings and what the prediction for each weighs.
 
-    `guidance_rescale` refers to the last conditioning's prediction. `use` is what the request has had of the stage.
+    `guidance_rescale` refers to the last conditioning's prediction. `use` is what the request has had of the stage. A
+    UNet that edits pictures is shown what it sees besides, by `show`, before the first step.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class Denoiser:
         pool: ReplicaPool,
         batchers: Batchers,
         model: PlacedModel,
-        guidance: Sequence[tuple[Conditioning, Weight]],
+        guidance: Sequence[Guided],
         lora_set: LoraSet,
         ticket: Ticket,
         guidance_rescale: float = 0.0,
@@ -50,8 +51,10 @@ class Denoiser:
         self._pool = pool
         self._batchers = batchers
         self._model = model
-        self._conditionings = [conditioning for conditioning, _ in guidance]
-        self._weights = [weight for _, weight in guidance]
+        self._guidance = guidance
+        self._weights = [each.weight for each in guidance]
+        # Of each, one for all rows of latents, or one for each.
+        self._conditionings = [[each.conditioning] for each in guidance]
         self._lora_set = lora_set
         self._ticket = ticket
         self._guidance_rescale = guidance_rescale
@@ -62,6 +65,10 @@ class Denoiser:
     def close(self) -> None:
         """No more steps will come."""
         self._keep_seats([])
+
+    def show(self, image_latents: Array) -> None:
+        """What the UNet sees beside the latents, [rows, C, h, w]: one row for all samples, or one for each."""
+        self._conditionings = [each.seeing(image_latents) for each in self._guidance]
 
     async def __call__(self, latents: Array, timestep: float) -> Array:
         """noise_pred [B, C, h, w] for latents [B, C, h, w], guided."""
@@ -77,7 +84,9 @@ class Denoiser:
         """Every conditioning with all rows of latents, in so many parts of whole conditionings."""
         of = self._conditionings
         shares = (of[part * len(of) // count : (part + 1) * len(of) // count] for part in range(count))
-        return [[(conditioning, row) for conditioning in share for row in latents] for share in shares]
+        return [
+            [(rows[index % len(rows)], row) for rows in share for index, row in enumerate(latents)] for share in shares
+        ]
 
     async def _predict(
         self, parts: Sequence[Sequence[Sample]], timestep: float, replicas: Sequence[Replica | None]

@@ -49,6 +49,8 @@ class Expert:
         latents, use = before, self.denoiser.use
         if not isinstance(self.one.source, FromBefore):
             latents = await begin(self.one, solver, shape, generators, self.vae)
+        if self.one.beside:
+            self.denoiser.show(await self.one.beside.latents(self.vae, generators, shape[0]))
         engine_before, share_before = use.engine_seconds, use.engine_share_seconds
         window = self.one.evaluations(solver)
         async for state in sample(solver, latents, self.denoiser, lambda: draw(generators, shape), window):

@@ -25,11 +25,11 @@ from triptych_orchestrator.pipeline.conditions import conditions_of
 from triptych_orchestrator.pipeline.denoiser import Denoiser
 from triptych_orchestrator.pipeline.encoding import PromptEncoder
 from triptych_orchestrator.pipeline.expert import Expert, latent_shape
+from triptych_orchestrator.pipeline.guiding import guidance_of
 from triptych_orchestrator.pipeline.images import describe, encode_png
 from triptych_orchestrator.pipeline.plan import Pass, plan_of
 from triptych_orchestrator.pipeline.size_checks import SizeChecks
 from triptych_orchestrator.pipeline.vae import Vae
-from triptych_orchestrator.sampling.guidance import classifier_free
 from triptych_orchestrator.sampling.loop import Latents
 from triptych_orchestrator.sampling.noise import Generator
 from triptych_orchestrator.stages.lora_sets import LoraSet
@@ -97,7 +97,7 @@ class Painter:
             self._pool,
             self.batchers,
             entry.models()[UNET.name],
-            list(zip(conditions.conditionings, classifier_free(job.guidance_scale), strict=True)),
+            guidance_of(conditions.conditionings, job.guidance_scale),
             LoraSet.of(one.loras.get(UNET.name, ())),
             ticket,
             job.guidance_rescale,

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
 
 from triptych.contract import VAE_ENCODER, LoraWeight
 from triptych_orchestrator.jobs.job import Job
+from triptych_orchestrator.pipeline.vae import Vae
+from triptych_orchestrator.sampling.noise import Generator
 from triptych_orchestrator.sampling.schedulers import Solver
+
+Array = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,14 @@ class FromBefore:
     """As noisy as the pass before left them."""
 
 
+class Beside(Protocol):
+    """What a UNet that edits pictures sees beside its latents."""
+
+    async def latents(self, vae: Vae, generators: Sequence[Generator], samples: int) -> Array:
+        """[rows, C, h, w], one row for all samples or one for each; what is random is drawn after the pass's noise."""
+        ...
+
+
 Source: TypeAlias = FromNoise | FromPictures | FromBefore
 
 
@@ -36,7 +51,7 @@ class Pass:
     """One run of the loop with a checkpoint; sizes in pixels. Which of the steps it does: see `Solver.evaluations`.
 
     `zeroes_negative`: as of the job. `loras` are by the contract's model names. `vae` is the entry whose VAE it is:
-    the checkpoint, or a VAE alone.
+    the checkpoint, or a VAE alone. `beside` has its encoder asked.
     """
 
     source: Source
@@ -49,6 +64,7 @@ class Pass:
     strength: float = 1.0
     start: float = 0.0
     end: float = 1.0
+    beside: Beside | None = None
 
     def evaluations(self, solver: Solver) -> range:
         """The solver's that it does."""
@@ -90,6 +106,6 @@ def models_of(plan: Plan) -> dict[str, set[str]]:
     """By checkpoints, the models that it needs of each besides those that every job needs."""
     needed: dict[str, set[str]] = {name: set() for one in plan for name in (one.checkpoint, one.vae)}
     for one in plan:
-        if isinstance(one.source, FromPictures):
+        if isinstance(one.source, FromPictures) or one.beside:
             needed[one.vae].add(VAE_ENCODER.name)
     return needed

@@ -7,10 +7,11 @@ from functools import cached_property
 
 import numpy as np
 
-from triptych.checkpoint import Checkpoint
-from triptych.contract import CONDITIONING_TENSORS, UNET
+from triptych.checkpoint import Checkpoint, image_channels
+from triptych.contract import CONDITIONING_TENSORS, IMAGE_LATENTS, UNET
 from triptych.contract.carried import ConditioningLostError
 from triptych.engine.conditions import conditioning_dims
+from triptych.engine.port import Array
 from triptych.errors import invalid
 from triptych.stage import Batch, StageModel
 from triptych_unet.conditioning import ConditioningStore
@@ -26,7 +27,8 @@ class UNetModel(StageModel):
 
     A request that brings the tensors of its conditioning, encoder_hidden_states [B, tokens, hidden] and whatever else
     the UNet takes, has them kept under its keys. A key that is not held answers NOT_FOUND, which tells the orchestrator
-    to send all again.
+    to send all again. A UNet that edits pictures takes image_latents [B, C', h, w] among them, which lie beside each
+    step's latents.
     """
 
     spec = UNET
@@ -39,6 +41,10 @@ class UNetModel(StageModel):
     @cached_property
     def _dims(self) -> Mapping[str, tuple[int | str, ...]]:
         return conditioning_dims(self.component.architecture)
+
+    @cached_property
+    def _image_channels(self) -> int:
+        return image_channels(self.component.architecture)
 
     def warm_up_inputs(self, checkpoint: Checkpoint) -> Batch:
         """One sample of about the checkpoint's own size."""
@@ -53,10 +59,10 @@ class UNetModel(StageModel):
         return inputs
 
     def prepare(self, batch: Batch) -> Batch:
-        """Gathers each sample's conditioning by its key."""
-        channels = self.component.architecture.config["in_channels"]
-        if batch["latents"].shape[1] != channels:
-            raise invalid("latents", f"has {batch['latents'].shape[1]} channels, must have {channels}")
+        """Gathers each sample's conditioning by its key, and puts beside its latents what the UNet sees there."""
+        latents, channels = batch["latents"], self.component.architecture.config["out_channels"]
+        if latents.shape[1] != channels:
+            raise invalid("latents", f"has {latents.shape[1]} channels, must have {channels}")
         keys = [row.tobytes() for row in batch["conditioning_key"]]
         brought = {name: batch[name] for name in CONDITIONING_TENSORS if name in batch}
         if brought:
@@ -65,16 +71,21 @@ class UNetModel(StageModel):
                 self.store.put(key, {name: array[row] for name, array in brought.items()})
         else:
             brought = self._gather(keys)
-        return {"latents": batch["latents"], "timestep": batch["timestep"][:, 0], **brought}
+        if self._image_channels:
+            latents = _side_by_side(latents, brought.pop(IMAGE_LATENTS.name))
+        return {"latents": latents, "timestep": batch["timestep"][:, 0], **brought}
 
     def _check(self, brought: Batch) -> None:
         """InvalidArgumentError about a tensor that the UNet wants, or does not take, or not so wide."""
-        for name in sorted(self._dims.keys() ^ brought.keys()):
-            problem = "is missing: this UNet takes" if name in self._dims else "is none of what this UNet takes:"
-            raise invalid(name, f"{problem} {', '.join(self._dims)}")
+        wanted = [*self._dims, *([IMAGE_LATENTS.name] if self._image_channels else [])]
+        for name in sorted({*wanted} ^ brought.keys()):
+            problem = "is missing: this UNet takes" if name in wanted else "is none of what this UNet takes:"
+            raise invalid(name, f"{problem} {', '.join(wanted)}")
         for name, dims in self._dims.items():
             if brought[name].shape[-1] != dims[-1]:
                 raise invalid(name, f"must be {dims[-1]} wide, is {brought[name].shape[-1]}")
+        if self._image_channels and (channels := brought[IMAGE_LATENTS.name].shape[1]) != self._image_channels:
+            raise invalid(IMAGE_LATENTS.name, f"has {channels} channels, must have {self._image_channels}")
 
     def _gather(self, keys: Sequence[bytes]) -> Batch:
         held = {key: self.store.get(key) for key in set(keys)}
@@ -89,3 +100,11 @@ class UNetModel(StageModel):
     def run(self, batch: Batch) -> Batch:
         """Runs the UNet."""
         return self.engine.infer(batch)
+
+
+def _side_by_side(latents: Array, image_latents: Array) -> Array:
+    """Along the channels, as diffusers' pipelines lay them."""
+    if image_latents.shape[2:] != latents.shape[2:]:
+        ours, theirs = (" x ".join(map(str, array.shape[2:])) for array in (latents, image_latents))
+        raise invalid(IMAGE_LATENTS.name, f"is {theirs}, must be as the latents are, {ours}")
+    return np.concatenate([latents, image_latents.astype(latents.dtype, copy=False)], axis=1)

@@ -7,6 +7,7 @@ from typing import Any
 
 from triptych.checkpoint.component import Component, LatentScaling
 from triptych.checkpoint.configs import broken, channel_list, whole_number
+from triptych.checkpoint.editing import editing
 
 # Inputs that a UNet may want, and that only requests to some families bring.
 CONDITION_KEYS = (
@@ -61,15 +62,6 @@ def _by_channel(vae: Component, key: str) -> tuple[float, ...]:
     return tuple(float(each) for each in value)
 
 
-def editing(unet: Component, latent_channels: int) -> str:
-    """How a UNet edits the picture that it sees beside the noise, by its channels; "" where it sees none."""
-    ways = {
-        2 * latent_channels: "as instructed (InstructPix2Pix)",
-        2 * latent_channels + 1: "under a mask (inpainting)",
-    }
-    return ways.get(unet.architecture.config["in_channels"], "")
-
-
 def check_unet(unet: Component, latent_channels: int, conditions: Collection[str] = ()) -> None:
     """A UNet that takes latents, text and the `conditions` among CONDITION_KEYS that its family brings.
 
@@ -84,7 +76,7 @@ def check_unet(unet: Component, latent_channels: int, conditions: Collection[str
         raise broken(path, "num_attention_heads must be null: diffusers takes attention_head_dim for that count")
     in_channels = whole_number(path, config, "in_channels", high=256)
     out_channels = whole_number(path, config, "out_channels", high=256)
-    is_known = in_channels == latent_channels or editing(unet, latent_channels)
+    is_known = in_channels == latent_channels or editing(unet.architecture, latent_channels)
     if not is_known or out_channels != latent_channels:
         problem = f"in_channels {in_channels} and out_channels {out_channels} must be the VAE's {latent_channels}"
         if in_channels > latent_channels:

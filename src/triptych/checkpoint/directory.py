@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from triptych.checkpoint.checks import editing, latent_scaling
+from triptych.checkpoint.checks import latent_scaling
 from triptych.checkpoint.component import Component, LatentScaling
 from triptych.checkpoint.configs import broken
 from triptych.checkpoint.corrections import scheduler_config
+from triptych.checkpoint.editing import Editing, editing
 from triptych.checkpoint.families import Family, family_of
 from triptych.checkpoint.identity.fingerprint import Fingerprint
 from triptych.checkpoint.safetensors import TensorInfo
@@ -145,9 +146,9 @@ class Checkpoint:
         return sum(info.size_bytes for info in self._tensors() if not info.is_aligned)
 
     @property
-    def editing(self) -> str:
-        """How it edits pictures, where that is what it does and no request can ask for it yet."""
-        return editing(self.components[UNET.name], self.latent_channels) if self.family.draws else ""
+    def editing(self) -> Editing | None:
+        """How it edits pictures; None where it draws from text and noise alone."""
+        return editing(self.components[UNET.name].architecture, self.latent_channels) if self.family.draws else None
 
     @property
     def weights_bytes(self) -> int:

@@ -98,11 +98,15 @@ ENCODER_2 = replace(ENCODER, name="encoder_2", implementation="triptych_encoder.
 
 # Height and width of three sizes, one for each: original, crop, target. A family may tell its UNet of others.
 TIME_IDS = 6
+# What a UNet that edits pictures sees beside the latents, along the channels and after theirs: a picture's latents, and
+# for inpainting a mask before those. It is the same at every step, so that it travels once.
+IMAGE_LATENTS = TensorSpec("image_latents", "FP32", ("image_channels", "latent_height", "latent_width"), optional=True)
 # All that a UNet is conditioned on besides latents and timestep; which of them, its architecture says.
 CONDITIONING = (
     TensorSpec("encoder_hidden_states", "FP32", ("tokens", "hidden"), optional=True),
     TensorSpec("text_embeds", "FP32", ("pooled",), optional=True),
     TensorSpec("time_ids", "FP32", ("ids",), optional=True),
+    IMAGE_LATENTS,
 )
 CONDITIONING_TENSORS: tuple[str, ...] = tuple(spec.name for spec in CONDITIONING)
 
@@ -113,7 +117,7 @@ UNET = ModelSpec(
     stage="unet",
     implementation="triptych_unet.model.UNetModel",
     inputs=(
-        TensorSpec("latents", "FP32", ("in_channels", "latent_height", "latent_width")),
+        TensorSpec("latents", "FP32", ("out_channels", "latent_height", "latent_width")),
         TensorSpec("timestep", "FP32", (1,)),
         TensorSpec("conditioning_key", "UINT8", (CONDITIONING_KEY_BYTES,)),
         *CONDITIONING,

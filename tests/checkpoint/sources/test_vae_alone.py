@@ -56,7 +56,7 @@ def test_a_folder_or_a_file_is_taken_for_what_it_is(folder: Path, tmp_path: Path
     path = folder if prefix is None else save_original(tmp_path / "vae.safetensors", folder, prefix)
     checkpoint = Checkpoint.open(path)
     assert (checkpoint.family.name, checkpoint.family.draws) == ("autoencoder-kl", False)
-    assert (checkpoint.latent_channels, checkpoint.vae_scale_factor, checkpoint.editing) == (4, 8, "")
+    assert (checkpoint.latent_channels, checkpoint.vae_scale_factor, checkpoint.editing) == (4, 8, None)
     assert checkpoint.components.keys() == {"vae_decoder", "vae_encoder"}
     assert_same(weights(checkpoint), folder)
     # Whoever draws with it scales.

@@ -14,7 +14,7 @@ from triptych.contract import UNET
 from triptych_orchestrator.batching.batcher import Ticket
 from triptych_orchestrator.batching.seats import Batchers
 from triptych_orchestrator.pipeline.denoiser import Denoiser
-from triptych_orchestrator.sampling.guidance import classifier_free
+from triptych_orchestrator.pipeline.guiding import guidance_of
 from triptych_orchestrator.settings import Settings
 from triptych_orchestrator.stages.conditioning import Conditioning
 from triptych_orchestrator.stages.lora_sets import LoraSet
@@ -48,7 +48,7 @@ async def test_they_share_a_server_and_no_batch(served: Served, checkpoints: dic
 
         async def loop(*states: np.ndarray) -> tuple[list[np.ndarray], list[int]]:
             conditionings = [Conditioning.of(encoder_hidden_states=each) for each in states]
-            guidance = list(zip(conditionings, classifier_free(3.0), strict=True))
+            guidance = guidance_of(conditionings, 3.0)
             denoise = Denoiser(pool, batchers, model, guidance, LoraSet.of(()), Ticket("r"))
             predictions, sizes = [], []
             with closing(denoise):

@@ -14,6 +14,7 @@ from triptych.contract.carried import ConditioningLostError, LoraLostError, Lora
 from triptych_orchestrator.batching.batcher import Ticket
 from triptych_orchestrator.batching.seats import Batchers
 from triptych_orchestrator.pipeline.denoiser import Denoiser
+from triptych_orchestrator.pipeline.guiding import Guided
 from triptych_orchestrator.sampling.guidance import Weight, classifier_free, combine, rescale
 from triptych_orchestrator.stages.conditioning import Conditioning
 from triptych_orchestrator.stages.lora_sets import LoraSet
@@ -103,7 +104,7 @@ def denoiser(
 ) -> Denoiser:
     weights = classifier_free(scale if len(rows) > 1 else 1.0)
     conditionings = [Conditioning.of(encoder_hidden_states=STATES[row]) for row in rows]
-    guidance = list(zip(conditionings, weights, strict=True))
+    guidance = [Guided(*each) for each in zip(conditionings, weights, strict=True)]
     return Denoiser(pool, batchers, MODEL, guidance, LoraSet.of(loras), Ticket("r"))  # type: ignore[arg-type]
 
 
@@ -174,7 +175,8 @@ async def test_guidance_weighs_any_number_on_so_many_replicas(replicas: int, sen
     left = np.zeros((8, 8), np.float32)
     left[:, :4] = 1
     weights: list[Weight] = [-4.0, 5 * left, 5 * (1 - left)]
-    guidance = list(zip((Conditioning.of(encoder_hidden_states=states) for states in STATES), weights, strict=True))
+    conditionings = [Conditioning.of(encoder_hidden_states=states) for states in STATES]
+    guidance = [Guided(*each) for each in zip(conditionings, weights, strict=True)]
     denoise = Denoiser(Pool(*recorders), batchers, MODEL, guidance, LoraSet.of(()), Ticket("r"), 0.7)  # type: ignore[arg-type]
     predictions = [expected(row) for row in range(3)]
     wanted = rescale(combine(predictions, weights), predictions[2], 0.7)
@@ -190,7 +192,7 @@ async def test_conditionings_of_unlike_length_go_one_after_the_other() -> None:
     replica, batchers = Recorder(), Batchers(5.0)
     long = np.concatenate([STATES[1], STATES[2]])
     short_and_long = (Conditioning.of(encoder_hidden_states=states) for states in (STATES[0], long))
-    guidance = list(zip(short_and_long, (-1.0, 2.0), strict=True))
+    guidance = [Guided(*each) for each in zip(short_and_long, (-1.0, 2.0), strict=True)]
     denoise = Denoiser(Pool(replica), batchers, MODEL, guidance, LoraSet.of(()), Ticket("r"))  # type: ignore[arg-type]
     wanted = combine([expected(0), LATENTS * np.float32(float(long.mean()))], [-1.0, 2.0])
     for timestep in (900.0, 500.0):
