@@ -237,12 +237,26 @@ def test_a_device_takes_every_picture(triptych: Triptych, capsys: pytest.Capture
     assert files() == ["null.png"] and Path("null.png").is_char_device()
 
 
-def test_the_ending_chooses_the_format(triptych: Triptych, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_ending_chooses_the_format(
+    triptych: Triptych, server: FakeServer, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name, kind in (("out.jpg", "JPEG"), ("out.WebP", "WEBP"), ("out", "PNG")):
         assert triptych("generate", "x", "-o", name, "--quiet") == 0
         assert capsys.readouterr().out == f"{name}\n"
         with Image.open(name) as image:
             assert image.format == kind
+    assert [request.image_format for request in server.requests] == ["jpeg", "webp", ""]
+
+
+def test_a_format_and_a_quality_are_asked_for(triptych: Triptych, server: FakeServer) -> None:
+    assert triptych("generate", "a red circle", "--seed", "7", "--image-format", "jpeg", "--quality", "80") == 0
+    assert [path.name for path in Path().iterdir()] == ["a-red-circle-7.jpg"]
+    Path("folder").mkdir()
+    assert triptych("generate", "a fox", "--seed", "7", "--image-format", "webp", "-o", "folder") == 0
+    assert [path.name for path in Path("folder").iterdir()] == ["a-fox-7.webp"]
+    assert [(request.image_format, request.quality) for request in server.requests] == [("jpeg", 80), ("webp", 0)]
+    assert triptych("generate", "x", "--image-format", "webp", "-o", "out.png") == 2
+    assert len(server.requests) == 2
 
 
 def test_standard_output_takes_the_picture_itself(

@@ -42,6 +42,19 @@ def png(seed: int, width: int, height: int, *, noisy: bool = False) -> bytes:
     return buffer.getvalue()
 
 
+def image(image_format: str, content: bytes, seed: int) -> Any:
+    """As a server sends it: in the format that was asked for."""
+    with Image.open(BytesIO(content)) as picture:
+        told = generation_pb2.Image(seed=seed, width=picture.width, height=picture.height)
+        if image_format in ("", "png"):
+            told.png, told.format = content, "png"
+        else:
+            stream = BytesIO()
+            picture.save(stream, image_format)
+            told.file, told.format = stream.getvalue(), image_format
+    return told
+
+
 SHA256 = "6ce0161689" + 54 * "f"
 
 
@@ -124,10 +137,7 @@ class FakeServer:
             result=generation_pb2.Result(
                 request_id=queued.request_id,
                 images=[
-                    generation_pb2.Image(
-                        png=png(s, width, height, noisy=request.prompt == "huge"), seed=s, width=width, height=height
-                    )
-                    for s in seeds
+                    image(request.image_format, png(s, width, height, noisy=request.prompt == "huge"), s) for s in seeds
                 ],
                 timings=generation_pb2.Timings(
                     total_seconds=2.5,

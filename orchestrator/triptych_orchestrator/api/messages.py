@@ -7,7 +7,7 @@ from typing import Any
 from triptych.checkpoint import MicroConditions, Pair
 from triptych.v1 import generation_pb2 as pb
 from triptych_orchestrator.jobs.asked import Asked
-from triptych_orchestrator.jobs.events import Event, Queued, Result, StageTiming, Step
+from triptych_orchestrator.jobs.events import Event, Picture, Queued, Result, StageTiming, Step
 from triptych_orchestrator.library.loras.choice import LoraUse
 
 _SIZES = [
@@ -47,6 +47,8 @@ def asked_of(request: pb.GenerateRequest) -> Asked:
         refiner=request.refiner,
         refiner_start=_given(request, "refiner_start"),
         vae=request.vae,
+        image_format=request.image_format,
+        quality=_given(request, "quality"),
     )
 
 
@@ -75,7 +77,7 @@ def _queued(event: Queued) -> pb.Queued:
 def _result(event: Result) -> pb.Result:
     return pb.Result(
         request_id=event.request_id,
-        images=[pb.Image(**vars(picture)) for picture in event.images],
+        images=[_image(picture) for picture in event.images],
         timings=pb.Timings(
             total_seconds=event.total_seconds,
             queue_seconds=event.queue_seconds,
@@ -83,6 +85,14 @@ def _result(event: Result) -> pb.Result:
         ),
         warnings=event.warnings,
     )
+
+
+def _image(picture: Picture) -> pb.Image:
+    """A PNG stands where it always did."""
+    image = pb.Image(**vars(picture))
+    if picture.format == "png":
+        image.png, image.file = image.file, b""
+    return image
 
 
 def _timing(timing: StageTiming) -> pb.StageTiming:

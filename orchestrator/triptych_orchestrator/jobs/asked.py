@@ -40,3 +40,5 @@ class Asked:
     refiner: str = ""
     refiner_start: float | None = None
     vae: str = ""
+    image_format: str = ""
+    quality: int | None = None

@@ -33,9 +33,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG and the seed that drew it; sizes in pixels."""
+    """A file of a format and the seed that drew it; sizes in pixels."""
 
-    png: bytes
+    file: bytes
+    format: str
     seed: int
     width: int
     height: int

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from triptych.checkpoint import MicroConditions
+from triptych_orchestrator.jobs.tasks.formats import Format
 from triptych_orchestrator.library.loras.choice import LoraChoice
 
 
@@ -17,7 +18,7 @@ class Job:
     `micro_conditions` are those that were given, by their fields. `images` are RGB, height x width x 3: one for all
     pictures or one for each, and none for text-to-image, which does all of its steps. `refiner` is the checkpoint that
     takes over at `refiner_start`, a share of the training schedule; `vae` the one that decodes, and encodes images, in
-    the place of either's own. `warnings` are told with the result. All is JSON as
+    the place of either's own; `format` is the files'. `warnings` are told with the result. All is JSON as
     it is, but for the images.
     """
 
@@ -48,4 +49,5 @@ class Job:
     refiner_start: float = 1.0
     refiner_zeroes_negative: bool = False
     vae: str = ""
+    format: Format = field(default_factory=Format)
     warnings: tuple[str, ...] = ()

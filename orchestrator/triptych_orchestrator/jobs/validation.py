@@ -15,6 +15,7 @@ from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.jobs.pictures import PictureReader, check_bytes, field_of
 from triptych_orchestrator.jobs.refining import check_drawing, check_refiner, check_vae, start_of
 from triptych_orchestrator.jobs.sizes import Size, size_of
+from triptych_orchestrator.jobs.tasks.formats import format_of
 from triptych_orchestrator.library.loras.choice import asked_loras
 from triptych_orchestrator.sampling.schedulers import Solver, corrected_config, make_solver, resolved_name
 from triptych_orchestrator.settings import Limits
@@ -106,6 +107,7 @@ def check(
         refiner_start=start_of(asked, strength, *solvers) if refiner else 1.0,
         refiner_zeroes_negative=refiner is not None and asked.negative_prompt is None and refiner.zeroes_negative,
         vae=asked.vae,
+        format=format_of(asked.image_format, asked.quality),
         warnings=_idle(told, height, width, bool(asked.images), experts),
     )
 

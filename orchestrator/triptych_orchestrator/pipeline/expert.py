@@ -15,9 +15,9 @@ from triptych_orchestrator.jobs.events import Step
 from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.pipeline.beginning import begin
 from triptych_orchestrator.pipeline.denoiser import Denoiser
-from triptych_orchestrator.pipeline.images import encode_png
 from triptych_orchestrator.pipeline.plan import FromBefore, Pass
 from triptych_orchestrator.pipeline.vae import Vae
+from triptych_orchestrator.pipeline.writing.files import encode_png
 from triptych_orchestrator.sampling.loop import LoopState, sample
 from triptych_orchestrator.sampling.noise import Generator, draw
 from triptych_orchestrator.sampling.schedulers import Solver, corrected_config, make_solver

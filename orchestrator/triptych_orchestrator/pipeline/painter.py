@@ -26,10 +26,12 @@ from triptych_orchestrator.pipeline.denoiser import Denoiser
 from triptych_orchestrator.pipeline.encoding import PromptEncoder
 from triptych_orchestrator.pipeline.expert import Expert, latent_shape
 from triptych_orchestrator.pipeline.guiding import guidance_of
-from triptych_orchestrator.pipeline.images import describe, encode_png
+from triptych_orchestrator.pipeline.images import describe
 from triptych_orchestrator.pipeline.plan import Pass, plan_of
 from triptych_orchestrator.pipeline.size_checks import SizeChecks
 from triptych_orchestrator.pipeline.vae import Vae
+from triptych_orchestrator.pipeline.writing.files import write
+from triptych_orchestrator.pipeline.writing.infotext import describe
 from triptych_orchestrator.sampling.loop import Latents
 from triptych_orchestrator.sampling.noise import Generator
 from triptych_orchestrator.stages.lora_sets import LoraSet
@@ -76,8 +78,10 @@ class Painter:
                 yield event
         images = await experts[-1].vae.decode(latents)
         told = dict.fromkeys(warning for expert in experts for warning in expert.warnings)
-        warnings = [*told, *job.loras.warnings, *job.warnings, *unsound(uses)]
-        pictures = await asyncio.to_thread(_pictures, job, await _model_hash(entries[job.checkpoint]), images)
+        pictures, unwritten = await asyncio.to_thread(
+            _pictures, job, await _model_hash(entries[job.checkpoint]), images
+        )
+        warnings = [*told, *job.loras.warnings, *job.warnings, *unwritten, *unsound(uses)]
         yield Result(
             request_id=job.request_id,
             images=pictures,
@@ -137,12 +141,16 @@ async def _model_hash(entry: Entry) -> str:
         return ""
 
 
-def _pictures(job: Job, model_hash: str, images: list[npt.NDArray[np.uint8]]) -> list[Picture]:
+def _pictures(job: Job, model_hash: str, images: list[npt.NDArray[np.uint8]]) -> tuple[list[Picture], dict[str, None]]:
+    """The files, and what is worth knowing of them."""
     seeds = job.seeds if len(job.seeds) == len(images) else job.seeds * len(images)
-    return [
-        Picture(encode_png(pixels, describe(job, seed, index, model_hash)), seed, job.width, job.height)
-        for index, (pixels, seed) in enumerate(zip(images, seeds, strict=True))
-    ]
+    pictures, warnings = [], dict[str, None]()
+    for index, (pixels, seed) in enumerate(zip(images, seeds, strict=True)):
+        height, width, _ = pixels.shape
+        written = write(pixels, job.format, describe(job, seed, index, model_hash))
+        pictures.append(Picture(written.data, job.format.name, seed, width, height))
+        warnings |= dict.fromkeys(written.warnings)
+    return pictures, warnings
 
 
 def _timing(use: StageUse) -> StageTiming:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 
+from triptych.cli.pictures.formats import ENDINGS
 from triptych.sdk import GenerateParameters
 from triptych.sdk.loras import LoraChoice
 
@@ -42,6 +43,8 @@ _NAMES = (
     "seed",
     "scheduler",
     "eta",
+    "image_format",
+    "quality",
     "loras",
     "priority",
     "deadline_seconds",
@@ -95,6 +98,12 @@ def add_parameter_options(parser: argparse.ArgumentParser) -> None:
         help="see `triptych loras`; repeatable (default weight: 1, the text encoder's the same)",
     )
     group.add_argument("--eta", type=float, metavar="X", help="DDIM's eta (default: 0)")
+    group.add_argument(
+        "--image-format", choices=list(ENDINGS), help="what files are made (default: what -o ends in, or png)"
+    )
+    group.add_argument(
+        "--quality", type=int, metavar="N", help="1 to 100, of a JPEG (default: 95) or a WebP (default: lossless)"
+    )
     group.add_argument("--priority", type=int, metavar="N", help="the highest go first; -100 to 100 (default: 0)")
     group.add_argument("--deadline-seconds", type=float, metavar="X", help="give up after that (default: never)")
 

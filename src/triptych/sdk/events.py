@@ -78,16 +78,20 @@ class Timings:
 
 @dataclass(frozen=True)
 class Result:
-    """The pictures: `images[i]`, `pngs[i]` and `seeds[i]` belong together."""
+    """The pictures: `images[i]`, `files[i]`, `pngs[i]` and `seeds[i]` belong together."""
 
     request_id: str
     images: list[Image.Image]
     pngs: list[bytes] = field(repr=False)
-    """The files as the server wrote them, generation parameters included; `image.save` drops those."""
+    """The files where they are PNGs, and b"" where `image_format` asked for another."""
     seeds: list[int]
     timings: Timings
     warnings: list[str]
     """Worth knowing, not fatal: a prompt cut at the encoder's limit, say."""
+    files: list[bytes] = field(default_factory=list, repr=False)
+    """The files as the server wrote them, generation parameters included; `image.save` drops those."""
+    image_format: str = "png"
+    """What the files are: "png", "jpeg" or "webp"."""
 
 
 Event: TypeAlias = Queued | Step | Result
@@ -118,17 +122,21 @@ def _step(message: Any) -> Step:
 
 def _result(message: Any) -> Result:
     stages = {name: plain(StageTiming, getattr(message.timings, name)) for name in ("encoder", "unet", "vae")}
+    files = [image.file or image.png for image in message.images]
     return plain(
         Result,
         message,
-        images=[_picture(image.png) for image in message.images],
+        images=[_picture(file) for file in files],
         pngs=[image.png for image in message.images],
+        files=files,
+        # A server that knows no others does not say.
+        image_format=next((image.format for image in message.images if image.format), "png"),
         seeds=[image.seed for image in message.images],
         timings=plain(Timings, message.timings, **stages),
     )
 
 
-def _picture(png: bytes) -> Image.Image:
-    picture = Image.open(BytesIO(png), formats=["PNG"])
+def _picture(file: bytes) -> Image.Image:
+    picture = Image.open(BytesIO(file), formats=["PNG", "JPEG", "WEBP"])
     picture.load()
     return picture

@@ -66,6 +66,10 @@ class GenerateParameters(TypedDict, total=False):
     """Where it takes over, between 0 and 1: `denoising_end` and `denoising_start` in diffusers. Default 0.8."""
     vae: str | None
     """A VAE that was registered alone, in the place of the checkpoint's own."""
+    image_format: str | None
+    """What the files are to be: "png", the default, "jpeg" or "webp"; each says in its metadata how it was made."""
+    quality: int | None
+    """1 to 100: a JPEG's, default 95, or a WebP's, which is lossless without."""
     aesthetic_score: float | None
     """How beautiful the picture is to be, which Stable Diffusion XL's refiner is told; default 6."""
     negative_aesthetic_score: float | None

@@ -14,8 +14,8 @@ from triptych.errors import FailedPreconditionError, InvalidArgumentError
 from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.jobs.validation import check
-from triptych_orchestrator.pipeline.images import describe
 from triptych_orchestrator.pipeline.plan import FromBefore, FromNoise, FromPictures, models_of, plan_of
+from triptych_orchestrator.pipeline.writing.infotext import describe
 from triptych_orchestrator.settings import Limits
 
 

@@ -17,8 +17,8 @@ from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.jobs.pictures import PictureReader
 from triptych_orchestrator.jobs.validation import resolve
-from triptych_orchestrator.pipeline.images import describe
 from triptych_orchestrator.pipeline.plan import FromNoise, FromPictures, models_of, plan_of
+from triptych_orchestrator.pipeline.writing.infotext import describe
 from triptych_orchestrator.settings import Limits
 
 

@@ -20,7 +20,7 @@ from triptych_orchestrator.library.entry import Entry
 from triptych_orchestrator.library.loras import choice as lora_choice
 from triptych_orchestrator.library.loras.choice import LoraChoice, LoraChooser, LoraUse, asked_loras
 from triptych_orchestrator.library.loras.registry import Lora, LoraRegistry
-from triptych_orchestrator.pipeline.images import describe
+from triptych_orchestrator.pipeline.writing.infotext import describe
 from triptych_orchestrator.settings import Limits
 
 UNET_PLACE = "mid_block.attentions.0.transformer_blocks.0.attn1.to_q"

@@ -27,7 +27,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("prompt", nargs="?", default=PROMPT, help="what the picture shows (default: %(default)s)")
     add_parameter_options(parser)
-    add_output_options(parser, default="triptych-demo.png")
+    add_output_options(parser, default="triptych-demo")
     # Small networks overdo the colours at the usual 7.5.
     parser.set_defaults(run=run, guidance_scale=5.0)
 

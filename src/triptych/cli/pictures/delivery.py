@@ -9,22 +9,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from triptych.cli.pictures.outputs import DEFAULT_NAME, STANDARD_OUTPUT, Outputs, open_outputs
+from triptych.cli.pictures.outputs import DEFAULT_NAME, STANDARD_OUTPUT, Outputs, named, open_outputs
 from triptych.cli.progress import Progress, say
 from triptych.errors import invalid
 
 
 def add_output_options(parser: argparse.ArgumentParser, default: str = DEFAULT_NAME) -> None:
-    """Adds -o, --force, --json and --quiet."""
+    """Adds -o, whose default gets the ending of the format, --force, --json and --quiet."""
+    parser.set_defaults(default_output=default)
     group = parser.add_argument_group("output")
     group.add_argument(
         "-o",
         "--output",
         metavar="PATTERN",
-        default=default,
         help="file name that ends in .png, .jpg or .webp and may hold {index}, {seed}, {prompt}; or a directory; or - "
-        "for standard output (default: %(default)s). A name that is taken, by another picture of the run too, gets a "
-        "number: out-1.png",
+        f"for standard output (default: {named(default, '')}). A name that is taken, by another picture of the run "
+        "too, gets a number: out-1.png",
     )
     group.add_argument("--force", action="store_true", help="overwrite files instead of numbering")
     group.add_argument("--json", action="store_true", help="one JSON object per prompt on stdout, no progress bar")
@@ -32,11 +32,15 @@ def add_output_options(parser: argparse.ArgumentParser, default: str = DEFAULT_N
 
 
 def outputs_of(arguments: argparse.Namespace, prompts: Sequence[str]) -> Outputs:
-    """Where the pictures go, as the output options say."""
+    """Where the pictures go, as the output options say; what -o ends in is the `image_format` that is asked for."""
     if arguments.json and arguments.output == STANDARD_OUTPUT:
         raise invalid("output", "standard output is where --json writes: name a file, or leave one of them out")
     images = arguments.num_images_per_prompt or len(arguments.image or []) or 1
-    return open_outputs(arguments.output, prompts, images, force=arguments.force)
+    image_format = arguments.image_format or ""
+    pattern = arguments.output or named(arguments.default_output, image_format)
+    outputs = open_outputs(pattern, prompts, images, force=arguments.force, image_format=image_format)
+    arguments.image_format = outputs.image_format or None
+    return outputs
 
 
 def deliver(
@@ -52,10 +56,10 @@ def deliver(
         progress: has followed the request to its end.
     """
     result = progress.result
-    first = prompt_index * len(result.pngs)
+    first = prompt_index * len(result.files)
     written = [
-        outputs.write(png, index=first + offset, seed=seed, prompt=prompt)
-        for offset, (png, seed) in enumerate(zip(result.pngs, result.seeds, strict=True))
+        outputs.write(file, index=first + offset, seed=seed, prompt=prompt)
+        for offset, (file, seed) in enumerate(zip(result.files, result.seeds, strict=True))
     ]
     paths = [path for path in written if path]
     for warning in result.warnings:

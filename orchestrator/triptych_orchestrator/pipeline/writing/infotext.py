@@ -1,30 +1,12 @@
-"""Pictures as PNG, with the parameters that made them in A1111's text form under the key that its readers look at."""
+"""What made a picture, in A1111's text form."""
 
 from __future__ import annotations
 
-import io
 import json
-
-import numpy as np
-import numpy.typing as npt
-from PIL import Image, PngImagePlugin
 
 from triptych._version import __version__
 from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.sampling.guidance import is_guided
-
-# Pillow's own level, 6, takes up to three times as long, and makes files smaller by 4% (noisy ones) to 20% (flat ones).
-_COMPRESS_LEVEL = 1
-
-
-def encode_png(pixels: npt.NDArray[np.uint8], parameters: str = "") -> bytes:
-    """A PNG of pixels [H, W, 3]."""
-    info = PngImagePlugin.PngInfo()
-    if parameters:
-        info.add_itxt("parameters", parameters)
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "PNG", pnginfo=info, compress_level=_COMPRESS_LEVEL)
-    return stream.getvalue()
 
 
 def describe(job: Job, seed: int, index: int, model_hash: str = "") -> str:

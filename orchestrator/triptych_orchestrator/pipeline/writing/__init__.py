@@ -1,0 +1,1 @@
+"""Pictures as files that say how they were made."""
