@@ -15,6 +15,7 @@ from triptych_orchestrator.batching.profile import BatchProfile
 from triptych_orchestrator.batching.seats import Batchers
 from triptych_orchestrator.batching.signature import dims_of
 from triptych_orchestrator.library.catalog import Catalog
+from triptych_orchestrator.library.upscalers import Upscalers
 from triptych_orchestrator.sampling.schedulers import scheduler_names
 from triptych_orchestrator.settings import Limits
 from triptych_orchestrator.stages.pool import ReplicaPool
@@ -23,10 +24,13 @@ from triptych_orchestrator.stages.pool import ReplicaPool
 class SystemService(system_grpc.SystemServiceServicer):  # type: ignore[misc]
     """What this server is."""
 
-    def __init__(self, pool: ReplicaPool, catalog: Catalog, batchers: Batchers, limits: Limits) -> None:
+    def __init__(
+        self, pool: ReplicaPool, catalog: Catalog, batchers: Batchers, upscalers: Upscalers, limits: Limits
+    ) -> None:
         self._pool = pool
         self._catalog = catalog
         self._batchers = batchers
+        self._upscalers = upscalers
         self._limits = limits
 
     async def GetServerInfo(  # noqa: N802
@@ -50,6 +54,7 @@ class SystemService(system_grpc.SystemServiceServicer):  # type: ignore[misc]
                 for replica in self._pool.replicas
             ],
             checkpoints=checkpoint_messages(self._catalog),
+            upscalers=self._upscalers.names(),
         )
 
 

@@ -120,6 +120,8 @@ class ServerInfo:
     limits: Limits
     replicas: list[Replica]
     checkpoints: list[Checkpoint] = field(default_factory=list)
+    upscalers: list[str] = field(default_factory=list)
+    """What enlarges pictures."""
 
 
 def decode_checkpoint(message: Any) -> Checkpoint:
