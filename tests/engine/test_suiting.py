@@ -15,8 +15,10 @@ from triptych.engine import EngineSettings
 
 def precisions(path: Path, precision: str) -> dict[str, str]:
     settings = EngineSettings(2, CACHE, "cuda:0", precision)
-    components = Checkpoint.open(path).components
-    return {model: settings.suiting(component).precision for model, component in components.items()}
+    suiting = {model: settings.suiting(component) for model, component in Checkpoint.open(path).components.items()}
+    # Factors of as many bits as float16 has are good enough in its place.
+    assert all(each.tf32 == (each.precision != precision) for each in suiting.values())
+    return {model: each.precision for model, each in suiting.items()}
 
 
 @pytest.mark.parametrize(("stated", "wide"), [(True, True), (False, False), (None, False), (..., True)])

@@ -15,7 +15,7 @@ from triptych.checkpoint import Checkpoint, Component
 from triptych.contract import ENCODER, UNET, VAE_DECODER, VAE_ENCODER
 from triptych.engine import EngineSettings
 from triptych.engine.port import Array
-from triptych.engine.torch_engine import TorchEngine
+from triptych.engine.torch_engine import TorchEngine, round_factors
 from triptych.engine.weights import float32_weights
 from triptych.errors import FailedPreconditionError, InvalidArgumentError
 
@@ -122,13 +122,15 @@ def test_a_wrong_refit_changes_nothing(checkpoints: dict[str, Path]) -> None:
     assert np.array_equal(output(engine, UNET.name), untouched)
 
 
-def test_float32_is_whole_on_a_gpu_too(checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_float32_is_whole_on_a_gpu_too_but_in_the_place_of_float16(
+    checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     component = component_of(checkpoints, ENCODER.name)
-    TorchEngine.load(component, EngineSettings(2, CACHE, precision="bf16"))
-    assert torch.backends.cudnn.allow_tf32
-    TorchEngine.load(component, SETTINGS)
-    assert not torch.backends.cudnn.allow_tf32
+    for tf32 in (False, True):
+        TorchEngine.load(component, EngineSettings(2, CACHE, tf32=tf32))
+        assert torch.backends.cudnn.allow_tf32 is torch.backends.cuda.matmul.allow_tf32 is tf32
+    round_factors(False)
 
 
 def test_a_batch_that_is_too_large_for_the_memory_is_halved(

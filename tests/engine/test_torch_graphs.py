@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,42 @@ def test_what_cannot_be_recorded_runs_all_the_same(
     assert [record.getMessage() for record in caplog.records] == [
         "no CUDA graph could be captured of this shape; it runs without"
     ]
+
+
+@pytest.mark.cuda
+def test_a_recorded_shape_is_compiled_beside_its_runs_and_recorded_again(
+    checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no NVIDIA GPU")
+    monkeypatch.setenv("TRIPTYCH_TORCH_COMPILE", "1")
+    engine = TorchEngine.load(component_of(checkpoints, UNET.name), EngineSettings(2, CACHE, "cuda:0", "fp16"))
+    assert isinstance(engine._module, GraphedModule)
+    plain = [joined(engine.infer(sized(2))) for _ in range(CAPTURE_AFTER_RUNS + 1)][-1]
+    (shape,) = engine._module._shapes.values()
+    assert shape._compiling is not None
+    compiled = shape._compiling.result(300)
+    fused = joined(engine.infer(sized(2)))
+    assert shape._module is compiled and recorded(engine) == 1 and not caplog.records
+    assert np.linalg.norm(fused - plain) < 1e-2 * np.linalg.norm(plain)
+    # Compiled kernels read the parameters where they lie as well.
+    name = "mid_block.attentions.0.transformer_blocks.0.attn1.to_q.weight"
+    engine.refit({key: 2 * array for key, array in float32_weights(component_of(checkpoints, UNET.name), [name])})
+    assert not np.array_equal(joined(engine.infer(sized(2))), fused)
+    engine.refit({name: None})
+    assert np.array_equal(joined(engine.infer(sized(2))), fused)
+
+
+@pytest.mark.cuda
+def test_a_shape_that_cannot_be_compiled_stays_as_it_is(engine: TorchEngine, caplog: pytest.LogCaptureFixture) -> None:
+    assert isinstance(engine._module, GraphedModule)
+    [engine.infer(sized(2)) for _ in range(CAPTURE_AFTER_RUNS + 1)]
+    (shape,) = engine._module._shapes.values()
+    graph, shape._compiling = shape._graph, Future()
+    shape._compiling.set_exception(RuntimeError("no compiler"))
+    engine.infer(sized(2))
+    assert shape._graph is graph and shape._compiling is None
+    assert [record.getMessage() for record in caplog.records] == ["this shape runs uncompiled: torch.compile failed"]
 
 
 def test_only_a_gpu_has_them(checkpoints: dict[str, Path]) -> None:

@@ -177,6 +177,18 @@ def component_type(dtype: torch.dtype) -> np.dtype[Any]:
     return np.dtype(str(dtype).removeprefix("torch."))
 
 
+def test_many_threads_merge_to_the_same_bits(component: Component, files: list[LoraWeight]) -> None:
+    engine = load_engine("onnxruntime", component, SETTINGS)
+    merged = []
+    for threads in (1, 5):
+        sets = LoraSets(engine, component, map_files(component), 1 << 30, threads)
+        merged.append(prepared(sets, *files).weights)
+        sets.close()
+    alone, together = merged
+    assert list(alone) == list(together)
+    assert all(np.array_equal(array, together[name]) for name, array in alone.items())
+
+
 def test_only_what_differs_is_refitted(component: Component, files: list[LoraWeight]) -> None:
     recorder = Recorder(load_engine("onnxruntime", component, SETTINGS))
     sets = LoraSets(recorder, component, map_files(component), 1 << 30)  # type: ignore[arg-type]

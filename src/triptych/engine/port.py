@@ -26,17 +26,21 @@ class EngineSettings:
     """What an operator decides about engines: cores one may use, where artifacts are cached, device and precision.
 
     `device` is "cpu" or "cuda:<index>"; `precision` "fp32", "fp16" or "bf16", inside the engine: what goes in and
-    comes out is float32 all the same.
+    comes out is float32 all the same. `tf32`: whether a GPU may round the factors of float32's products to the 10 bits
+    of a fraction that float16 has as well.
     """
 
     threads: int
     cache_dir: Path
     device: str = "cpu"
     precision: str = "fp32"
+    tf32: bool = False
 
     def suiting(self, component: Component) -> EngineSettings:
-        """The same, but float32 in the place of float16 for a component that would overflow in it."""
-        return replace(self, precision="fp32") if component.overflows_in_half and self.precision == "fp16" else self
+        """The same, but float32's range in the place of float16's for a component that would overflow in it."""
+        if component.overflows_in_half and self.precision == "fp16":
+            return replace(self, precision="fp32", tf32=True)
+        return self
 
 
 class Engine(ABC):

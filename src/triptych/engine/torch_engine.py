@@ -1,14 +1,15 @@
 """PyTorch on a CPU or an NVIDIA GPU: the reference engine, diffusers' own modules with the checkpoint's tensors.
 
 Attention is scaled_dot_product_attention, diffusers' default. On a GPU the UNet, which runs once a step, becomes a CUDA
-graph for each shape that comes again, unless TRIPTYCH_TORCH_GRAPHS=0. TRIPTYCH_TORCH_COMPILE=1 compiles the module for
-dynamic shapes in place of that; it is off because on the CPU it was slower than eager.
+graph for each shape that comes again, unless TRIPTYCH_TORCH_GRAPHS=0. With TRIPTYCH_TORCH_COMPILE=1 each such shape is
+compiled besides, beside its runs. Other models, and all on the CPU, are compiled for any shape then; that is off
+because on the CPU it was slower than eager.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from triptych.contract import ENCODERS, UNET
 from triptych.engine.memory import run_in_memory
 from triptych.engine.modules import OUTPUT_NAMES, build_module, parameter_names
 from triptych.engine.port import Array, Engine, EngineSettings, Weights
+from triptych.engine.torch_compiler import Compiler, Module, keep_compiled_in
 from triptych.engine.torch_graphs import GraphedModule
 from triptych.engine.torch_halves import LAYERS, shared_tensor, widen_when_called
 from triptych.engine.weights import (
@@ -59,8 +61,8 @@ class TorchEngine(Engine):
         """Copies the checkpoint's tensors into the module."""
         device, dtype = torch_device(settings.device), torch_dtype(settings)
         torch.set_num_threads(settings.threads)
-        if dtype == torch.float32:
-            keep_float32_whole()
+        keep_compiled_in(settings.cache_dir)
+        round_factors(settings.tf32)
         maps, module = map_files(component), build_module(component.architecture)
         own_names = parameter_names(module)
         shapes = {own_names[name]: tuple(parameter.shape) for name, parameter in module.named_parameters()}
@@ -83,15 +85,14 @@ class TorchEngine(Engine):
         """Runs one batch, in parts where the GPU's memory is too small for it whole."""
         return run_in_memory(self._run, inputs, self._release)
 
-    def _fast(self, module: nn.Module) -> Callable[..., tuple[torch.Tensor, ...]]:
-        """The module as it is called: compiled, as CUDA graphs, or itself."""
-        if os.environ.get("TRIPTYCH_TORCH_COMPILE", "0") == "1":
-            compiled: Callable[..., tuple[torch.Tensor, ...]] = torch.compile(module, dynamic=True)
-            return compiled
+    def _fast(self, module: nn.Module) -> Module:
+        """The module as it is called: as CUDA graphs, compiled, or itself."""
+        compiles = os.environ.get("TRIPTYCH_TORCH_COMPILE", "0") == "1"
         is_unet = self._component.architecture.model == UNET.name
         if self._device.type == "cuda" and is_unet and os.environ.get("TRIPTYCH_TORCH_GRAPHS", "1") != "0":
-            return GraphedModule(module, self._device)
-        return module
+            return GraphedModule(module, self._device, Compiler(module, self._device) if compiles else None)
+        compiled: Module = torch.compile(module, dynamic=True) if compiles else module
+        return compiled
 
     def _release(self) -> None:
         if isinstance(self._module, GraphedModule):
@@ -170,6 +171,6 @@ def torch_dtype(settings: EngineSettings) -> torch.dtype:
     return DTYPES[settings.precision]
 
 
-def keep_float32_whole() -> None:
-    """Has a GPU's convolutions use all 23 bits of a float32's fraction: unless told otherwise cuDNN takes 10."""
-    torch.backends.cudnn.allow_tf32 = False
+def round_factors(tf32: bool) -> None:
+    """Whether a GPU's float32 convolutions and matrix products may use 10 of a fraction's 23 bits, as cuDNN's would."""
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = tf32

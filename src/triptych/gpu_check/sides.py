@@ -20,6 +20,7 @@ class Side:
     engine: str = ""
     compiled: bool = False
     new_size_s: float = 0.0  # before the first picture of another size
+    speeds_up: bool = False  # within that time, while pictures are made
     unet_replicas: int = 1  # each on a GPU of its own
     servers: bool = True
     engines_of: str = ""  # the side that has built them, if it was started
@@ -58,6 +59,10 @@ SIDES = (
     Side("onnxruntime", "Triptych, ONNX Runtime", 60.0, engine="onnxruntime", more=MORE, on_cpu_alone=True),
     Side("torch-engines", "Triptych's torch engines alone, no servers", 40.0, engine="torch", servers=False),
     Side("diffusers-compiled", "diffusers, torch.compile", 30.0, compiled=True, new_size_s=90.0),
+    Side(
+        "torch-compiled", "Triptych, torch compiled", 60.0, engine="torch", new_size_s=90.0, speeds_up=True,
+        environment=(("TRIPTYCH_TORCH_COMPILE", "1"),),
+    ),
     Side("torch-split", "Triptych, torch, guidance on two GPUs", 60.0, engine="torch", unet_replicas=2),
     Side("tensorrt", "Triptych, TensorRT", 420.0, engine="tensorrt", environment=_ALONE, more=MORE),
     Side(

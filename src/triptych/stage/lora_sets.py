@@ -78,14 +78,15 @@ class _Held:
 class LoraSets:
     """Sets by their key; the least recently used are forgotten beyond `capacity_bytes`, or 500. For one thread's use.
 
-    `maps` are of the component's files, made before the engine was loaded from them.
+    `maps` are of the component's files, made before the engine was loaded from them. `threads` merge a set's weights.
     """
 
-    def __init__(self, engine: Engine, component: Component, maps: Maps, capacity_bytes: int) -> None:
+    def __init__(self, engine: Engine, component: Component, maps: Maps, capacity_bytes: int, threads: int = 1) -> None:
         self._engine = engine
         self._component, self._maps = component, maps
         self._capacity_bytes = capacity_bytes
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="lora")
+        self._mergers = ThreadPoolExecutor(threads, thread_name_prefix="lora-merge")
         self._files = LoraFiles()
         self._sets: OrderedDict[bytes, Future[MergedSet]] = OrderedDict()
         # Those of them that were not done when they were last looked at, and the arrays of all others.
@@ -140,6 +141,7 @@ class LoraSets:
     def close(self) -> None:
         """Prepares nothing any more."""
         self._worker.shutdown(wait=False, cancel_futures=True)
+        self._mergers.shutdown(wait=False, cancel_futures=True)
 
     def _prepared(self, key: bytes, lora_set: Sequence[LoraWeight]) -> MergedSet:
         try:
@@ -158,18 +160,23 @@ class LoraSets:
                 contributions.setdefault(target.parameter, []).append((lora, target))
         self._engine.prepare_refit(contributions)
         maps: dict[Path, mmap.mmap] = {}
-        weights = {}
-        for name, base in held_weights(self._component, contributions, self._maps):
-            recipe = (name, tuple((lora.digest, lora.weight) for lora, _ in contributions[name]))
-            array = self._merged.get(recipe)
-            if array is None:
-                array = merge(base, [(target, lora.weight) for lora, target in contributions[name]], maps)
-                array.flags.writeable = False
-                self._merged[recipe] = array
-            weights[name] = array
+        merged = self._mergers.map(lambda name: self._merge(name, contributions[name], maps), contributions)
+        weights = dict(zip(contributions, merged, strict=True))
         extra = {"loras": len(lora_set), "weights": len(weights), "seconds": round(time.perf_counter() - began, 4)}
         logger.info("lora set prepared", extra=extra)
         return MergedSet(key, weights)
+
+    def _merge(
+        self, name: str, contributions: Sequence[tuple[LoraWeight, Target]], maps: dict[Path, mmap.mmap]
+    ) -> Array:
+        recipe = (name, tuple((lora.digest, lora.weight) for lora, _ in contributions))
+        array = self._merged.get(recipe)
+        if array is None:
+            ((_, base),) = held_weights(self._component, [name], self._maps)
+            array = merge(base, [(target, lora.weight) for lora, target in contributions], maps)
+            array.flags.writeable = False
+            self._merged[recipe] = array
+        return array
 
     def _count_prepared(self) -> None:
         for key in [key for key in self._pending if self._sets[key].done()]:

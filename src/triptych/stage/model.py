@@ -100,7 +100,9 @@ class StageModel(ABC):
         if not_finite(self.engine.infer(self.warm_up_inputs(checkpoint))).any():
             raise self._unsound(settings.precision)
         if self.spec.name in LORA_MODELS:
-            self.lora_sets = LoraSets(self.engine, self.component, maps, lora_cache_bytes())
+            # Beside steps on a GPU its cores are idle; on a CPU they are not.
+            mergers = 1 if settings.device == "cpu" else settings.threads
+            self.lora_sets = LoraSets(self.engine, self.component, maps, lora_cache_bytes(), mergers)
 
     def _unsound(self, precision: str) -> CheckpointInvalidError:
         place = self.component.place
