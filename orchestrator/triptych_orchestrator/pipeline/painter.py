@@ -26,7 +26,6 @@ from triptych_orchestrator.pipeline.denoiser import Denoiser
 from triptych_orchestrator.pipeline.encoding import PromptEncoder
 from triptych_orchestrator.pipeline.expert import Expert, latent_shape
 from triptych_orchestrator.pipeline.guiding import guidance_of
-from triptych_orchestrator.pipeline.images import describe
 from triptych_orchestrator.pipeline.plan import Pass, plan_of
 from triptych_orchestrator.pipeline.size_checks import SizeChecks
 from triptych_orchestrator.pipeline.vae import Vae

@@ -1,4 +1,4 @@
-"""What a UNet that edits pictures is shown: once, kept under the conditioning's key, and zeros where it is not to see."""
+"""What a UNet that edits pictures is shown: once, kept under the conditioning's key, and zeros where it sees none."""
 
 from __future__ import annotations
 
