@@ -92,6 +92,7 @@ def test_what_cannot_be_recorded_runs_all_the_same(
 
 
 @pytest.mark.cuda
+@pytest.mark.filterwarnings("default::DeprecationWarning")  # of the compiler's own
 def test_a_recorded_shape_is_compiled_beside_its_runs_and_recorded_again(
     checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -105,7 +106,8 @@ def test_a_recorded_shape_is_compiled_beside_its_runs_and_recorded_again(
     assert shape._compiling is not None
     compiled = shape._compiling.result(300)
     fused = joined(engine.infer(sized(2)))
-    assert shape._module is compiled and recorded(engine) == 1 and not caplog.records
+    assert shape._module is compiled and recorded(engine) == 1
+    assert not [record for record in caplog.records if record.name.startswith("triptych")]
     assert np.linalg.norm(fused - plain) < 1e-2 * np.linalg.norm(plain)
     # Compiled kernels read the parameters where they lie as well.
     name = "mid_block.attentions.0.transformer_blocks.0.attn1.to_q.weight"

@@ -2,8 +2,8 @@
 
 Attention is scaled_dot_product_attention, diffusers' default. On a GPU the UNet, which runs once a step, becomes a CUDA
 graph for each shape that comes again, unless TRIPTYCH_TORCH_GRAPHS=0. With TRIPTYCH_TORCH_COMPILE=1 each such shape is
-compiled besides, beside its runs. Other models, and all on the CPU, are compiled for any shape then; that is off
-because on the CPU it was slower than eager.
+compiled besides, beside its runs. Without CUDA graphs all models are compiled for any shape then; that is off because
+on the CPU it was slower than eager.
 """
 
 from __future__ import annotations
@@ -88,8 +88,9 @@ class TorchEngine(Engine):
     def _fast(self, module: nn.Module) -> Module:
         """The module as it is called: as CUDA graphs, compiled, or itself."""
         compiles = os.environ.get("TRIPTYCH_TORCH_COMPILE", "0") == "1"
-        is_unet = self._component.architecture.model == UNET.name
-        if self._device.type == "cuda" and is_unet and os.environ.get("TRIPTYCH_TORCH_GRAPHS", "1") != "0":
+        if self._device.type == "cuda" and os.environ.get("TRIPTYCH_TORCH_GRAPHS", "1") != "0":
+            if self._component.architecture.model != UNET.name:  # which run once a request
+                return module
             return GraphedModule(module, self._device, Compiler(module, self._device) if compiles else None)
         compiled: Module = torch.compile(module, dynamic=True) if compiles else module
         return compiled

@@ -19,7 +19,8 @@ _AT_ONCE = 8
 _AT_ONCE_ROUNDS = 2
 _SHORT_STEPS = 4  # of pictures in which something else is looked at
 _WARM_UP_STEPS = 8  # a CUDA graph is captured after a few runs
-_QUICKER = 0.9
+_STEADY = 4  # pictures in a row, their steps no further apart than
+_ALIKE = 1.03
 _OTHER = "bench-again"
 _FOLLOWING = 2
 _NUMBERS = count()
@@ -90,15 +91,12 @@ def _pictures(measuring: Measuring, loras: tuple[tuple[str, float], ...]) -> Fig
 
 
 def _warm_up(measuring: Measuring, loras: tuple[tuple[str, float], ...]) -> float:
-    """Seconds of the first picture, or on a side that speeds up of all until then, if it does so in time."""
+    """Seconds of the first picture, or on a side that speeds up of all until their steps take as long as each other."""
     began, side = time.perf_counter(), measuring.row.side
     measuring.make(_WARM_UP_STEPS, loras=loras)
-    slow_s = 0.0
-    while side.speeds_up and time.perf_counter() - began < side.new_size_s:
-        _, made = measuring.make(_WARM_UP_STEPS, loras=loras)
-        slow_s = slow_s or made.engine_step_seconds
-        if made.engine_step_seconds < _QUICKER * slow_s:
-            break
+    steps = [0.0, *[1.0] * (_STEADY - 1)]
+    while side.speeds_up and max(steps) > _ALIKE * min(steps) and time.perf_counter() - began < side.new_size_s:
+        steps = [*steps[1:], measuring.make(_WARM_UP_STEPS, loras=loras)[1].engine_step_seconds]
     return time.perf_counter() - began
 
 

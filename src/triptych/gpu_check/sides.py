@@ -60,7 +60,7 @@ SIDES = (
     Side("torch-engines", "Triptych's torch engines alone, no servers", 40.0, engine="torch", servers=False),
     Side("diffusers-compiled", "diffusers, torch.compile", 30.0, compiled=True, new_size_s=90.0),
     Side(
-        "torch-compiled", "Triptych, torch compiled", 60.0, engine="torch", new_size_s=90.0, speeds_up=True,
+        "torch-compiled", "Triptych, torch compiled", 60.0, engine="torch", new_size_s=240.0, speeds_up=True,
         environment=(("TRIPTYCH_TORCH_COMPILE", "1"),),
     ),
     Side("torch-split", "Triptych, torch, guidance on two GPUs", 60.0, engine="torch", unet_replicas=2),
