@@ -13,6 +13,7 @@ import pytest
 
 import triptych
 from tests import tiny
+from tests.graphs import fill_cache
 from triptych.embedded import Stack, StackConfig
 
 # Exported graphs outlive a run: an architecture is exported once, not once a session.
@@ -71,6 +72,7 @@ class Served:
 @pytest.fixture(scope="session")
 def served(checkpoints: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Serves every tiny checkpoint under its name with onnxruntime, and `<name>-torch` with torch."""
+    fill_cache(CACHE, checkpoints.values())
     config = StackConfig(
         checkpoints,
         run_dir=tmp_path_factory.mktemp("run"),
