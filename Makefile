@@ -44,7 +44,7 @@ test-containers: $(VENV)/.dev ## Build the images, run compose.yaml, make a pict
 	$(BIN)/python -m pytest -m containers --timeout 3600
 
 .PHONY: parity
-parity: $(VENV)/.dev ## Compare every family, task and parameter with diffusers, and write docs/families.md's table
+parity: $(VENV)/.dev ## Compare every family, task and parameter with diffusers, and write the tables of families.md and tasks.md
 	$(BIN)/python -m tests.parity
 
 .PHONY: check

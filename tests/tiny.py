@@ -211,9 +211,9 @@ def save_refiner_checkpoint(folder: Path, seed: int = 1) -> Path:
     _tell_more(unet)
     pipeline = StableDiffusionXLImg2ImgPipeline(
         vae=_sdxl_vae(),
-        text_encoder=None,  # type: ignore[arg-type]
+        text_encoder=None,
         text_encoder_2=CLIPTextModelWithProjection(_sdxl_text_config(size, 40, 3, hidden_act="gelu")),
-        tokenizer=None,  # type: ignore[arg-type]
+        tokenizer=None,
         tokenizer_2=CLIPTokenizer.from_pretrained(folder / "tokenizer_2"),
         unet=unet,
         scheduler=EulerDiscreteScheduler.from_config(SDXL_SCHEDULER),

@@ -1,8 +1,11 @@
-"""`make parity`: the cases against diffusers, and docs/families.md's table of the largest differences."""
+"""`make parity`: the cases against diffusers, and the tables of the largest differences in docs/.
+
+`python -m tests.parity --task inpaint` draws one task's pictures again and keeps what is known of the others.
+"""
 
 from __future__ import annotations
 
-import itertools
+import argparse
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -10,55 +13,55 @@ from pathlib import Path
 
 import triptych
 from tests.conftest import CACHE, make_checkpoints, register_torch
-from tests.parity.matrix import ENGINES, FAMILIES, FORMATS, PARAMETERS, TASKS, Case, threewise
+from tests.parity.matrix import PARAMETERS, Case, threewise
 from tests.parity.oracle import TOLERANCE, difference
+from tests.parity.record import Record
 from tests.parity.sources import Sources
+from tests.parity.tables import DOCS, PAGES, with_table
 from triptych.embedded import Stack, StackConfig
-
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "families.md"
-BEGIN, END = "<!-- parity -->\n", "<!-- /parity -->\n"
-
-# By family, format, task and engine.
-Differences = dict[tuple[str, str, str, str], list[int]]
 
 
 def main() -> int:
-    """Measures, prints and writes the table; exit code 1 if anything is too far off."""
-    found: Differences = {}
+    """Measures, prints and writes the tables; exit code 1 if anything is too far off."""
+    parser = argparse.ArgumentParser(prog="python -m tests.parity", description=__doc__)
+    parser.add_argument("--task", action="append", choices=PARAMETERS, help="this one alone (again for others as well)")
+    tasks = parser.parse_args().task or list(PARAMETERS)
+    largest = 0
     with tempfile.TemporaryDirectory() as folder:
         checkpoints = make_checkpoints(Path(folder) / "checkpoints")
         config = StackConfig(checkpoints, run_dir=Path(folder) / "run", cache_dir=CACHE, startup_timeout_s=900)
         with Stack(config) as stack, triptych.Client(stack.address) as client:
             register_torch(client, checkpoints)
             sources = Sources(client, checkpoints, Path(folder) / "files")
-            for case in measured(case for task in PARAMETERS for case in threewise(task)):
-                cell = found.setdefault((case.family, case.format, case.task, case.engine), [])
-                cell.append(difference(case, client, sources.folder(case), checkpoints))
-    table = "\n".join(rows(found)) + "\n"
-    print(table)
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    PAGE.write_text(before + BEGIN + table + END + rest.partition(END)[2])
-    return int(max(map(max, found.values())) > TOLERANCE)
+            for task in tasks:
+                cases = counted(task, threewise(task))
+                found = {case: difference(case, client, sources.folder(case), checkpoints) for case in cases}
+                keep(task, found)
+                largest = max(largest, *found.values())
+    for page in PAGES:
+        print(f"docs/{page}:\n\n{PAGES[page](Record.read())}")
+    return int(largest > TOLERANCE)
 
 
-def measured(cases: Iterable[Case]) -> Iterable[Case]:
+def keep(task: str, found: dict[Case, int]) -> None:
+    """Writes a task's differences down at once: a run that is ended later has not been for nothing."""
+    for case, largest in found.items():
+        if largest > TOLERANCE:
+            print(f"{case.name}: {largest} of 255 off", file=sys.stderr)
+    record = Record.read()
+    record.replace(task, found)
+    record.write()
+    for page, table in PAGES.items():
+        path = DOCS / page
+        path.write_text(with_table(path.read_text(), table(record)))
+
+
+def counted(task: str, cases: list[Case]) -> Iterable[Case]:
     """The cases, with a line now and then of how many are done."""
     for number, case in enumerate(cases, 1):
         yield case
-        if number % 100 == 0:
-            print(f"{number} pictures compared", file=sys.stderr, flush=True)
-
-
-def rows(found: Differences) -> list[str]:
-    """A Markdown table: families by tasks and engines, the largest difference and how many pictures it was found in."""
-    columns = [(task, engine) for task in PARAMETERS for engine in ENGINES]
-    head = ["family", "format", *(f"{TASKS[task]}, {engine}" for task, engine in columns)]
-    lines = [head, ["---"] * len(head)]
-    for (family, title), form in itertools.product(FAMILIES.items(), FORMATS):
-        cells = [found.get((family, form, *column), []) for column in columns]
-        if any(cells):
-            lines.append([title, form, *(f"{max(cell)} ({len(cell)})" if cell else "" for cell in cells)])
-    return [f"| {' | '.join(line)} |" for line in lines]
+        if number % 50 == 0 or number == len(cases):
+            print(f"{task}: {number} of {len(cases)} compared", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
