@@ -18,6 +18,7 @@ from benchmarks.cases import (
     memory,
     own_memory,
     pickled,
+    real_files,
     refittable,
     registration,
     reload,
@@ -56,6 +57,7 @@ BENCHMARKS = {
     "switch": _Benchmark(switch.run, 5, 2),
     "reload": _Benchmark(reload.run, 30, 1),
     "pickled": _Benchmark(pickled.run, 3, 1),
+    "real-files": _Benchmark(real_files.run, 1, 4, 512, "sdxl"),
     "registration": _Benchmark(registration.run, 5, 1),
 }
 

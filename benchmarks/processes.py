@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
@@ -60,12 +59,8 @@ def total_memory(pids: Iterable[int]) -> Memory:
 
 
 def memory_by_process(stack: Stack) -> dict[str, Memory]:
-    """Each leads a process group: a Triton server and its Python stubs, or the orchestrator."""
-    return {
-        process.name: total_memory(group_members(process.pid))
-        for process in stack.processes()
-        if process.pid is not None
-    }
+    """A Triton server with its Python stubs, or the orchestrator."""
+    return {name: total_memory(pids) for name, pids in processes_of(stack).items()}
 
 
 class PeakMemory:
@@ -93,18 +88,64 @@ class PeakMemory:
 
     def _watch(self) -> None:
         while not self._stop.wait(_WATCH_S):
-            parts = {process.name: _own_gigabytes(process.pid) for process in self._stack.processes() if process.pid}
+            parts = {name: sum(_now(pid).own for pid in pids) for name, pids in processes_of(self._stack).items()}
             if sum(parts.values()) > self.gigabytes:
                 self.gigabytes, self.parts = sum(parts.values()), parts
 
 
-def _own_gigabytes(group: int) -> float:
-    total = 0.0
-    for pid in group_members(group):
-        with suppress(OSError):  # it ended while we looked
-            status = Path(f"/proc/{pid}/status").read_text()
-            total += _megabytes(status, "RssAnon") + _megabytes(status, "RssShmem")
-    return total * 2**20 / 10**9
+@dataclass(frozen=True)
+class Peak:
+    """Gigabytes (10**9) that are resident, and those of them that no file backs."""
+
+    resident: float = 0
+    own: float = 0
+
+    def __add__(self, other: Peak) -> Peak:
+        return Peak(self.resident + other.resident, self.own + other.own)
+
+
+class PeakEach:
+    """Looks again and again, for as long as a `with` block, at the processes that `groups` names, each with its pids.
+
+    `peaks` are the greatest resident and the greatest anonymous and shared memory of each, at whatever moments.
+    """
+
+    def __init__(self, groups: Callable[[], Mapping[str, Iterable[int]]]) -> None:
+        self._groups = groups
+        self._stop = Event()
+        self._thread = Thread(target=self._watch)
+        self.peaks: dict[str, Peak] = {}
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(_WATCH_S):
+            for name, pids in self._groups().items():
+                now = sum((_now(pid) for pid in pids), Peak())
+                before = self.peaks.get(name, Peak())
+                self.peaks[name] = Peak(max(before.resident, now.resident), max(before.own, now.own))
+
+
+def _now(pid: int) -> Peak:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:  # it ended while we looked
+        return Peak()
+    own = _megabytes(status, "RssAnon") + _megabytes(status, "RssShmem")
+    return Peak(_megabytes(status, "VmRSS") * 2**20 / 10**9, own * 2**20 / 10**9)
+
+
+def processes_of(stack: Stack) -> dict[str, list[int]]:
+    """Each leads a process group: a Triton server and its Python stubs, or the orchestrator."""
+    return {process.name: group_members(process.pid) for process in stack.processes() if process.pid is not None}
 
 
 def _megabytes(text: str, name: str) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from triptych.contract import TIME_IDS
 
 # AutoencoderKL's own, where a configuration names none.
 _SCALING_FACTOR = 0.18215
+
+ReadWeights = Callable[[str, str], Mapping[str, TensorInfo]]
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,8 @@ class Component:
     overflows_in_half: bool = False  # what it computes on the way is too large for float16
 
     @classmethod
-    def open(cls, source: Source, index: Told, model: str, part: Part) -> Component:
-        """Reads one component's configuration and its weight files' headers."""
+    def open(cls, source: Source, index: Told, model: str, part: Part, read: ReadWeights) -> Component:
+        """Reads one component's configuration and its weight files' headers, these by the source's own `weights`."""
         entry = index.values.get(part.folder)
         if entry in (None, [None, None]):
             raise broken(index.file, f"{part.folder} must be a {part.class_name}, and it names none")
@@ -75,7 +77,7 @@ class Component:
             config = text_config(file, config)
         architecture = Architecture.of(model, part.class_name, config, part.time_ids)
         check_values(file, part.class_name, architecture.config)
-        weights = source.weights(part.folder, part.class_name)
+        weights = read(part.folder, part.class_name)
         own = {name: info for name, info in weights.items() if name.startswith(part.prefixes)}
         if (layers := count_layers(part.class_name, architecture.config)) > len(own):
             raise broken(file, f"asks for {layers} layers, but the weights have {len(own)} tensors")

@@ -6,6 +6,7 @@ checkpoint.components["unet"].architecture.digest()
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -63,7 +64,8 @@ class Checkpoint:
     def _open(cls, source: Source) -> Checkpoint:
         index = source.index()
         family = family_of(*index)
-        components = {model: Component.open(source, index, model, part) for model, part in family.parts.items()}
+        read = functools.cache(source.weights)  # the VAE's two models lie in one part
+        components = {model: Component.open(source, index, model, part, read) for model, part in family.parts.items()}
         family.check(components)
         prediction = source.prediction()
         vae = components[VAE_DECODER.name]

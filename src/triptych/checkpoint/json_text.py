@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
 # Configurations have 4 levels, tokenizers 6.
 _MOST_LEVELS = 32
+_WHOLES = (dict, list)
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -27,11 +29,14 @@ def parse_json(content: bytes) -> Any:
 def _check_depth(value: Any) -> None:
     level = [value]
     for _ in range(_MOST_LEVELS):
-        wholes = [part.values() if isinstance(part, dict) else part for part in level if isinstance(part, dict | list)]
-        if not wholes:
+        level = [part for whole in level for part in _parts(whole) if isinstance(part, _WHOLES)]
+        if not level:
             return
-        level = [part for whole in wholes for part in whole]
     raise ValueError(f"nested deeper than {_MOST_LEVELS} levels")
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def _check_text(value: Any) -> None:

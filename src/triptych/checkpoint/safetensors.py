@@ -49,7 +49,7 @@ _DTYPE = re.compile(r"[A-Z][A-Z0-9_]{0,19}")
 _METADATA = "__metadata__"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TensorInfo:
     """One tensor's place: `offset_bytes` from the start of `path`.
 

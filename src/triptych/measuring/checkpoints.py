@@ -162,7 +162,7 @@ def ensure_checkpoint(folder: Path, size: Size, save: Callable[[Any, Path], None
         return folder
     building = folder.with_name(f"{folder.name}.building")
     shutil.rmtree(building, ignore_errors=True)
-    _save_models(building, size, save)
+    save_models(building, size, save)
     _save_tokenizer(building / "tokenizer")
     if size.second_text is not None:
         _save_tokenizer(building / "tokenizer_2")
@@ -171,7 +171,8 @@ def ensure_checkpoint(folder: Path, size: Size, save: Callable[[Any, Path], None
     return building.rename(folder)
 
 
-def _save_models(folder: Path, size: Size, save: Callable[[Any, Path], None]) -> None:
+def save_models(folder: Path, size: Size, save: Callable[[Any, Path], None]) -> None:
+    """Makes each model, on torch's device of the moment, and gives it to `save` with a folder of its own."""
     import torch
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection

@@ -51,7 +51,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pair]:
 def opened(path: Path, part: str) -> Component:
     model, class_name = PARTS[part]
     source = open_source(path)
-    return Component.open(source, source.index(), model, Part(part, class_name))
+    return Component.open(source, source.index(), model, Part(part, class_name), source.weights)
 
 
 @pytest.mark.parametrize("kind", KINDS)
