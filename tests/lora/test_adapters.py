@@ -32,7 +32,7 @@ def test_many_patterns_and_many_modules_take_no_product_of_both(tmp_path: Path) 
     fields = {"peft_type": "LOKR", "alpha_pattern": numbers, "rank_pattern": numbers, "feedforward_modules": [*numbers]}
     (tmp_path / "adapter_config.json").write_text(json.dumps(fields))
     path = making.save(tmp_path / "adapter_model.safetensors", {"x": torch.zeros(1)})
-    config = read_adapters(path, "peft")[""]
+    config = read_adapters(path, "peft", {})[""]
     began = time.process_time()
     for number in range(8_000, 12_000):
         options = config.module_options(f"unet.block.{number}.to_q")

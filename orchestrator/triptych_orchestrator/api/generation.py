@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, nullcontext
+from contextlib import AsyncExitStack, aclosing, nullcontext
 from dataclasses import replace
 
 import grpc
@@ -91,7 +91,9 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
         with self._admission.preparing() if asked.images else nullcontext():  # decoding them is work
             job = await resolve(asked, checkpoint, self._limits, self._pictures, *others)
         del asked  # what it needs of the files the job has
-        async with self._loras.choose(job.loras, entry, refiner) as loras:
+        async with AsyncExitStack() as held:
+            with self._admission.preparing() if job.loras.names else nullcontext():  # so is reading and matching LoRAs
+                loras = await held.enter_async_context(self._loras.choose(job.loras, entry, refiner))
             self._admission.check_room()
             models = models_of(plan_of(job))
             yield Queued(job)

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from triptych.checkpoint.configs import read_json
-from triptych.checkpoint.safetensors import read_metadata
 from triptych.lora.algorithms import Options
 from triptych.lora.failures import refused, shown
 
@@ -82,9 +81,9 @@ class AdapterConfig:
         return options | {"is_feedforward": not self.feedforward.isdisjoint(_endings(name))}
 
 
-def read_adapters(path: Path, file_format: str) -> dict[str, AdapterConfig]:
+def read_adapters(path: Path, file_format: str, metadata: Mapping[str, str]) -> dict[str, AdapterConfig]:
     """Configurations by the models' prefixes in module names, "" for a file of one model; {} if there are none."""
-    text = read_metadata(path).get(_METADATA_KEY)
+    text = metadata.get(_METADATA_KEY)
     beside = path.with_name(_CONFIG_NAME)
     if text is not None:
         fields = _parsed(path, text)

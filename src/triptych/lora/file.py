@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from triptych.checkpoint.safetensors import TensorInfo, read_header
+from triptych.checkpoint.safetensors import TensorInfo, read_contents
 from triptych.lora.adapters import AdapterConfig, config_for, read_adapters
 from triptych.lora.algorithms import ALGORITHMS, MAGNITUDES, SAVED, Algorithm, Options, Role, Shapes
 from triptych.lora.failures import as_lora_errors, refused, shown
 from triptych.lora.kinds import diagnose, refuse_learned_words, refuse_pickled
 from triptych.lora.names import layer_name, read_name
+from triptych.lora.training import training_options
 
 _FORMATS = ("kohya", "diffusers", "peft")
 _FLOATS = frozenset({"F8_E4M3", "F8_E5M2", "F16", "BF16", "F32"})
@@ -89,16 +90,19 @@ class LoraFile:
         """Reads the header; LoraInvalidError names the file and the remedy."""
         refuse_pickled(path)
         with as_lora_errors():
-            tensors = read_header(path)
+            tensors, metadata = read_contents(path)
             groups, unknown, formats = _grouped(path, tensors)
             split = {key: tuple(_split(parts)) for key, parts in groups.items()}
             if all(algorithm is SAVED for modules in split.values() for algorithm, _ in modules):
                 raise refused(path, diagnose(tensors))
             refuse_learned_words(path, unknown)
             file_format = min(formats, key=_FORMATS.index)
-            adapters = read_adapters(path, file_format)
+            adapters = read_adapters(path, file_format, metadata)
+        trained = training_options(metadata)
         modules = tuple(
-            _module(path, key, algorithm, parts, adapters) for key, each in split.items() for algorithm, parts in each
+            _module(path, key, algorithm, parts, adapters, trained)
+            for key, each in split.items()
+            for algorithm, parts in each
         )
         placed = {info for module in modules for info in module.tensors.values()}
         placed |= {module.alpha for module in modules if isinstance(module.alpha, TensorInfo)}
@@ -137,10 +141,15 @@ def _split(parts: _Group) -> Iterator[tuple[Algorithm, _Group]]:
 
 
 def _module(
-    path: Path, key: str, algorithm: Algorithm, parts: _Group, adapters: Mapping[str, AdapterConfig]
+    path: Path,
+    key: str,
+    algorithm: Algorithm,
+    parts: _Group,
+    adapters: Mapping[str, AdapterConfig],
+    trained: Options,
 ) -> LoraModule:
     config, name = config_for(adapters, key)
-    options = config.module_options(name) if config else {}
+    options = config.module_options(name) if config else trained
     alpha = parts.pop("alpha", None)
     module = LoraModule(key, algorithm, parts, alpha, options)
     if problem := _problem(module, alpha):

@@ -10,16 +10,13 @@ from triptych.checkpoint import Component
 from triptych.checkpoint.weights import is_text_encoder
 from triptych.contract import UNET
 from triptych.lora.algorithms import Role
+from triptych.lora.open_clip import open_clip_name
 from triptych.lora.original import original_name
+from triptych.lora.wrappers import flat
 
 _WEIGHT = ".weight"
 # What old diffusers called CLIP's projections.
 _OLD_CLIP = {"q_proj": "to_q", "k_proj": "to_k", "v_proj": "to_v", "out_proj": "to_out"}
-
-
-def flat(name: str) -> str:
-    """A layer's name without its dots."""
-    return name.replace(".", "_")
 
 
 def own_names(component: Component) -> dict[str, str]:
@@ -38,10 +35,14 @@ def own_names(component: Component) -> dict[str, str]:
 
 
 def original_names(component: Component) -> dict[str, str]:
-    """Layers' weights by the layers' flat names in the original UNet (sgm), which kohya's SDXL files speak of."""
-    if component.architecture.model != UNET.name:
+    """Layers' weights by the layers' flat names in the original UNet (sgm), or in OpenCLIP."""
+    is_text = is_text_encoder(component.architecture.class_name)
+    if not is_text and component.architecture.model != UNET.name:
         return {}
-    names = {original_name(component, layer): parameter for layer, parameter in _layers(component).items()}
+    names = {
+        open_clip_name(layer) if is_text else original_name(component, layer): parameter
+        for layer, parameter in _layers(component).items()
+    }
     return {flat(name): parameter for name, parameter in names.items() if name is not None}
 
 

@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterator
 
 from triptych.contract import ENCODER, ENCODER_2, UNET
-from triptych.lora.parameters import flat
 
 # Flat, as the names are; None for a word that says nothing of the model.
 _WORDS = {
@@ -18,10 +17,16 @@ _WORDS = {
     **dict.fromkeys(("te", "te1", "text_encoder", "text_encoder_1", "text_encoders", "clip_l"), ENCODER.name),
     **dict.fromkeys(("cond_stage_model", "conditioner_embedders_0"), ENCODER.name),
     **dict.fromkeys(("te2", "text_encoder_2", "clip_g", "conditioner_embedders_1"), ENCODER_2.name),
+    "conditioner_embedders_0_model": ENCODER_2.name,  # the refiner's only one, OpenCLIP's
 }
 # No writer puts so many before a layer's name; a stranger's name could be of nothing else.
 _MOST_WORDS = 10
 _WORD = re.compile(f"({'|'.join(sorted(_WORDS, key=len, reverse=True))})_")
+
+
+def flat(name: str) -> str:
+    """A layer's name without its dots."""
+    return name.replace(".", "_")
 
 
 def readings(key: str) -> Iterator[tuple[str | None, str]]:

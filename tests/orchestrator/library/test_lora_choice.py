@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -323,3 +326,31 @@ def test_tags_leave_the_prompt_and_come_back_in_the_metadata(checkpoint: Checkpo
     assert described(job) == "a fox <lora:d:1> <lora:a:0.5> <lora:b:0:0.8>\nNegative prompt: a <lora:c:1>"
     assert described(check(request("<lora:a>"), checkpoint, Limits())) == "<lora:a:1>"
     assert described(check(request(" a fox "), checkpoint, Limits())) == " a fox "
+
+
+async def test_few_files_are_read_at_a_time_however_many_requests_come(
+    registry: LoraRegistry, entry: Entry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    match_lora, lock, two_inside = lora_choice.match_lora, threading.Lock(), threading.Barrier(2)
+    inside: list[int] = [0]
+
+    def matching(*arguments: Any) -> Any:
+        with lock:
+            inside.append(inside[-1] + 1)
+        two_inside.wait(60)
+        match = match_lora(*arguments)
+        two_inside.wait(60)  # so that no third one could have come unseen
+        with lock:
+            inside.append(inside[-1] - 1)
+        return match
+
+    monkeypatch.setattr(lora_choice, "match_lora", matching)
+    chooser = LoraChooser(registry)
+
+    async def choose(number: int) -> LoraChoice:
+        asked = asked_loras("", {}, [LoraUse("both")], Limits())[1]
+        async with chooser.choose(asked, replace(entry, number=number)) as choice:
+            return choice
+
+    choices = await asyncio.gather(*map(choose, range(-6, 0)))
+    assert max(inside) == 2 and len(choices) == 6 and all(choice.sets for choice in choices)

@@ -10,6 +10,7 @@ from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from triptych.checkpoint import Component
+from triptych.checkpoint.reading import Readers
 from triptych.contract import LORA_MODELS, UNET, LoraWeight
 from triptych.errors import LoraBrokenError, LoraInvalidError, TriptychError, invalid
 from triptych.lora import LoraFile, match_lora
@@ -21,6 +22,8 @@ from triptych_orchestrator.text.lora_tags import AskedLora, check_weight, has_ta
 logger = logging.getLogger("triptych.loras")
 
 _REMEMBERED_FITS = 256
+# Of files that are read and matched at a time: hundreds of layers by many names, which is work.
+_MOST_READERS = 2
 _SHOWN_KEYS = 3
 _LONGEST_KEY = 120
 
@@ -85,6 +88,7 @@ class LoraChooser:
     def __init__(self, registry: LoraRegistry) -> None:
         self._registry = registry
         self._fits: OrderedDict[tuple[str, int, int], _Fit] = OrderedDict()
+        self._readers = Readers(_MOST_READERS)
 
     @asynccontextmanager
     async def choose(self, asked: LoraChoice, entry: Entry, refiner: Entry | None = None) -> AsyncIterator[LoraChoice]:
@@ -131,15 +135,21 @@ class LoraChooser:
         await asyncio.to_thread(self._registry.check, lora)
         key = (lora.digest, entry.number, entry.loads)
         if key not in self._fits:
-            file = await asyncio.to_thread(self._registry.open, lora)
+            components = entry.opened.components
+            reading = self._readers.submit(lambda: self._fits.get(key) or self._read_fit(lora, components))
             try:
-                self._fits[key] = await asyncio.to_thread(_read_fit, file, entry.opened.components)
+                self._fits[key] = await asyncio.wrap_future(reading)
             except LoraInvalidError as error:
                 raise _unfit(error, lora, entry) from error
         self._fits.move_to_end(key)
+        fit = self._fits[key]
         while len(self._fits) > _REMEMBERED_FITS:
             self._fits.popitem(last=False)
-        return self._fits[key]
+        return fit
+
+    def _read_fit(self, lora: Lora, components: Mapping[str, Component]) -> _Fit:
+        """In a reader's thread; another request's may have read it meanwhile."""
+        return _fit_of(self._registry.open(lora), components)
 
     async def _told(self, error: LoraBrokenError | LoraInvalidError, loras: Sequence[Lora]) -> TriptychError | None:
         """A stage's error about one of the files, without the path that only the server knows; None if about none."""
@@ -156,7 +166,7 @@ class LoraChooser:
         return broken(lora, "a stage does not see its file, which must lie under the same path everywhere")
 
 
-def _read_fit(file: LoraFile, components: Mapping[str, Component]) -> _Fit:
+def _fit_of(file: LoraFile, components: Mapping[str, Component]) -> _Fit:
     match = match_lora(file, components)
     left_over = ""
     if keys := match.left_over:

@@ -22,7 +22,9 @@ Shapes = Mapping[str, Shape]
 Role = Literal["weight", "bias"]
 """Which parameter of a layer is meant."""
 Options = Mapping[str, Any]
-"""What PEFT's configuration says beside the tensors, for one module; empty where there is none."""
+"""What is said beside the tensors, for one module: by PEFT's configuration, or of LyCORIS' training; or nothing."""
+RANK_STABILIZED = "rank_stabilized"
+"""Of LyCORIS: it divided by the root of the rank."""
 
 MAGNITUDES = frozenset({"dora_scale", "lora_magnitude_vector"})
 """DoRA's parts, which any algorithm may have that adds to a weight."""
@@ -42,6 +44,11 @@ class Numbers:
     def get(self, part: str) -> Array | None:
         """None where the module has no such part."""
         return self.parts.get(part)
+
+    @property
+    def is_rank_stabilized(self) -> bool:
+        """Whether LyCORIS trained it so."""
+        return RANK_STABILIZED in self.options
 
     def scale(self, rank: int) -> float:
         """What a product of that rank is multiplied by."""

@@ -1,6 +1,7 @@
 """GLoRA: a low-rank product, and another one that the weight itself is multiplied by (Chavan et al., arXiv:2306.07967).
 
-W' = W + alpha / rank * (W a1 a2 + b1 b2), as LyCORIS has it; before version 3 the factors had each other's names.
+W' = W + alpha / rank * (W a1 a2 + b1 b2), as LyCORIS has it, by the root of the rank where it was trained so; before
+version 3 the factors had each other's names.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ class Generalized(Algorithm):
         turned = np.moveaxis(base, 1, -1).reshape(-1, inputs) @ a1 @ a2
         moved = np.moveaxis(base, 1, -1).shape
         product = rows(np.ascontiguousarray(np.moveaxis(turned.reshape(moved), -1, 1)))
-        return (product + b1 @ b2) * np.float32(numbers.scale(len(a2)))
+        rank = len(a2)
+        scale = numbers.scale(rank) * (math.sqrt(rank) if numbers.is_rank_stabilized else 1.0)
+        return (product + b1 @ b2) * np.float32(scale)
 
     def rank(self, shapes: Shapes) -> int:
         """The least extent, for what is a row and what a column the layer's shape says."""

@@ -1,7 +1,8 @@
 """LoKr: the Kronecker product of two matrices, each whole or of low rank (Edalati et al., KronA, arXiv:2212.10650).
 
 W' = W + alpha / rank * kron(w1, w2), as LyCORIS has it. Where both are whole there is no rank, and the scale is 1; PEFT
-takes the rank of its configuration then.
+takes the rank of its configuration then, and LyCORIS' rank-stabilised scale is the root of the rank that it was told,
+of which its alpha is the power of one and a half.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class Kronecker(Algorithm):
             second = np.tensordot(outer, inner, 1) if core is None else tucker.rebuilt(core, outer, inner)
             rank = len(inner)
         first = first.reshape(first.shape + (1,) * (second.ndim - 2))
-        scale = numbers.scale(rank) if rank else numbers.options.get("whole_scale", 1.0)
+        scale = numbers.scale(rank) if rank else _whole_scale(numbers)
         product: Array = np.kron(first, second) * np.float32(scale)
         return product
 
@@ -80,6 +81,13 @@ class Kronecker(Algorithm):
     def inputs(self, shapes: Shapes) -> int | None:
         """Of both halves."""
         return _first(shapes)[1] * _second(shapes)[1]
+
+
+def _whole_scale(numbers: Numbers) -> float:
+    """Where no half says a rank."""
+    if numbers.is_rank_stabilized and numbers.alpha is not None:
+        return math.cbrt(numbers.alpha)
+    return float(numbers.options.get("whole_scale", 1.0))
 
 
 def _first(shapes: Shapes) -> Shape:
