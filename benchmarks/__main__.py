@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks.cases import (
     concurrency,
+    first_picture,
     guidance_split,
     half_weights,
     lora_step,
@@ -55,6 +56,7 @@ BENCHMARKS = {
     "guidance-split": _Benchmark(guidance_split.run, 3, 20),
     "concurrency": _Benchmark(concurrency.run, 3, 4),
     "switch": _Benchmark(switch.run, 5, 2),
+    "first-picture": _Benchmark(first_picture.run, 5, 4),
     "reload": _Benchmark(reload.run, 30, 1),
     "pickled": _Benchmark(pickled.run, 3, 1),
     "real-files": _Benchmark(real_files.run, 1, 4, 512, "sdxl"),

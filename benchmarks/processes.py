@@ -1,7 +1,9 @@
-"""How much memory processes hold, as the kernel counts it."""
+"""How much memory processes hold, and what the cores worked for them, as the kernel counts it."""
 
 from __future__ import annotations
 
+import itertools
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -14,6 +16,8 @@ from triptych.embedded import Stack
 from triptych.embedded.processes.process import group_members
 
 _WATCH_S = 0.1
+# The processes of each name, as they are now.
+Groups = Callable[[], Mapping[str, Iterable[int]]]
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ class PeakEach:
     `peaks` are the greatest resident and the greatest anonymous and shared memory of each, at whatever moments.
     """
 
-    def __init__(self, groups: Callable[[], Mapping[str, Iterable[int]]]) -> None:
+    def __init__(self, groups: Groups) -> None:
         self._groups = groups
         self._stop = Event()
         self._thread = Thread(target=self._watch)
@@ -141,6 +145,19 @@ def _now(pid: int) -> Peak:
         return Peak()
     own = _megabytes(status, "RssAnon") + _megabytes(status, "RssShmem")
     return Peak(_megabytes(status, "VmRSS") * 2**20 / 10**9, own * 2**20 / 10**9)
+
+
+def processor_seconds(groups: Mapping[str, Iterable[int]]) -> float:
+    """What the cores have worked so far for all of these processes that still run."""
+    return sum(map(_processor_seconds, itertools.chain.from_iterable(groups.values())))
+
+
+def _processor_seconds(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:  # it ended while we looked
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def processes_of(stack: Stack) -> dict[str, list[int]]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import triptych
-from benchmarks.processes import Peak, PeakEach, processes_of
+from benchmarks.processes import Groups, Peak, PeakEach, processes_of, processor_seconds
 from benchmarks.report import print_table
 from benchmarks.setting import Setting
 from benchmarks.single_files import ensure_single_file
@@ -25,6 +25,19 @@ from triptych.sdk.events import Step
 _NAME = "downloaded"
 _PROMPT = "a red circle"
 _BLOCK_BYTES = 2**24
+
+
+class _Since:
+    """Seconds since it was made, by the clock and those that cores worked for the processes that `groups` names."""
+
+    def __init__(self, groups: Groups) -> None:
+        self._groups, self._began, self._worked = groups, time.perf_counter(), processor_seconds(groups())
+        self.rows: list[tuple[str, str, str]] = []
+
+    def note(self, what: str) -> None:
+        """Takes both down, as a table's row."""
+        worked = processor_seconds(self._groups()) - self._worked
+        self.rows.append((what, f"{time.perf_counter() - self._began:.1f}", f"{worked:.1f}"))
 
 
 def run(setting: Setting) -> bool:
@@ -46,14 +59,14 @@ def run(setting: Setting) -> bool:
 def _triptych(setting: Setting, file: Path, cache: Path) -> None:
     local = triptych.local({}, cache_dir=cache, startup_timeout_s=1200.0)
     with local as client, PeakEach(lambda: processes_of(local.stack)) as memory:
-        began = time.perf_counter()
+        since = _Since(lambda: processes_of(local.stack))
         told = client.register_checkpoint(_NAME, file, load=True)
-        seconds = {"registered and loaded": time.perf_counter() - began}
+        since.note("registered and loaded")
         for number in _steps(client, setting):
-            seconds[f"step {number} done"] = time.perf_counter() - began
-        seconds["the picture there"] = time.perf_counter() - began
+            since.note(f"step {number} done")
+        since.note("the picture there")
     print(f"found: {told.family}, {told.format}, {told.precision}, {told.prediction_type} by {told.prediction_told_by}")
-    _print_side("triptych", seconds, memory.peaks)
+    _print_side("triptych", since, memory.peaks)
 
 
 def _steps(client: Client, setting: Setting) -> Iterator[int]:
@@ -67,13 +80,16 @@ def _diffusers(setting: Setting, file: Path) -> bool:
     worker = Worker("benchmarks.from_single_file", {"config": str(setting.checkpoint()), "threads": cores()})
     with worker as diffusers, PeakEach(lambda: {"its one process": [worker.pid]}) as memory:
         diffusers.wait_ready()
+        since = _Since(lambda: {"diffusers": [worker.pid]})
         try:
-            seconds = {"loaded": diffusers.ask({"file": str(file)})}
+            diffusers.ask({"file": str(file)})
         except TriptychError as error:
             print(f"diffusers cannot read {file.name}: {error.message[:300]}")
             return False
-        seconds["step 1 done"] = seconds["loaded"] + diffusers.ask({"prompt": _PROMPT, **setting.parameters()})
-    _print_side(f"diffusers, {file.name}", seconds, memory.peaks)
+        since.note("loaded")
+        diffusers.ask({"prompt": _PROMPT, **setting.parameters()})
+        since.note("step 1 done")
+    _print_side(f"diffusers, {file.name}", since, memory.peaks)
     return True
 
 
@@ -84,8 +100,8 @@ def _read(file: Path) -> None:
             pass
 
 
-def _print_side(side: str, seconds: Mapping[str, float], peaks: Mapping[str, Peak]) -> None:
-    print_table((f"{side}: from the registration on", "seconds"), [(what, f"{s:.1f}") for what, s in seconds.items()])
+def _print_side(side: str, since: _Since, peaks: Mapping[str, Peak]) -> None:
+    print_table((f"{side}: from the registration on", "seconds", "of a core"), since.rows)
     whole = {**peaks, "sum": sum(peaks.values(), Peak())}
     rows = [(name, f"{peak.resident:.2f}", f"{peak.own:.2f}") for name, peak in whole.items()]
     print_table((f"{side}: GB at their greatest", "resident", "of no file"), rows)
