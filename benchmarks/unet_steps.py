@@ -31,19 +31,20 @@ class UnetSteps:
     steps: int
 
     @classmethod
-    def of(cls, setting: Setting) -> UnetSteps:
+    def of(cls, setting: Setting, samples: int = 2) -> UnetSteps:
         """On all cores, with the graphs kept in the benchmarks' folder."""
         checkpoint = Checkpoint.open(setting.checkpoint())
         component = checkpoint.components[UNET.name]
         edge = setting.size // checkpoint.vae_scale_factor
         noise = np.random.default_rng(0)
+        channels = component.architecture.config["in_channels"]
         inputs = {
-            "latents": noise.standard_normal((2, component.architecture.config["in_channels"], edge, edge), np.float32),
-            "timestep": np.full(2, 500.0, np.float32),
+            "latents": noise.standard_normal((samples, channels, edge, edge), np.float32),
+            "timestep": np.full(samples, 500.0, np.float32),
         }
         for name, dims in conditioning_dims(component.architecture).items():
             shape = (extent if isinstance(extent, int) else checkpoint.tokens for extent in dims)
-            inputs[name] = noise.standard_normal((2, *shape), np.float32)
+            inputs[name] = noise.standard_normal((samples, *shape), np.float32)
         return cls(component, EngineSettings(cores(), setting.cache_dir), inputs, setting.steps)
 
     def seconds(self, engine: Engine) -> float:
