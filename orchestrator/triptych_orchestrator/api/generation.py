@@ -22,6 +22,7 @@ from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.jobs.caller import Caller
 from triptych_orchestrator.jobs.events import Event, Queued
 from triptych_orchestrator.jobs.pictures import PictureReader
+from triptych_orchestrator.jobs.tasks.hires import check_upscaler
 from triptych_orchestrator.jobs.unread import drop_previews
 from triptych_orchestrator.jobs.validation import deadline_of, resolve
 from triptych_orchestrator.library.catalog import Catalog
@@ -87,6 +88,7 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
     async def _events(
         self, asked: Asked, entry: Entry, refiner: Entry | None, vae: Entry | None, deadline_s: float
     ) -> AsyncGenerator[Event, None]:
+        check_upscaler(asked.hires, self._painter.upscalers)
         checkpoint, others = _sound(entry), [_sound(each) if each else None for each in (refiner, vae)]
         with self._admission.preparing() if asked.images else nullcontext():  # decoding them is work
             job = await resolve(asked, checkpoint, self._limits, self._pictures, *others)

@@ -8,6 +8,8 @@ from triptych.checkpoint import MicroConditions, Pair
 from triptych.v1 import generation_pb2 as pb
 from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.jobs.events import Event, Picture, Queued, Result, StageTiming, Step
+from triptych_orchestrator.jobs.tasks.enlarging import Enlargement
+from triptych_orchestrator.jobs.tasks.hires import AskedHires
 from triptych_orchestrator.library.loras.choice import LoraUse
 
 _SIZES = [
@@ -49,6 +51,7 @@ def asked_of(request: pb.GenerateRequest) -> Asked:
         vae=request.vae,
         image_format=request.image_format,
         quality=_given(request, "quality"),
+        hires=_hires(request.hires) if request.HasField("hires") else None,
     )
 
 
@@ -97,6 +100,15 @@ def _image(picture: Picture) -> pb.Image:
 
 def _timing(timing: StageTiming) -> pb.StageTiming:
     return pb.StageTiming(**vars(timing))
+
+
+def _hires(message: pb.Hires) -> AskedHires:
+    steps = _given(message, "num_inference_steps")
+    return AskedHires(_enlargement(message), message.upscaler, _given(message, "strength"), steps)
+
+
+def _enlargement(message: pb.Hires) -> Enlargement:
+    return Enlargement(*(_given(message, field) for field in ("scale", "width", "height")))
 
 
 def _micro_conditions(request: pb.GenerateRequest) -> MicroConditions:

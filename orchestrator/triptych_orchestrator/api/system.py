@@ -16,6 +16,7 @@ from triptych_orchestrator.batching.seats import Batchers
 from triptych_orchestrator.batching.signature import dims_of
 from triptych_orchestrator.library.catalog import Catalog
 from triptych_orchestrator.library.upscalers import Upscalers
+from triptych_orchestrator.sampling.interpolation import LATENT_UPSCALERS
 from triptych_orchestrator.sampling.schedulers import scheduler_names
 from triptych_orchestrator.settings import Limits
 from triptych_orchestrator.stages.pool import ReplicaPool
@@ -55,6 +56,7 @@ class SystemService(system_grpc.SystemServiceServicer):  # type: ignore[misc]
             ],
             checkpoints=checkpoint_messages(self._catalog),
             upscalers=self._upscalers.names(),
+            latent_upscalers=LATENT_UPSCALERS,
         )
 
 

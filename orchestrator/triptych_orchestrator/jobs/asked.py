@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from triptych.checkpoint import MicroConditions
+from triptych_orchestrator.jobs.tasks.hires import AskedHires
 from triptych_orchestrator.library.loras.choice import LoraUse
 
 
@@ -42,3 +43,4 @@ class Asked:
     vae: str = ""
     image_format: str = ""
     quality: int | None = None
+    hires: AskedHires | None = None

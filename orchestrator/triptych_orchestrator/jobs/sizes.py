@@ -5,10 +5,9 @@ from __future__ import annotations
 from triptych.checkpoint import Checkpoint
 from triptych.errors import invalid
 from triptych_orchestrator.jobs.asked import Asked
+from triptych_orchestrator.jobs.extents import Size, check_size
 from triptych_orchestrator.jobs.pictures import field_of
 from triptych_orchestrator.settings import Limits
-
-Size = tuple[int, int]
 
 
 def size_of(asked: Asked, checkpoint: Checkpoint, limits: Limits, image_size: Size | None) -> Size:
@@ -19,12 +18,7 @@ def size_of(asked: Asked, checkpoint: Checkpoint, limits: Limits, image_size: Si
     own_width, own_height = _own_size(checkpoint, image_size)
     width = _given("width", asked.width, own_width)
     height = _given("height", asked.height, own_height)
-    for field, value, high in (("width", width, limits.max_width), ("height", height, limits.max_height)):
-        if not 2 * scale <= value <= high or value % scale:
-            raise invalid(field, f"must be a multiple of {scale} from {2 * scale} to {high}, not {value}{remedy}")
-    if width * height > limits.max_pixels:
-        problem = f"{width} x {height} is more than the {limits.max_pixels} pixels that this server allows{remedy}"
-        raise invalid("width", problem)
+    check_size((width, height), ("width", "height"), scale, limits, remedy)
     return width, height
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TypeVar
 
 from triptych.checkpoint import Checkpoint, MicroConditions, check_fields
 from triptych.errors import invalid
 from triptych_orchestrator.jobs.asked import Asked
+from triptych_orchestrator.jobs.extents import Size
 from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.jobs.pictures import PictureReader, check_bytes, field_of
 from triptych_orchestrator.jobs.refining import check_drawing, check_refiner, check_vae, start_of
-from triptych_orchestrator.jobs.sizes import Size, size_of
+from triptych_orchestrator.jobs.sizes import size_of
 from triptych_orchestrator.jobs.tasks.formats import format_of
+from triptych_orchestrator.jobs.tasks.hires import hires_of, of_hires
 from triptych_orchestrator.library.loras.choice import asked_loras
 from triptych_orchestrator.sampling.schedulers import Solver, corrected_config, make_solver, resolved_name
 from triptych_orchestrator.settings import Limits
@@ -77,8 +80,12 @@ def check(
     steps = _within("num_inference_steps", steps, limits.max_num_inference_steps)
     eta = _real("eta", _given(asked.eta, 0.0), 1.0)
     scheduler = resolved_name(asked.scheduler, checkpoint.scheduler_config)
-    solvers = [_solver(scheduler, each, steps, eta) for each in experts]
+    _solver(scheduler, checkpoint, steps, eta)
     strength = _strength(asked, checkpoint, steps)
+    hires = hires_of(asked.hires, (width, height), steps, checkpoint, limits) if asked.hires else None
+    last_steps, last_strength = (hires.num_inference_steps, hires.strength) if hires else (steps, strength)
+    with of_hires() if hires else nullcontext():
+        solvers = [_solver(scheduler, each, last_steps, eta) for each in experts]
     told = {field: _told(field, numbers) for field, numbers in asked.micro_conditions.items()}
     return Job(
         request_id=asked.request_id,
@@ -104,11 +111,12 @@ def check(
         loras=loras,
         strength=strength,
         refiner=asked.refiner,
-        refiner_start=start_of(asked, strength, *solvers) if refiner else 1.0,
+        refiner_start=start_of(asked, last_strength, *solvers) if refiner else 1.0,
         refiner_zeroes_negative=refiner is not None and asked.negative_prompt is None and refiner.zeroes_negative,
         vae=asked.vae,
         format=format_of(asked.image_format, asked.quality),
-        warnings=_idle(told, height, width, bool(asked.images), experts),
+        hires=hires,
+        warnings=_idle(told, height, width, bool(asked.images), [*experts, *([checkpoint] if hires else [])]),
     )
 
 
@@ -119,11 +127,11 @@ def _solver(scheduler: str, checkpoint: Checkpoint, steps: int, eta: float) -> S
 
 
 def _idle(
-    told: MicroConditions, height: int, width: int, has_image: bool, experts: Sequence[Checkpoint]
+    told: MicroConditions, height: int, width: int, has_image: bool, passes: Sequence[Checkpoint]
 ) -> tuple[str, ...]:
-    """What to say of what is told without effect, to any of the checkpoints; a refiner begins with latents."""
-    idle = experts[0].family.time_ids(told, height, width, has_image).idle
-    for other in experts[1:]:
+    """What to say of what is told without effect, in any pass; all but the first begin with latents."""
+    idle = passes[0].family.time_ids(told, height, width, has_image).idle
+    for other in passes[1:]:
         counting = other.family.fields - other.family.time_ids(told, height, width, True).idle.keys()
         idle = {field: why for field, why in idle.items() if field not in counting}
     return tuple(f"{field} has no effect {why}" for field, why in idle.items())

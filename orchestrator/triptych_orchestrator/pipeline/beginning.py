@@ -11,23 +11,53 @@ import numpy as np
 import numpy.typing as npt
 
 from triptych.checkpoint import LatentScaling
-from triptych_orchestrator.pipeline.plan import FromPictures, Pass
+from triptych_orchestrator.library.upscalers import Pixels, Upscalers, enlarged
+from triptych_orchestrator.pipeline.plan import Enlarged, FromBefore, FromNoise, FromPictures, Pass
 from triptych_orchestrator.pipeline.vae import Vae
+from triptych_orchestrator.sampling.interpolation import enlarge_latents
 from triptych_orchestrator.sampling.moments import draw_latents
-from triptych_orchestrator.sampling.noise import Generator, draw
 from triptych_orchestrator.sampling.schedulers import Solver
+from triptych_orchestrator.sampling.variations import Randomness
 
 Array = npt.NDArray[np.float32]
 
 
-async def begin(one: Pass, solver: Solver, shape: Sequence[int], generators: Sequence[Generator], vae: Vae) -> Array:
-    """Latents of that shape [B, C, h, w], as noisy as they are to be, of a pass that takes none from one before."""
-    if not isinstance(one.source, FromPictures):
-        return solver.from_noise(draw(generators, shape))
-    pictures = [np.frombuffer(rgb, np.uint8).reshape(one.height, one.width, 3) for rgb in one.source.pictures]
-    moments = await vae.encode(np.stack(pictures))
-    original = scaled(draw_latents(moments, generators, shape[0]), vae.scaling)
-    return solver.add_noise(original, draw(generators, shape), one.evaluations(solver).start)
+class Beginning:
+    """`upscalers` are those of pictures."""
+
+    def __init__(self, one: Pass, vae: Vae, upscalers: Upscalers, request_id: str) -> None:
+        self._one = one
+        self._vae = vae
+        self._upscalers = upscalers
+        self._request_id = request_id
+
+    async def latents(self, solver: Solver, shape: Sequence[int], randomness: Randomness, before: Array) -> Array:
+        """Of that shape [B, C, h, w], as noisy as they are to be; `before` are those of the pass before, if any."""
+        source = self._one.source
+        match source:
+            case FromBefore():
+                return before
+            case FromNoise():
+                return solver.from_noise(randomness.first(shape))
+            case FromPictures():
+                size = self._one.height, self._one.width
+                pictures = [np.frombuffer(rgb, np.uint8).reshape(*size, 3) for rgb in source.pictures]
+                original = await self._encoded(pictures, shape, randomness)
+            case Enlarged() if source.is_encoded:
+                original = await self._encoded(await self._enlarged(before, source.upscaler), shape, randomness)
+            case Enlarged():
+                original = enlarge_latents(source.upscaler, before, (shape[2], shape[3]))
+        return solver.add_noise(original, randomness.first(shape), self._one.evaluations(solver).start)
+
+    async def _encoded(self, pictures: Sequence[Pixels], shape: Sequence[int], randomness: Randomness) -> Array:
+        moments = await self._vae.encode(np.stack(pictures))
+        return scaled(draw_latents(moments, randomness.generators, shape[0]), self._vae.scaling)
+
+    async def _enlarged(self, latents: Array, name: str) -> list[Pixels]:
+        upscaler = self._upscalers.get("hires.upscaler", name)
+        size = self._one.width, self._one.height
+        pictures = await self._vae.decode(latents)
+        return [await enlarged(picture, upscaler, size, self._request_id) for picture in pictures]
 
 
 def scaled(latents: Array, scaling: LatentScaling) -> Array:

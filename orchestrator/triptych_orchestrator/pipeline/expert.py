@@ -13,14 +13,14 @@ from triptych.checkpoint import Checkpoint
 from triptych_orchestrator import metrics
 from triptych_orchestrator.jobs.events import Step
 from triptych_orchestrator.jobs.job import Job
-from triptych_orchestrator.pipeline.beginning import begin
+from triptych_orchestrator.pipeline.beginning import Beginning
 from triptych_orchestrator.pipeline.denoiser import Denoiser
-from triptych_orchestrator.pipeline.plan import FromBefore, Pass
+from triptych_orchestrator.pipeline.plan import Pass
 from triptych_orchestrator.pipeline.vae import Vae
 from triptych_orchestrator.pipeline.writing.files import encode_png
 from triptych_orchestrator.sampling.loop import LoopState, sample
-from triptych_orchestrator.sampling.noise import Generator, draw
 from triptych_orchestrator.sampling.schedulers import Solver, corrected_config, make_solver
+from triptych_orchestrator.sampling.variations import Randomness
 
 Array = npt.NDArray[np.float32]
 
@@ -33,27 +33,27 @@ class Expert:
     checkpoint: Checkpoint
     denoiser: Denoiser
     vae: Vae
+    beginning: Beginning
     warnings: Sequence[str] = ()
 
     def solver(self, job: Job) -> Solver:
         """A fresh one, with the checkpoint's own configuration."""
         own = self.checkpoint.scheduler_config
         config = corrected_config(job.scheduler, own, self.checkpoint.family.scheduler_config)
-        return make_solver(job.scheduler, config, job.num_inference_steps, eta=job.eta)
+        return make_solver(job.scheduler, config, self.one.num_inference_steps, eta=job.eta)
 
     async def steps(
-        self, job: Job, solver: Solver, before: Array, generators: Sequence[Generator]
+        self, job: Job, solver: Solver, before: Array, randomness: Randomness
     ) -> AsyncGenerator[tuple[LoopState, Step], None]:
         """Its part of the steps, counted from 1; `before` are the latents that the pass before has left, if any."""
         shape = (job.num_images_per_prompt, *latent_shape(self.one, self.checkpoint))
-        latents, use = before, self.denoiser.use
-        if not isinstance(self.one.source, FromBefore):
-            latents = await begin(self.one, solver, shape, generators, self.vae)
+        latents = await self.beginning.latents(solver, shape, randomness, before)
+        use = self.denoiser.use
         if self.one.beside:
-            self.denoiser.show(await self.one.beside.latents(self.vae, generators, shape[0]))
+            self.denoiser.show(await self.one.beside.latents(self.vae, randomness.generators, shape[0]))
         engine_before, share_before = use.engine_seconds, use.engine_share_seconds
         window = self.one.evaluations(solver)
-        async for state in sample(solver, latents, self.denoiser, lambda: draw(generators, shape), window):
+        async for state in sample(solver, latents, self.denoiser, lambda: randomness.draw(shape), window):
             event = Step(
                 step=state.step,
                 total=state.total,

@@ -21,18 +21,20 @@ from triptych_orchestrator.batching.seats import Batchers
 from triptych_orchestrator.jobs.events import Picture, Result, StageTiming, Step
 from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.library.entry import Entry
+from triptych_orchestrator.library.upscalers import Upscalers
+from triptych_orchestrator.pipeline.beginning import Beginning
 from triptych_orchestrator.pipeline.conditions import conditions_of
 from triptych_orchestrator.pipeline.denoiser import Denoiser
 from triptych_orchestrator.pipeline.encoding import PromptEncoder
 from triptych_orchestrator.pipeline.expert import Expert, latent_shape
 from triptych_orchestrator.pipeline.guiding import guidance_of
-from triptych_orchestrator.pipeline.plan import Pass, plan_of
+from triptych_orchestrator.pipeline.plan import FromBefore, Pass, plan_of
 from triptych_orchestrator.pipeline.size_checks import SizeChecks
 from triptych_orchestrator.pipeline.vae import Vae
 from triptych_orchestrator.pipeline.writing.files import write
 from triptych_orchestrator.pipeline.writing.infotext import describe
 from triptych_orchestrator.sampling.loop import Latents
-from triptych_orchestrator.sampling.noise import Generator
+from triptych_orchestrator.sampling.variations import Randomness
 from triptych_orchestrator.stages.lora_sets import LoraSet
 from triptych_orchestrator.stages.pool import ReplicaPool
 from triptych_orchestrator.stages.use import StageUse, unsound
@@ -47,8 +49,15 @@ _HASH_WAIT_S = 30
 class Painter:
     """Runs jobs on the stages; one for the whole server."""
 
-    def __init__(self, pool: ReplicaPool, call_timeout_s: float, max_batch_samples: int = 0) -> None:
+    def __init__(
+        self,
+        pool: ReplicaPool,
+        call_timeout_s: float,
+        max_batch_samples: int = 0,
+        upscalers: Upscalers | None = None,
+    ) -> None:
         self._pool = pool
+        self.upscalers = upscalers or Upscalers()
         self._timeout_s = call_timeout_s
         self.batchers = Batchers(call_timeout_s, max_batch_samples)
         pool.on_withdrawal(self.batchers.forget)
@@ -108,18 +117,21 @@ class Painter:
         )
         scaling = entry.opened.scaling_with(vae_entry.opened)
         vae = Vae(self._pool, vae_entry, scaling, job.request_id, self._timeout_s, uses["vae"])
-        return Expert(one, entry.opened, denoiser, vae, conditions.warnings)
+        beginning = Beginning(one, vae, self.upscalers, job.request_id)
+        return Expert(one, entry.opened, denoiser, vae, beginning, conditions.warnings)
 
 
 async def _steps(job: Job, experts: Sequence[Expert]) -> AsyncGenerator[tuple[Latents, Step], None]:
     """All passes, one after the other: the latents after each step, and its event, counted through them."""
-    generators = [Generator(seed) for seed in job.seeds]
+    randomness = Randomness(job.seeds)
     solvers = [expert.solver(job) for expert in experts]
     windows = [expert.one.evaluations(solver) for expert, solver in zip(experts, solvers, strict=True)]
     total, done, latents = sum(map(len, windows)), 0, np.empty(0, np.float32)
     for expert, solver, window in zip(experts, solvers, windows, strict=True):
+        if not isinstance(expert.one.source, FromBefore):
+            randomness = Randomness(job.seeds)
         with closing(expert.denoiser):
-            async for state, event in expert.steps(job, solver, latents, generators):
+            async for state, event in expert.steps(job, solver, latents, randomness):
                 latents, event.step, event.total = state.latents, done + event.step, total
                 if job.preview_every_steps and event.step % job.preview_every_steps == 0 and event.step < total:
                     event.preview_png = await expert.preview(solver, state)

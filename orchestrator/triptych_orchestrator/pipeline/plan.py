@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from triptych.contract import VAE_ENCODER, LoraWeight
 from triptych_orchestrator.jobs.job import Job
+from triptych_orchestrator.jobs.tasks.hires import Hires
 from triptych_orchestrator.pipeline.vae import Vae
+from triptych_orchestrator.sampling.interpolation import LATENT_UPSCALERS
 from triptych_orchestrator.sampling.noise import Generator
 from triptych_orchestrator.sampling.schedulers import Solver
 
@@ -35,6 +37,21 @@ class FromBefore:
     """As noisy as the pass before left them."""
 
 
+@dataclass(frozen=True)
+class Enlarged:
+    """Those that the pass before has finished, enlarged to this one's size, with noise on them.
+
+    By an upscaler of latents, or by one of pictures, for which they are decoded and encoded again.
+    """
+
+    upscaler: str
+
+    @property
+    def is_encoded(self) -> bool:
+        """Whether pictures are enlarged, so that a VAE's encoder is needed."""
+        return self.upscaler not in LATENT_UPSCALERS
+
+
 class Beside(Protocol):
     """What a UNet that edits pictures sees beside its latents."""
 
@@ -43,7 +60,7 @@ class Beside(Protocol):
         ...
 
 
-Source: TypeAlias = FromNoise | FromPictures | FromBefore
+Source: TypeAlias = FromNoise | FromPictures | FromBefore | Enlarged
 
 
 @dataclass(frozen=True)
@@ -61,6 +78,7 @@ class Pass:
     zeroes_negative: bool
     loras: Mapping[str, tuple[LoraWeight, ...]]
     vae: str
+    num_inference_steps: int
     strength: float = 1.0
     start: float = 0.0
     end: float = 1.0
@@ -75,37 +93,62 @@ Plan: TypeAlias = Sequence[Pass]
 
 
 def plan_of(job: Job) -> Plan:
-    """The passes in order: the job's checkpoint, and a refiner for the end of the steps where one is named."""
-    source = FromPictures(job.images) if job.images else FromNoise()
-    size = job.width, job.height
-    first = Pass(
-        source,
-        *size,
+    """The passes in order: the job's checkpoint, again for what is enlarged, and a refiner for the end of the last."""
+    passes = [_first(job)]
+    if job.hires:
+        passes.append(_again(passes[0], job.hires))
+    if job.refiner:
+        last = passes.pop()
+        passes += [replace(last, end=job.refiner_start), _refined(job, last)]
+    return passes
+
+
+def _first(job: Job) -> Pass:
+    return Pass(
+        FromPictures(job.images) if job.images else FromNoise(),
+        job.width,
+        job.height,
         job.checkpoint,
         job.zeroes_negative,
         job.loras.sets,
         job.vae or job.checkpoint,
+        job.num_inference_steps,
         job.strength,
-        end=job.refiner_start,
     )
-    if not job.refiner:
-        return [first]
-    refined = Pass(
+
+
+def _again(first: Pass, hires: Hires) -> Pass:
+    return replace(
+        first,
+        source=Enlarged(hires.upscaler),
+        width=hires.width,
+        height=hires.height,
+        num_inference_steps=hires.num_inference_steps,
+        strength=hires.strength,
+    )
+
+
+def _refined(job: Job, before: Pass) -> Pass:
+    return Pass(
         FromBefore(),
-        *size,
+        before.width,
+        before.height,
         job.refiner,
         job.refiner_zeroes_negative,
         job.loras.refiner_sets,
         job.vae or job.refiner,
+        before.num_inference_steps,
         start=job.refiner_start,
     )
-    return [first, refined]
 
 
 def models_of(plan: Plan) -> dict[str, set[str]]:
     """By checkpoints, the models that it needs of each besides those that every job needs."""
     needed: dict[str, set[str]] = {name: set() for one in plan for name in (one.checkpoint, one.vae)}
     for one in plan:
-        if isinstance(one.source, FromPictures) or one.beside:
+        is_encoded = isinstance(one.source, FromPictures) or (
+            isinstance(one.source, Enlarged) and one.source.is_encoded
+        )
+        if is_encoded or one.beside:
             needed[one.vae].add(VAE_ENCODER.name)
     return needed

@@ -3,6 +3,7 @@
 from triptych.sdk.aio import AsyncClient
 from triptych.sdk.catalog import Checkpoint, Limits, Replica, ServerInfo
 from triptych.sdk.client import Client
+from triptych.sdk.enlarging import Hires
 from triptych.sdk.events import Event, Queued, Result, StageTiming, Step, Timings
 from triptych.sdk.loras import Lora
 from triptych.sdk.parameters import GenerateParameters
@@ -13,6 +14,7 @@ __all__ = [
     "Client",
     "Event",
     "GenerateParameters",
+    "Hires",
     "Limits",
     "Lora",
     "Queued",

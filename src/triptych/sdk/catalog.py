@@ -122,6 +122,8 @@ class ServerInfo:
     checkpoints: list[Checkpoint] = field(default_factory=list)
     upscalers: list[str] = field(default_factory=list)
     """What enlarges pictures."""
+    latent_upscalers: list[str] = field(default_factory=list)
+    """What enlarges them between the passes of hires fix, before they are decoded."""
 
 
 def decode_checkpoint(message: Any) -> Checkpoint:

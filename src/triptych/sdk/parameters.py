@@ -8,12 +8,13 @@ The server judges values and fills in defaults; only what protobuf cannot hold i
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Sequence
-from typing import TypedDict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypedDict
 
 from google.protobuf.descriptor import FieldDescriptor
 
 from triptych.errors import InvalidArgumentError, invalid
+from triptych.sdk.enlarging import Hires, set_hires
 from triptych.sdk.fields import EXPECTED, set_field
 from triptych.sdk.images import ImageInput, image_files
 from triptych.sdk.loras import LoraChoice, lora_uses
@@ -66,6 +67,8 @@ class GenerateParameters(TypedDict, total=False):
     """Where it takes over, between 0 and 1: `denoising_end` and `denoising_start` in diffusers. Default 0.8."""
     vae: str | None
     """A VAE that was registered alone, in the place of the checkpoint's own."""
+    hires: Hires | Mapping[str, Any] | None
+    """Enlarge the finished pictures and draw them again at that size; a mapping of the same fields does as well."""
     image_format: str | None
     """What the files are to be: "png", the default, "jpeg" or "webp"; each says in its metadata how it was made."""
     quality: int | None
@@ -101,6 +104,7 @@ def build_request(
     seed: int | Sequence[int] | None = None,
     image: ImageInput | Sequence[ImageInput] | None = None,
     loras: Sequence[LoraChoice] | None = None,
+    hires: Hires | Mapping[str, Any] | None = None,
     **fields: str | float | tuple[int, int] | None,
 ) -> GenerateRequest:
     """The request, fields that are None left unset.
@@ -110,6 +114,7 @@ def build_request(
         seed: see GenerateParameters; 0 is a seed like any other.
         image: see GenerateParameters; files are read now.
         loras: see GenerateParameters.
+        hires: see GenerateParameters.
         fields: the rest of GenerateParameters.
 
     Raises:
@@ -131,6 +136,8 @@ def build_request(
         request.images.extend(image_files(image))
     if loras is not None:
         request.loras.extend(lora_uses(loras))
+    if hires is not None:
+        set_hires(request, hires)
     return request
 
 

@@ -24,6 +24,9 @@ def describe(job: Job, seed: int, index: int, model_hash: str = "") -> str:
     }
     if job.images:
         values["Denoising strength"] = f"{job.strength:g}"
+    if job.hires:
+        own = "Hires denoising strength" if job.images else "Denoising strength"
+        values |= job.hires.infotext | {own: f"{job.hires.strength:g}"}
     if job.refiner:
         values["Refiner"], values["Refiner switch at"] = job.refiner, f"{job.refiner_start:g}"
     if job.vae:
