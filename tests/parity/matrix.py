@@ -23,9 +23,17 @@ FAMILIES = {
     "refiner": "Stable Diffusion XL refiner",
 }
 FORMATS = ("directory", "single file")
-TASKS = {"text-to-image": "text-to-image", "image-to-image": "image-to-image", "refined": "with a refiner"}
+TASKS = {
+    "text-to-image": "text-to-image",
+    "image-to-image": "image-to-image",
+    "refined": "with a refiner",
+    "hires": "hires fix",
+    "varied": "variations",
+}
+# Those for which single files are compared too.
+FILED = ("text-to-image", "image-to-image")
 # Families, where not all do a task.
-ONLY = {"refined": ("sdxl",)}
+ONLY = {"refined": ("sdxl",), "hires": ("sd1", "sd2", "sdxl"), "varied": ("sd1", "sdxl")}
 EXCEPT = {"text-to-image": ("refiner",)}
 
 # Each parameter's values, by diffusers' names; the first is what most requests bring.
@@ -56,10 +64,30 @@ REFINED: Mapping[str, Sequence[Any]] = {
     "num_images_per_prompt": (1, 2),
     "num_inference_steps": (10,),
 }
+# `upscaler`, `hires_strength` and `hires_steps` are of the second pass.
+HIRES: Mapping[str, Sequence[Any]] = {
+    "scheduler": ("", "euler_ancestral", "dpmpp_2m_karras"),
+    "upscaler": ("latent", "latent_bicubic_antialiased", "lanczos"),
+    "hires_strength": (0.7, 0.4),
+    "hires_steps": (None, 8),
+    "guidance_scale": (7.5, 1.0),
+    "num_images_per_prompt": (1, 2),
+    "num_inference_steps": (5,),
+}
+# `resize_from` is in latents.
+VARIED: Mapping[str, Sequence[Any]] = {
+    "scheduler": ("", "euler_ancestral"),
+    "subseed_strength": (0.3, None),
+    "resize_from": (None, (6, 15)),
+    "num_images_per_prompt": (1, 2),
+    "num_inference_steps": (5,),
+}
 PARAMETERS: Mapping[str, Mapping[str, Sequence[Any]]] = {
     "text-to-image": TEXT_TO_IMAGE,
     "image-to-image": IMAGE_TO_IMAGE,
     "refined": REFINED,
+    "hires": HIRES,
+    "varied": VARIED,
 }
 
 
@@ -97,6 +125,10 @@ _OF_XL = ("", "rescaled", "texts", "no negative", "sizes", "all sizes", "one neg
 
 def known(family: str, task: str) -> tuple[str, ...]:
     """The names in MORE of what a family's pipeline for the task takes; where both tasks' are alike, one is enough."""
+    if task == "varied":
+        return ("",)
+    if task == "hires":
+        return ("", "texts", "all sizes") if family == "sdxl" else ("",)
     if task == "refined":
         return ("", "texts", "no negative", "all sizes", "scores", "rescaled")
     if family == "refiner":
@@ -135,7 +167,7 @@ def is_possible(family: str, task: str, form: str, values: Values) -> bool:
     Of what only some know one picture is enough, whatever else it is asked with. That the noise ends so, a file of 2.x
     cannot say.
     """
-    if form == "single file" and (family == "sd2zero" or task == "refined"):  # which two directories show
+    if form == "single file" and (family == "sd2zero" or task not in FILED):  # which directories show
         return False
     if values["more"] and (values.get("num_images_per_prompt", 1), values.get("images", "one")) != (1, "one"):
         return False

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 import triptych
+from tests.formulas import TORCHS, torchs_first
 from tests.parity.matrix import MORE, Case
 from triptych_orchestrator.sampling.schedulers import SCHEDULERS
 
@@ -21,6 +22,11 @@ from triptych_orchestrator.sampling.schedulers import SCHEDULERS
 TOLERANCE = 2
 SEED = 7
 PROMPT = "a large red circle"
+# A second seed, a second size, and how many pixels a latent is wide.
+SUBSEED = 11
+HIRES_SCALE = 1.5
+SIZE = (80, 64)
+VAE_SCALE = 8
 PIPELINES = {
     "text-to-image": diffusers.AutoPipelineForText2Image,
     "image-to-image": diffusers.AutoPipelineForImage2Image,
@@ -35,7 +41,7 @@ def difference(case: Case, client: triptych.Client, folder: Path, refiners: Mapp
     values = arguments(case)
     if "refiner" in values and case.engine == "torch":
         values["refiner"] += "-torch"
-    ours = client.generate(checkpoint=case.checkpoint, seed=seeds(case), **values)
+    ours = client.generate(checkpoint=case.checkpoint, seed=seeds(case), **asked(values))
     theirs = expected(case, folder, refiners)
     assert np.asarray(theirs[0]).std() > 5  # a picture of one colour would agree with anything
     if [image.size for image in ours.images] != [image.size for image in theirs]:
@@ -50,6 +56,8 @@ def arguments(case: Case) -> dict[str, Any]:
     values |= MORE[values.pop("more")]
     if "size" in values:
         values["width"], values["height"] = values.pop("size")
+    if "upscaler" in values or "resize_from" in values:
+        values["width"], values["height"] = SIZE
     if "images" in values:
         count, size = values.pop("images"), values.pop("image_size")
         values["image"] = [drawn(size, number) for number in range(2 if count.startswith("two") else 1)]
@@ -57,6 +65,19 @@ def arguments(case: Case) -> dict[str, Any]:
     if "refiner" in values and values["strength"]:
         values["image"] = drawn((64, 72), 0)
     return {name: value for name, value in values.items() if name != "strength" or value}
+
+
+def asked(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters as our clients have them, where several of them are one."""
+    asked = dict(values)
+    if "upscaler" in asked:
+        names = {"upscaler": "upscaler", "hires_strength": "strength", "hires_steps": "num_inference_steps"}
+        asked["hires"] = {ours: asked.pop(name) for name, ours in names.items()} | {"scale": HIRES_SCALE}
+    if "resize_from" in asked:
+        size = asked.pop("resize_from")
+        asked["seed_resize_from"] = size and tuple(VAE_SCALE * extent for extent in size)
+        asked["subseed"] = SUBSEED if asked["subseed_strength"] else None
+    return asked
 
 
 def seeds(case: Case) -> int | list[int]:
@@ -78,7 +99,13 @@ def expected(case: Case, folder: Path, refiners: Mapping[str, Path]) -> list[Ima
     values["generator"] = generators if len(generators) > 1 else generators[0]
     task = "image-to-image" if "image" in values else "text-to-image"
     pipe = pipeline(task, folder)
-    images: list[Image.Image] = made(pipe, **values) if "refiner" not in values else refined(pipe, refiners, **values)
+    if "refiner" in values:
+        return refined(pipe, refiners, **values)
+    if "upscaler" in values:
+        return enlarged(pipe, folder, **values)
+    if "resize_from" in values:
+        return varied(pipe, **values)
+    images: list[Image.Image] = made(pipe, **values)
     return images
 
 
@@ -88,6 +115,33 @@ def refined(pipe: Any, refiners: Mapping[str, Path], refiner: str, refiner_start
     latents = made(pipe, **first, denoising_end=refiner_start, output_type="latent")
     values = {name: value for name, value in values.items() if name not in ("image", "strength", "width", "height")}
     return made(pipeline("image-to-image", refiners[refiner]), image=latents, denoising_start=refiner_start, **values)
+
+
+def enlarged(
+    pipe: Any, folder: Path, upscaler: str, hires_strength: float, hires_steps: int | None, **values: Any
+) -> Any:
+    """Text-to-image, what that gives made larger, and image-to-image of that with the seed once more."""
+    size = round(HIRES_SCALE * values["width"]), round(HIRES_SCALE * values["height"])
+    larger: Any
+    if upscaler in TORCHS:
+        latents = made(pipe, **values, output_type="latent")
+        extents = size[1] // VAE_SCALE, size[0] // VAE_SCALE
+        larger = torch.nn.functional.interpolate(latents, extents, **TORCHS[upscaler])
+    else:
+        kind = Image.Resampling[upscaler.upper()]
+        larger = [image.resize(size, kind) for image in made(pipe, **values)]
+    values = {name: value for name, value in values.items() if name not in ("width", "height")}
+    values |= {"generator": torch.Generator("cpu").manual_seed(SEED)}
+    values["num_inference_steps"] = hires_steps or values["num_inference_steps"]
+    return made(pipeline("image-to-image", folder), image=larger, strength=hires_strength, **values)
+
+
+def varied(pipe: Any, subseed_strength: float | None, resize_from: tuple[int, int] | None, **values: Any) -> Any:
+    """With latents made as A1111 makes noise; the generator goes on after those of the picture's own size."""
+    shape = (values["num_images_per_prompt"], 4, values["height"] // VAE_SCALE, values["width"] // VAE_SCALE)
+    own = torch.randn(shape, generator=values["generator"])
+    latents = torchs_first(own, SEED, SUBSEED, subseed_strength or 0.0, resize_from)
+    return made(pipe, **values, latents=latents)
 
 
 def made(pipe: Any, scheduler: str, **values: Any) -> Any:

@@ -10,12 +10,13 @@ from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.jobs.events import Event, Picture, Queued, Result, StageTiming, Step
 from triptych_orchestrator.jobs.tasks.enlarging import Enlargement
 from triptych_orchestrator.jobs.tasks.hires import AskedHires
+from triptych_orchestrator.jobs.tasks.variations import AskedVariation
 from triptych_orchestrator.library.loras.choice import LoraUse
 
 _SIZES = [
     field.name
     for field in pb.GenerateRequest.DESCRIPTOR.fields
-    if field.message_type in (pb.Size.DESCRIPTOR, pb.Coordinates.DESCRIPTOR)
+    if field.message_type in (pb.Size.DESCRIPTOR, pb.Coordinates.DESCRIPTOR) and field.name != "seed_resize_from"
 ]
 _SCORES = ("aesthetic_score", "negative_aesthetic_score")
 
@@ -51,6 +52,7 @@ def asked_of(request: pb.GenerateRequest) -> Asked:
         vae=request.vae,
         image_format=request.image_format,
         quality=_given(request, "quality"),
+        variation=_variation(request),
         hires=_hires(request.hires) if request.HasField("hires") else None,
     )
 
@@ -100,6 +102,11 @@ def _image(picture: Picture) -> pb.Image:
 
 def _timing(timing: StageTiming) -> pb.StageTiming:
     return pb.StageTiming(**vars(timing))
+
+
+def _variation(request: pb.GenerateRequest) -> AskedVariation:
+    size = _pair(request.seed_resize_from) if request.HasField("seed_resize_from") else None
+    return AskedVariation(tuple(request.subseeds), _given(request, "subseed_strength"), size)
 
 
 def _hires(message: pb.Hires) -> AskedHires:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from triptych.checkpoint import MicroConditions
 from triptych_orchestrator.jobs.tasks.hires import AskedHires
+from triptych_orchestrator.jobs.tasks.variations import AskedVariation
 from triptych_orchestrator.library.loras.choice import LoraUse
 
 
@@ -44,3 +45,4 @@ class Asked:
     image_format: str = ""
     quality: int | None = None
     hires: AskedHires | None = None
+    variation: AskedVariation = field(default_factory=AskedVariation)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from triptych.checkpoint import MicroConditions
 from triptych_orchestrator.jobs.tasks.formats import Format
 from triptych_orchestrator.jobs.tasks.hires import Hires
+from triptych_orchestrator.jobs.tasks.variations import Varied
 from triptych_orchestrator.library.loras.choice import LoraChoice
 
 
@@ -19,8 +20,8 @@ class Job:
     `micro_conditions` are those that were given, by their fields. `images` are RGB, height x width x 3: one for all
     pictures or one for each, and none for text-to-image, which does all of its steps. `refiner` is the checkpoint that
     takes over at `refiner_start`, a share of the training schedule; `vae` the one that decodes, and encodes images, in
-    the place of either's own; `hires` a second pass over larger pictures; `format` is the files'. `warnings` are told
-    with the result. All is JSON as it is, but for the images.
+    the place of either's own; `hires` a second pass over larger pictures; `variation` what the seeds' first noise is
+    changed by; `format` is the files'. `warnings` are told with the result. All is JSON as it is, but for the images.
     """
 
     request_id: str
@@ -52,4 +53,5 @@ class Job:
     vae: str = ""
     format: Format = field(default_factory=Format)
     hires: Hires | None = None
+    variation: Varied | None = None
     warnings: tuple[str, ...] = ()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import secrets
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -19,6 +18,7 @@ from triptych_orchestrator.jobs.refining import check_drawing, check_refiner, ch
 from triptych_orchestrator.jobs.sizes import size_of
 from triptych_orchestrator.jobs.tasks.formats import format_of
 from triptych_orchestrator.jobs.tasks.hires import hires_of, of_hires
+from triptych_orchestrator.jobs.tasks.variations import random_seeds, variation_of
 from triptych_orchestrator.library.loras.choice import asked_loras
 from triptych_orchestrator.sampling.schedulers import Solver, corrected_config, make_solver, resolved_name
 from triptych_orchestrator.settings import Limits
@@ -77,6 +77,7 @@ def check(
     steps = _given(asked.num_inference_steps, _DEFAULT_STEPS)
     guidance_scale = _given(asked.guidance_scale, checkpoint.family.default_guidance_scale)
     width, height = size_of(asked, checkpoint, limits, image_size)
+    seeds = _seeds(asked.seeds, images)
     steps = _within("num_inference_steps", steps, limits.max_num_inference_steps)
     eta = _real("eta", _given(asked.eta, 0.0), 1.0)
     scheduler = resolved_name(asked.scheduler, checkpoint.scheduler_config)
@@ -103,7 +104,7 @@ def check(
         width=width,
         height=height,
         num_images_per_prompt=_image_count(asked, images, limits),
-        seeds=_seeds(asked.seeds, images),
+        seeds=seeds,
         scheduler=scheduler,
         eta=eta,
         preview_every_steps=asked.preview_every_steps,
@@ -116,6 +117,7 @@ def check(
         vae=asked.vae,
         format=format_of(asked.image_format, asked.quality),
         hires=hires,
+        variation=variation_of(asked.variation, seeds, images, checkpoint.vae_scale_factor, limits),
         warnings=_idle(told, height, width, bool(asked.images), [*experts, *([checkpoint] if hires else [])]),
     )
 
@@ -213,8 +215,7 @@ def _strength(asked: Asked, checkpoint: Checkpoint, steps: int) -> float:
 
 def _seeds(seeds: tuple[int, ...], images: int) -> tuple[int, ...]:
     if not seeds:
-        first = secrets.randbits(32)
-        return tuple((first + index) % 2**32 for index in range(images))
+        return random_seeds(images)
     if len(seeds) not in (1, images):
         raise invalid("seeds", f"must be none, one, or one for each of the {images} images, not {len(seeds)}")
     return seeds

@@ -42,6 +42,11 @@ class Expert:
         config = corrected_config(job.scheduler, own, self.checkpoint.family.scheduler_config)
         return make_solver(job.scheduler, config, self.one.num_inference_steps, eta=job.eta)
 
+    def randomness(self, job: Job) -> Randomness:
+        """From the beginning, for a pass that does not go on from the one before."""
+        varied = job.variation.in_latents(self.checkpoint.vae_scale_factor) if job.variation else None
+        return Randomness(job.seeds, varied)
+
     async def steps(
         self, job: Job, solver: Solver, before: Array, randomness: Randomness
     ) -> AsyncGenerator[tuple[LoopState, Step], None]:

@@ -34,7 +34,6 @@ from triptych_orchestrator.pipeline.vae import Vae
 from triptych_orchestrator.pipeline.writing.files import write
 from triptych_orchestrator.pipeline.writing.infotext import describe
 from triptych_orchestrator.sampling.loop import Latents
-from triptych_orchestrator.sampling.variations import Randomness
 from triptych_orchestrator.stages.lora_sets import LoraSet
 from triptych_orchestrator.stages.pool import ReplicaPool
 from triptych_orchestrator.stages.use import StageUse, unsound
@@ -123,13 +122,13 @@ class Painter:
 
 async def _steps(job: Job, experts: Sequence[Expert]) -> AsyncGenerator[tuple[Latents, Step], None]:
     """All passes, one after the other: the latents after each step, and its event, counted through them."""
-    randomness = Randomness(job.seeds)
+    randomness = experts[0].randomness(job)
     solvers = [expert.solver(job) for expert in experts]
     windows = [expert.one.evaluations(solver) for expert, solver in zip(experts, solvers, strict=True)]
     total, done, latents = sum(map(len, windows)), 0, np.empty(0, np.float32)
     for expert, solver, window in zip(experts, solvers, windows, strict=True):
         if not isinstance(expert.one.source, FromBefore):
-            randomness = Randomness(job.seeds)
+            randomness = expert.randomness(job)
         with closing(expert.denoiser):
             async for state, event in expert.steps(job, solver, latents, randomness):
                 latents, event.step, event.total = state.latents, done + event.step, total

@@ -61,9 +61,10 @@ class Client:
                 `strength`, `num_inference_steps`, `guidance_scale`, `guidance_rescale`, `width`, `height`,
                 `original_size`, `crops_coords_top_left`, `target_size`, `negative_original_size`,
                 `negative_crops_coords_top_left`, `negative_target_size`, `aesthetic_score`, `negative_aesthetic_score`,
-                `refiner`, `refiner_start`, `vae`, `hires`, `num_images_per_prompt`, `seed`, `scheduler`, `eta`,
-                `image_format`, `quality`, `preview_every_steps`, `loras`, `priority`, `deadline_seconds`, `request_id`;
-                GenerateParameters says what each means.
+                `refiner`, `refiner_start`, `vae`, `hires`, `num_images_per_prompt`, `seed`, `subseed`,
+                `subseed_strength`, `seed_resize_from`, `scheduler`, `eta`, `image_format`, `quality`,
+                `preview_every_steps`, `loras`, `priority`, `deadline_seconds`, `request_id`; GenerateParameters says
+                what each means.
 
         Raises:
             InvalidArgumentError: the server refused a value; `metadata["field"]` names it.

@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 
 from google.protobuf.descriptor import FieldDescriptor
 
-from triptych.errors import InvalidArgumentError, invalid
+from triptych.errors import invalid
 from triptych.sdk.enlarging import Hires, set_hires
 from triptych.sdk.fields import EXPECTED, set_field
 from triptych.sdk.images import ImageInput, image_files
@@ -67,6 +67,12 @@ class GenerateParameters(TypedDict, total=False):
     """Where it takes over, between 0 and 1: `denoising_end` and `denoising_start` in diffusers. Default 0.8."""
     vae: str | None
     """A VAE that was registered alone, in the place of the checkpoint's own."""
+    subseed: int | Sequence[int] | None
+    """A variation: the seed whose noise is blended in by `subseed_strength`; one, or one per image. Default: random."""
+    subseed_strength: float | None
+    """From 0, the default, to 1: how much of it."""
+    seed_resize_from: tuple[int, int] | None
+    """(height, width) in pixels, for which the seed's noise is drawn; it is laid in the middle of the picture's own."""
     hires: Hires | Mapping[str, Any] | None
     """Enlarge the finished pictures and draw them again at that size; a mapping of the same fields does as well."""
     image_format: str | None
@@ -102,6 +108,7 @@ def build_request(
     prompt: str,
     *,
     seed: int | Sequence[int] | None = None,
+    subseed: int | Sequence[int] | None = None,
     image: ImageInput | Sequence[ImageInput] | None = None,
     loras: Sequence[LoraChoice] | None = None,
     hires: Hires | Mapping[str, Any] | None = None,
@@ -112,6 +119,7 @@ def build_request(
     Args:
         prompt: what the picture shows.
         seed: see GenerateParameters; 0 is a seed like any other.
+        subseed: see GenerateParameters.
         image: see GenerateParameters; files are read now.
         loras: see GenerateParameters.
         hires: see GenerateParameters.
@@ -130,8 +138,9 @@ def build_request(
     for field, value in fields.items():
         if value is not None:
             set_field(request, field, value)
-    if seed is not None:
-        _set_seeds(request, seed)
+    for field, given in (("seed", seed), ("subseed", subseed)):
+        if given is not None:
+            getattr(request, f"{field}s").extend(_seeds(field, given))
     if image is not None:
         request.images.extend(image_files(image))
     if loras is not None:
@@ -141,12 +150,11 @@ def build_request(
     return request
 
 
-def _set_seeds(request: GenerateRequest, seed: int | Sequence[int]) -> None:
+def _seeds(field: str, seed: int | Sequence[int]) -> list[int]:
     try:
-        request.seeds.extend(map(operator.index, seed) if isinstance(seed, Iterable) else [operator.index(seed)])
+        seeds = [operator.index(each) for each in (seed if isinstance(seed, Iterable) else [seed])]
+        GenerateRequest(seeds=seeds)  # tells of one that is too large
     except (TypeError, ValueError) as error:
-        raise _bad_seed(seed) from error
-
-
-def _bad_seed(seed: object) -> InvalidArgumentError:
-    return invalid("seed", f"must be {EXPECTED[FieldDescriptor.TYPE_UINT64]}, or a list of such, not {seed!r}")
+        problem = f"must be {EXPECTED[FieldDescriptor.TYPE_UINT64]}, or a list of such, not {seed!r}"
+        raise invalid(field, problem) from error
+    return seeds

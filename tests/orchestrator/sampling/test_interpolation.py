@@ -6,16 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from tests.formulas import TORCHS
 from triptych_orchestrator.sampling.interpolation import LATENT_UPSCALERS, enlarge_latents
 
-TORCHS = {
-    "latent": {"mode": "bilinear"},
-    "latent_antialiased": {"mode": "bilinear", "antialias": True},
-    "latent_bicubic": {"mode": "bicubic"},
-    "latent_bicubic_antialiased": {"mode": "bicubic", "antialias": True},
-    "latent_nearest": {"mode": "nearest"},
-    "latent_nearest_exact": {"mode": "nearest-exact"},
-}
 SIZES = [
     ((8, 8), (16, 16)),
     ((9, 13), (12, 25)),
@@ -31,7 +24,7 @@ SIZES = [
 @pytest.mark.parametrize(("before", "after"), SIZES)
 def test_as_torch(name: str, before: tuple[int, int], after: tuple[int, int]) -> None:
     latents = np.random.default_rng(3).normal(size=(2, 4, *before)).astype(np.float32)
-    expected = torch.nn.functional.interpolate(torch.from_numpy(latents), after, **TORCHS[name]).numpy()  # type: ignore[arg-type]
+    expected = torch.nn.functional.interpolate(torch.from_numpy(latents), after, **TORCHS[name]).numpy()
     ours = enlarge_latents(name, latents, after)
     assert ours.dtype == np.float32 and np.abs(ours - expected).max() < 5e-6
 

@@ -6,52 +6,19 @@ import numpy as np
 import pytest
 import torch
 
+from tests.formulas import torchs_first, torchs_noise
 from triptych_orchestrator.sampling.variations import Randomness, Variation, slerp
 
 SHAPE = (4, 8, 12)
-
-
-def torchs_slerp(val: float, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
-    """As written in stable-diffusion-webui, modules/rng.py."""
-    low_norm = low / torch.norm(low, dim=1, keepdim=True)
-    high_norm = high / torch.norm(high, dim=1, keepdim=True)
-    dot = (low_norm * high_norm).sum(1)
-    if dot.mean() > 0.9995:
-        return low * val + high * (1 - val)
-    omega = torch.acos(dot)
-    so = torch.sin(omega)
-    part = torch.sin((1.0 - val) * omega) / so
-    return part.unsqueeze(1) * low + (torch.sin(val * omega) / so).unsqueeze(1) * high
-
-
-def torchs_noise(seed: int, shape: tuple[int, ...]) -> torch.Tensor:
-    return torch.randn(shape, generator=torch.Generator("cpu").manual_seed(seed))
-
-
-def torchs_first(seed: int, variation: Variation) -> torch.Tensor:
-    """One picture's, likewise."""
-    shape = SHAPE if variation.resize_from is None else (4, *variation.resize_from)
-    noise = torchs_noise(seed, shape)
-    if variation.strength:
-        noise = torchs_slerp(variation.strength, noise, torchs_noise(variation.subseeds[0], shape))
-    if shape == SHAPE:
-        return noise
-    x = torchs_noise(seed, SHAPE)
-    dx, dy = (SHAPE[2] - shape[2]) // 2, (SHAPE[1] - shape[1]) // 2
-    w = shape[2] if dx >= 0 else shape[2] + 2 * dx
-    h = shape[1] if dy >= 0 else shape[1] + 2 * dy
-    tx, ty = max(dx, 0), max(dy, 0)
-    dx, dy = max(-dx, 0), max(-dy, 0)
-    x[:, ty : ty + h, tx : tx + w] = noise[:, dy : dy + h, dx : dx + w]
-    return x
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.1, 0.5, 1.0])
 @pytest.mark.parametrize("size", [None, (8, 12), (6, 9), (11, 15), (5, 20), (3, 40)])
 def test_as_a1111(strength: float, size: tuple[int, int] | None) -> None:
     variation = Variation((11,), strength, size)
-    ours = Randomness((7,), variation).first((1, *SHAPE))
-    assert ours.dtype == np.float32 and np.abs(ours[0] - torchs_first(7, variation).numpy()).max() < 1e-5
+    ours = Randomness((7,), variation).first((2, *SHAPE))
+    theirs = torchs_first(torchs_noise(7, (2, *SHAPE)), 7, 11, strength, size)
+    assert ours.dtype == np.float32 and np.abs(ours - theirs.numpy()).max() < 1e-5
 
 
 def test_no_variation_is_diffusers_noise() -> None:

@@ -24,6 +24,8 @@ def describe(job: Job, seed: int, index: int, model_hash: str = "") -> str:
     }
     if job.images:
         values["Denoising strength"] = f"{job.strength:g}"
+    if job.variation:
+        values |= job.variation.infotext(index)
     if job.hires:
         own = "Hires denoising strength" if job.images else "Denoising strength"
         values |= job.hires.infotext | {own: f"{job.hires.strength:g}"}
