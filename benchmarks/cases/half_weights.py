@@ -18,6 +18,7 @@ from benchmarks.setting import Setting
 from benchmarks.turns import Side, ratio_by_round, take_turns
 from benchmarks.unet_steps import UnetSteps
 from triptych.engine import Engine, load_engine
+from triptych.engine.cache.artifacts import ensure_graph
 from triptych.engine.onnxruntime.engine import OnnxRuntimeEngine, open_graph, open_session, session_options
 from triptych.engine.onnxruntime.exchange import free_weights
 from triptych.engine.weights import float32_weights
@@ -53,7 +54,7 @@ def _grown(load: Callable[[], Engine], unet: UnetSteps) -> tuple[Engine, float]:
 
 
 def _widened_engine(unet: UnetSteps) -> Engine:
-    graph = open_graph(unet.component, unet.settings)
+    graph = open_graph(unet.component, ensure_graph(unet.component.architecture, unet.settings.cache_dir))
     arrays = float32_weights(unet.component, free_weights(graph))
     base = {name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in arrays}
     options = session_options(unet.settings.threads, constant_weights=False, spin=True)

@@ -58,7 +58,7 @@ async def settle() -> None:
 @pytest.fixture(autouse=True)
 def sound_directories(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every directory is sound."""
-    source = SimpleNamespace(path=Path("/checkpoints"), states={})
+    source = SimpleNamespace(path=Path("/checkpoints"), states={}, vae=None)
     own, nothing = Prediction("epsilon", "its kind"), cast("Any", None)
 
     def predicting(prediction: Prediction) -> Any:

@@ -16,7 +16,7 @@ from triptych.errors import CancelledError, FailedPreconditionError, TriptychErr
 from triptych.logs import request_id as log_request_id
 from triptych.v1 import generation_pb2, generation_pb2_grpc
 from triptych_orchestrator import metrics
-from triptych_orchestrator.api.messages import asked_of, response_of
+from triptych_orchestrator.api.messages import asked_of, response_of, told_of
 from triptych_orchestrator.jobs.admission import Admission
 from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.jobs.caller import Caller
@@ -63,7 +63,8 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
             vae = self._catalog.get(asked.vae, "vae") if asked.vae else None
             checkpoint_label = entry.name
             deadline_s = asyncio.get_running_loop().time() + deadline_of(asked, context.time_remaining())
-            asked = replace(asked, request_id=key.request_id, checkpoint=entry.name)
+            told = await asyncio.to_thread(told_of, request)
+            asked = replace(asked, request_id=key.request_id, checkpoint=entry.name, told=told)
             produced = self._events(asked, entry, refiner, vae, deadline_s)
             del request, asked  # the files that they may bring are `_events`' alone to keep
             stream = self._admission.stream(key, produced, deadline_s, thin_out=drop_previews)

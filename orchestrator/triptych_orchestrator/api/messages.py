@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
+
+from google.protobuf.descriptor import FieldDescriptor
 
 from triptych.checkpoint import MicroConditions, Pair
 from triptych.v1 import generation_pb2 as pb
@@ -18,6 +21,8 @@ _SIZES = [
     for field in pb.GenerateRequest.DESCRIPTOR.fields
     if field.message_type in (pb.Size.DESCRIPTOR, pb.Coordinates.DESCRIPTOR) and field.name != "seed_resize_from"
 ]
+# Whose a request is, when it is wanted, and what is shown of it on the way.
+_UNTOLD = ("request_id", "priority", "deadline_seconds", "preview_every_steps")
 _SCORES = ("aesthetic_score", "negative_aesthetic_score")
 
 
@@ -55,6 +60,24 @@ def asked_of(request: pb.GenerateRequest) -> Asked:
         variation=_variation(request),
         hires=_hires(request.hires) if request.HasField("hires") else None,
     )
+
+
+def told_of(request: pb.GenerateRequest) -> dict[str, Any]:
+    """The fields that were sent of those that shape pictures, as JSON has them; files by their SHA-256."""
+    return {field.name: _told(field, value) for field, value in request.ListFields() if field.name not in _UNTOLD}
+
+
+def _told(field: FieldDescriptor, value: Any) -> Any:
+    if field.is_repeated:
+        return [_told_one(field, each) for each in value]
+    return _told_one(field, value)
+
+
+def _told_one(field: FieldDescriptor, value: Any) -> Any:
+    if field.message_type is not None:
+        given = [part for part in field.message_type.fields if not part.has_presence or value.HasField(part.name)]
+        return {part.name: _told(part, getattr(value, part.name)) for part in given}
+    return f"sha256:{sha256(value).hexdigest()}" if field.type == field.TYPE_BYTES else value
 
 
 def response_of(event: Event) -> pb.GenerateResponse:

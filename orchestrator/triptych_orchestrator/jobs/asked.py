@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from triptych.checkpoint import MicroConditions
 from triptych_orchestrator.jobs.tasks.hires import AskedHires
@@ -46,3 +48,5 @@ class Asked:
     quality: int | None = None
     hires: AskedHires | None = None
     variation: AskedVariation = field(default_factory=AskedVariation)
+    told: Mapping[str, Any] = field(default_factory=dict)
+    """The request as its pictures are to tell it, see `jobs/told.py`."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from triptych.checkpoint import MicroConditions
 from triptych_orchestrator.jobs.tasks.formats import Format
@@ -21,7 +23,8 @@ class Job:
     pictures or one for each, and none for text-to-image, which does all of its steps. `refiner` is the checkpoint that
     takes over at `refiner_start`, a share of the training schedule; `vae` the one that decodes, and encodes images, in
     the place of either's own; `hires` a second pass over larger pictures; `variation` what the seeds' first noise is
-    changed by; `format` is the files'. `warnings` are told with the result. All is JSON as it is, but for the images.
+    changed by; `format` is the files'. `warnings` are told with the result, and `told` is the request as the pictures
+    tell it. All is JSON as it is, but for the images.
     """
 
     request_id: str
@@ -55,3 +58,4 @@ class Job:
     hires: Hires | None = None
     variation: Varied | None = None
     warnings: tuple[str, ...] = ()
+    told: Mapping[str, Any] = field(default_factory=dict)

@@ -19,6 +19,7 @@ from triptych_orchestrator.jobs.sizes import size_of
 from triptych_orchestrator.jobs.tasks.formats import format_of
 from triptych_orchestrator.jobs.tasks.hires import hires_of, of_hires
 from triptych_orchestrator.jobs.tasks.variations import random_seeds, variation_of
+from triptych_orchestrator.jobs.told import filled
 from triptych_orchestrator.library.loras.choice import asked_loras
 from triptych_orchestrator.sampling.schedulers import Solver, corrected_config, make_solver, resolved_name
 from triptych_orchestrator.settings import Limits
@@ -88,7 +89,7 @@ def check(
     with of_hires() if hires else nullcontext():
         solvers = [_solver(scheduler, each, last_steps, eta) for each in experts]
     told = {field: _told(field, numbers) for field, numbers in asked.micro_conditions.items()}
-    return Job(
+    job = Job(
         request_id=asked.request_id,
         checkpoint=asked.checkpoint,
         prompt=prompt,
@@ -120,6 +121,7 @@ def check(
         variation=variation_of(asked.variation, seeds, images, checkpoint.vae_scale_factor, limits),
         warnings=_idle(told, height, width, bool(asked.images), [*experts, *([checkpoint] if hires else [])]),
     )
+    return replace(job, told=filled(asked.told, job))
 
 
 def _solver(scheduler: str, checkpoint: Checkpoint, steps: int, eta: float) -> Solver:

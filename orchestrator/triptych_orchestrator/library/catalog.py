@@ -65,7 +65,7 @@ class Catalog:
     async def hashed(self, entry: Entry) -> None:
         """Returns once its SHA-256 is known; CheckpointInvalidError where it cannot be computed."""
         self._loader.hashes.begin(entry)
-        await entry.sha256()
+        await entry.digests()
 
     async def register(
         self,

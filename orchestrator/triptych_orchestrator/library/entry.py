@@ -14,6 +14,7 @@ from typing import Any
 
 from triptych.checkpoint import Checkpoint, Prediction, TextPart
 from triptych.checkpoint.identity.about import About, about
+from triptych.checkpoint.identity.digests import Digests
 from triptych.checkpoint.identity.fingerprint import Fingerprint
 from triptych.checkpoint.sources.prediction import check_known
 from triptych.contract import MODELS, model_name
@@ -91,7 +92,7 @@ class Entry:
     is_leaving: bool = False  # nor shall it, once it is unregistered
     prediction_type: str = ""
     vae: str = ""
-    hashing: asyncio.Future[str] | None = None
+    hashing: asyncio.Future[Digests] | None = None
     hurry_hash: Callable[[], None] = lambda: None
     number: int = field(default_factory=itertools.count().__next__)
 
@@ -157,12 +158,12 @@ class Entry:
         """Of its weights; "" until it is computed."""
         hashing = self.hashing
         is_known = hashing and hashing.done() and not hashing.cancelled() and not hashing.exception()
-        return hashing.result() if hashing and is_known else ""
+        return hashing.result().weights if hashing and is_known else ""
 
-    async def sha256(self) -> str:
-        """Waits for it where it is being computed; "" where it is not. Its error, where it cannot be."""
+    async def digests(self) -> Digests | None:
+        """Waits for them where they are being computed; None where they are not. Their error, where they cannot be."""
         self.hurry_hash()
-        return await asyncio.shield(self.hashing) if self.hashing else ""
+        return await asyncio.shield(self.hashing) if self.hashing else None
 
     def models(self) -> dict[str, PlacedModel]:
         """What the stages may hold for this checkpoint, by the contract's model names; of one not open, all there are.

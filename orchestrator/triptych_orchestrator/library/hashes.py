@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from triptych.checkpoint.identity.digests import checkpoint_digest
+from triptych.checkpoint.identity.digests import Digests, checkpoint_digests
 from triptych.checkpoint.reading import Readers
 from triptych_orchestrator.library.entry import Entry
 
@@ -19,19 +19,19 @@ class Hashes:
         self._readers = Readers(1)
 
     def begin(self, entry: Entry) -> None:
-        """Has an open entry's computed, if it is not yet; `entry.sha256` waits for it."""
+        """Has an open entry's computed, if it is not yet; `entry.digests` waits for it."""
         if entry.checkpoint is None or (entry.hashing and not _has_failed(entry.hashing)):
             return
         source = entry.checkpoint.source
-        computing = self._readers.submit(lambda: checkpoint_digest(source))
+        computing = self._readers.submit(lambda: checkpoint_digests(source))
         entry.hashing, entry.hurry_hash = asyncio.wrap_future(computing), lambda: self._readers.hurry(computing)
         entry.hashing.add_done_callback(lambda done: _report(entry.name, done))
 
 
-def _has_failed(hashing: asyncio.Future[str]) -> bool:
+def _has_failed(hashing: asyncio.Future[Digests]) -> bool:
     return hashing.done() and (hashing.cancelled() or hashing.exception() is not None)
 
 
-def _report(name: str, done: asyncio.Future[str]) -> None:
+def _report(name: str, done: asyncio.Future[Digests]) -> None:
     if not done.cancelled() and (error := done.exception()):
         logger.warning("no hash", extra={"checkpoint": name, "error": str(error)})

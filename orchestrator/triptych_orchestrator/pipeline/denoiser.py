@@ -99,7 +99,7 @@ class Denoiser:
             under_way = [(index, samples) for index, samples in enumerate(round_) if samples]
             began = time.monotonic()
             answers = await _together(self._infer(samples, timestep, at[index]) for index, samples in under_way)
-            self.use.add(time.monotonic() - began, answers)
+            self.use.add(self._model, time.monotonic() - began, answers)
             for (index, _), (outputs, replica) in zip(under_way, answers, strict=True):
                 at[index] = replica
                 predictions[index].append(outputs["noise_pred"].astype(np.float32, copy=False))

@@ -32,10 +32,11 @@ class Text:
 
 @dataclass(frozen=True)
 class Encoded:
-    """hidden_states [tokens, hidden] and pooled [projection]."""
+    """hidden_states [tokens, hidden] and pooled [projection], and what the model said about itself."""
 
     hidden_states: npt.NDArray[np.float32]
     pooled: npt.NDArray[np.float32]
+    about: str
 
     @property
     def is_finite(self) -> bool:
@@ -65,10 +66,11 @@ class PromptEncoder:
             outputs, replica = await self._pool.run(
                 model, lambda at: self._infer(at, model, tensors, lora_set, request_id)
             )
-            use.add(time.monotonic() - began, [(outputs, replica)])
-            found |= dict(zip(missing, _encoded(outputs), strict=True))
+            use.add(model, time.monotonic() - began, [(outputs, replica)])
+            found |= dict(zip(missing, _encoded(outputs, replica.about(model)), strict=True))
         use.not_finite |= not all(encoded.is_finite for encoded in found.values())
         for key in keys:
+            use.note(model, found[key].about)
             self._cache[key] = found[key]
             self._cache.move_to_end(key)
         while len(self._cache) > _CACHE_ENTRIES:
@@ -99,7 +101,7 @@ def _tensors(texts: Sequence[Text]) -> Tensors:
     }
 
 
-def _encoded(outputs: Tensors) -> list[Encoded]:
+def _encoded(outputs: Tensors, about: str) -> list[Encoded]:
     """One for each sample; copies, for a view of one would keep the whole answer."""
     rows = (outputs[name].astype(np.float32, copy=False) for name in ("hidden_states", "pooled"))
-    return [Encoded(states.copy(), pooled.copy()) for states, pooled in zip(*rows, strict=True)]
+    return [Encoded(states.copy(), pooled.copy(), about) for states, pooled in zip(*rows, strict=True)]

@@ -10,15 +10,12 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, closing
 
 import numpy as np
-import numpy.typing as npt
 
-from triptych.checkpoint.identity.digests import SHORT_LETTERS
 from triptych.contract import STAGES, UNET, VAE_DECODER
-from triptych.errors import TriptychError
 from triptych.legible import legible
 from triptych_orchestrator.batching.batcher import Ticket
 from triptych_orchestrator.batching.seats import Batchers
-from triptych_orchestrator.jobs.events import Picture, Result, StageTiming, Step
+from triptych_orchestrator.jobs.events import Result, StageTiming, Step
 from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.library.entry import Entry
 from triptych_orchestrator.library.upscalers import Upscalers
@@ -31,8 +28,8 @@ from triptych_orchestrator.pipeline.guiding import guidance_of
 from triptych_orchestrator.pipeline.plan import FromBefore, Pass, plan_of
 from triptych_orchestrator.pipeline.size_checks import SizeChecks
 from triptych_orchestrator.pipeline.vae import Vae
-from triptych_orchestrator.pipeline.writing.files import write
-from triptych_orchestrator.pipeline.writing.infotext import describe
+from triptych_orchestrator.pipeline.writing.made_of import made_of
+from triptych_orchestrator.pipeline.writing.pictures import pictures_of
 from triptych_orchestrator.sampling.loop import Latents
 from triptych_orchestrator.stages.lora_sets import LoraSet
 from triptych_orchestrator.stages.pool import ReplicaPool
@@ -41,8 +38,6 @@ from triptych_orchestrator.stages.use import StageUse, unsound
 logger = logging.getLogger("triptych.painter")
 
 _WARNING_BYTES = 4096
-# Its computation began when the checkpoint was loaded.
-_HASH_WAIT_S = 30
 
 
 class Painter:
@@ -85,9 +80,8 @@ class Painter:
                 yield event
         images = await experts[-1].vae.decode(latents)
         told = dict.fromkeys(warning for expert in experts for warning in expert.warnings)
-        pictures, unwritten = await asyncio.to_thread(
-            _pictures, job, await _model_hash(entries[job.checkpoint]), images
-        )
+        models = {name: abouts for use in uses.values() for name, abouts in use.made_by.items()}
+        pictures, unwritten = await asyncio.to_thread(pictures_of, job, images, await made_of(entries, models))
         warnings = [*told, *job.loras.warnings, *job.warnings, *unwritten, *unsound(uses)]
         yield Result(
             request_id=job.request_id,
@@ -136,31 +130,6 @@ async def _steps(job: Job, experts: Sequence[Expert]) -> AsyncGenerator[tuple[La
                     event.preview_png = await expert.preview(solver, state)
                 yield latents, event
         done += len(window)
-
-
-async def _model_hash(entry: Entry) -> str:
-    """By which others know the single file that a picture is of; "" where there is none, or none can be had soon."""
-    if entry.checkpoint is None or entry.checkpoint.source.format != "single-file":
-        return ""
-    try:
-        return (await asyncio.wait_for(entry.sha256(), _HASH_WAIT_S))[:SHORT_LETTERS]
-    except TriptychError:  # a picture is not lost for it, and the log has it
-        return ""
-    except TimeoutError:
-        logger.warning("picture without its model's hash", extra={"checkpoint": entry.name, "seconds": _HASH_WAIT_S})
-        return ""
-
-
-def _pictures(job: Job, model_hash: str, images: list[npt.NDArray[np.uint8]]) -> tuple[list[Picture], dict[str, None]]:
-    """The files, and what is worth knowing of them."""
-    seeds = job.seeds if len(job.seeds) == len(images) else job.seeds * len(images)
-    pictures, warnings = [], dict[str, None]()
-    for index, (pixels, seed) in enumerate(zip(images, seeds, strict=True)):
-        height, width, _ = pixels.shape
-        written = write(pixels, job.format, describe(job, seed, index, model_hash))
-        pictures.append(Picture(written.data, job.format.name, seed, width, height))
-        warnings |= dict.fromkeys(written.warnings)
-    return pictures, warnings
 
 
 def _timing(use: StageUse) -> StageTiming:

@@ -62,7 +62,7 @@ class Vae:
         outputs, replica = await self._pool.run(
             model, lambda at: at.infer(model, tensors, self._request_id, self._timeout_s)
         )
-        self.use.add(time.monotonic() - began, [(outputs, replica)])
+        self.use.add(model, time.monotonic() - began, [(outputs, replica)])
         return outputs
 
 

@@ -35,6 +35,11 @@ class PlacedModel:
     spec: ModelSpec
     parameters: Mapping[str, str]
 
+    @property
+    def public_name(self) -> str:
+        """The same whether it is a checkpoint's or its twin's."""
+        return self.name.replace("~", "")
+
 
 @dataclass(frozen=True, eq=False)
 class Load:
@@ -55,6 +60,7 @@ class Replica:
         self.server = server
         self.loops = 0
         self.held: dict[str, Load] = {}
+        self._about: dict[str, str] = {}
         self.lora_keys: deque[bytes] = deque(maxlen=_REMEMBERED_LORAS)
         self._load_timeout_s = load_timeout_s
         # Held before the connection was lost: there still if only the network failed.
@@ -102,6 +108,10 @@ class Replica:
             self.lora_keys.remove(key)
         self.lora_keys.append(key)
 
+    def about(self, model: PlacedModel) -> str:
+        """What the model said of itself when it was last loaded here; see `triptych.contract.ABOUT`."""
+        return self._about.get(model.name, "")
+
     async def ensure(self, model: PlacedModel) -> Load:
         """Loads the model unless it is held; callers at the same time share one load."""
         async with self._lock(model):
@@ -121,6 +131,7 @@ class Replica:
             with contextlib.suppress(ReplicaDownError):
                 await self._call(self.server.unload_model(model.name, self._load_timeout_s))
                 self._uncertain.pop(model.name, None)
+                self._about.pop(model.name, None)
 
     async def infer(
         self, model: PlacedModel, tensors: Mapping[str, npt.NDArray[np.generic]], request_id: str, timeout_s: float
@@ -132,24 +143,24 @@ class Replica:
         began = time.monotonic()
         loading = self._begin(self.server.load_model(model.name, model.spec, model.parameters, self._load_timeout_s))
         try:
-            await self._answer(loading)
+            self._about[model.name] = await self._answer(loading)
         except asyncio.CancelledError:
             await asyncio.shield(self._abandon(model, loading))
             raise
         seconds = round(time.monotonic() - began, 3)
         logger.info("model placed", extra={"replica": self.name, "model": model.name, "seconds": seconds})
 
-    async def _abandon(self, model: PlacedModel, loading: asyncio.Task[None]) -> None:
+    async def _abandon(self, model: PlacedModel, loading: asyncio.Task[str]) -> None:
         """Ends a load that nobody waits for any more: at once if it is exporting a graph, which takes minutes."""
         stopping = self._stop_export(model, loading)
         await asyncio.gather(stopping, self._unload_after(model, loading), return_exceptions=True)
 
-    async def _stop_export(self, model: PlacedModel, loading: asyncio.Task[None]) -> None:
+    async def _stop_export(self, model: PlacedModel, loading: asyncio.Task[str]) -> None:
         while not loading.done():
             await self._call(self.server.stop_export(model.name, model.spec, self._load_timeout_s))
             await asyncio.wait([loading], timeout=_STOP_INTERVAL_S)
 
-    async def _unload_after(self, model: PlacedModel, loading: asyncio.Task[None]) -> None:
+    async def _unload_after(self, model: PlacedModel, loading: asyncio.Task[str]) -> None:
         with contextlib.suppress(TriptychError):
             await self._answer(loading)
         await self._call(self.server.unload_model(model.name, self._load_timeout_s))

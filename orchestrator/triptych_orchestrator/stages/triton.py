@@ -10,9 +10,9 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 import tritonclient.grpc.aio as aio
-from tritonclient.utils import InferenceServerException
+from tritonclient.utils import InferenceServerException, triton_to_np_dtype
 
-from triptych.contract import ModelSpec
+from triptych.contract import ABOUT, ABOUT_INPUT, ModelSpec, TensorSpec
 from triptych.contract.carried import carried
 from triptych.contract.repository import model_config, model_shim, stop_shim
 from triptych.errors import FailedPreconditionError, InvalidArgumentError, TriptychError, UnavailableError
@@ -72,8 +72,10 @@ class TritonServer:
         except InferenceServerException:
             return False
 
-    async def load_model(self, name: str, spec: ModelSpec, parameters: Mapping[str, str], timeout_s: float) -> None:
+    async def load_model(self, name: str, spec: ModelSpec, parameters: Mapping[str, str], timeout_s: float) -> str:
         """Loads a model that needs no folder on the server: its configuration and code travel with the call.
+
+        Returns what it answers about itself, see `ABOUT`.
 
         Triton keeps a loaded model of that name where the parameters are the same, though its process died or the
         files are others, so it is unloaded first.
@@ -92,6 +94,13 @@ class TritonServer:
             if type(translated) in (InvalidArgumentError, TriptychError):
                 translated = FailedPreconditionError(f"{name} cannot be loaded: {translated.message}")
             raise translated from error
+        return await self._about(name, spec)
+
+    async def _about(self, name: str, spec: ModelSpec) -> str:
+        asked = [tensor for tensor in spec.inputs if not tensor.optional or tensor is ABOUT_INPUT]
+        tensors = {tensor.name: _least(tensor) for tensor in asked}
+        answer = await self.infer(name, spec, tensors, "about", _QUESTION_TIMEOUT_S)
+        return bytes(answer[ABOUT.name].flat[0]).decode()
 
     async def stop_export(self, name: str, spec: ModelSpec, timeout_s: float) -> None:
         """Ends the export that a load of the model waits for, and so that load; see `triptych.stage.stopping`."""
@@ -137,7 +146,7 @@ class TritonServer:
         request_id: str,
         timeout_s: float,
     ) -> Tensors:
-        """Runs one call; outputs as read-only arrays, the batch first."""
+        """Runs one call; the outputs that there are as read-only arrays, the batch first."""
         inputs = []
         for name, array in tensors.items():
             tensor = aio.InferInput(name, array.shape, spec.input(name).datatype)
@@ -147,7 +156,14 @@ class TritonServer:
             result = await self._client.infer(model, inputs, request_id=request_id, client_timeout=timeout_s)
         except InferenceServerException as error:
             raise _translated(error, self.address) from error
-        return {output.name: result.as_numpy(output.name) for output in spec.outputs}
+        arrays = {output.name: result.as_numpy(output.name) for output in spec.outputs}
+        return {name: array for name, array in arrays.items() if array is not None}
+
+
+def _least(tensor: TensorSpec) -> npt.NDArray[np.generic]:
+    """One sample of zeros, each open extent 1."""
+    shape = [extent if isinstance(extent, int) else 1 for extent in tensor.dims]
+    return np.zeros((1, *shape), triton_to_np_dtype(tensor.datatype))
 
 
 def _translated(error: InferenceServerException, address: str) -> TriptychError:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from triptych.contract import REPORT, STAGES, Report
 from triptych_orchestrator import metrics
-from triptych_orchestrator.stages.pool import Replica
+from triptych_orchestrator.stages.pool import PlacedModel, Replica
 from triptych_orchestrator.stages.triton import Tensors
 
 
@@ -30,7 +30,14 @@ class StageUse:
     last_replicas: list[str] = field(default_factory=list)
     """Those of the latest call."""
 
-    def add(self, wall_seconds: float, answers: Sequence[tuple[Tensors, Replica]]) -> None:
+    made_by: dict[str, set[str]] = field(default_factory=dict)
+    """By the models' public names what they said of themselves, see `triptych.contract.ABOUT`."""
+
+    def note(self, model: PlacedModel, about: str) -> None:
+        """Something of the request is that model's."""
+        self.made_by.setdefault(model.public_name, set()).add(about)
+
+    def add(self, model: PlacedModel, wall_seconds: float, answers: Sequence[tuple[Tensors, Replica]]) -> None:
         """Counts one call by what its answers report."""
         reports = [Report.of(outputs) for outputs, _ in answers]
         for report, (_, replica) in zip(reports, answers, strict=True):
@@ -39,6 +46,8 @@ class StageUse:
             metrics.BATCH_SAMPLES.labels(replica.stage).observe(report.batch_samples)
             if report.refit_seconds:
                 metrics.REFIT_SECONDS.labels(replica.stage).observe(report.refit_seconds)
+        for _, replica in answers:
+            self.note(model, replica.about(model))
         self.calls += 1
         self.split_calls += len(answers) > 1
         self.wall_seconds += wall_seconds

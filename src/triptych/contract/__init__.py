@@ -9,6 +9,8 @@ from triptych.contract.loras import (
     lora_key,
 )
 from triptych.contract.models import (
+    ABOUT,
+    ABOUT_INPUT,
     CONDITIONING_KEY_BYTES,
     CONDITIONING_TENSORS,
     ENCODER,
@@ -30,6 +32,8 @@ from triptych.contract.models import (
 )
 
 __all__ = [
+    "ABOUT",
+    "ABOUT_INPUT",
     "CONDITIONING_KEY_BYTES",
     "CONDITIONING_TENSORS",
     "ENCODER",

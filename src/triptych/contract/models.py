@@ -63,6 +63,11 @@ class Report(NamedTuple):
 # One tensor, for each more costs time in Triton's Python backend.
 REPORT = TensorSpec("report", "FP32", (len(Report._fields),))
 
+# Asked with `about`, a model answers this tensor alone, and looks at no other: what its numbers depend on besides
+# weights and inputs, as JSON. Asked anything else it leaves it out.
+ABOUT = TensorSpec("about", "BYTES", (1,))
+ABOUT_INPUT = TensorSpec("about", "UINT8", (1,), optional=True)
+
 # Which LoRAs a sample wants in the weights, by the key of `contract.loras`; absent or zero: none. A stage that does not
 # know the key answers NOT_FOUND, and is sent the set, as JSON, along with the call. While it still prepares the set it
 # answers UNAVAILABLE at once, and the call is made again.
@@ -83,11 +88,13 @@ ENCODER = ModelSpec(
         TensorSpec("skip_layers", "INT32", (1,), optional=True),
         TensorSpec("final_norm", "BOOL", (1,), optional=True),
         *LORA_INPUTS,
+        ABOUT_INPUT,
     ),
     outputs=(
         TensorSpec("hidden_states", "FP32", ("tokens", "hidden")),
         TensorSpec("pooled", "FP32", ("projection",)),
         REPORT,
+        ABOUT,
     ),
     max_batch_size=32,
     max_queue_delay_microseconds=0,
@@ -122,8 +129,9 @@ UNET = ModelSpec(
         TensorSpec("conditioning_key", "UINT8", (CONDITIONING_KEY_BYTES,)),
         *CONDITIONING,
         *LORA_INPUTS,
+        ABOUT_INPUT,
     ),
-    outputs=(TensorSpec("noise_pred", "FP32", ("out_channels", "latent_height", "latent_width")), REPORT),
+    outputs=(TensorSpec("noise_pred", "FP32", ("out_channels", "latent_height", "latent_width")), REPORT, ABOUT),
     max_batch_size=16,
     max_queue_delay_microseconds=0,
 )
@@ -138,8 +146,9 @@ VAE_DECODER = ModelSpec(
     inputs=(
         TensorSpec("latents", "FP32", ("latent_channels", "latent_height", "latent_width")),
         TensorSpec("size_check", "UINT8", (1,), optional=True),
+        ABOUT_INPUT,
     ),
-    outputs=(TensorSpec("image", "UINT8", ("height", "width", 3)), REPORT),
+    outputs=(TensorSpec("image", "UINT8", ("height", "width", 3)), REPORT, ABOUT),
     max_batch_size=4,
     max_queue_delay_microseconds=0,
 )
@@ -150,8 +159,8 @@ VAE_ENCODER = ModelSpec(
     name="vae_encoder",
     stage="vae",
     implementation="triptych_vae.model.VaeEncoderModel",
-    inputs=(TensorSpec("image", "UINT8", ("height", "width", 3)),),
-    outputs=(TensorSpec("moments", "FP32", ("twice_latent_channels", "latent_height", "latent_width")), REPORT),
+    inputs=(TensorSpec("image", "UINT8", ("height", "width", 3)), ABOUT_INPUT),
+    outputs=(TensorSpec("moments", "FP32", ("twice_latent_channels", "latent_height", "latent_width")), REPORT, ABOUT),
     max_batch_size=4,
     max_queue_delay_microseconds=0,
 )

@@ -81,6 +81,10 @@ class Engine(ABC):
         one thread, and may take seconds.
         """
 
+    def about(self) -> dict[str, str]:
+        """What its numbers depend on besides weights, inputs and settings: versions, say, and the graph's SHA-256."""
+        return {}
+
     def close(self) -> None:  # noqa: B027
         """Ends what the engine has begun beside its runs; it is not used any more."""
 

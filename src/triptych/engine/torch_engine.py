@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -106,6 +107,14 @@ class TorchEngine(Engine):
         return {name: output.float().cpu().numpy() for name, output in zip(self._output_names, outputs, strict=True)}
 
     @torch.no_grad()
+    def about(self) -> dict[str, str]:
+        """The libraries' versions, and the GPU."""
+        versions = {"torch": str(torch.__version__), "diffusers": version("diffusers")}
+        versions["transformers"] = version("transformers")
+        if self._device.type == "cuda":
+            versions["gpu"] = torch.cuda.get_device_name(self._device)
+        return versions
+
     def refit(self, weights: Weights) -> None:
         """Copies into the parameters, all or none: a name or shape that is wrong raises InvalidArgumentError.
 

@@ -18,14 +18,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from triptych._version import __version__
 from triptych.cache_folders import cache_folder
 from triptych.checkpoint import Checkpoint, Component
 from triptych.checkpoint.identity.fingerprint import Fingerprint
 from triptych.checkpoint.reading import open_in_time
-from triptych.contract import LORA_MODELS, NO_LORAS, REPORT, ModelSpec, Report
+from triptych.contract import ABOUT, ABOUT_INPUT, LORA_MODELS, NO_LORAS, REPORT, ModelSpec, Report
 from triptych.contract.carried import carry
 from triptych.contract.engines import DEFAULT_ENGINE, default_precision
 from triptych.contract.paths import path_from_text
+from triptych.contract.processor import processor_kind
 from triptych.engine import Engine, EngineSettings, load_engine
 from triptych.engine.port import Array
 from triptych.engine.weights import map_files
@@ -48,6 +50,8 @@ class StageModel(ABC):
     engine: Engine
     component: Component
     device: str
+    engine_name: str
+    settings: EngineSettings
     lora_sets: LoraSets | None = None
     _claimed: Path | None = None
 
@@ -95,6 +99,7 @@ class StageModel(ABC):
         if fingerprint:
             fingerprint.check(checkpoint.source.states)
         self.component, self.device = checkpoint.components[self.spec.name], settings.device
+        self.engine_name, self.settings = engine, settings
         maps = map_files(self.component)
         self.engine = load_engine(engine, self.component, settings)
         if not_finite(self.engine.infer(self.warm_up_inputs(checkpoint))).any():
@@ -117,6 +122,9 @@ class StageModel(ABC):
         for index, request in enumerate(requests):
             try:
                 batch = self._read(request)
+                if ABOUT_INPUT.name in batch:
+                    responses[index] = self._tell()
+                    continue
                 loras = batch.pop("lora_key", None), batch.pop("loras", None)
                 # What the request brings is kept first: while its LoRAs are prepared it need not bring it again.
                 prepared = self.prepare(batch)
@@ -138,6 +146,19 @@ class StageModel(ABC):
                 for index, _ in group:
                     responses[index] = self._error(failure)
         return responses
+
+    def about(self) -> dict[str, str | int]:
+        """What the same weights and inputs give the same numbers by."""
+        settings = self.settings.suiting(self.component)
+        return {
+            "triptych": __version__,
+            "engine": self.engine_name,
+            "device": settings.device.partition(":")[0],
+            "precision": settings.precision,
+            "threads": settings.threads,
+            "processor": processor_kind(),
+            **self.engine.about(),
+        }
 
     def finalize(self) -> None:
         """Triton calls this at unload; the stub's process ends afterwards and takes the engine with it."""
@@ -226,6 +247,10 @@ class StageModel(ABC):
             tensors = [self._triton.Tensor(name, np.ascontiguousarray(array)) for name, array in part.items()]
             responses[index] = self._triton.InferenceResponse(tensors)
             start += count
+
+    def _tell(self) -> Any:
+        text = np.array([[json.dumps(self.about(), sort_keys=True).encode()]], np.object_)
+        return self._triton.InferenceResponse([self._triton.Tensor(ABOUT.name, text)])
 
     def _unforeseen(self, error: Exception, message: str, ids: list[str]) -> TriptychError:
         """Logged whole, for the caller learns its class and text alone."""

@@ -14,7 +14,7 @@ import pytest
 from tests.tiny import replace_weights, update
 from triptych.checkpoint import Checkpoint
 from triptych.checkpoint.identity import digests
-from triptych.checkpoint.identity.digests import checkpoint_digest, file_digest
+from triptych.checkpoint.identity.digests import checkpoint_digests, file_digest, tensors_digest
 from triptych.errors import CheckpointChangedError, CheckpointInvalidError
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
@@ -33,12 +33,13 @@ def copy(checkpoints: dict[str, Path], tmp_path: Path) -> Path:
 
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of files that are read whole."""
+    """The names of weights that are read whole."""
     names: list[str] = []
     whole = digests.open_file
 
     def noted(path: Path, root: Path | None = None) -> object:
-        names.append(path.name)
+        if path.suffix != ".json" and path.suffix != ".txt":
+            names.append(path.name)
         return whole(path, root)
 
     monkeypatch.setattr(digests, "open_file", noted)
@@ -46,14 +47,17 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def of(folder: Path) -> str:
-    return checkpoint_digest(Checkpoint.open(folder).source)
+    return checkpoint_digests(Checkpoint.open(folder).source).weights
 
 
 def test_a_folder_is_what_sha256sum_says_of_its_weights(copy: Path) -> None:
     weights = sorted(str(path.relative_to(copy)) for path in copy.glob("*/*.safetensors"))
     listed = subprocess.run(["sha256sum", *weights], cwd=copy, capture_output=True, check=True).stdout
     assert of(copy) == hashlib.sha256(listed).hexdigest()
+    before = checkpoint_digests(Checkpoint.open(copy).source)
     update(copy / "unet" / "config.json", more=1)
+    changed = checkpoint_digests(Checkpoint.open(copy).source)
+    assert (changed.weights, changed.vae) == (before.weights, "") and changed.settings != before.settings
     (copy / "unet" / "diffusion_pytorch_model.bf16.safetensors").touch()
     assert of(copy) == hashlib.sha256(listed).hexdigest()
 
@@ -62,7 +66,7 @@ def test_of_files_that_were_exchanged_since_nothing_is_said(copy: Path) -> None:
     checkpoint = Checkpoint.open(copy)
     replace_weights(copy / UNET)
     with pytest.raises(CheckpointChangedError, match=UNET):
-        checkpoint_digest(checkpoint.source)
+        checkpoint_digests(checkpoint.source)
 
 
 def test_what_was_read_is_read_again_only_where_it_changed(copy: Path, read: list[str], cache: Path) -> None:
@@ -110,3 +114,11 @@ def test_a_file_that_is_written_to_meanwhile_has_none(tmp_path: Path, monkeypatc
         file_digest(file)
     with pytest.raises(CheckpointInvalidError, match=r"gone\.safetensors: No such file"):
         file_digest(tmp_path / "gone.safetensors")
+
+
+def test_a_lora_is_known_by_its_tensors(tmp_path: Path) -> None:
+    file = tmp_path / "lora.safetensors"
+    header = b'{"a":{"dtype":"U8","shape":[3],"data_offsets":[0,3]}}'
+    for pad in (b"", b"   "):
+        file.write_bytes(len(header + pad).to_bytes(8, "little") + header + pad + b"abc")
+        assert tensors_digest(file) == hashlib.sha256(b"abc").hexdigest()

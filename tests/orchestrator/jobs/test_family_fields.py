@@ -90,7 +90,9 @@ def test_a_refiner_draws_from_an_image_alone(checkpoints: dict[str, Path]) -> No
     ) as caught:
         job_of(refiner)
     assert caught.value.metadata["field"] == "images"
-    job = check(Asked(images=(b"",), micro_conditions={"aesthetic_score": (7.5,)}), refiner, Limits(), (64, 64))
+    scores = {"aesthetic_score": 7.5}
+    asked = Asked(images=(b"",), micro_conditions={name: (score,) for name, score in scores.items()}, told=scores)
+    job = check(asked, refiner, Limits(), (64, 64))
     assert (job.strength, job.guidance_scale, job.micro_conditions) == (0.3, 5.0, {"aesthetic_score": (7.5,)})
     assert "aesthetic_score: 7.5" in describe(job, 1, 0)
 

@@ -45,6 +45,9 @@ class Recorder:
         self.samples: list[int] = []
         self.down = False
 
+    def about(self, model: PlacedModel) -> str:
+        return "{}"
+
     async def infer(self, model: PlacedModel, tensors: Tensors, request_id: str, timeout_s: float) -> Tensors:
         self.sent.append(set(tensors))
         self.sent_bytes.append(sum(tensor.nbytes for tensor in tensors.values()))

@@ -60,7 +60,7 @@ class Server:
     async def is_model_ready(self, name: str) -> bool:
         return name in self.models
 
-    async def load_model(self, name: str, spec: object, parameters: Mapping[str, str], timeout_s: float) -> None:
+    async def load_model(self, name: str, spec: object, parameters: Mapping[str, str], timeout_s: float) -> str:
         await self._answer()
         if self.load_error:
             raise self.load_error
@@ -68,6 +68,7 @@ class Server:
         self.stub_dead = False
         self.models.add(name)
         self.changes.append("loaded")
+        return "{}"
 
     async def stop_export(self, name: str, spec: object, timeout_s: float) -> None:
         self.changes.append("stop")

@@ -8,11 +8,13 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from triptych.checkpoint import Component
+from triptych.checkpoint.identity.digests import tensors_digest
 from triptych.checkpoint.reading import Readers
 from triptych.contract import LORA_MODELS, UNET, LoraWeight
-from triptych.errors import LoraBrokenError, LoraInvalidError, TriptychError, invalid
+from triptych.errors import CheckpointInvalidError, LoraBrokenError, LoraInvalidError, TriptychError, invalid
 from triptych.lora import LoraFile, match_lora
 from triptych_orchestrator.library.entry import Entry
 from triptych_orchestrator.library.loras.registry import Lora, LoraRegistry, broken
@@ -28,18 +30,26 @@ _SHOWN_KEYS = 3
 _LONGEST_KEY = 120
 
 
+class LoraContent(NamedTuple):
+    """The SHA-256 of a file, and of its tensors alone, by which A1111 knows it."""
+
+    digest: str
+    tensors_digest: str
+
+
 @dataclass(frozen=True)
 class LoraChoice:
     """What a request asks for, and once it is looked up what each model gets, both in the request's order.
 
     `sets` are by the contract's model names; a model that no LoRA changes has none. `refiner_sets` are those of
-    a second checkpoint.
+    a second checkpoint. `content` is what each name stands for.
     """
 
     names: tuple[AskedLora, ...] = ()
     sets: Mapping[str, tuple[LoraWeight, ...]] = field(default_factory=dict)
     refiner_sets: Mapping[str, tuple[LoraWeight, ...]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    content: Mapping[str, LoraContent] = field(default_factory=dict)
 
     def of(self, model: str) -> tuple[LoraWeight, ...]:
         """The set of one model."""
@@ -87,6 +97,7 @@ class LoraChooser:
 
     def __init__(self, registry: LoraRegistry) -> None:
         self._registry = registry
+        self._tensors: dict[str, str] = {}
         self._fits: OrderedDict[tuple[str, int, int], _Fit] = OrderedDict()
         self._readers = Readers(_MOST_READERS)
 
@@ -106,7 +117,8 @@ class LoraChooser:
             loras = [self._registry.get(each.name) for each in asked.names]
             for lora in loras:
                 held.enter_context(self._registry.hold(lora))
-            choice = asked
+            content = {each.name: await self._content(lora) for each, lora in zip(asked.names, loras, strict=True)}
+            choice = replace(asked, content=content)
             for each, lora in zip(asked.names, loras, strict=True):
                 fits = await self._fits_of(lora, [entry, *([refiner] if refiner else [])])
                 choice = _with(choice, each, lora, fits, refiner.name if refiner else "")
@@ -116,6 +128,15 @@ class LoraChooser:
                 if (told := await self._told(error, loras)) is None:
                     raise
                 raise told from error
+
+    async def _content(self, lora: Lora) -> LoraContent:
+        if lora.digest not in self._tensors:
+            await asyncio.to_thread(self._registry.check, lora)
+            try:
+                self._tensors[lora.digest] = await asyncio.to_thread(tensors_digest, lora.path)
+            except (OSError, CheckpointInvalidError) as error:
+                raise broken(lora, f"its file cannot be read: {error}") from error
+        return LoraContent(lora.digest, self._tensors[lora.digest])
 
     async def _fits_of(self, lora: Lora, entries: Sequence[Entry]) -> dict[str, _Fit | None]:
         """By the names of the checkpoints, None where it does not fit; LoraInvalidError where it fits none."""

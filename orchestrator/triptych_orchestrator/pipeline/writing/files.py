@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, PngImagePlugin
 
+from triptych.contract.picture_texts import PARAMETERS, REQUEST, xmp_of
 from triptych_orchestrator.jobs.tasks.formats import Format
 from triptych_orchestrator.pipeline.writing.exif import exif_of
 
@@ -18,8 +19,8 @@ Pixels = npt.NDArray[np.uint8]
 # Pillow's own level, 6, takes up to three times as long, and makes files smaller by 4% (noisy ones) to 20% (flat ones).
 _COMPRESS_LEVEL = 1
 _JPEG_QUALITY = 95
-# Of what a segment says its length in 16 bits.
-_JPEG_SEGMENT_BYTES = 65_533
+# Of what a segment, whose length is said in 16 bits, holds besides its name: EXIF's, and the longer one of XMP.
+_JPEG_SEGMENT_BYTES = {"exif": 65_533, "xmp": 65_504}
 
 
 @dataclass(frozen=True)
@@ -30,16 +31,16 @@ class Written:
     warnings: tuple[str, ...] = ()
 
 
-def write(pixels: Pixels, asked: Format, parameters: str) -> Written:
-    """Pixels [H, W, 3] as a file of that format; `parameters` is A1111's text."""
+def write(pixels: Pixels, asked: Format, parameters: str, request: str) -> Written:
+    """Pixels [H, W, 3] as a file of that format; `parameters` is A1111's text, `request` the JSON of the request."""
     if asked.name == "png":
-        return Written(encode_png(pixels, {"parameters": parameters}))
-    exif = exif_of(parameters)
-    warnings = []
-    if asked.name == "jpeg" and len(exif) > _JPEG_SEGMENT_BYTES:
-        exif = b""
-        warnings.append("the parameters are too long for a JPEG and left out; a PNG or a WebP holds them")
-    return Written(_encode(pixels, exif=exif, **_options(asked)), tuple(warnings))
+        return Written(encode_png(pixels, {PARAMETERS: parameters, REQUEST: request}))
+    told, warnings = {"exif": exif_of(parameters), "xmp": xmp_of(request)}, []
+    for name, what in (("exif", "parameters are"), ("xmp", "request is")):
+        if asked.name == "jpeg" and len(told[name]) > _JPEG_SEGMENT_BYTES[name]:
+            del told[name]
+            warnings.append(f"the {what} too long for a JPEG and left out; a PNG or a WebP holds all")
+    return Written(_encode(pixels, **told, **_options(asked)), tuple(warnings))
 
 
 def encode_png(pixels: Pixels, texts: dict[str, str] | None = None) -> bytes:

@@ -3,54 +3,94 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from triptych._version import __version__
+from triptych.checkpoint.identity.digests import SHORT_LETTERS
+from triptych.contract.samplers import BY_SCHEDULER, Sampler
 from triptych_orchestrator.jobs.job import Job
+from triptych_orchestrator.pipeline.writing.made_of import MadeOf
 from triptych_orchestrator.sampling.guidance import is_guided
 
+# Letters of the hash of a LoRA's tensors, as A1111 shows it.
+_LORA_LETTERS = 12
+# What A1111 has a name or a place of its own for, and files, which a text cannot bring.
+_PLACED = {
+    "prompt", "negative_prompt", "loras", "num_inference_steps", "scheduler", "guidance_scale", "seeds", "width",
+    "height", "checkpoint", "vae", "strength", "refiner", "refiner_start", "eta", "clip_skip", "num_images_per_prompt",
+    "images", "mask_images", "image_format", "quality", "hires", "subseeds", "subseed_strength", "seed_resize_from",
+}  # fmt: skip
 
-def describe(job: Job, seed: int, index: int, model_hash: str = "") -> str:
+
+def describe(job: Job, seed: int, index: int, made_of: MadeOf | None = None) -> str:
     """Prompt, negative prompt, then `Name: value` pairs; values with a comma, colon or newline are JSON strings."""
+    made_of = made_of or MadeOf()
+    sampler = BY_SCHEDULER.get(job.scheduler, Sampler(job.scheduler))
     values: dict[str, object] = {
         "Steps": job.num_inference_steps,
-        "Sampler": job.scheduler,
-        "CFG scale": f"{job.guidance_scale:g}",
+        "Sampler": sampler.name,
+        **({"Schedule type": sampler.schedule} if sampler.schedule else {}),
+        "CFG scale": _number(job.guidance_scale),
         **_given(job),
         "Seed": seed,
         "Size": f"{job.width}x{job.height}",
-        **({"Model hash": model_hash} if model_hash else {}),
+        **_hash("Model hash", made_of.model_digest(job)),
         "Model": job.checkpoint,
-        "Version": f"Triptych {__version__}",
+        **_hash("VAE hash", made_of.vae_digest(job)),
+        **dict(_if_asked(job, index)),
     }
-    if job.images:
-        values["Denoising strength"] = f"{job.strength:g}"
-    if job.variation:
-        values |= job.variation.infotext(index)
-    if job.hires:
-        own = "Hires denoising strength" if job.images else "Denoising strength"
-        values |= job.hires.infotext | {own: f"{job.hires.strength:g}"}
-    if job.refiner:
-        values["Refiner"], values["Refiner switch at"] = job.refiner, f"{job.refiner_start:g}"
-    if job.vae:
-        values["VAE"] = job.vae
-    if job.eta:
-        values["Eta DDIM"] = f"{job.eta:g}"
     if len(job.seeds) < job.num_images_per_prompt:
         values["Batch size"], values["Batch position"] = job.num_images_per_prompt, index
+    if hashes := {name: content.tensors_digest[:_LORA_LETTERS] for name, content in job.loras.content.items()}:
+        values["Lora hashes"] = ", ".join(f"{name}: {digest}" for name, digest in hashes.items())
+    values["Version"] = f"Triptych {__version__}"
     pairs = ", ".join(f"{name}: {_quoted(str(value))}" for name, value in values.items())
     negative = [f"Negative prompt: {job.negative_prompt}"] if job.negative_prompt else []
     return "\n".join([_tagged_prompt(job), *negative, pairs])
 
 
+def _if_asked(job: Job, index: int) -> Iterator[tuple[str, object]]:
+    if job.vae:
+        yield "VAE", job.vae
+    if job.images:
+        yield "Denoising strength", _number(job.strength)
+    if job.variation:
+        yield from job.variation.infotext(index).items()
+    if job.hires:
+        yield from job.hires.infotext.items()
+        yield "Hires denoising strength" if job.images else "Denoising strength", _number(job.hires.strength)
+    if job.clip_skip:  # A1111's 1 leaves out none
+        yield "Clip skip", job.clip_skip + 1
+    if job.refiner:
+        yield "Refiner", job.refiner
+        yield "Refiner switch at", _number(job.refiner_start)
+    if job.eta:
+        yield "Eta DDIM", _number(job.eta)
+
+
 def _given(job: Job) -> dict[str, object]:
-    """What only some families know, by diffusers' names, as far as it was given."""
-    rescaled = {"guidance_rescale": f"{job.guidance_rescale:g}"} if job.guidance_rescale else {}
-    skipped = {"clip_skip": job.clip_skip} if job.clip_skip else {}
-    texts = {name: text for name in ("prompt_2", "negative_prompt_2") if (text := getattr(job, name))}
-    told = {name: "x".join(f"{each:g}" for each in numbers) for name, numbers in job.micro_conditions.items()}
+    """Whatever else was asked for, by diffusers' names."""
     # Of diffusers' pipeline: a negative prompt that is empty would give another picture.
     zeroed = {"force_zeros_for_empty_prompt": True} if job.zeroes_negative and is_guided(job.guidance_scale) else {}
-    return {**rescaled, **skipped, **texts, **zeroed, **told}
+    return zeroed | {name: _text(value) for name, value in job.told.items() if name not in _PLACED}
+
+
+def _text(value: Any) -> str:
+    """A number, a text, a size as 300x200, or JSON."""
+    if isinstance(value, Mapping) and all(isinstance(each, int) for each in value.values()):
+        return "x".join(map(str, value.values()))
+    if isinstance(value, Mapping | list):
+        return json.dumps(value)
+    return _number(value) if isinstance(value, float) else str(value)
+
+
+def _number(value: float) -> str:
+    return repr(float(value)).removesuffix(".0")
+
+
+def _hash(name: str, digest: str) -> dict[str, object]:
+    return {name: digest[:SHORT_LETTERS]} if digest else {}
 
 
 def _tagged_prompt(job: Job) -> str:

@@ -1,4 +1,4 @@
-"""The SHA-256 of a checkpoint's weights: a single file's own, by which the community knows it, or a folder's.
+"""The SHA-256 of what a checkpoint is: of its weights a single file's own, by which others know it, or a folder's.
 
 A folder's is that of what `sha256sum` prints of its weights files, by their paths within it, in their order. What was
 found is kept in the cache for as long as path, size and time of change are the same.
@@ -10,7 +10,9 @@ import hashlib
 import json
 import os
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
@@ -30,26 +32,66 @@ _IDLE = 19
 _CHUNK_BYTES = 1 << 20
 
 
-def checkpoint_digest(source: Source) -> str:
-    """In hexadecimal; reads whole what it does not know, as who yields to everyone else.
+@dataclass(frozen=True)
+class Digests:
+    """In hexadecimal: of the weights; of another VAE's, "" where it has none; of all else that was read of either."""
+
+    weights: str
+    vae: str = ""
+    settings: str = ""
+
+
+def checkpoint_digests(source: Source) -> Digests:
+    """Reads whole what it does not know, as who yields to everyone else.
 
     CheckpointChangedError where a file is not what the checkpoint was opened from, of which it would say nothing.
     """
-    Fingerprint.of(source.states).check()
-    digest = _digest_of(source)
-    Fingerprint.of(source.states).check()
-    return digest
-
-
-def _digest_of(source: Source) -> str:
     with suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _IDLE)
+    Fingerprint.of(source.states).check()
+    vae = _weights(source.vae) if source.vae else ""
+    digests = Digests(_weights(source), vae, _settings(source))
+    Fingerprint.of(source.states).check()
+    return digests
+
+
+def _weights(source: Source) -> str:
     if source.path.is_file():
         return file_digest(source.path)
-    own = (path for path in source.states if path.is_relative_to(source.path))  # and none of another VAE's
-    files = sorted(path for path in own if path.suffix in _WEIGHTS)
-    lines = (f"{file_digest(path, source.path)}  {path.relative_to(source.path)}\n" for path in files)
+    files = [path for path in _files(source) if path.suffix in _WEIGHTS]
+    return _listed({path: file_digest(path, source.path) for path in files}, source.path)
+
+
+def _settings(source: Source) -> str:
+    """Configurations and tokenizers, which are small."""
+    sources = [source, *([source.vae] if source.vae else [])]
+    lists = []
+    for each in sources:
+        found = {}
+        for path in _files(each):
+            if path.suffix not in _WEIGHTS:
+                with open_file(path, each.path) as stream:
+                    found[path] = _digest(stream)
+        lists.append(_listed(found, each.path))
+    return hashlib.sha256("".join(lists).encode()).hexdigest()
+
+
+def _files(source: Source) -> list[Path]:
+    """What was read of a folder, and nothing of another VAE's; a single file is weights alone."""
+    return sorted(path for path in source.states if path.is_relative_to(source.path) and path != source.path)
+
+
+def _listed(digests: Mapping[Path, str], root: Path) -> str:
+    """Of what sha256sum prints of these files."""
+    lines = (f"{digest}  {path.relative_to(root)}\n" for path, digest in digests.items())
     return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
+
+
+def tensors_digest(path: Path) -> str:
+    """The SHA-256 of a safetensors file without its header, by which A1111 and others know a LoRA."""
+    with open_file(path) as stream:
+        stream.seek(8 + int.from_bytes(stream.read(8), "little"))
+        return _digest(stream)
 
 
 def file_digest(path: Path, root: Path | None = None) -> str:

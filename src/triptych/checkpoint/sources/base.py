@@ -34,6 +34,8 @@ class Source(ABC):
 
     path: Path
     format: str
+    vae: Source | None = None
+    """Another, whose VAE is in the place of its own."""
 
     def metadata(self) -> Mapping[str, str]:
         """Texts that its weights file says of itself."""

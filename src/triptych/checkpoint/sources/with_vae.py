@@ -20,7 +20,7 @@ class WithVae(Source):
     def __init__(self, whole: Source, other: Source) -> None:
         self.path, self.format = whole.path, whole.format
         self._whole = whole
-        self._other = other
+        self.vae = self._other = other
         # One fingerprint of both: each goes on noting here what it reads.
         self.states = whole.states = other.states = {**other.states, **whole.states}
         self.missing = whole.missing = other.missing = other.missing | whole.missing

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import ml_dtypes
@@ -36,18 +38,24 @@ class OnnxRuntimeEngine(Engine):
     """An InferenceSession; `base` are the exchangeable weights as the checkpoint has them."""
 
     def __init__(
-        self, session: onnxruntime.InferenceSession, component: Component, base: Mapping[str, onnxruntime.OrtValue]
+        self,
+        session: onnxruntime.InferenceSession,
+        component: Component,
+        base: Mapping[str, onnxruntime.OrtValue],
+        graph_digest: str = "",
     ) -> None:
         self._session = session
         self._component = component
         self._outputs = [output.name for output in session.get_outputs()]
         self._base = base
         self._bound = dict(base)
+        self._graph_digest = graph_digest
 
     @classmethod
     def load(cls, component: Component, settings: EngineSettings) -> OnnxRuntimeEngine:
         """Takes the architecture's graph from the cache, exporting it if need be, and binds the weights by name."""
-        graph = open_graph(component, settings)
+        path = ensure_graph(component.architecture, settings.cache_dir, component=component)
+        graph, graph_digest = open_graph(component, path), sha256(read_graph(path)).hexdigest()
         exchangeable = component.architecture.model in LORA_MODELS
         names = [*free_weights(graph), *free_vectors(graph)] if exchangeable else []
         if exchangeable:
@@ -56,7 +64,7 @@ class OnnxRuntimeEngine(Engine):
             settings.threads, constant_weights=not exchangeable, spin=component.architecture.model == "unet"
         )
         base = {name: _value(array) for name, array in held_weights(component, names)}
-        return cls(open_session(graph, component, options), component, base)
+        return cls(open_session(graph, component, options), component, base, graph_digest)
 
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Runs a batch's samples one by one."""
@@ -67,6 +75,10 @@ class OnnxRuntimeEngine(Engine):
         outputs = self._session.run_with_ort_values(self._outputs, feeds | self._bound)
         return {name: value.numpy() for name, value in zip(self._outputs, outputs, strict=True)}
 
+    def about(self) -> dict[str, str]:
+        """The library's version, and the graph's content."""
+        return {"onnxruntime": onnxruntime.__version__, "graph": self._graph_digest}
+
     def refit(self, weights: Weights) -> None:
         """Points the session to other arrays; costs microseconds."""
         check_refit(self._component, weights, self._base)
@@ -74,9 +86,8 @@ class OnnxRuntimeEngine(Engine):
             self._bound[name] = self._base[name] if array is None else _value(array)
 
 
-def open_graph(component: Component, settings: EngineSettings) -> onnx.ModelProto:
-    """The architecture's graph with its attention fused; CheckpointInvalidError if the weights do not fit it."""
-    path = ensure_graph(component.architecture, settings.cache_dir, component=component)
+def open_graph(component: Component, path: Path) -> onnx.ModelProto:
+    """The graph of that path with its attention fused; CheckpointInvalidError if the weights do not fit it."""
     graph = onnx.load_model_from_string(read_graph(path))
     check_parameters(component, {tensor.name: tuple(tensor.dims) for tensor in _parameters(graph)})
     fuse_attention(graph)

@@ -6,12 +6,14 @@ import logging
 import os
 import threading
 from collections.abc import Iterable, Mapping
+from hashlib import sha256
 
 import torch
 
 from triptych.checkpoint import Component
 from triptych.engine.port import Array, Engine, EngineSettings, Weights
 from triptych.engine.tensorrt.beside import Beside
+from triptych.engine.tensorrt.build.keys import Gpu
 from triptych.engine.tensorrt.build.making import Making
 from triptych.engine.tensorrt.build.plan import RefitPlan
 from triptych.engine.tensorrt.network.typed import TypedGraph
@@ -31,8 +33,8 @@ logger = logging.getLogger("triptych.engine")
 class TensorRtEngine(Engine):
     """One or two engines; with TRIPTYCH_ENGINE_DEBUG=1 also a reference that every refit is compared with."""
 
-    def __init__(self, graph: TypedGraph, pair: Pair, beside: Beside, reference: Engine | None) -> None:
-        self._graph, self._pair, self._beside, self._reference = graph, pair, beside, reference
+    def __init__(self, graph: TypedGraph, pair: Pair, beside: Beside, reference: Engine | None, gpu: Gpu) -> None:
+        self._graph, self._pair, self._beside, self._reference, self._gpu = graph, pair, beside, reference, gpu
 
     @classmethod
     def load(cls, component: Component, settings: EngineSettings) -> TensorRtEngine:
@@ -44,7 +46,8 @@ class TensorRtEngine(Engine):
         with torch.cuda.device(making.device):
             pair = Pair(Refittable(making.graph, making.session(), making.plan), lock)
             beside = Beside(making, pair, stop)
-            engine = cls(making.graph, pair, beside, making.reference() if os.environ.get(DEBUG) == "1" else None)
+            reference = making.reference() if os.environ.get(DEBUG) == "1" else None
+            engine = cls(making.graph, pair, beside, reference, making.gpu)
             if making.plan is RefitPlan.PER_ARCHITECTURE:
                 making.check_once(engine.probe)
         beside.choose_plain()
@@ -72,6 +75,11 @@ class TensorRtEngine(Engine):
         if self._reference is not None:
             self._reference.refit(weights)
             self.probe(self._reference, "the engine after a refit")
+
+    def about(self) -> dict[str, str]:
+        """The library's version, the GPU, and the graph's content."""
+        graph = sha256(self._graph.content).hexdigest()
+        return {"tensorrt": self._gpu.tensorrt_version, "gpu": self._gpu.name, "graph": graph}
 
     def close(self) -> None:
         """Ends what is being made beside it."""

@@ -1,41 +1,71 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from triptych import demo
 from triptych.checkpoint import Checkpoint
-from triptych_orchestrator.jobs.asked import Asked
+from triptych.checkpoint.identity.digests import Digests
+from triptych.contract.samplers import BY_SCHEDULER
+from triptych.v1.generation_pb2 import Coordinates, GenerateRequest, Size
+from triptych_orchestrator.api.messages import asked_of, told_of
+from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.jobs.validation import check
+from triptych_orchestrator.library.loras.choice import LoraContent
 from triptych_orchestrator.pipeline.writing.infotext import describe
+from triptych_orchestrator.pipeline.writing.made_of import MadeOf
+from triptych_orchestrator.sampling.schedulers import SCHEDULERS
 from triptych_orchestrator.settings import Limits
 
 
+def job_of(request: GenerateRequest, path: Path | None = None) -> Job:
+    asked = replace(asked_of(request), told=told_of(request))
+    return check(asked, Checkpoint.open(path or demo.checkpoint_path()), Limits())
+
+
+def values(request: GenerateRequest, path: Path | None = None) -> list[str]:
+    return describe(job_of(request, path), 1, 0).splitlines()[-1].split(", ")
+
+
 def test_eta_is_among_the_parameters_where_it_was_asked_for() -> None:
-    checkpoint = Checkpoint.open(demo.checkpoint_path())
-    with_eta, without = (
-        check(Asked("a", "demo", "a fox", scheduler="ddim", eta=eta, seeds=(1,)), checkpoint, Limits())
-        for eta in (0.25, None)
-    )
-    assert "Eta DDIM: 0.25" in describe(with_eta, 1, 0).splitlines()[-1].split(", ")
-    assert "Eta" not in describe(without, 1, 0)
+    assert "Eta DDIM: 0.25" in values(GenerateRequest(prompt="a fox", scheduler="ddim", eta=0.25))
+    assert not any("Eta" in value for value in values(GenerateRequest(prompt="a fox", scheduler="ddim")))
 
 
 def test_what_only_some_families_know_is_among_the_parameters_where_it_was_given(sdxl: Path) -> None:
-    sizes = {"original_size": (300, 200), "crops_coords_top_left": (11, 7)}
-    asked = Asked(
-        "a", "xl", "a fox", "a, wolf", "", "hare", 1, guidance_rescale=0.7, micro_conditions=sizes, seeds=(1,)
-    )
-    text = describe(check(asked, Checkpoint.open(sdxl), Limits()), 1, 0)
-    given = 'guidance_rescale: 0.7, clip_skip: 1, prompt_2: "a, wolf", negative_prompt_2: hare, '
-    assert f"{given}original_size: 300x200, crops_coords_top_left: 11x7, Seed: 1" in text
-    plain = describe(
-        check(Asked("a", "xl", "a fox", negative_prompt="", seeds=(1,)), Checkpoint.open(sdxl), Limits()), 1, 0
-    )
+    request = GenerateRequest(
+        prompt="a fox", prompt_2="a, wolf", negative_prompt="", negative_prompt_2="hare", guidance_rescale=0.7,
+        original_size=Size(height=300, width=200), crops_coords_top_left=Coordinates(top=11, left=0), clip_skip=1,
+        seeds=[1],
+    )  # fmt: skip
+    text = describe(job_of(request, sdxl), 1, 0)
+    given = 'prompt_2: "a, wolf", negative_prompt_2: hare, guidance_rescale: 0.7, '
+    assert f"{given}original_size: 300x200, crops_coords_top_left: 11x0, Seed: 1" in text
+    assert "Clip skip: 2" in text  # where 1 leaves out no layer
+    plain = describe(job_of(GenerateRequest(prompt="a fox", negative_prompt="", seeds=[1]), sdxl), 1, 0)
     assert "CFG scale: 5, Seed: 1" in plain
 
 
 def test_zeros_in_place_of_a_negative_prompt_are_among_the_parameters(sdxl: Path) -> None:
-    checkpoint = Checkpoint.open(sdxl)
     for negative, scale, said in ((None, 5.0, True), ("", 5.0, False), (None, 1.0, False)):
-        job = check(Asked(prompt="a", negative_prompt=negative, guidance_scale=scale), checkpoint, Limits())
-        assert ("force_zeros_for_empty_prompt: True" in describe(job, 1, 0)) is said
+        request = GenerateRequest(prompt="a", negative_prompt=negative, guidance_scale=scale)
+        assert ("force_zeros_for_empty_prompt: True" in values(request, sdxl)) is said
+
+
+def test_a_sampler_has_its_name_in_the_web_ui() -> None:
+    assert BY_SCHEDULER.keys() == SCHEDULERS.keys()
+    assert len(set(BY_SCHEDULER.values())) == len(SCHEDULERS)
+    assert "Sampler: Euler a" in values(GenerateRequest(prompt="a", scheduler="EulerAncestralDiscreteScheduler"))
+    karras = values(GenerateRequest(prompt="a", scheduler="dpmpp_2m_karras"))
+    assert {"Sampler: DPM++ 2M", "Schedule type: Karras"} <= set(karras)
+
+
+def test_all_that_has_a_hash_is_named_by_it() -> None:
+    job = job_of(GenerateRequest(prompt="a", checkpoint="demo", seeds=[1]))
+    loras = replace(job.loras, content={"ink": LoraContent("a" * 64, "b" * 64), "oil": LoraContent("c" * 64, "d" * 64)})
+    made_of = MadeOf({"demo": Digests("1" * 64, "2" * 64), "mse": Digests("3" * 64)})
+    text = describe(replace(job, loras=loras), 1, 0, made_of)
+    assert f"Model hash: {'1' * 10}, Model: demo, VAE hash: {'2' * 10}, " in text
+    assert f'Lora hashes: "ink: {"b" * 12}, oil: {"d" * 12}", Version: Triptych' in text
+    assert f"VAE hash: {'3' * 10}, VAE: mse" in describe(replace(job, vae="mse"), 1, 0, made_of)
+    assert "hash" not in describe(job, 1, 0)

@@ -66,7 +66,7 @@ class Making:
         self.root = settings.cache_dir / ENGINES
         self.quiet, self.plain_setting = quiet, plain_setting()
         self._settings, self._progress, self._stopped = settings, progress, stopped
-        self._gpu = _gpu(self.device)
+        self.gpu = _gpu(self.device)
         self._weights_digest = weights_digest(component)
         self.subject = self.build(RefitPlan.PER_ARCHITECTURE).subject()
         self.plan = choose_plan(self.graph.first_plan, measured_steps(self.root, self.subject))
@@ -74,7 +74,7 @@ class Making:
     def build(self, plan: RefitPlan) -> Build:
         """What an engine of that plan depends on."""
         graph = self.graph
-        return build_of(graph.component, graph.content, graph.profiles, graph.precision, plan, self._gpu)
+        return build_of(graph.component, graph.content, graph.profiles, graph.precision, plan, self.gpu)
 
     def is_built(self, plan: RefitPlan) -> bool:
         """Whether the cache has it."""

@@ -1,0 +1,46 @@
+"""A request as its pictures tell it: what was sent, what was open filled in, files by their SHA-256."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from triptych_orchestrator.jobs.job import Job
+
+# What a server fills in by itself, or a checkpoint says; all else that is left open means the same everywhere.
+_FILLED = (
+    "checkpoint",
+    "num_inference_steps",
+    "guidance_scale",
+    "width",
+    "height",
+    "num_images_per_prompt",
+    "seeds",
+    "scheduler",
+)
+# Of these only beside another.
+_FILLED_BESIDE = {"strength": "images", "refiner_start": "refiner"}
+# Of which a request may have one for each picture.
+_PER_PICTURE = ("seeds", "images", "mask_images", "subseeds")
+
+
+def filled(told: Mapping[str, Any], job: Job) -> dict[str, Any]:
+    """What was sent, with nothing open that another server might fill in otherwise."""
+    names = [*_FILLED, *(name for name, other in _FILLED_BESIDE.items() if other in told)]
+    values = {name: getattr(job, name) for name in names}
+    return {**told, **{name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}}
+
+
+def of_picture(told: Mapping[str, Any], index: int) -> tuple[dict[str, Any], int | None]:
+    """The request that makes one picture, and its place among those that the request makes; None where it is alone.
+
+    A picture with a seed of its own needs no company; of one seed for several, each needs those before it.
+    """
+    count = told["num_images_per_prompt"]
+    if count == 1:
+        return dict(told), None
+    if len(told["seeds"]) != count:
+        return dict(told), index
+    own = {name: [told[name][index]] for name in _PER_PICTURE if len(told.get(name, ())) == count}
+    return {**told, **own, "num_images_per_prompt": 1}, None

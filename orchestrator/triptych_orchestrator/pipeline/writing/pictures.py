@@ -1,0 +1,39 @@
+"""A job's pictures as the files that it asked for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from triptych_orchestrator.jobs.events import Picture
+from triptych_orchestrator.jobs.job import Job
+from triptych_orchestrator.jobs.told import of_picture
+from triptych_orchestrator.pipeline.writing.files import Pixels, write
+from triptych_orchestrator.pipeline.writing.infotext import describe
+from triptych_orchestrator.pipeline.writing.made_of import MadeOf
+
+# Of the request's JSON: raised when what a reader knows is not enough any more.
+_REVISION = 1
+
+
+def pictures_of(job: Job, images: Sequence[Pixels], made_of: MadeOf) -> tuple[list[Picture], list[str]]:
+    """The files of pixels [H, W, 3], and what is worth knowing of them."""
+    seeds = job.seeds if len(job.seeds) == len(images) else job.seeds * len(images)
+    pictures, warnings = [], [*made_of.warnings]
+    for index, (pixels, seed) in enumerate(zip(images, seeds, strict=True)):
+        written = write(pixels, job.format, describe(job, seed, index, made_of), request_json(job, index, made_of))
+        height, width, _ = pixels.shape
+        pictures.append(Picture(written.data, job.format.name, seed, width, height))
+        warnings += written.warnings
+    return pictures, list(dict.fromkeys(warnings))
+
+
+def request_json(job: Job, index: int, made_of: MadeOf) -> str:
+    """The request that makes this picture, and what it was made of: no time, no id and no host, so that equal requests
+    give equal files.
+    """
+    request, place = of_picture(job.told, index)
+    told = {"revision": _REVISION, "request": request, "made_of": made_of.told(job)}
+    if place is not None:
+        told["index"] = place
+    return json.dumps(told, sort_keys=True, separators=(",", ":"))
