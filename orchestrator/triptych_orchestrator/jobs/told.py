@@ -28,7 +28,7 @@ _PER_PICTURE = ("seeds", "images", "mask_images", "subseeds")
 def filled(told: Mapping[str, Any], job: Job) -> dict[str, Any]:
     """What was sent, with nothing open that another server might fill in otherwise."""
     names = [*_FILLED, *(name for name, other in _FILLED_BESIDE.items() if other in told)]
-    values = {name: getattr(job, name) for name in names}
+    values = {"image_format": job.format.name, **{name: getattr(job, name) for name in names}}
     return {**told, **{name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}}
 
 

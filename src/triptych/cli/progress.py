@@ -7,6 +7,7 @@ with Progress("a red circle") as progress:
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -62,6 +63,12 @@ class Progress:
                 self._bar.set_postfix_str(f"{event.step_seconds:.3g} s/step{decoding}")
             case Result():
                 self._bar.set_postfix_str(f"{self.seconds_per_step:.3g} s/step")
+
+    def keep(self, index: int) -> None:
+        """Of the pictures of the result that one alone."""
+        result = self.result
+        lists = {name: getattr(result, name)[index : index + 1] for name in ("images", "pngs", "seeds", "files")}
+        self._last = replace(result, **lists)
 
     @property
     def result(self) -> Result:

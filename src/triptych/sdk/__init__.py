@@ -7,6 +7,7 @@ from triptych.sdk.enlarging import Hires
 from triptych.sdk.events import Event, Queued, Result, StageTiming, Step, Timings
 from triptych.sdk.loras import Lora
 from triptych.sdk.parameters import GenerateParameters
+from triptych.sdk.reading.picture_request import PictureRequest
 
 __all__ = [
     "AsyncClient",
@@ -17,6 +18,7 @@ __all__ = [
     "Hires",
     "Limits",
     "Lora",
+    "PictureRequest",
     "Queued",
     "Replica",
     "Result",

@@ -25,6 +25,8 @@ from triptych.sdk.images import ImageInput, image_files
 from triptych.sdk.loras import Lora
 from triptych.sdk.parameters import GenerateParameters, build_request
 from triptych.sdk.readiness import POLL_INTERVAL_S, Readiness
+from triptych.sdk.reading.picture_request import PictureRequest
+from triptych.sdk.reading.settling import read_request, settled
 from triptych.v1.generation_pb2 import GenerateRequest
 
 
@@ -67,6 +69,11 @@ class AsyncClient:
         """
         image = parameters.pop("image", None)
         return self._generation(build_request(prompt, **parameters), image, timeout_s)
+
+    async def request_from(self, picture: ImageInput, *, timeout_s: float | None = None) -> PictureRequest:
+        """What a picture says of how it was made; see `Client.request_from`."""
+        request = await asyncio.to_thread(read_request, picture)
+        return settled(request, await self.checkpoints(timeout_s=timeout_s), await self.loras(timeout_s=timeout_s))
 
     async def cancel(self, request_id: str, *, timeout_s: float | None = None) -> None:
         """Stops a running request; see `Client.cancel`."""

@@ -19,9 +19,12 @@ from triptych.sdk import calls
 from triptych.sdk.catalog import Checkpoint, ServerInfo
 from triptych.sdk.channel import DEFAULT_ADDRESS, Connection
 from triptych.sdk.events import Event, Result, require_result
+from triptych.sdk.images import ImageInput
 from triptych.sdk.loras import Lora
 from triptych.sdk.parameters import GenerateParameters, build_request
 from triptych.sdk.readiness import POLL_INTERVAL_S, Readiness
+from triptych.sdk.reading.picture_request import PictureRequest
+from triptych.sdk.reading.settling import read_request, settled
 
 
 class Client:
@@ -83,6 +86,21 @@ class Client:
         The request starts with the first `next()`; closing the generator, or dropping it, cancels the work.
         """
         return self._events(calls.generate(build_request(prompt, **parameters)), timeout_s)
+
+    def request_from(self, picture: ImageInput, *, timeout_s: float | None = None) -> PictureRequest:
+        """What a picture says of how it was made, for another like it: `generate(**request.parameters)`.
+
+        Reads what Triptych writes into its pictures, A1111's infotexts, and ComfyUI's simple graphs; checkpoints are
+        found by their hashes among those that the server knows.
+
+        Args:
+            picture: a file's path or bytes, or a PIL image as it was opened.
+            timeout_s: seconds, for each of two questions to the server.
+
+        Raises:
+            InvalidArgumentError: it cannot be read, or says nothing.
+        """
+        return settled(read_request(picture), self.checkpoints(timeout_s=timeout_s), self.loras(timeout_s=timeout_s))
 
     def cancel(self, request_id: str, *, timeout_s: float | None = None) -> None:
         """Stops a running request; NotFoundError if none of that id is running, or only another caller's.

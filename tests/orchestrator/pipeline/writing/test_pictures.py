@@ -37,6 +37,7 @@ def test_nothing_is_open_and_nothing_tells_who_asked_or_when() -> None:
     assert told(job)["request"] == {
         "prompt": "a fox", "checkpoint": "demo", "num_inference_steps": 50, "guidance_scale": 7.5, "width": job.width,
         "height": job.height, "num_images_per_prompt": 1, "seeds": list(job.seeds), "scheduler": job.scheduler,
+        "image_format": "png",
     }  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""What pictures say of how they were made, whoever made them, as parameters for another one."""

@@ -1,0 +1,78 @@
+"""Triptych's own request, as parameters for `generate`: the same message again, but for files and what is unknown."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from triptych.errors import InvalidArgumentError
+from triptych.sdk.parameters import build_request
+from triptych.sdk.reading.own import own_request
+from triptych.v1.generation_pb2 import Coordinates, GenerateRequest, LoraUse, Size
+from triptych_orchestrator.api.messages import told_of
+
+
+def own(request: GenerateRequest, **more: Any) -> Any:
+    return own_request(json.dumps({"revision": 1, "request": told_of(request), "made_of": {}, **more}))
+
+
+def test_the_same_message_again() -> None:
+    request = GenerateRequest(
+        prompt="a fox <lora:oil:1>", negative_prompt="", checkpoint="demo", seeds=[2**64 - 1], guidance_scale=0.1,
+        original_size=Size(height=3, width=4), crops_coords_top_left=Coordinates(top=0, left=5), clip_skip=0,
+        loras=[LoraUse(name="ink", weight=0.25, text_encoder_weight=2)], image_format="jpeg", quality=80,
+        num_images_per_prompt=2, vae="mse", eta=1e-9,
+    )  # fmt: skip
+    found = own(request, index=1)
+    assert build_request(**found.parameters) == request
+    assert (found.left_out, found.index, found.origin) == ([], 1, "triptych")
+
+
+def test_files_are_for_the_caller_to_bring() -> None:
+    found = own(GenerateRequest(prompt="a", images=[b"one", b"two"], strength=0.5, seeds=[1, 2]))
+    assert found.parameters == {"prompt": "a", "strength": 0.5, "seed": [1, 2]}
+    assert [len(digest) for digest in found.files["image"]] == [64, 64] and found.left_out[0].startswith(
+        "image: is not"
+    )
+
+
+def test_no_file_of_the_readers_can_be_named() -> None:
+    """A stranger's picture must not have a client send what lies on its disk."""
+    text = json.dumps({"revision": 1, "request": {"prompt": "a", "image": "/etc/passwd", "images": ["/etc/passwd"]}})
+    assert own_request(text).parameters == {"prompt": "a"}
+
+
+def test_whose_it_was_and_when_is_not_taken_over() -> None:
+    request = {"prompt": "a", "request_id": "x", "priority": 100, "deadline_seconds": 1.0, "preview_every_steps": 1}
+    found = own_request(json.dumps({"revision": 1, "request": request}))
+    assert found.parameters == {"prompt": "a"} and len(found.left_out) == 4
+
+
+def test_what_a_newer_one_says_is_left_out() -> None:
+    found = own_request(json.dumps({"revision": 2, "request": {"prompt": "a", "shine": 3}}))
+    assert [line.partition(":")[0] for line in found.left_out] == ["revision 2", "shine"]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"seeds": 3},
+        {"prompt": ["a"]},
+        {"original_size": 3},
+        {"loras": [3]},
+        {"loras": "x"},
+        {"images": 3},
+        {"eta": None},
+    ],
+)
+def test_values_of_another_shape_are_refused(request_: dict[str, Any]) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"^picture: "):
+        own_request(json.dumps({"revision": 1, "request": request_}))
+
+
+def test_the_hashes_of_what_it_names() -> None:
+    made_of = {"checkpoints": {"demo": {"weights": "ab" * 32}, "mse": {"weights": "cd" * 32}, "x": 3}}
+    found = own(GenerateRequest(prompt="a", checkpoint="demo", vae="mse", refiner="x"), made_of=made_of)
+    assert found.hashes == {"checkpoint": "ab" * 32, "vae": "cd" * 32}
