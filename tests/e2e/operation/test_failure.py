@@ -122,7 +122,7 @@ def expected(fragile: Served) -> Result:
 
 def test_the_other_replica_takes_over(fragile: Served, expected: Result) -> None:
     steps, result = interrupted(fragile, lambda name: os.kill(server_of(fragile, name), signal.SIGKILL))
-    assert difference(result, expected) == 0
+    assert result.files == expected.files  # to the last byte, what they say of themselves among it
     assert len(steps) == STEPS and sorted(result.timings.unet.replicas) == ["unet-0", "unet-1"]
     wait_for(lambda: all_ready(fragile), 120, "the restarted replica with its models")
 
@@ -152,9 +152,9 @@ def test_the_half_of_a_guided_step_is_done_again(fragile: Served, expected: Resu
 
 def test_a_dead_stub_is_brought_back(fragile: Served, expected: Result) -> None:
     _, result = interrupted(fragile, lambda name: os.kill(stub_of(fragile, name), signal.SIGKILL))
-    assert difference(result, expected) == 0
+    assert result.files == expected.files
     # The replica whose stub died serves again.
-    assert difference(fragile.client.generate(**REQUEST), expected) == 0
+    assert fragile.client.generate(**REQUEST).files == expected.files
 
 
 def test_lost_conditioning_is_sent_again(fragile: Served, expected: Result) -> None:

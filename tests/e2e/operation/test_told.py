@@ -34,8 +34,7 @@ def test_a_directory(served: Served, checkpoints: dict[str, Path]) -> None:
         assert one.replicas == ["encoder-0", "unet-0", "vae-0"] == known(served, "told").replicas
         assert served.client.unload_checkpoint("told").replicas == []
         assert known(served, "told").sha256 == one.sha256
-        # A picture of a directory names no hash, which others know for files alone.
-        assert "Model hash" not in parameters(served, "told")
+        assert f"Model hash: {one.sha256[:10]}, Model: told" in parameters(served, "told")
     finally:
         served.client.unregister_checkpoint("told")
 
