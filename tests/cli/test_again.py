@@ -54,6 +54,12 @@ def test_of_a_batch_that_one_is_written(
     assert [image["path"] for image in json.loads(capsys.readouterr().out)["images"]] == ["b.png"]
 
 
+def test_more_of_it_are_all_written(triptych: Triptych, capsys: pytest.CaptureFixture[str]) -> None:
+    name = picture("a.png", index=2, num_images_per_prompt=3)
+    assert triptych("generate", "--from", name, "--num-images-per-prompt", "2", "-o", "b-{index}.png", "--quiet") == 0
+    assert capsys.readouterr().out.split() == ["b-0.png", "b-1.png"]
+
+
 def test_a_file_that_it_was_made_from_must_be_brought(
     triptych: Triptych, server: FakeServer, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,8 +14,11 @@ from diffusers.image_processor import VaeImageProcessor
 from PIL import Image
 from tritonclient.utils import InferenceServerException
 
+from triptych._version import __version__
 from triptych.checkpoint import Checkpoint
 from triptych.contract import NO_LORAS, Report
+from triptych.contract.processor import processor_kind
+from triptych.engine import EngineSettings
 from triptych.errors import FailedPreconditionError, InvalidArgumentError, ResourceExhaustedError
 from triptych.stage import NOT_FINITE, Batch
 from triptych.stage.model import chosen_engine, engine_settings
@@ -110,6 +113,20 @@ def step(
     if states is not None:
         tensors["encoder_hidden_states"] = np.full((samples, 3, 2), states, np.float32)
     return Request(identity, **tensors | changes)
+
+
+def test_what_it_is_made_of_is_answered_beside_steps(unet: UNetModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    unet.engine_name, unet.settings = "onnxruntime", EngineSettings(3, Path("/x"), "cuda:1", "fp16")
+    unet.component.overflows_in_half = False  # type: ignore[misc]
+    monkeypatch.setattr(unet.engine, "about", lambda: {"graph": "ab"}, raising=False)
+    # Whatever else it brings counts for nothing.
+    question = Request("about", latents=np.zeros((1, 1, 1, 1)), about=np.zeros((1, 1), np.uint8))
+    answer, other = unet.execute([question, step("a", 1, 1.0)])
+    assert other.error is None and "about" not in other.outputs
+    assert answer.outputs.keys() == {"about"}
+    told = json.loads(answer.outputs["about"][0, 0])
+    assert (told["engine"], told["device"], told["precision"], told["threads"]) == ("onnxruntime", "cuda", "fp16", 3)
+    assert told["graph"] == "ab" and told["triptych"] == __version__ and told["processor"] == processor_kind()
 
 
 def test_one_batch_many_requests(unet: UNetModel) -> None:

@@ -71,6 +71,7 @@ def valid(checkpoint: Path, lora: Path) -> Mapping[str, Sequence[Message]]:
                 generate(**REQUEST, preview_every_steps=1, seeds=[1], scheduler="euler", priority=3),
                 generate(**REQUEST, loras=[generation_pb2.LoraUse(name="a", weight=0.5)], guidance_scale=1.0),
                 generate(**REQUEST, images=[picture()], strength=0.9),
+                generate(**REQUEST, image_format="jpeg", quality=80),
                 generate(**REQUEST | {"prompt": "<lora:a:1:0.5> a star"}, negative_prompt="red", request_id="a"),
             ],
             "GenerationService.Cancel": [generation_pb2.CancelRequest(request_id="a")],

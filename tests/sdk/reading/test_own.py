@@ -65,6 +65,8 @@ def test_what_a_newer_one_says_is_left_out() -> None:
         {"loras": "x"},
         {"images": 3},
         {"eta": None},
+        {"num_images_per_prompt": 0},
+        {"num_images_per_prompt": "2"},
     ],
 )
 def test_values_of_another_shape_are_refused(request_: dict[str, Any]) -> None:

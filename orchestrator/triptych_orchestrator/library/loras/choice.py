@@ -125,6 +125,8 @@ class LoraChooser:
             try:
                 yield choice
             except (LoraBrokenError, LoraInvalidError) as error:
+                for lora in loras:  # whose tensors may have been hashed when they were others'
+                    self._tensors.pop(lora.digest, None)
                 if (told := await self._told(error, loras)) is None:
                     raise
                 raise told from error

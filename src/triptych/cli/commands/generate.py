@@ -109,7 +109,7 @@ async def _work(
                 if isinstance(error, UnavailableError):
                     jobs.close()  # every later one would fail alike
                 continue
-        if again:
+        if again and again.index is not None:
             progress.keep(again.index)
         deliver(arguments, outputs, prompt, index, progress)
 

@@ -22,11 +22,11 @@ from triptych.sdk.images import image_files
 
 @dataclass(frozen=True)
 class Again:
-    """`index` is which of the pictures that come of it is meant."""
+    """`index` is which of the pictures that come of it is meant, None for all."""
 
     prompt: str
     parameters: GenerateParameters
-    index: int = 0
+    index: int | None
 
     def in_format(self, image_format: str | None) -> Again:
         """The same, in the format that the output's name asks for."""
@@ -51,6 +51,8 @@ def read_again(arguments: argparse.Namespace) -> Again | None:
             say(f"triptych: warning: left out: {line}")
     chosen = told.parameters | given
     arguments.image_format = chosen.get("image_format", arguments.image_format)
+    if "num_images_per_prompt" in given:
+        return replace(again_of(told, chosen), index=None)
     arguments.num_images_per_prompt = 1  # that is kept
     return again_of(told, chosen)
 

@@ -21,7 +21,10 @@ def own_request(text: str) -> PictureRequest:
     """InvalidArgumentError where it is damaged; what a newer server knows and this client does not is left out."""
     told = json_object(text, _WHOSE)
     request, made_of, index = told.get("request"), told.get("made_of", {}), told.get("index", 0)
-    if not isinstance(request, dict) or not isinstance(made_of, dict) or not isinstance(index, int) or index < 0:
+    if not isinstance(request, dict) or not isinstance(made_of, dict):
+        raise broken(_WHOSE)
+    count = request.get("num_images_per_prompt", 1)
+    if not (isinstance(index, int) and isinstance(count, int) and 0 <= index < count):
         raise broken(_WHOSE)
     parameters: dict[str, Any] = {"prompt": ""}
     files, left_out = {}, []
