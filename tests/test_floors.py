@@ -52,16 +52,17 @@ ALLOWED = {
         f"triptych_orchestrator.{room}": {f"triptych_orchestrator.{below}" for below in below_it} | shared
         for room, shared, below_it in (
             ("sampling", set(), ()),
+            ("pixels", set(), ()),
             ("text", {"triptych.checkpoint"}, ()),
             ("stages", {"triptych.contract"}, ()),
             ("batching", {"triptych.contract"}, ("stages",)),
             ("library", ORCHESTRATOR | {"triptych.wire"}, ("sampling", "text", "stages")),
-            ("jobs", ORCHESTRATOR, ("sampling", "text", "library")),
-            ("pipeline", ORCHESTRATOR, ("sampling", "text", "stages", "batching", "library", "jobs")),
+            ("jobs", ORCHESTRATOR, ("sampling", "pixels", "text", "library")),
+            ("pipeline", ORCHESTRATOR, ("sampling", "pixels", "text", "stages", "batching", "library", "jobs")),
             (
                 "api",
                 ORCHESTRATOR | {"triptych.v1", "triptych.wire"},
-                ("sampling", "stages", "batching", "library", "jobs", "pipeline"),
+                ("sampling", "pixels", "stages", "batching", "library", "jobs", "pipeline"),
             ),
         )
     },

@@ -65,6 +65,30 @@ def test_images_are_sent_as_they_are(triptych: Triptych, server: FakeServer) -> 
     assert len(server.requests) == 1
 
 
+def test_masks_are_sent_with_what_is_said_of_them(triptych: Triptych, server: FakeServer) -> None:
+    for name in ("a.png", "mask.png"):
+        Path(name).write_bytes(name.encode())
+    options = "--image a.png --mask mask.png --padding-mask-crop 32 --mask-blur 4 --masked-content fill -o out.png"
+    assert triptych("generate", "a red circle", *options.split()) == 0
+    assert (
+        triptych("generate", "x", "--image", "a.png", "--mask", "mask.png", "--invert-mask", "--no-paste-original") == 0
+    )
+    first, second = server.requests
+    assert list(first.mask_images) == [b"mask.png"] and not (first.invert_mask or first.HasField("paste_original"))
+    assert (first.padding_mask_crop, first.mask_blur, first.masked_content) == (32, 4, "fill")
+    assert second.invert_mask and second.HasField("paste_original") and not second.paste_original
+    assert triptych("generate", "x", "--image", "a.png", "--mask", "nowhere.png") == 2
+
+
+def test_sides_are_sent(triptych: Triptych, server: FakeServer) -> None:
+    Path("a.png").write_bytes(b"a.png")
+    assert triptych("generate", "x", "--image", "a.png", "--expand", "8,0,16,1", "--expand-fill", "noise") == 0
+    (request,) = server.requests
+    sides = request.expand
+    assert (sides.left, sides.top, sides.right, sides.bottom, request.expand_fill) == (8, 0, 16, 1, "noise")
+    assert triptych("generate", "x", "--image", "a.png", "--expand", "8,0,16") == 2
+
+
 def test_paths_on_stdout_the_rest_on_stderr(triptych: Triptych, capsys: pytest.CaptureFixture[str]) -> None:
     assert triptych("generate", "long", "--seed", "7") == 0
     out, err = capsys.readouterr()

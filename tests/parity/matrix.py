@@ -29,6 +29,7 @@ TASKS = {
     "refined": "with a refiner",
     "hires": "hires fix",
     "varied": "variations",
+    "inpaint": "inpaint",
 }
 # Those for which single files are compared too.
 FILED = ("text-to-image", "image-to-image")
@@ -82,12 +83,24 @@ VARIED: Mapping[str, Sequence[Any]] = {
     "num_images_per_prompt": (1, 2),
     "num_inference_steps": (5,),
 }
+# `mask` is how masks look, one for all or, for two images, one for each.
+INPAINT: Mapping[str, Sequence[Any]] = {
+    "scheduler": ("", *SCHEDULERS),
+    "strength": (None, 1.0, 0.6),
+    "guidance_scale": (7.5, 1.0),
+    "images": ("one", "two", "one for two", "one for two seeds", "two for two seeds"),
+    "mask": ("disc", "discs", "small and grey"),
+    "image_size": ((64, 64), (75, 101)),
+    "padding_mask_crop": (None, 5),
+    "num_inference_steps": (6,),
+}
 PARAMETERS: Mapping[str, Mapping[str, Sequence[Any]]] = {
     "text-to-image": TEXT_TO_IMAGE,
     "image-to-image": IMAGE_TO_IMAGE,
     "refined": REFINED,
     "hires": HIRES,
     "varied": VARIED,
+    "inpaint": INPAINT,
 }
 
 
@@ -133,7 +146,7 @@ def known(family: str, task: str) -> tuple[str, ...]:
         return ("", "texts", "no negative", "all sizes", "scores", "rescaled")
     if family == "refiner":
         return ("", "rescaled", "scores", "all told")
-    if task == "image-to-image":
+    if task in ("image-to-image", "inpaint"):
         return ("", "texts", "all sizes", "one negative size") if family == "sdxl" else ("",)
     return _OF_XL if family == "sdxl" else ("", "clip skip", "rescaled")
 
@@ -170,6 +183,10 @@ def is_possible(family: str, task: str, form: str, values: Values) -> bool:
     if form == "single file" and (family == "sd2zero" or task not in FILED):  # which directories show
         return False
     if values["more"] and (values.get("num_images_per_prompt", 1), values.get("images", "one")) != (1, "one"):
+        return False
+    if values.get("padding_mask_crop") and (values["images"].startswith("two") or values["mask"] != "disc"):
+        return False  # diffusers takes one image for it, and one mask of the same size
+    if values.get("mask") == "discs" and values["images"] == "one":
         return False
     if values["more"] == "scores" and values.get("refiner") == "sdxl":
         return False

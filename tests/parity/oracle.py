@@ -30,6 +30,7 @@ VAE_SCALE = 8
 PIPELINES = {
     "text-to-image": diffusers.AutoPipelineForText2Image,
     "image-to-image": diffusers.AutoPipelineForImage2Image,
+    "inpaint": diffusers.AutoPipelineForInpainting,
 }
 
 
@@ -41,7 +42,8 @@ def difference(case: Case, client: triptych.Client, folder: Path, refiners: Mapp
     values = arguments(case)
     if "refiner" in values and case.engine == "torch":
         values["refiner"] += "-torch"
-    ours = client.generate(checkpoint=case.checkpoint, seed=seeds(case), **asked(values))
+    own = {"paste_original": False} if case.task == "inpaint" else {}
+    ours = client.generate(**own, checkpoint=case.checkpoint, seed=seeds(case), **asked(values))
     theirs = expected(case, folder, refiners)
     assert np.asarray(theirs[0]).std() > 5  # a picture of one colour would agree with anything
     if [image.size for image in ours.images] != [image.size for image in theirs]:
@@ -62,6 +64,10 @@ def arguments(case: Case) -> dict[str, Any]:
         count, size = values.pop("images"), values.pop("image_size")
         values["image"] = [drawn(size, number) for number in range(2 if count.startswith("two") else 1)]
         values["num_images_per_prompt"] = 1 if count == "one" else 2
+    if values.get("padding_mask_crop"):
+        (values["image"],) = values["image"]
+    if "mask" in values:
+        values |= {"mask_image": masks(values.pop("mask"), size), **size_of(size, values["padding_mask_crop"])}
     if "refiner" in values and values["strength"]:
         values["image"] = drawn((64, 72), 0)
     return {name: value for name, value in values.items() if name != "strength" or value}
@@ -92,12 +98,29 @@ def drawn(size: tuple[int, int], number: int) -> Image.Image:
     return Image.fromarray((np.stack([rings, (x + 1) / 2, rings * (y + 1) / 2], axis=-1) * 255).astype(np.uint8))
 
 
+def masks(look: str, size: tuple[int, int]) -> Image.Image | list[Image.Image]:
+    """White discs, elsewhere for another number, or a grey one of another size with soft edges."""
+    if look == "small and grey":
+        x, y = np.meshgrid(np.linspace(-1, 1, 40), np.linspace(-1, 1, 30))
+        return Image.fromarray((255 * np.clip(1.2 - 1.5 * np.hypot(x, y), 0, 1)).astype(np.uint8))
+    x, y = np.meshgrid(np.linspace(-1, 1, size[0]), np.linspace(-1, 1, size[1]))
+    discs = [Image.fromarray(np.hypot(x - 0.3 * number, y + 0.1) < 0.5) for number in range(2)]
+    return discs if look == "discs" else discs[0].convert("RGB")
+
+
+def size_of(size: tuple[int, int], padding_mask_crop: int | None) -> dict[str, int]:
+    """That of what is drawn, which diffusers' inpainting takes from the checkpoint in every case."""
+    width, height = (72, 64) if padding_mask_crop else (extent - extent % 8 for extent in size)
+    return {"width": width, "height": height}
+
+
 def expected(case: Case, folder: Path, refiners: Mapping[str, Path]) -> list[Image.Image]:
     """diffusers' pictures."""
     values = arguments(case)
     generators = [torch.Generator("cpu").manual_seed(seed) for seed in np.atleast_1d(seeds(case)).tolist()]
     values["generator"] = generators if len(generators) > 1 else generators[0]
     task = "image-to-image" if "image" in values else "text-to-image"
+    task = "inpaint" if "mask_image" in values else task
     pipe = pipeline(task, folder)
     if "refiner" in values:
         return refined(pipe, refiners, **values)

@@ -12,7 +12,7 @@ import pytest
 from tests.sdk.fake_server import FakeServer
 from triptych import errors
 from triptych.sdk import AsyncClient, Client, Queued, Result, Step, aio
-from triptych.sdk.images import image_files
+from triptych.sdk.images import add_images
 
 
 def test_the_clients_have_the_same_methods_and_parameters() -> None:
@@ -44,11 +44,11 @@ async def test_images_are_read_beside_the_loop(
 ) -> None:
     threads = []
 
-    def noted(images: Any) -> list[bytes]:
+    def noted(*arguments: Any) -> None:
         threads.append(threading.current_thread())
-        return image_files(images)
+        add_images(*arguments)
 
-    monkeypatch.setattr(aio, "image_files", noted)
+    monkeypatch.setattr(aio, "add_images", noted)
     await async_client.generate("x", image=[b"a", b"b"], strength=0.5)
     assert list(server.requests[0].images) == [b"a", b"b"] and server.requests[0].strength == 0.5
     assert threads[0] is not threading.main_thread()

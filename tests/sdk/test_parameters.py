@@ -7,6 +7,7 @@ import pytest
 
 from triptych.errors import InvalidArgumentError
 from triptych.sdk import Client, GenerateParameters
+from triptych.sdk.images import IMAGE_FIELDS
 from triptych.sdk.parameters import build_request
 from triptych.v1.generation_pb2 import GenerateRequest
 
@@ -29,7 +30,8 @@ def test_one_seed_per_image(seed: Any) -> None:
 
 
 def test_every_field_of_the_request_can_be_set() -> None:
-    names = set(GenerateParameters.__annotations__) - {"seed", "image"} | {"seeds", "images", "prompt"}
+    names = set(GenerateParameters.__annotations__) - {"seed", "subseed", *IMAGE_FIELDS} | {"seeds", "subseeds", "prompt"}
+    names |= set(IMAGE_FIELDS.values())
     assert names == set(GenerateRequest.DESCRIPTOR.fields_by_name)
 
 

@@ -91,7 +91,7 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
     ) -> AsyncGenerator[Event, None]:
         check_upscaler(asked.hires, self._painter.upscalers)
         checkpoint, others = _sound(entry), [_sound(each) if each else None for each in (refiner, vae)]
-        with self._admission.preparing() if asked.images else nullcontext():  # decoding them is work
+        with self._admission.preparing() if asked.files else nullcontext():  # decoding them is work
             job = await resolve(asked, checkpoint, self._limits, self._pictures, *others)
         del asked  # what it needs of the files the job has
         async with AsyncExitStack() as held:

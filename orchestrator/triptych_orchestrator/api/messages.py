@@ -13,8 +13,10 @@ from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.jobs.events import Event, Picture, Queued, Result, StageTiming, Step
 from triptych_orchestrator.jobs.tasks.enlarging import Enlargement
 from triptych_orchestrator.jobs.tasks.hires import AskedHires
+from triptych_orchestrator.jobs.tasks.inpainting import InpaintAsked
 from triptych_orchestrator.jobs.tasks.variations import AskedVariation
 from triptych_orchestrator.library.loras.choice import LoraUse
+from triptych_orchestrator.pixels.borders import Sides
 
 _SIZES = [
     field.name
@@ -55,6 +57,7 @@ def asked_of(request: pb.GenerateRequest) -> Asked:
         refiner=request.refiner,
         refiner_start=_given(request, "refiner_start"),
         vae=request.vae,
+        inpaint=_inpaint(request),
         image_format=request.image_format,
         quality=_given(request, "quality"),
         variation=_variation(request),
@@ -139,6 +142,23 @@ def _hires(message: pb.Hires) -> AskedHires:
 
 def _enlargement(message: pb.Hires) -> Enlargement:
     return Enlargement(*(_given(message, field) for field in ("scale", "width", "height")))
+
+
+def _inpaint(request: pb.GenerateRequest) -> InpaintAsked:
+    return InpaintAsked(
+        mask_images=tuple(request.mask_images),
+        padding_mask_crop=_given(request, "padding_mask_crop"),
+        mask_blur=_given(request, "mask_blur"),
+        masked_content=request.masked_content,
+        invert_mask=request.invert_mask,
+        paste_original=_given(request, "paste_original"),
+        expand=_sides(request.expand) if request.HasField("expand") else None,
+        expand_fill=request.expand_fill,
+    )
+
+
+def _sides(message: pb.Sides) -> Sides:
+    return Sides(message.left, message.top, message.right, message.bottom)
 
 
 def _micro_conditions(request: pb.GenerateRequest) -> MicroConditions:

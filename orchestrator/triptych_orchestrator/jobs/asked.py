@@ -8,6 +8,7 @@ from typing import Any
 
 from triptych.checkpoint import MicroConditions
 from triptych_orchestrator.jobs.tasks.hires import AskedHires
+from triptych_orchestrator.jobs.tasks.inpainting import InpaintAsked
 from triptych_orchestrator.jobs.tasks.variations import AskedVariation
 from triptych_orchestrator.library.loras.choice import LoraUse
 
@@ -50,3 +51,9 @@ class Asked:
     variation: AskedVariation = field(default_factory=AskedVariation)
     told: Mapping[str, Any] = field(default_factory=dict)
     """The request as its pictures are to tell it, see `jobs/told.py`."""
+    inpaint: InpaintAsked = field(default_factory=InpaintAsked)
+
+    @property
+    def files(self) -> tuple[bytes, ...]:
+        """All pictures that were sent, masks included."""
+        return (*self.images, *self.inpaint.mask_images)

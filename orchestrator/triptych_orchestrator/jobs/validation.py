@@ -16,8 +16,10 @@ from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.jobs.pictures import PictureReader, check_bytes, field_of
 from triptych_orchestrator.jobs.refining import check_drawing, check_refiner, check_vae, start_of
 from triptych_orchestrator.jobs.sizes import size_of
+from triptych_orchestrator.jobs.tasks.canvases import read_canvases
 from triptych_orchestrator.jobs.tasks.formats import format_of
 from triptych_orchestrator.jobs.tasks.hires import hires_of, of_hires
+from triptych_orchestrator.jobs.tasks.inpainting import check_count, inpaint_of
 from triptych_orchestrator.jobs.tasks.variations import random_seeds, variation_of
 from triptych_orchestrator.jobs.told import filled
 from triptych_orchestrator.library.loras.choice import asked_loras
@@ -45,9 +47,11 @@ async def resolve(
     vae: Checkpoint | None = None,
 ) -> Job:
     """The job with its pictures decoded, once all else is known to be right; its LoRAs are not looked up yet."""
-    check_bytes(asked.images, limits)
+    check_bytes(asked.files, limits)
     size = await pictures.size(field_of(0), asked.images[0]) if asked.images else None
     job = check(asked, checkpoint, limits, size, refiner, vae)
+    if job.inpaint and size:
+        return await read_canvases(asked, job, job.inpaint, pictures, size, checkpoint.vae_scale_factor)
     images, warnings = await pictures.read(asked.images, job.width, job.height)
     return replace(job, images=images, warnings=(*job.warnings, *warnings))
 
@@ -74,7 +78,8 @@ def check(
             raise invalid(field, f"is longer than {limits.max_prompt_characters} characters")
     others = {field: getattr(asked, field) or "" for field in _OTHER_PROMPTS}
     prompt, loras = asked_loras(asked.prompt, others, asked.loras, limits)
-    images = _given(asked.num_images_per_prompt, max(1, len(asked.images)))
+    inpaint = inpaint_of(asked.inpaint, len(asked.images), with_hires=asked.hires is not None)
+    images = _given(asked.num_images_per_prompt, max(1, len(asked.images), len(asked.inpaint.mask_images)))
     steps = _given(asked.num_inference_steps, _DEFAULT_STEPS)
     guidance_scale = _given(asked.guidance_scale, checkpoint.family.default_guidance_scale)
     width, height = size_of(asked, checkpoint, limits, image_size)
@@ -116,6 +121,7 @@ def check(
         refiner_start=start_of(asked, last_strength, *solvers) if refiner else 1.0,
         refiner_zeroes_negative=refiner is not None and asked.negative_prompt is None and refiner.zeroes_negative,
         vae=asked.vae,
+        inpaint=inpaint,
         format=format_of(asked.image_format, asked.quality),
         hires=hires,
         variation=variation_of(asked.variation, seeds, images, checkpoint.vae_scale_factor, limits),
@@ -198,6 +204,7 @@ def _image_count(asked: Asked, count: int, limits: Limits) -> int:
     count = _within("num_images_per_prompt", count, limits.max_num_images_per_prompt)
     if len(asked.images) not in (0, 1, count):
         raise invalid("images", f"must be one for all, or one for each of the {count}, not {len(asked.images)}")
+    check_count(asked.inpaint, count)
     return count
 
 
@@ -208,7 +215,9 @@ def _strength(asked: Asked, checkpoint: Checkpoint, steps: int) -> float:
         if asked.strength is not None:
             raise invalid("strength", "says how much of an image is drawn anew; send one, or leave it out")
         return 1.0
-    strength = _real("strength", _given(asked.strength, checkpoint.family.strength), 1.0)
+    family = checkpoint.family
+    own = family.inpaint_strength if asked.inpaint.wanted else family.strength
+    strength = _real("strength", _given(asked.strength, own), 1.0)
     if int(steps * strength) < 1:
         problem = f"{strength:g} of num_inference_steps {steps} is less than one step; raise one of the two"
         raise invalid("strength", problem)

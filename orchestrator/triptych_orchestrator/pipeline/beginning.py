@@ -10,9 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from triptych.checkpoint import LatentScaling
 from triptych_orchestrator.library.upscalers import Pixels, Upscalers, enlarged
-from triptych_orchestrator.pipeline.plan import Enlarged, FromBefore, FromNoise, FromPictures, Pass
+from triptych_orchestrator.pipeline.begun import Begun
+from triptych_orchestrator.pipeline.inpainting import begin_masked
+from triptych_orchestrator.pipeline.plan import Enlarged, FromBefore, FromMasked, FromNoise, FromPictures, Pass
 from triptych_orchestrator.pipeline.vae import Vae
 from triptych_orchestrator.sampling.interpolation import enlarge_latents
 from triptych_orchestrator.sampling.moments import draw_latents
@@ -31,38 +32,33 @@ class Beginning:
         self._upscalers = upscalers
         self._request_id = request_id
 
-    async def latents(self, solver: Solver, shape: Sequence[int], randomness: Randomness, before: Array) -> Array:
-        """Of that shape [B, C, h, w], as noisy as they are to be; `before` are those of the pass before, if any."""
+    async def begin(self, solver: Solver, shape: Sequence[int], randomness: Randomness, before: Begun) -> Begun:
+        """Latents of that shape [B, C, h, w], as noisy as they are to be; `before` is what the pass before has left."""
         source = self._one.source
         match source:
             case FromBefore():
                 return before
+            case FromMasked():
+                return await begin_masked(self._one, source, solver, shape, randomness, self._vae)
             case FromNoise():
-                return solver.from_noise(randomness.first(shape))
+                return Begun(solver.from_noise(randomness.first(shape)))
             case FromPictures():
                 size = self._one.height, self._one.width
                 pictures = [np.frombuffer(rgb, np.uint8).reshape(*size, 3) for rgb in source.pictures]
                 original = await self._encoded(pictures, shape, randomness)
             case Enlarged() if source.is_encoded:
-                original = await self._encoded(await self._enlarged(before, source.upscaler), shape, randomness)
+                pictures = await self._enlarged(before.latents, source.upscaler)
+                original = await self._encoded(pictures, shape, randomness)
             case Enlarged():
-                original = enlarge_latents(source.upscaler, before, (shape[2], shape[3]))
-        return solver.add_noise(original, randomness.first(shape), self._one.evaluations(solver).start)
+                original = enlarge_latents(source.upscaler, before.latents, (shape[2], shape[3]))
+        return Begun(solver.add_noise(original, randomness.first(shape), self._one.evaluations(solver).start))
 
     async def _encoded(self, pictures: Sequence[Pixels], shape: Sequence[int], randomness: Randomness) -> Array:
         moments = await self._vae.encode(np.stack(pictures))
-        return scaled(draw_latents(moments, randomness.generators, shape[0]), self._vae.scaling)
+        return self._vae.scaled(draw_latents(moments, randomness.generators, shape[0]))
 
     async def _enlarged(self, latents: Array, name: str) -> list[Pixels]:
         upscaler = self._upscalers.get("hires.upscaler", name)
         size = self._one.width, self._one.height
         pictures = await self._vae.decode(latents)
         return [await enlarged(picture, upscaler, size, self._request_id) for picture in pictures]
-
-
-def scaled(latents: Array, scaling: LatentScaling) -> Array:
-    """The VAE's latents as the UNet knows them, with diffusers' roundings on the way."""
-    if not scaling.std:
-        return np.float32(scaling.factor) * latents
-    mean, std = (np.array(each, np.float32)[:, None, None] for each in (scaling.mean, scaling.std))
-    return (latents - mean) * np.float32(scaling.factor) / std

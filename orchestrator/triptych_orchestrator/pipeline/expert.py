@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-
-import numpy as np
-import numpy.typing as npt
+from functools import partial
 
 from triptych.checkpoint import Checkpoint
 from triptych_orchestrator import metrics
 from triptych_orchestrator.jobs.events import Step
 from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.pipeline.beginning import Beginning
+from triptych_orchestrator.pipeline.begun import Begun
 from triptych_orchestrator.pipeline.denoiser import Denoiser
 from triptych_orchestrator.pipeline.plan import Pass
 from triptych_orchestrator.pipeline.vae import Vae
@@ -21,8 +20,6 @@ from triptych_orchestrator.pipeline.writing.files import encode_png
 from triptych_orchestrator.sampling.loop import LoopState, sample
 from triptych_orchestrator.sampling.schedulers import Solver, corrected_config, make_solver
 from triptych_orchestrator.sampling.variations import Randomness
-
-Array = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -47,18 +44,22 @@ class Expert:
         varied = job.variation.in_latents(self.checkpoint.vae_scale_factor) if job.variation else None
         return Randomness(job.seeds, varied)
 
-    async def steps(
-        self, job: Job, solver: Solver, before: Array, randomness: Randomness
-    ) -> AsyncGenerator[tuple[LoopState, Step], None]:
-        """Its part of the steps, counted from 1; `before` are the latents that the pass before has left, if any."""
+    async def begin(self, job: Job, solver: Solver, before: Begun, randomness: Randomness) -> Begun:
+        """What its steps go on from; `before` is what the pass before has left."""
         shape = (job.num_images_per_prompt, *latent_shape(self.one, self.checkpoint))
-        latents = await self.beginning.latents(solver, shape, randomness, before)
-        use = self.denoiser.use
+        begun = await self.beginning.begin(solver, shape, randomness, before)
         if self.one.beside:
             self.denoiser.show(await self.one.beside.latents(self.vae, randomness.generators, shape[0]))
+        return begun
+
+    async def steps(
+        self, job: Job, solver: Solver, begun: Begun, randomness: Randomness
+    ) -> AsyncGenerator[tuple[LoopState, Step], None]:
+        """Its part of the steps, counted from 1."""
+        use, drawn = self.denoiser.use, partial(randomness.draw, begun.latents.shape)
         engine_before, share_before = use.engine_seconds, use.engine_share_seconds
-        window = self.one.evaluations(solver)
-        async for state in sample(solver, latents, self.denoiser, lambda: randomness.draw(shape), window):
+        window, after_step = self.one.evaluations(solver), begun.after_step(solver)
+        async for state in sample(solver, begun.latents, self.denoiser, drawn, window, after_step):
             event = Step(
                 step=state.step,
                 total=state.total,

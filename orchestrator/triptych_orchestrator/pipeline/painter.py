@@ -20,11 +20,13 @@ from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.library.entry import Entry
 from triptych_orchestrator.library.upscalers import Upscalers
 from triptych_orchestrator.pipeline.beginning import Beginning
+from triptych_orchestrator.pipeline.begun import Begun
 from triptych_orchestrator.pipeline.conditions import conditions_of
 from triptych_orchestrator.pipeline.denoiser import Denoiser
 from triptych_orchestrator.pipeline.encoding import PromptEncoder
 from triptych_orchestrator.pipeline.expert import Expert, latent_shape
 from triptych_orchestrator.pipeline.guiding import guidance_of
+from triptych_orchestrator.pipeline.inpainting import laid_on
 from triptych_orchestrator.pipeline.plan import FromBefore, Pass, plan_of
 from triptych_orchestrator.pipeline.size_checks import SizeChecks
 from triptych_orchestrator.pipeline.vae import Vae
@@ -79,6 +81,8 @@ class Painter:
                 latents = left
                 yield event
         images = await experts[-1].vae.decode(latents)
+        if job.inpaint and job.inpaint.originals:
+            images = await laid_on(images, job.inpaint.originals)
         told = dict.fromkeys(warning for expert in experts for warning in expert.warnings)
         models = {name: abouts for use in uses.values() for name, abouts in use.made_by.items()}
         pictures, unwritten = await asyncio.to_thread(pictures_of, job, images, await made_of(entries, models))
@@ -119,16 +123,17 @@ async def _steps(job: Job, experts: Sequence[Expert]) -> AsyncGenerator[tuple[La
     randomness = experts[0].randomness(job)
     solvers = [expert.solver(job) for expert in experts]
     windows = [expert.one.evaluations(solver) for expert, solver in zip(experts, solvers, strict=True)]
-    total, done, latents = sum(map(len, windows)), 0, np.empty(0, np.float32)
+    total, done, begun = sum(map(len, windows)), 0, Begun()
     for expert, solver, window in zip(experts, solvers, windows, strict=True):
         if not isinstance(expert.one.source, FromBefore):
             randomness = expert.randomness(job)
         with closing(expert.denoiser):
-            async for state, event in expert.steps(job, solver, latents, randomness):
-                latents, event.step, event.total = state.latents, done + event.step, total
+            begun = await expert.begin(job, solver, begun, randomness)
+            async for state, event in expert.steps(job, solver, begun, randomness):
+                begun, event.step, event.total = begun.at(state.latents), done + event.step, total
                 if job.preview_every_steps and event.step % job.preview_every_steps == 0 and event.step < total:
                     event.preview_png = await expert.preview(solver, state)
-                yield latents, event
+                yield state.latents, event
         done += len(window)
 
 

@@ -33,6 +33,19 @@ class FromPictures:
 
 
 @dataclass(frozen=True)
+class FromMasked:
+    """Those of pictures, of which a part is drawn anew: white in the masks, 8-bit grey of the pass's size.
+
+    One mask, or one for each sample. `content` is A1111's masked content; `begins_with_noise`: with noise alone.
+    """
+
+    pictures: tuple[bytes, ...]
+    masks: tuple[bytes, ...]
+    content: str
+    begins_with_noise: bool
+
+
+@dataclass(frozen=True)
 class FromBefore:
     """As noisy as the pass before left them."""
 
@@ -60,7 +73,7 @@ class Beside(Protocol):
         ...
 
 
-Source: TypeAlias = FromNoise | FromPictures | FromBefore | Enlarged
+Source: TypeAlias = FromNoise | FromPictures | FromMasked | FromBefore | Enlarged
 
 
 @dataclass(frozen=True)
@@ -105,7 +118,7 @@ def plan_of(job: Job) -> Plan:
 
 def _first(job: Job) -> Pass:
     return Pass(
-        FromPictures(job.images) if job.images else FromNoise(),
+        _source(job),
         job.width,
         job.height,
         job.checkpoint,
@@ -142,11 +155,19 @@ def _refined(job: Job, before: Pass) -> Pass:
     )
 
 
+def _source(job: Job) -> Source:
+    if job.inpaint:
+        masked = job.inpaint
+        begins_with_noise = masked.begins_with_noise(job.strength)
+        return FromMasked(job.images, masked.masks, masked.masked_content, begins_with_noise)
+    return FromPictures(job.images) if job.images else FromNoise()
+
+
 def models_of(plan: Plan) -> dict[str, set[str]]:
     """By checkpoints, the models that it needs of each besides those that every job needs."""
     needed: dict[str, set[str]] = {name: set() for one in plan for name in (one.checkpoint, one.vae)}
     for one in plan:
-        is_encoded = isinstance(one.source, FromPictures) or (
+        is_encoded = isinstance(one.source, FromPictures | FromMasked) or (
             isinstance(one.source, Enlarged) and one.source.is_encoded
         )
         if is_encoded or one.beside:

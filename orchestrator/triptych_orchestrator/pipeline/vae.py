@@ -49,6 +49,14 @@ class Vae:
         moments = await self._run(VAE_ENCODER.name, [{"image": picture[None]} for picture in pictures])
         return np.concatenate([outputs["moments"] for outputs in moments]).astype(np.float32, copy=False)
 
+    def scaled(self, latents: Latents) -> Latents:
+        """The VAE's latents as the UNet knows them, with diffusers' roundings on the way."""
+        scaling = self.scaling
+        if not scaling.std:
+            return np.float32(scaling.factor) * latents
+        mean, std = (np.array(each, np.float32)[:, None, None] for each in (scaling.mean, scaling.std))
+        return (latents - mean) * np.float32(scaling.factor) / std
+
     async def _run(self, model: str, inputs: list[Tensors]) -> list[Tensors]:
         tasks = [asyncio.create_task(self._infer(self._models[model], tensors)) for tensors in inputs]
         try:

@@ -16,6 +16,15 @@ Latents = npt.NDArray[np.float32]
 Denoise = Callable[[Latents, float], Awaitable[Latents]]
 
 
+# The state after an evaluation of that index, as the next one is to have it.
+AfterStep = Callable[[int, Latents], Latents]
+
+
+def unchanged(index: int, latents: Latents) -> Latents:
+    """Where nothing is done to it."""
+    return latents
+
+
 @dataclass(frozen=True)
 class LoopState:
     """After one step: `latents` is the new state, `noise_pred` and `previous` gave it.
@@ -40,6 +49,7 @@ async def sample(
     denoise: Denoise,
     draw_noise: Callable[[], Latents],
     evaluations: range | None = None,
+    after_step: AfterStep = unchanged,
 ) -> AsyncIterator[LoopState]:
     """Runs the solver's `evaluations`, all of them where none are named, one yield a step.
 
@@ -49,6 +59,6 @@ async def sample(
     for step, index in enumerate(indices, 1):
         began, timestep = time.monotonic(), float(solver.timesteps[index])
         noise_pred = await denoise(solver.scale_model_input(latents, index), timestep)
-        previous, latents = latents, solver.step(noise_pred, index, latents, draw_noise)
+        previous, latents = latents, after_step(index, solver.step(noise_pred, index, latents, draw_noise))
         seconds = time.monotonic() - began
         yield LoopState(step, len(indices), index, timestep, latents, noise_pred, previous, seconds)

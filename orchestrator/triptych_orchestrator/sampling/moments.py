@@ -20,9 +20,24 @@ def draw_latents(moments: Array, generators: Sequence[Generator], count: int) ->
     """
     if len(generators) > 1:
         moments = _repeated(moments, count)
+    return _repeated(_drawn(moments, generators), count)
+
+
+def draw_once(moments: Array, generators: Sequence[Generator], count: int) -> Array:
+    """The same, each picture being drawn once by the first generators, as diffusers' inpainting does."""
+    return _repeated(_drawn(moments, drawing(generators, len(moments))), count)
+
+
+def drawing(generators: Sequence[Generator], pictures: int) -> Sequence[Generator]:
+    """A single one draws for all pictures, of several each for its own."""
+    return generators if len(generators) == 1 else generators[:pictures]
+
+
+def _drawn(moments: Array, generators: Sequence[Generator]) -> Array:
     mean, log_variance = np.split(moments, 2, axis=1)
     deviation = np.exp(np.float32(0.5) * np.clip(log_variance, -30.0, 20.0))
-    return _repeated(mean + deviation * draw(generators, mean.shape), count)
+    drawn: Array = mean + deviation * draw(generators, mean.shape)
+    return drawn
 
 
 def _repeated(samples: Array, count: int) -> Array:

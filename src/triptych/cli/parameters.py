@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 
+from triptych.cli import inpainting
 from triptych.cli.pictures.formats import ENDINGS
 from triptych.sdk import GenerateParameters
 from triptych.sdk.loras import LoraChoice
@@ -28,6 +29,7 @@ _NAMES = (
     "clip_skip",
     "image",
     "strength",
+    *inpainting.NAMES,
     "num_inference_steps",
     "guidance_scale",
     "guidance_rescale",
@@ -106,6 +108,7 @@ def add_parameter_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--priority", type=int, metavar="N", help="the highest go first; -100 to 100 (default: 0)")
     group.add_argument("--deadline-seconds", type=float, metavar="X", help="give up after that (default: never)")
+    inpainting.add_inpainting_options(parser)
 
 
 def parameters(arguments: argparse.Namespace) -> GenerateParameters:

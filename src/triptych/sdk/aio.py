@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from types import TracebackType
 from typing import Any, Self, Unpack
@@ -21,7 +21,7 @@ from triptych.sdk import calls
 from triptych.sdk.catalog import Checkpoint, ServerInfo
 from triptych.sdk.channel import DEFAULT_ADDRESS, Connection
 from triptych.sdk.events import Event, Result, require_result
-from triptych.sdk.images import ImageInput, image_files
+from triptych.sdk.images import ImageInput, add_images
 from triptych.sdk.loras import Lora
 from triptych.sdk.parameters import GenerateParameters, build_request
 from triptych.sdk.readiness import POLL_INTERVAL_S, Readiness
@@ -67,8 +67,8 @@ class AsyncClient:
 
         Leaving the loop early? Wrap the generator in `contextlib.aclosing`: the work is cancelled at once.
         """
-        image = parameters.pop("image", None)
-        return self._generation(build_request(prompt, **parameters), image, timeout_s)
+        images = {"image": parameters.pop("image", None), "mask_image": parameters.pop("mask_image", None)}
+        return self._generation(build_request(prompt, **parameters), images, timeout_s)
 
     async def request_from(self, picture: ImageInput, *, timeout_s: float | None = None) -> PictureRequest:
         """What a picture says of how it was made; see `Client.request_from`."""
@@ -172,10 +172,10 @@ class AsyncClient:
             return call.decode(await method(call.request, timeout=self._connection.deadline_s(timeout_s)))
 
     async def _generation(
-        self, request: GenerateRequest, image: ImageInput | Sequence[ImageInput] | None, timeout_s: float | None
+        self, request: GenerateRequest, images: Mapping[str, Any], timeout_s: float | None
     ) -> AsyncGenerator[Event, None]:
-        if image is not None:
-            request.images.extend(await asyncio.to_thread(image_files, image))
+        if any(given is not None for given in images.values()):
+            await asyncio.to_thread(add_images, request, images)
         async with aclosing(self._events(calls.generate(request), timeout_s)) as events:
             async for event in events:
                 yield event

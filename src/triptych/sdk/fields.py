@@ -26,11 +26,11 @@ EXPECTED = {
 def set_field(request: Any, field: str, value: Any) -> None:
     """InvalidArgumentError about the field where the value does not fit.
 
-    A message of two numbers, a size say, is given as two numbers.
+    A message of numbers, a size say, is given as so many numbers.
     """
     kind = request.DESCRIPTOR.fields_by_name[field].message_type
     if kind is not None:
-        _set_pair(getattr(request, field), field, [part.name for part in kind.fields], value)
+        _set_numbers(getattr(request, field), field, [part.name for part in kind.fields], value)
         return
     try:
         setattr(request, field, value)
@@ -39,11 +39,11 @@ def set_field(request: Any, field: str, value: Any) -> None:
         raise invalid(field, f"must be {expected}, not {value!r}") from error
 
 
-def _set_pair(message: Any, field: str, names: list[str], value: Any) -> None:
+def _set_numbers(message: Any, field: str, names: list[str], value: Any) -> None:
     try:
-        first, second = map(operator.index, value)
+        numbers = dict(zip(names, map(operator.index, value), strict=True))
         message.SetInParent()
-        for name, number in zip(names, (first, second), strict=True):
+        for name, number in numbers.items():
             setattr(message, name, number)
     except (TypeError, ValueError) as error:
         problem = f"must be ({', '.join(names)}), {EXPECTED[FieldDescriptor.TYPE_UINT32]} each, not {value!r}"

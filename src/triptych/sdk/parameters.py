@@ -16,7 +16,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from triptych.errors import invalid
 from triptych.sdk.enlarging import Hires, set_hires
 from triptych.sdk.fields import EXPECTED, set_field
-from triptych.sdk.images import ImageInput, image_files
+from triptych.sdk.images import ImageInput, add_images
 from triptych.sdk.loras import LoraChoice, lora_uses
 from triptych.v1.generation_pb2 import GenerateRequest
 
@@ -37,7 +37,25 @@ class GenerateParameters(TypedDict, total=False):
     image: ImageInput | Sequence[ImageInput] | None
     """Image-to-image: what to begin with, a PIL image, a path or a file's bytes; one for all, or one per picture."""
     strength: float | None
-    """How much of `image` is drawn anew, from 0 to 1; default as in diffusers 0.8, or 0.3 with Stable Diffusion XL."""
+    """How much of `image` is drawn anew, from 0 to 1; default as in diffusers 0.8, or 0.3 with Stable Diffusion XL, and
+    with a mask 1.0, or 0.9999."""
+    mask_image: ImageInput | Sequence[ImageInput] | None
+    """Inpainting: what of `image` is drawn anew, white; black is kept. One for all, or one per picture."""
+    padding_mask_crop: int | None
+    """Draws the masked part alone, with so many pixels around it, as large as `width` x `height`, by default the
+    checkpoint's own size, and lays it on the image; default: the whole image is drawn."""
+    mask_blur: int | None
+    """Pixels over which the mask's edges are softened; default 0."""
+    masked_content: str | None
+    """What lies under the mask at first: "original", the default, "fill", "latent_noise" or "latent_nothing"."""
+    invert_mask: bool | None
+    """Draws anew what is black; default False."""
+    paste_original: bool | None
+    """Where the mask is black the image's own pixels come back; default True. False: the whole is diffusers'."""
+    expand: tuple[int, int, int, int] | None
+    """Outpainting: (left, top, right, bottom), the pixels that `image` is to have more on each side."""
+    expand_fill: str | None
+    """What they begin with: "copy", the default, "reflect" or "noise"."""
     num_inference_steps: int | None
     """Default 50, as in diffusers."""
     guidance_scale: float | None
@@ -110,9 +128,10 @@ def build_request(
     seed: int | Sequence[int] | None = None,
     subseed: int | Sequence[int] | None = None,
     image: ImageInput | Sequence[ImageInput] | None = None,
+    mask_image: ImageInput | Sequence[ImageInput] | None = None,
     loras: Sequence[LoraChoice] | None = None,
     hires: Hires | Mapping[str, Any] | None = None,
-    **fields: str | float | tuple[int, int] | None,
+    **fields: str | float | tuple[int, ...] | None,
 ) -> GenerateRequest:
     """The request, fields that are None left unset.
 
@@ -121,6 +140,7 @@ def build_request(
         seed: see GenerateParameters; 0 is a seed like any other.
         subseed: see GenerateParameters.
         image: see GenerateParameters; files are read now.
+        mask_image: likewise.
         loras: see GenerateParameters.
         hires: see GenerateParameters.
         fields: the rest of GenerateParameters.
@@ -141,8 +161,7 @@ def build_request(
     for field, given in (("seed", seed), ("subseed", subseed)):
         if given is not None:
             getattr(request, f"{field}s").extend(_seeds(field, given))
-    if image is not None:
-        request.images.extend(image_files(image))
+    add_images(request, {"image": image, "mask_image": mask_image})
     if loras is not None:
         request.loras.extend(lora_uses(loras))
     if hires is not None:

@@ -34,7 +34,9 @@ LIMITS = {
 }  # fmt: skip
 MODULES = (generation_pb2, checkpoints_pb2, loras_pb2, system_pb2, health_pb2, reflection_pb2)
 SERVICES = [service for module in MODULES for service in module.DESCRIPTOR.services_by_name.values()]
-REQUEST: dict[str, Any] = {"checkpoint": "fuzzed", "prompt": "a star", "num_inference_steps": 2, **SIZE}
+OPEN: dict[str, Any] = {"checkpoint": "fuzzed", "prompt": "a star", "num_inference_steps": 2}
+REQUEST: dict[str, Any] = OPEN | SIZE
+SIDES = generation_pb2.Sides(left=9, bottom=5)
 PICTURE: dict[str, Any] = REQUEST | {"seed": 7, "scheduler": "ddim"}
 
 
@@ -52,9 +54,9 @@ def target(
                 client.unregister_checkpoint(checkpoint.name)
 
 
-def picture() -> bytes:
+def picture(width: int = 64, height: int = 64) -> bytes:
     stream = io.BytesIO()
-    Image.effect_noise((64, 64), 90).save(stream, "PNG")
+    Image.effect_noise((width, height), 90).save(stream, "PNG")
     return stream.getvalue()
 
 
@@ -72,6 +74,9 @@ def valid(checkpoint: Path, lora: Path) -> Mapping[str, Sequence[Message]]:
                 generate(**REQUEST, loras=[generation_pb2.LoraUse(name="a", weight=0.5)], guidance_scale=1.0),
                 generate(**REQUEST, images=[picture()], strength=0.9),
                 generate(**REQUEST, image_format="jpeg", quality=80),
+                generate(**OPEN, images=[picture(40, 51)], expand=SIDES, expand_fill="noise"),
+                generate(**REQUEST, images=[picture()], mask_images=[picture()], mask_blur=4, masked_content="fill"),
+                generate(**REQUEST, images=[picture()], mask_images=[picture()], padding_mask_crop=8, invert_mask=True),
                 generate(**REQUEST | {"prompt": "<lora:a:1:0.5> a star"}, negative_prompt="red", request_id="a"),
             ],
             "GenerationService.Cancel": [generation_pb2.CancelRequest(request_id="a")],

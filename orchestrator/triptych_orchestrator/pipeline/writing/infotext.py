@@ -20,6 +20,7 @@ _PLACED = {
     "prompt", "negative_prompt", "loras", "num_inference_steps", "scheduler", "guidance_scale", "seeds", "width",
     "height", "checkpoint", "vae", "strength", "refiner", "refiner_start", "eta", "clip_skip", "num_images_per_prompt",
     "images", "mask_images", "image_format", "quality", "hires", "subseeds", "subseed_strength", "seed_resize_from",
+    "mask_blur", "masked_content", "invert_mask", "padding_mask_crop",
 }  # fmt: skip
 
 
@@ -55,6 +56,8 @@ def _if_asked(job: Job, index: int) -> Iterator[tuple[str, object]]:
         yield "VAE", job.vae
     if job.images:
         yield "Denoising strength", _number(job.strength)
+    if job.inpaint:
+        yield from job.inpaint.infotext.items()
     if job.variation:
         yield from job.variation.infotext(index).items()
     if job.hires:

@@ -88,6 +88,7 @@ class Family:
     texts: the text encoders, in the order of their hidden states.
     fields: the request's fields that not every family knows, and this one does.
     strength: the share of the steps that image-to-image does where a request does not say.
+    inpaint_strength: the same of inpainting.
     default_guidance_scale: the pipeline's own.
     upcasts_vae: whether a VAE whose configuration says `force_upcast` is computed in float32 where others are in
         float16, in which it would overflow.
@@ -111,6 +112,7 @@ class Family:
     fields: frozenset[str]
     check: Callable[[Mapping[str, Component]], None]
     strength: float = 0.8
+    inpaint_strength: float = 1.0
     default_guidance_scale: float = 7.5
     upcasts_vae: bool = False
     normalizes_latents: bool = False

@@ -93,6 +93,7 @@ STABLE_DIFFUSION_XL = Family(
     ),
     check=_check,
     strength=0.3,
+    inpaint_strength=0.9999,
     default_guidance_scale=5.0,
     upcasts_vae=True,
     normalizes_latents=True,

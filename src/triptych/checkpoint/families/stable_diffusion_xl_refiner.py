@@ -63,6 +63,7 @@ STABLE_DIFFUSION_XL_REFINER = Family(
     fields=frozenset({"clip_skip", "guidance_rescale", *_TOLD} | {f"negative_{field}" for field in _TOLD}),
     check=_check,
     strength=0.3,
+    inpaint_strength=0.9999,
     default_guidance_scale=5.0,
     upcasts_vae=True,
     normalizes_latents=True,

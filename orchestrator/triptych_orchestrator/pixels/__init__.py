@@ -1,0 +1,1 @@
+"""Arithmetic on pictures and masks, as PIL images; it knows no request and no stage."""
