@@ -80,7 +80,9 @@ _EPSILON = {**tiny.SD2_SCHEDULER, "prediction_type": "epsilon"}
 KINDS = {
     "sd1": Kind("StableDiffusionPipeline", tiny.SD1_SCHEDULER, _SD1, _SD1_UNET),
     "sd1-inpaint": Kind("StableDiffusionInpaintPipeline", tiny.SD1_SCHEDULER, _SD1, _SD1_UNET | {"in_channels": 9}),
-    "pix2pix": Kind("StableDiffusionInstructPix2PixPipeline", tiny.SD1_SCHEDULER, _SD1, _SD1_UNET | {"in_channels": 8}),
+    "sd1-pix2pix": Kind(
+        "StableDiffusionInstructPix2PixPipeline", tiny.SD1_SCHEDULER, _SD1, _SD1_UNET | {"in_channels": 8}
+    ),
     "sd2": Kind("StableDiffusionPipeline", tiny.SD2_SCHEDULER, _SD2, _SD2_UNET),
     "sd2-epsilon": Kind("StableDiffusionPipeline", _EPSILON, _SD2, _SD2_UNET),
     "sd2-inpaint": Kind("StableDiffusionInpaintPipeline", _EPSILON, _SD2, _SD2_UNET | {"in_channels": 9}),

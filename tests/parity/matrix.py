@@ -30,12 +30,22 @@ TASKS = {
     "hires": "hires fix",
     "varied": "variations",
     "inpaint": "inpaint",
+    "instructed": "InstructPix2Pix",
 }
 # Those for which single files are compared too.
 FILED = ("text-to-image", "image-to-image")
 # Families, where not all do a task.
-ONLY = {"refined": ("sdxl",), "hires": ("sd1", "sd2", "sdxl"), "varied": ("sd1", "sdxl")}
+ONLY = {
+    "refined": ("sdxl",),
+    "hires": ("sd1", "sd2", "sdxl"),
+    "varied": ("sd1", "sdxl"),
+    "instructed": ("sd1", "sdxl"),
+}
 EXCEPT = {"text-to-image": ("refiner",)}
+
+# Tasks that want checkpoints of their own: what these are called besides the family, their pipelines, and their UNets'
+# input channels.
+EDITING = {"instructed": ("pix2pix", "InstructPix2PixPipeline", 8)}
 
 # Each parameter's values, by diffusers' names; the first is what most requests bring.
 TEXT_TO_IMAGE: Mapping[str, Sequence[Any]] = {
@@ -94,6 +104,14 @@ INPAINT: Mapping[str, Sequence[Any]] = {
     "padding_mask_crop": (None, 5),
     "num_inference_steps": (6,),
 }
+INSTRUCTED: Mapping[str, Sequence[Any]] = {
+    "scheduler": ("", "ddim", "euler_ancestral"),
+    "guidance_scale": (7.5, 1.0),
+    "image_guidance_scale": (1.5, 4.0, 1.0),
+    "images": ("one", "two", "one for two", "two for two seeds"),
+    "image_size": ((64, 64), (75, 101)),
+    "num_inference_steps": (5,),
+}
 PARAMETERS: Mapping[str, Mapping[str, Sequence[Any]]] = {
     "text-to-image": TEXT_TO_IMAGE,
     "image-to-image": IMAGE_TO_IMAGE,
@@ -101,6 +119,7 @@ PARAMETERS: Mapping[str, Mapping[str, Sequence[Any]]] = {
     "hires": HIRES,
     "varied": VARIED,
     "inpaint": INPAINT,
+    "instructed": INSTRUCTED,
 }
 
 
@@ -118,6 +137,7 @@ MORE: Mapping[str, Values] = {
     "rescaled": {"guidance_rescale": 0.7},
     "texts": {**_TEXTS, "clip_skip": 1},
     "no negative": {"negative_prompt": None},
+    "other texts": _TEXTS,
     "sizes": _SIZES,
     "all sizes": _SIZES | _NEGATIVE_SIZES,
     "one negative size": {"negative_target_size": (70, 80)},
@@ -144,6 +164,8 @@ def known(family: str, task: str) -> tuple[str, ...]:
         return ("", "texts", "all sizes") if family == "sdxl" else ("",)
     if task == "refined":
         return ("", "texts", "no negative", "all sizes", "scores", "rescaled")
+    if task == "instructed":
+        return ("", "other texts", "sizes", "rescaled") if family == "sdxl" else ("",)
     if family == "refiner":
         return ("", "rescaled", "scores", "all told")
     if task in ("image-to-image", "inpaint"):
@@ -162,10 +184,15 @@ class Case:
     parameters: tuple[tuple[str, Any], ...]
 
     @property
+    def source(self) -> str:
+        """The checkpoint, whichever its format and engine."""
+        return f"{self.family}-{EDITING[self.task][0]}" if self.task in EDITING else self.family
+
+    @property
     def checkpoint(self) -> str:
         """What it is served as."""
         file = "-file" if self.format == "single file" else ""
-        return self.family + file + ("-torch" if self.engine == "torch" else "")
+        return self.source + file + ("-torch" if self.engine == "torch" else "")
 
     @property
     def name(self) -> str:

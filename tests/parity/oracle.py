@@ -31,6 +31,7 @@ PIPELINES = {
     "text-to-image": diffusers.AutoPipelineForText2Image,
     "image-to-image": diffusers.AutoPipelineForImage2Image,
     "inpaint": diffusers.AutoPipelineForInpainting,
+    "instructed": diffusers.DiffusionPipeline,
 }
 
 
@@ -119,8 +120,11 @@ def expected(case: Case, folder: Path, refiners: Mapping[str, Path]) -> list[Ima
     values = arguments(case)
     generators = [torch.Generator("cpu").manual_seed(seed) for seed in np.atleast_1d(seeds(case)).tolist()]
     values["generator"] = generators if len(generators) > 1 else generators[0]
-    task = "image-to-image" if "image" in values else "text-to-image"
-    task = "inpaint" if "mask_image" in values else task
+    task = case.task
+    if task not in PIPELINES:
+        task = "image-to-image" if "image" in values else "text-to-image"
+    if task == "instructed":  # diffusers' for Stable Diffusion XL would take the checkpoint's own size
+        values |= size_of(values["image"][0].size, None)
     pipe = pipeline(task, folder)
     if "refiner" in values:
         return refined(pipe, refiners, **values)

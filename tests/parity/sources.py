@@ -1,4 +1,4 @@
-"""What each case is drawn from: the session's directories, or single files, made and served when first needed."""
+"""What each case is drawn from: the session's directories, or what is made and served when first needed."""
 
 from __future__ import annotations
 
@@ -6,26 +6,42 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import triptych
-from tests.parity.matrix import Case
+from tests import tiny
+from tests.parity.matrix import EDITING, Case
 from tests.single_files import Pair, save_pair
 
 
 class Sources:
-    """`checkpoints` are served by their names; single files are made in `root`."""
+    """`checkpoints` are served by their names; single files, and those that edit pictures, are made in `root`."""
 
     def __init__(self, client: triptych.Client, checkpoints: Mapping[str, Path], root: Path) -> None:
         self._client, self._checkpoints, self._root = client, checkpoints, root
-        self._pairs: dict[str, Pair] = {}
+        self._pairs: dict[tuple[str, str], Pair] = {}
         self._served: set[str] = set()
 
     def folder(self, case: Case) -> Path:
         """The case's checkpoint as diffusers reads it; ours is served from then on, by `case.checkpoint`."""
-        if case.format == "directory":
-            return self._checkpoints[case.family]
-        if case.family not in self._pairs:
-            self._pairs[case.family] = save_pair(self._root, case.family)
-        pair = self._pairs[case.family]
+        if case.format == "directory" and case.source in self._checkpoints:
+            return self._checkpoints[case.source]
+        made = case.source, case.format
+        if made not in self._pairs:
+            self._pairs[made] = self._make(case)
+        pair = self._pairs[made]
         if case.checkpoint not in self._served:
             self._client.register_checkpoint(case.checkpoint, pair.file, engine=case.engine, load=True)
             self._served.add(case.checkpoint)
         return pair.folder
+
+    def close(self) -> None:
+        """Serves them no more."""
+        for name in self._served:
+            self._client.unregister_checkpoint(name)
+
+    def _make(self, case: Case) -> Pair:
+        if case.format == "single file":
+            return save_pair(self._root, case.source)
+        folder = self._root / "directories" / case.source
+        _, pipeline, channels = EDITING[case.task]
+        kin = "StableDiffusionXL" if case.family == "sdxl" else "StableDiffusion"
+        tiny.save_editing_checkpoint(folder, self._checkpoints[case.family], kin + pipeline, channels)
+        return Pair(folder, folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,12 @@ from tests.parity.sources import Sources
 
 
 @pytest.fixture(scope="module")
-def sources(served: Served, checkpoints: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Sources:
-    return Sources(served.client, checkpoints, tmp_path_factory.mktemp("files"))
+def sources(
+    served: Served, checkpoints: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Sources]:
+    made = Sources(served.client, checkpoints, tmp_path_factory.mktemp("files"))
+    yield made
+    made.close()
 
 
 @pytest.mark.parametrize("case", [case for task in PARAMETERS for case in pairwise(task)], ids=lambda case: case.name)

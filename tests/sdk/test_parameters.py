@@ -30,7 +30,11 @@ def test_one_seed_per_image(seed: Any) -> None:
 
 
 def test_every_field_of_the_request_can_be_set() -> None:
-    names = set(GenerateParameters.__annotations__) - {"seed", "subseed", *IMAGE_FIELDS} | {"seeds", "subseeds", "prompt"}
+    names = set(GenerateParameters.__annotations__) - {"seed", "subseed", *IMAGE_FIELDS} | {
+        "seeds",
+        "subseeds",
+        "prompt",
+    }
     names |= set(IMAGE_FIELDS.values())
     assert names == set(GenerateRequest.DESCRIPTOR.fields_by_name)
 

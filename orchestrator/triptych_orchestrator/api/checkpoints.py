@@ -7,7 +7,7 @@ from pathlib import Path
 
 import grpc
 
-from triptych.checkpoint import Checkpoint
+from triptych.checkpoint import INPAINTING, Checkpoint
 from triptych.checkpoint.identity.about import About
 from triptych.errors import invalid
 from triptych.legible import legible
@@ -92,7 +92,9 @@ def checkpoint_messages(catalog: Catalog) -> Iterator[checkpoints_pb2.Checkpoint
 
 def _untold(checkpoint: Checkpoint) -> str:
     """What is known of it and cannot be asked for."""
-    return f"it edits images {checkpoint.editing.way}, which no request can ask for yet" if checkpoint.editing else ""
+    if checkpoint.editing is not INPAINTING:
+        return ""
+    return f"it edits images {checkpoint.editing.way}, which no request can ask for yet"
 
 
 def _checkpoint(catalog: Catalog, entry: Entry) -> checkpoints_pb2.Checkpoint:

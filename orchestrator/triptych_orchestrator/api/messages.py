@@ -54,6 +54,7 @@ def asked_of(request: pb.GenerateRequest) -> Asked:
         deadline_seconds=_given(request, "deadline_seconds"),
         images=tuple(request.images),
         strength=_given(request, "strength"),
+        image_guidance_scale=_given(request, "image_guidance_scale"),
         refiner=request.refiner,
         refiner_start=_given(request, "refiner_start"),
         vae=request.vae,

@@ -42,6 +42,7 @@ class Asked:
     images: tuple[bytes, ...] = ()
     """The files as they were sent."""
     strength: float | None = None
+    image_guidance_scale: float | None = None
     refiner: str = ""
     refiner_start: float | None = None
     vae: str = ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from triptych.checkpoint import MicroConditions
+from triptych_orchestrator.jobs.tasks.editing import Edit
 from triptych_orchestrator.jobs.tasks.formats import Format
 from triptych_orchestrator.jobs.tasks.hires import Hires
 from triptych_orchestrator.jobs.tasks.inpainting import Inpaint
@@ -21,11 +22,12 @@ class Job:
     `prompt` is without its LoRA tags; what they ask for is in `loras`, by digest once it is looked up. A second prompt
     that is empty is the first one's; `zeroes_negative`: zeros stand for what the negative prompts would come to.
     `micro_conditions` are those that were given, by their fields. `images` are RGB, height x width x 3: one for all
-    pictures or one for each, and none for text-to-image, which does all of its steps. `refiner` is the checkpoint that
-    takes over at `refiner_start`, a share of the training schedule; `vae` the one that decodes, and encodes images, in
-    the place of either's own; `inpaint` says where images are drawn anew; `hires` a second pass over larger pictures;
-    `variation` what the seeds' first noise is changed by; `format` is the files'. `warnings` are told with the result,
-    and `told` is the request as the pictures tell it. All is JSON as it is, but for the images.
+    pictures or one for each, and none for text-to-image. Without images, and as an `edit`, it does all of its steps.
+    `inpaint` says where images are drawn anew. `refiner` is the checkpoint that takes over at `refiner_start`, a share
+    of the training schedule; `vae` the one that decodes, and encodes images, in the place of either's own; `hires` a
+    second pass over larger pictures; `variation` what the seeds' first noise is changed by; `format` is the files'.
+    `warnings` are told with the result, and `told` is the request as the pictures tell it. All is JSON as it is, but
+    for the images.
     """
 
     request_id: str
@@ -51,6 +53,7 @@ class Job:
     loras: LoraChoice
     images: tuple[bytes, ...] = ()
     strength: float = 1.0
+    edit: Edit | None = None
     refiner: str = ""
     refiner_start: float = 1.0
     refiner_zeroes_negative: bool = False

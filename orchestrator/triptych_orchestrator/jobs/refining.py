@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from triptych.checkpoint import Checkpoint
-from triptych.errors import FailedPreconditionError, InvalidArgumentError, invalid
+from triptych.errors import InvalidArgumentError, invalid
 from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.sampling.schedulers import Solver
 
@@ -12,10 +12,9 @@ _DEFAULT_START = 0.8
 
 
 def check_drawing(name: str, checkpoint: Checkpoint) -> None:
-    """InvalidArgumentError, or a FailedPreconditionError, where no request can be for the checkpoint of that name."""
+    """InvalidArgumentError where no request can be for the checkpoint of that name."""
     if not checkpoint.family.draws:
         raise invalid("checkpoint", f"{name!r} is {checkpoint.family.title}; name it as vae, beside a checkpoint")
-    check_editing("images", name, checkpoint)
 
 
 def check_vae(asked: Asked, checkpoint: Checkpoint, vae: Checkpoint | None) -> None:
@@ -27,13 +26,6 @@ def check_vae(asked: Asked, checkpoint: Checkpoint, vae: Checkpoint | None) -> N
     _check_latents("vae", asked.vae, vae, checkpoint)
 
 
-def check_editing(field: str, name: str, checkpoint: Checkpoint) -> None:
-    """FailedPreconditionError about the field where a checkpoint draws from more than any request brings."""
-    if checkpoint.editing:
-        problem = f"edits an image {checkpoint.editing.way}, which is not served yet; ask a checkpoint that does not"
-        raise FailedPreconditionError(f"{field}: the checkpoint {name!r} {problem}", field=field)
-
-
 def check_refiner(asked: Asked, checkpoint: Checkpoint, refiner: Checkpoint | None) -> None:
     """InvalidArgumentError where a refiner is named that cannot be one of this checkpoint, or needed and not named."""
     if refiner is None:
@@ -43,7 +35,9 @@ def check_refiner(asked: Asked, checkpoint: Checkpoint, refiner: Checkpoint | No
     if refiner.family.name not in checkpoint.family.refiners:
         problem = f"is {refiner.family.title}, which does not finish what {checkpoint.family.title} began"
         raise invalid("refiner", f"{asked.refiner!r} {problem}")
-    check_editing("refiner", asked.refiner, refiner)
+    if refiner.editing:
+        problem = f"edits an image {refiner.editing.way}, and finishes nothing that another has begun"
+        raise invalid("refiner", f"{asked.refiner!r} {problem}")
     _check_latents("refiner", asked.refiner, refiner, checkpoint)
 
 

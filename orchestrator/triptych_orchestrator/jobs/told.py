@@ -29,7 +29,8 @@ def filled(told: Mapping[str, Any], job: Job) -> dict[str, Any]:
     """What was sent, with nothing open that another server might fill in otherwise."""
     # What is expanded is as large as its image makes it.
     own = (name for name in _FILLED if "expand" not in told or name not in ("width", "height"))
-    names = [*own, *(name for name, other in _FILLED_BESIDE.items() if other in told)]
+    beside = (name for name, other in _FILLED_BESIDE.items() if other in told and not (job.edit and name == "strength"))
+    names = [*own, *beside]
     values = {"image_format": job.format.name, **{name: getattr(job, name) for name in names}}
     return {**told, **{name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}}
 

@@ -17,6 +17,7 @@ from triptych_orchestrator.jobs.pictures import PictureReader, check_bytes, fiel
 from triptych_orchestrator.jobs.refining import check_drawing, check_refiner, check_vae, start_of
 from triptych_orchestrator.jobs.sizes import size_of
 from triptych_orchestrator.jobs.tasks.canvases import read_canvases
+from triptych_orchestrator.jobs.tasks.editing import check_needs, default_steps, edit_of
 from triptych_orchestrator.jobs.tasks.formats import format_of
 from triptych_orchestrator.jobs.tasks.hires import hires_of, of_hires
 from triptych_orchestrator.jobs.tasks.inpainting import check_count, inpaint_of
@@ -28,8 +29,6 @@ from triptych_orchestrator.settings import Limits
 
 Number = TypeVar("Number", int, float)
 
-# Of diffusers' pipelines.
-_DEFAULT_STEPS = 50
 _OTHER_PROMPTS = ("prompt_2", "negative_prompt", "negative_prompt_2")
 # Of what a UNet is told of a picture: pixels, and scores.
 _MOST_PIXELS_ASIDE = 1 << 16
@@ -73,6 +72,7 @@ def check(
     check_fields(_given_fields(asked), *(each.family for each in experts))
     check_refiner(asked, checkpoint, refiner)
     check_vae(asked, checkpoint, vae)
+    check_needs(asked, checkpoint)
     for field in ("prompt", *_OTHER_PROMPTS):
         if len(getattr(asked, field) or "") > limits.max_prompt_characters:
             raise invalid(field, f"is longer than {limits.max_prompt_characters} characters")
@@ -80,7 +80,7 @@ def check(
     prompt, loras = asked_loras(asked.prompt, others, asked.loras, limits)
     inpaint = inpaint_of(asked.inpaint, len(asked.images), with_hires=asked.hires is not None)
     images = _given(asked.num_images_per_prompt, max(1, len(asked.images), len(asked.inpaint.mask_images)))
-    steps = _given(asked.num_inference_steps, _DEFAULT_STEPS)
+    steps = _given(asked.num_inference_steps, default_steps(checkpoint))
     guidance_scale = _given(asked.guidance_scale, checkpoint.family.default_guidance_scale)
     width, height = size_of(asked, checkpoint, limits, image_size)
     seeds = _seeds(asked.seeds, images)
@@ -88,7 +88,8 @@ def check(
     eta = _real("eta", _given(asked.eta, 0.0), 1.0)
     scheduler = resolved_name(asked.scheduler, checkpoint.scheduler_config)
     _solver(scheduler, checkpoint, steps, eta)
-    strength = _strength(asked, checkpoint, steps)
+    edit = edit_of(asked, checkpoint)
+    strength = 1.0 if edit else _strength(asked, checkpoint, steps)
     hires = hires_of(asked.hires, (width, height), steps, checkpoint, limits) if asked.hires else None
     last_steps, last_strength = (hires.num_inference_steps, hires.strength) if hires else (steps, strength)
     with of_hires() if hires else nullcontext():
@@ -117,6 +118,7 @@ def check(
         priority=_priority(asked.priority),
         loras=loras,
         strength=strength,
+        edit=edit,
         refiner=asked.refiner,
         refiner_start=start_of(asked, last_strength, *solvers) if refiner else 1.0,
         refiner_zeroes_negative=refiner is not None and asked.negative_prompt is None and refiner.zeroes_negative,
@@ -125,14 +127,16 @@ def check(
         format=format_of(asked.image_format, asked.quality),
         hires=hires,
         variation=variation_of(asked.variation, seeds, images, checkpoint.vae_scale_factor, limits),
-        warnings=_idle(told, height, width, bool(asked.images), [*experts, *([checkpoint] if hires else [])]),
+        warnings=_idle(
+            told, height, width, bool(asked.images and not edit), [*experts, *([checkpoint] if hires else [])]
+        ),
     )
     return replace(job, told=filled(asked.told, job))
 
 
 def _solver(scheduler: str, checkpoint: Checkpoint, steps: int, eta: float) -> Solver:
     """Raises what this scheduler, with this checkpoint's configuration, has against that many steps."""
-    config = corrected_config(scheduler, checkpoint.scheduler_config, checkpoint.family.scheduler_config)
+    config = corrected_config(scheduler, checkpoint.scheduler_config, checkpoint.pipeline_scheduler_config)
     return make_solver(scheduler, config, steps, eta=eta)
 
 

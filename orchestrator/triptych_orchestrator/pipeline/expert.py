@@ -36,7 +36,7 @@ class Expert:
     def solver(self, job: Job) -> Solver:
         """A fresh one, with the checkpoint's own configuration."""
         own = self.checkpoint.scheduler_config
-        config = corrected_config(job.scheduler, own, self.checkpoint.family.scheduler_config)
+        config = corrected_config(job.scheduler, own, self.checkpoint.pipeline_scheduler_config)
         return make_solver(job.scheduler, config, self.one.num_inference_steps, eta=job.eta)
 
     def randomness(self, job: Job) -> Randomness:

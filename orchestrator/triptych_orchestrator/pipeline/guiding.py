@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from triptych_orchestrator.sampling.guidance import Weight, classifier_free
+from triptych_orchestrator.jobs.tasks.editing import Edit
+from triptych_orchestrator.sampling.guidance import Weight, classifier_free, instructed
 from triptych_orchestrator.stages.conditioning import Conditioning
 
 Array = npt.NDArray[np.float32]
@@ -27,7 +28,15 @@ class Guided(NamedTuple):
         return [self.conditioning.beside(row) for row in shown]
 
 
-def guidance_of(conditionings: Sequence[Conditioning], guidance_scale: float) -> list[Guided]:
-    """Of the negative prompt's conditioning and the prompt's, or of the latter alone where it is not guided."""
-    weights = classifier_free(guidance_scale)
-    return [Guided(conditioning, weight) for conditioning, weight in zip(conditionings, weights, strict=True)]
+def guidance_of(conditionings: Sequence[Conditioning], guidance_scale: float, edit: Edit | None = None) -> list[Guided]:
+    """Of the negative prompt's conditioning and the prompt's, or of the latter alone where it is not guided.
+
+    Where an `edit` is guided by its image too, the negative prompt's is there twice, first without the image.
+    """
+    if edit is None:
+        weights = classifier_free(guidance_scale)
+        return [Guided(each, weight) for each, weight in zip(conditionings, weights, strict=True)]
+    weights = instructed(guidance_scale, edit.image_guidance_scale)
+    blind = [Guided(conditionings[0], weights[0], sees=False)] if len(weights) > 1 else []
+    seeing = zip(conditionings, weights[len(blind) :], strict=True)
+    return [*blind, *(Guided(each, weight) for each, weight in seeing)]

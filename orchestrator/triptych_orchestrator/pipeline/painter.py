@@ -106,7 +106,7 @@ class Painter:
             self._pool,
             self.batchers,
             entry.models()[UNET.name],
-            guidance_of(conditions.conditionings, job.guidance_scale),
+            guidance_of(conditions.conditionings, job.guidance_scale, one.edit),
             LoraSet.of(one.loras.get(UNET.name, ())),
             ticket,
             job.guidance_rescale,

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeAlias
-
-import numpy as np
-import numpy.typing as npt
+from typing import TypeAlias
 
 from triptych.contract import VAE_ENCODER, LoraWeight
 from triptych_orchestrator.jobs.job import Job
+from triptych_orchestrator.jobs.tasks.editing import Edit
 from triptych_orchestrator.jobs.tasks.hires import Hires
-from triptych_orchestrator.pipeline.vae import Vae
+from triptych_orchestrator.pipeline.beside import Beside, Shown
 from triptych_orchestrator.sampling.interpolation import LATENT_UPSCALERS
-from triptych_orchestrator.sampling.noise import Generator
 from triptych_orchestrator.sampling.schedulers import Solver
-
-Array = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -65,14 +60,6 @@ class Enlarged:
         return self.upscaler not in LATENT_UPSCALERS
 
 
-class Beside(Protocol):
-    """What a UNet that edits pictures sees beside its latents."""
-
-    async def latents(self, vae: Vae, generators: Sequence[Generator], samples: int) -> Array:
-        """[rows, C, h, w], one row for all samples or one for each; what is random is drawn after the pass's noise."""
-        ...
-
-
 Source: TypeAlias = FromNoise | FromPictures | FromMasked | FromBefore | Enlarged
 
 
@@ -95,6 +82,7 @@ class Pass:
     strength: float = 1.0
     start: float = 0.0
     end: float = 1.0
+    edit: Edit | None = None
     beside: Beside | None = None
 
     def evaluations(self, solver: Solver) -> range:
@@ -127,6 +115,8 @@ def _first(job: Job) -> Pass:
         job.vae or job.checkpoint,
         job.num_inference_steps,
         job.strength,
+        edit=job.edit,
+        beside=Shown(job.images, job.width, job.height) if job.edit else None,
     )
 
 
@@ -160,7 +150,7 @@ def _source(job: Job) -> Source:
         masked = job.inpaint
         begins_with_noise = masked.begins_with_noise(job.strength)
         return FromMasked(job.images, masked.masks, masked.masked_content, begins_with_noise)
-    return FromPictures(job.images) if job.images else FromNoise()
+    return FromPictures(job.images) if job.images and not job.edit else FromNoise()
 
 
 def models_of(plan: Plan) -> dict[str, set[str]]:

@@ -26,6 +26,17 @@ def classifier_free(guidance_scale: float) -> tuple[Weight, ...]:
     return (1 - guidance_scale, guidance_scale) if is_guided(guidance_scale) else (1.0,)
 
 
+def instructed(guidance_scale: float, image_guidance_scale: float) -> tuple[Weight, ...]:
+    """The weights of the predictions without text and image, with the image alone, and with both.
+
+    Brooks et al. 2022 (InstructPix2Pix, arXiv:2211.09800), equation 3, gathered by predictions; where it is not guided,
+    that with both alone.
+    """
+    if not is_guided(guidance_scale):
+        return (1.0,)
+    return (1 - image_guidance_scale, image_guidance_scale - guidance_scale, guidance_scale)
+
+
 def combine(predictions: Sequence[Array], weights: Sequence[Weight]) -> Array:
     """The sum of weight * prediction [B, C, h, w] in float32, for weights that add up to 1 everywhere.
 

@@ -16,8 +16,9 @@ from triptych.checkpoint.checks import latent_scaling
 from triptych.checkpoint.component import Component, LatentScaling
 from triptych.checkpoint.configs import broken
 from triptych.checkpoint.corrections import scheduler_config
-from triptych.checkpoint.editing import Editing, editing
+from triptych.checkpoint.editing import INSTRUCTED, Editing, editing
 from triptych.checkpoint.families import Family, family_of
+from triptych.checkpoint.families.base import as_the_file_says
 from triptych.checkpoint.identity.fingerprint import Fingerprint
 from triptych.checkpoint.safetensors import TensorInfo
 from triptych.checkpoint.sources import Prediction, Source, VaeFile, open_source
@@ -151,6 +152,10 @@ class Checkpoint:
     def editing(self) -> Editing | None:
         """How it edits pictures; None where it draws from text and noise alone."""
         return editing(self.components[UNET.name].architecture, self.latent_channels) if self.family.draws else None
+
+    def pipeline_scheduler_config(self, config: Mapping[str, object], is_own: bool) -> dict[str, object]:
+        """What its pipeline makes of a scheduler's configuration; that for InstructPix2Pix leaves it alone."""
+        return (as_the_file_says if self.editing is INSTRUCTED else self.family.scheduler_config)(config, is_own)
 
     @property
     def weights_bytes(self) -> int:

@@ -30,6 +30,7 @@ _NAMES = (
     "image",
     "strength",
     *inpainting.NAMES,
+    "image_guidance_scale",
     "num_inference_steps",
     "guidance_scale",
     "guidance_rescale",
@@ -66,6 +67,9 @@ def add_parameter_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--strength", type=float, metavar="X", help="how much of --image is drawn anew, 0 to 1 (default: 0.8, XL 0.3)"
+    )
+    group.add_argument(
+        "--image-guidance-scale", type=float, metavar="X", help="with InstructPix2Pix, 1 or more (default: 1.5)"
     )
     group.add_argument("--num-inference-steps", "--steps", type=int, metavar="N", help="scheduler steps (default: 50)")
     group.add_argument("--guidance-scale", type=float, metavar="X", help="1 and below: off (default: 7.5, XL 5)")

@@ -62,7 +62,8 @@ class Client:
             timeout_s: seconds, for this request.
             parameters: `checkpoint`, `prompt_2`, `negative_prompt`, `negative_prompt_2`, `clip_skip`, `image`,
                 `strength`, `mask_image`, `padding_mask_crop`, `mask_blur`, `masked_content`, `invert_mask`,
-                `paste_original`, `expand`, `expand_fill`, `num_inference_steps`, `guidance_scale`, `guidance_rescale`,
+                `paste_original`, `expand`, `expand_fill`, `image_guidance_scale`, `num_inference_steps`,
+                `guidance_scale`, `guidance_rescale`,
                 `width`, `height`,
                 `original_size`, `crops_coords_top_left`, `target_size`, `negative_original_size`,
                 `negative_crops_coords_top_left`, `negative_target_size`, `aesthetic_score`, `negative_aesthetic_score`,

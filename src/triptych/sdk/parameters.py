@@ -35,7 +35,8 @@ class GenerateParameters(TypedDict, total=False):
     clip_skip: int | None
     """How many of the text encoder's last layers the prompt leaves out, as in diffusers."""
     image: ImageInput | Sequence[ImageInput] | None
-    """Image-to-image: what to begin with, a PIL image, a path or a file's bytes; one for all, or one per picture."""
+    """Image-to-image: what to begin with, a PIL image, a path or a file's bytes; one for all, or one per picture. To a
+    checkpoint that edits pictures: what to edit."""
     strength: float | None
     """How much of `image` is drawn anew, from 0 to 1; default as in diffusers 0.8, or 0.3 with Stable Diffusion XL, and
     with a mask 1.0, or 0.9999."""
@@ -56,8 +57,10 @@ class GenerateParameters(TypedDict, total=False):
     """Outpainting: (left, top, right, bottom), the pixels that `image` is to have more on each side."""
     expand_fill: str | None
     """What they begin with: "copy", the default, "reflect" or "noise"."""
+    image_guidance_scale: float | None
+    """With InstructPix2Pix: how closely the picture keeps to `image`, 1 or more; default 1.5."""
     num_inference_steps: int | None
-    """Default 50, as in diffusers."""
+    """Default 50, or 100 with InstructPix2Pix, as in diffusers."""
     guidance_scale: float | None
     """Default 7.5, Stable Diffusion XL's 5; at 1 and below guidance is off."""
     guidance_rescale: float | None

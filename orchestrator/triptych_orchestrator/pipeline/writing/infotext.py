@@ -20,7 +20,7 @@ _PLACED = {
     "prompt", "negative_prompt", "loras", "num_inference_steps", "scheduler", "guidance_scale", "seeds", "width",
     "height", "checkpoint", "vae", "strength", "refiner", "refiner_start", "eta", "clip_skip", "num_images_per_prompt",
     "images", "mask_images", "image_format", "quality", "hires", "subseeds", "subseed_strength", "seed_resize_from",
-    "mask_blur", "masked_content", "invert_mask", "padding_mask_crop",
+    "mask_blur", "masked_content", "invert_mask", "padding_mask_crop", "image_guidance_scale",
 }  # fmt: skip
 
 
@@ -54,7 +54,9 @@ def describe(job: Job, seed: int, index: int, made_of: MadeOf | None = None) -> 
 def _if_asked(job: Job, index: int) -> Iterator[tuple[str, object]]:
     if job.vae:
         yield "VAE", job.vae
-    if job.images:
+    if job.edit:
+        yield "Image CFG scale", _number(job.edit.image_guidance_scale)
+    elif job.images:
         yield "Denoising strength", _number(job.strength)
     if job.inpaint:
         yield from job.inpaint.infotext.items()
