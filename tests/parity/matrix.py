@@ -30,6 +30,7 @@ TASKS = {
     "hires": "hires fix",
     "varied": "variations",
     "inpaint": "inpaint",
+    "inpaint-seen": "inpaint, 9 channels",
     "instructed": "InstructPix2Pix",
 }
 # Those for which single files are compared too.
@@ -39,13 +40,17 @@ ONLY = {
     "refined": ("sdxl",),
     "hires": ("sd1", "sd2", "sdxl"),
     "varied": ("sd1", "sdxl"),
+    "inpaint-seen": ("sd1", "sd2-epsilon", "sdxl"),
     "instructed": ("sd1", "sdxl"),
 }
 EXCEPT = {"text-to-image": ("refiner",)}
 
 # Tasks that want checkpoints of their own: what these are called besides the family, their pipelines, and their UNets'
 # input channels.
-EDITING = {"instructed": ("pix2pix", "InstructPix2PixPipeline", 8)}
+EDITING = {
+    "inpaint-seen": ("inpaint", "InpaintPipeline", 9),
+    "instructed": ("pix2pix", "InstructPix2PixPipeline", 8),
+}
 
 # Each parameter's values, by diffusers' names; the first is what most requests bring.
 TEXT_TO_IMAGE: Mapping[str, Sequence[Any]] = {
@@ -104,6 +109,16 @@ INPAINT: Mapping[str, Sequence[Any]] = {
     "padding_mask_crop": (None, 5),
     "num_inference_steps": (6,),
 }
+INPAINT_SEEN: Mapping[str, Sequence[Any]] = {
+    "scheduler": ("", "euler_ancestral"),
+    "strength": (None, 1.0, 0.6),
+    "guidance_scale": (7.5, 1.0),
+    "images": ("one", "one for two seeds", "two for two seeds"),
+    "mask": ("disc", "discs"),
+    "image_size": ((64, 64), (75, 101)),
+    "padding_mask_crop": (None, 5),
+    "num_inference_steps": (5,),
+}
 INSTRUCTED: Mapping[str, Sequence[Any]] = {
     "scheduler": ("", "ddim", "euler_ancestral"),
     "guidance_scale": (7.5, 1.0),
@@ -119,6 +134,7 @@ PARAMETERS: Mapping[str, Mapping[str, Sequence[Any]]] = {
     "hires": HIRES,
     "varied": VARIED,
     "inpaint": INPAINT,
+    "inpaint-seen": INPAINT_SEEN,
     "instructed": INSTRUCTED,
 }
 
@@ -164,6 +180,8 @@ def known(family: str, task: str) -> tuple[str, ...]:
         return ("", "texts", "all sizes") if family == "sdxl" else ("",)
     if task == "refined":
         return ("", "texts", "no negative", "all sizes", "scores", "rescaled")
+    if task == "inpaint-seen":
+        return ("", "all sizes") if family == "sdxl" else ("",)
     if task == "instructed":
         return ("", "other texts", "sizes", "rescaled") if family == "sdxl" else ("",)
     if family == "refiner":

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import grpc
 
-from triptych.checkpoint import INPAINTING, Checkpoint
 from triptych.checkpoint.identity.about import About
 from triptych.errors import invalid
 from triptych.legible import legible
@@ -90,13 +89,6 @@ def checkpoint_messages(catalog: Catalog) -> Iterator[checkpoints_pb2.Checkpoint
     return (_checkpoint(catalog, entry) for entry in catalog.entries())
 
 
-def _untold(checkpoint: Checkpoint) -> str:
-    """What is known of it and cannot be asked for."""
-    if checkpoint.editing is not INPAINTING:
-        return ""
-    return f"it edits images {checkpoint.editing.way}, which no request can ask for yet"
-
-
 def _checkpoint(catalog: Catalog, entry: Entry) -> checkpoints_pb2.Checkpoint:
     message = checkpoints_pb2.Checkpoint(
         name=entry.name,
@@ -110,7 +102,7 @@ def _checkpoint(catalog: Catalog, entry: Entry) -> checkpoints_pb2.Checkpoint:
         message.variant = entry.variant
         message.family = checkpoint.family.name
         message.scheduler = entry.scheduler
-        message.warnings.extend(filter(None, [entry.warning, checkpoint.warning, _untold(checkpoint)]))
+        message.warnings.extend(filter(None, [entry.warning, checkpoint.warning]))
         message.default_width, message.default_height = checkpoint.default_width, checkpoint.default_height
         message.vae_scale_factor = checkpoint.vae_scale_factor
         message.weights_bytes = checkpoint.weights_bytes

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import TypeVar
 
-from triptych.checkpoint import Checkpoint, MicroConditions, check_fields
+from triptych.checkpoint import INPAINTING, Checkpoint, MicroConditions, check_fields
 from triptych.errors import invalid
 from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.jobs.extents import Size
@@ -78,7 +78,12 @@ def check(
             raise invalid(field, f"is longer than {limits.max_prompt_characters} characters")
     others = {field: getattr(asked, field) or "" for field in _OTHER_PROMPTS}
     prompt, loras = asked_loras(asked.prompt, others, asked.loras, limits)
-    inpaint = inpaint_of(asked.inpaint, len(asked.images), with_hires=asked.hires is not None)
+    inpaint = inpaint_of(
+        asked.inpaint,
+        len(asked.images),
+        with_hires=asked.hires is not None,
+        is_seen=checkpoint.editing is INPAINTING,
+    )
     images = _given(asked.num_images_per_prompt, max(1, len(asked.images), len(asked.inpaint.mask_images)))
     steps = _given(asked.num_inference_steps, default_steps(checkpoint))
     guidance_scale = _given(asked.guidance_scale, checkpoint.family.default_guidance_scale)

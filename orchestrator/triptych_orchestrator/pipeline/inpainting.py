@@ -18,7 +18,7 @@ from triptych_orchestrator.jobs.tasks.inpainting import Original
 from triptych_orchestrator.pipeline.begun import Begun
 from triptych_orchestrator.pipeline.plan import FromMasked, Pass
 from triptych_orchestrator.pipeline.vae import Vae
-from triptych_orchestrator.pixels.masks import binary
+from triptych_orchestrator.pixels.masks import binaries, latent_masks
 from triptych_orchestrator.pixels.pasting import laid_into, laid_over
 from triptych_orchestrator.sampling.known import Known
 from triptych_orchestrator.sampling.moments import draw_once, drawing
@@ -33,27 +33,24 @@ Pixels = npt.NDArray[np.uint8]
 async def begin_masked(
     one: Pass, source: FromMasked, solver: Solver, shape: Sequence[int], randomness: Randomness, vae: Vae
 ) -> Begun:
-    """What is known lies under the same noise as what is drawn anew."""
+    """What is known lies under the same noise as what is drawn anew; a UNet that sees it needs no reminding."""
+    sees = one.beside is not None
+    if sees and source.begins_with_noise:
+        return Begun(solver.from_noise(randomness.first(shape)))
     moments = await vae.encode(np.stack([_pixels(rgb, one) for rgb in source.pictures]))
     generators = randomness.generators
     original = vae.scaled(draw_once(moments, generators, shape[0]))
     noise = randomness.first(shape)
-    masked = max(len(source.pictures), len(source.masks))
-    draw(drawing(generators, masked), (masked, *shape[1:]))
-    drawn = latent_masks(source.masks, one, one.height // shape[2])
+    if not sees:
+        masked = max(len(source.pictures), len(source.masks))
+        draw(drawing(generators, masked), (masked, *shape[1:]))
+    drawn = latent_masks(binaries(source.masks, one.width, one.height), one.height // shape[2])
     drawn = np.tile(drawn, (shape[0] // len(drawn), 1, 1, 1))
     original = _with_content(source.content, original, noise, drawn)
-    known = Known(original, noise, drawn)
+    known = None if sees else Known(original, noise, drawn)
     if source.begins_with_noise:
         return Begun(solver.from_noise(noise), known)
     return Begun(solver.add_noise(original, noise, one.evaluations(solver).start), known)
-
-
-def latent_masks(masks: Sequence[bytes], one: Pass, scale: int) -> Array:
-    """[masks, 1, h, w], 1 where a latent's first pixel is drawn anew: torch's nearest interpolation takes that one."""
-    images = [Image.frombytes("L", (one.width, one.height), grey) for grey in masks]
-    drawn: Array = np.stack([binary(image)[None, ::scale, ::scale] for image in images]).astype(np.float32)
-    return drawn
 
 
 def _with_content(content: str, original: Array, noise: Array, drawn: Array) -> Array:

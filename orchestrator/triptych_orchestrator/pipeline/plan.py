@@ -10,7 +10,7 @@ from triptych.contract import VAE_ENCODER, LoraWeight
 from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.jobs.tasks.editing import Edit
 from triptych_orchestrator.jobs.tasks.hires import Hires
-from triptych_orchestrator.pipeline.beside import Beside, Shown
+from triptych_orchestrator.pipeline.beside import Beside, Shown, ShownMasked
 from triptych_orchestrator.sampling.interpolation import LATENT_UPSCALERS
 from triptych_orchestrator.sampling.schedulers import Solver
 
@@ -116,7 +116,7 @@ def _first(job: Job) -> Pass:
         job.num_inference_steps,
         job.strength,
         edit=job.edit,
-        beside=Shown(job.images, job.width, job.height) if job.edit else None,
+        beside=_beside(job),
     )
 
 
@@ -151,6 +151,13 @@ def _source(job: Job) -> Source:
         begins_with_noise = masked.begins_with_noise(job.strength)
         return FromMasked(job.images, masked.masks, masked.masked_content, begins_with_noise)
     return FromPictures(job.images) if job.images and not job.edit else FromNoise()
+
+
+def _beside(job: Job) -> Beside | None:
+    size = job.width, job.height
+    if job.inpaint and job.inpaint.is_seen:
+        return ShownMasked(job.images, job.inpaint.masks, *size)
+    return Shown(job.images, *size) if job.edit else None
 
 
 def models_of(plan: Plan) -> dict[str, set[str]]:

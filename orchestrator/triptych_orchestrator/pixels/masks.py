@@ -5,6 +5,8 @@ binary(blurred(inverted(mask), 4))
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter, ImageOps
@@ -29,3 +31,13 @@ def binary(mask: Image.Image) -> Mask:
     """[height, width], where the picture is drawn anew."""
     drawn: Mask = np.asarray(mask) >= _HALF
     return drawn
+
+
+def binaries(masks: Sequence[bytes], width: int, height: int) -> Mask:
+    """[masks, height, width] of such as a job has."""
+    return np.stack([binary(Image.frombytes("L", (width, height), grey)) for grey in masks])
+
+
+def latent_masks(drawn: Mask, scale: int) -> NDArray[np.float32]:
+    """[masks, 1, h, w], 1 where a latent's first pixel is drawn anew: torch's nearest interpolation takes that one."""
+    return drawn[:, None, ::scale, ::scale].astype(np.float32)

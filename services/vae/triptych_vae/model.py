@@ -48,7 +48,7 @@ class VaeDecoderModel(StageModel):
 
 
 class VaeEncoderModel(StageModel):
-    """`<checkpoint>.vae_encoder`: image uint8 [B, H, W, 3] -> moments float32 [B, 2 C, h, w], not scaled yet."""
+    """`<checkpoint>.vae_encoder`: image uint8 [B, H, W, 3 or 4] -> moments float32 [B, 2 C, h, w], not scaled yet."""
 
     spec = VAE_ENCODER
 
@@ -60,11 +60,14 @@ class VaeEncoderModel(StageModel):
     def prepare(self, batch: Batch) -> Batch:
         """From 8 bits to [-1, 1], with diffusers' roundings on the way."""
         _, height, width, channels = batch["image"].shape
-        if channels != 3 or height % self._scale or width % self._scale or not (height and width):
-            problem = f"must be RGB, height and width multiples of {self._scale}"
+        if channels not in (3, 4) or height % self._scale or width % self._scale or not (height and width):
+            problem = f"must be RGB or RGBA, height and width multiples of {self._scale}"
             raise invalid("image", f"is {height} x {width} x {channels}, {problem}")
         unit = batch["image"].astype(np.float32) / np.float32(255)
-        return {"image": np.ascontiguousarray((np.float32(2) * unit - np.float32(1)).transpose(0, 3, 1, 2))}
+        image = np.float32(2) * unit[..., :3] - np.float32(1)
+        if channels == 4:
+            image = image * unit[..., 3:]
+        return {"image": np.ascontiguousarray(image.transpose(0, 3, 1, 2))}
 
     def run(self, batch: Batch) -> Batch:
         """Encodes."""

@@ -153,13 +153,14 @@ VAE_DECODER = ModelSpec(
     max_queue_delay_microseconds=0,
 )
 
-# The image is as `VAE_DECODER` gives it; `moments` are the latents' means, then the logarithms of their variances, like
+# The image is as `VAE_DECODER` gives it, or RGBA; what is transparent is the middle of [-1, 1] then, which 8 bits
+# cannot say. `moments` are the latents' means, then the logarithms of their variances, like
 # diffusers' DiagonalGaussianDistribution. Whoever asks draws the latents, and scales them.
 VAE_ENCODER = ModelSpec(
     name="vae_encoder",
     stage="vae",
     implementation="triptych_vae.model.VaeEncoderModel",
-    inputs=(TensorSpec("image", "UINT8", ("height", "width", 3)), ABOUT_INPUT),
+    inputs=(TensorSpec("image", "UINT8", ("height", "width", "colours")), ABOUT_INPUT),
     outputs=(TensorSpec("moments", "FP32", ("twice_latent_channels", "latent_height", "latent_width")), REPORT, ABOUT),
     max_batch_size=4,
     max_queue_delay_microseconds=0,

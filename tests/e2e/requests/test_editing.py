@@ -10,9 +10,9 @@ import pytest
 
 from tests import tiny
 from tests.conftest import Served
-from tests.e2e.serving import SIZE, at_once, difference, steps_and_result
+from tests.e2e.serving import at_once, difference, steps_and_result
 from tests.parity.oracle import drawn
-from triptych.errors import FailedPreconditionError, InvalidArgumentError
+from triptych.errors import InvalidArgumentError
 
 REQUEST: dict[str, Any] = {
     "prompt": "a red circle", "checkpoint": "instructed", "num_inference_steps": 4, "seed": 3, "scheduler": "ddim",
@@ -58,23 +58,20 @@ def test_all_steps_are_done_and_a_hundred_by_default(served: Served, instructed:
     assert [step.step for step in steps] == [*range(1, 101)] and result.timings.vae.calls == 2
 
 
-def test_a_request_that_brings_no_image_is_told_what_to_bring(served: Served, instructed: str) -> None:
-    with pytest.raises(InvalidArgumentError, match=r"images: is missing: 'instructed' edits an image .*; send images"):
-        served.client.generate(**REQUEST, **SIZE)
-
-
-def test_a_checkpoint_for_inpainting_is_loaded_and_asked_for_in_vain(
-    served: Served, checkpoints: dict[str, Path], tmp_path: Path
+def test_a_request_that_brings_too_little_is_told_what_to_bring(
+    served: Served, instructed: str, checkpoints: dict[str, Path], tmp_path: Path
 ) -> None:
     path = tiny.save_editing_checkpoint(tmp_path / "x", checkpoints["sd1"], "StableDiffusionInpaintPipeline", 9)
-    taken = served.client.register_checkpoint("inpainting", path, load=True)
+    served.client.register_checkpoint("masked", path)
+    lacking: list[tuple[str, str, dict[str, Any]]] = [
+        ("images", "'instructed' edits an image as instructed .*; send images$", {}),
+        ("images", "'masked' edits an image under a mask .*; send images and mask_images$", {"checkpoint": "masked"}),
+        ("mask_images", "'masked' edits an image .*mask_images$", {"checkpoint": "masked", "image": IMAGE}),
+    ]
     try:
-        assert (taken.state, taken.family) == ("loaded", "stable-diffusion")
-        assert taken.warnings == ["it edits images under a mask (inpainting), which no request can ask for yet"]
-        asked: list[dict[str, Any]] = [SIZE, {"image": IMAGE}]
-        for fields in asked:
-            with pytest.raises(FailedPreconditionError, match="'inpainting' edits an image under a mask") as caught:
-                served.client.generate("a fox", checkpoint="inpainting", **fields)
-            assert caught.value.metadata["field"] == "images"
+        for field, problem, fields in lacking:
+            with pytest.raises(InvalidArgumentError, match=f"^{field}: is missing: {problem}") as caught:
+                served.client.generate(**REQUEST | fields)
+            assert caught.value.metadata["field"] == field
     finally:
-        served.client.unregister_checkpoint("inpainting")
+        served.client.unregister_checkpoint("masked")

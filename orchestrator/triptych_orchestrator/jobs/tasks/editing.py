@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from triptych.checkpoint import INPAINTING, INSTRUCTED, Checkpoint
-from triptych.errors import FailedPreconditionError, invalid
+from triptych.checkpoint import INSTRUCTED, Checkpoint
+from triptych.errors import invalid
 from triptych_orchestrator.jobs.asked import Asked
 
 # Of diffusers' pipelines.
@@ -28,13 +28,11 @@ def check_needs(asked: Asked, checkpoint: Checkpoint) -> None:
     if checkpoint.editing is None:
         return
     what = f"{asked.checkpoint!r} edits an image {checkpoint.editing.way}"
-    if checkpoint.editing is INPAINTING:
-        problem = f"images: the checkpoint {what}, which is not served yet; ask a checkpoint that does not"
-        raise FailedPreconditionError(problem, field="images")
     if asked.hires:
         raise invalid("hires", f"is for checkpoints that draw from text or begin with an image: {what}; leave it out")
+    given = {"images": asked.images, "mask_images": asked.inpaint.wanted}
     for field in checkpoint.editing.needs:
-        if not getattr(asked, field):
+        if not given[field]:
             raise invalid(field, f"is missing: {what}; send {' and '.join(checkpoint.editing.needs)}")
 
 
@@ -45,9 +43,11 @@ def edit_of(asked: Asked, checkpoint: Checkpoint) -> Edit | None:
             problem = f"is for checkpoints that edit an image {INSTRUCTED.way}, which {asked.checkpoint!r} does not"
             raise invalid("image_guidance_scale", problem)
         return None
-    if asked.strength is not None:
-        problem = f"is of no use: {asked.checkpoint!r} edits an image {INSTRUCTED.way} and does all steps; leave it out"
-        raise invalid("strength", problem)
+    mask = asked.inpaint.mask_images or None
+    for field, value in (("strength", asked.strength), ("mask_images", mask), ("expand", asked.inpaint.expand)):
+        if value is not None:
+            problem = f"is of no use: {asked.checkpoint!r} edits the whole image {INSTRUCTED.way}, in all steps"
+            raise invalid(field, f"{problem}; leave it out")
     scale = asked.image_guidance_scale
     scale = _DEFAULT_IMAGE_GUIDANCE_SCALE if scale is None else scale
     # Below 1 diffusers guides by nothing at all, not even by the prompt.

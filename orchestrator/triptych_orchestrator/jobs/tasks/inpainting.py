@@ -59,7 +59,7 @@ class Inpaint:
     """Of one job; an outpainting where `expand` says so.
 
     `masks` are 8-bit grey of the drawn size, one for all pictures or one for each.
-    So are `originals`; none where nothing is laid on anything.
+    So are `originals`; none where nothing is laid on anything. `is_seen`: the UNet sees mask and masked picture.
     """
 
     padding_mask_crop: int | None
@@ -69,6 +69,7 @@ class Inpaint:
     paste_original: bool
     expand: Sides | None
     expand_fill: str
+    is_seen: bool
     masks: tuple[bytes, ...] = ()
     originals: tuple[Original, ...] = ()
 
@@ -95,7 +96,7 @@ class Inpaint:
         return strength == 1.0 and self.masked_content in contents
 
 
-def inpaint_of(asked: InpaintAsked, images: int, *, with_hires: bool = False) -> Inpaint | None:
+def inpaint_of(asked: InpaintAsked, images: int, *, with_hires: bool = False, is_seen: bool = False) -> Inpaint | None:
     """Masks left out; InvalidArgumentError that names what is wrong or comes without what it is about."""
     if not asked.wanted:
         _refuse_alone(asked)
@@ -124,6 +125,7 @@ def inpaint_of(asked: InpaintAsked, images: int, *, with_hires: bool = False) ->
         asked.paste_original is not False,
         asked.expand,
         asked.expand_fill or COPY,
+        is_seen,
     )
 
 

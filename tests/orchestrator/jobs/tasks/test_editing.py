@@ -11,11 +11,13 @@ import pytest
 
 from tests import tiny
 from triptych.checkpoint import Checkpoint
-from triptych.errors import FailedPreconditionError, InvalidArgumentError
+from triptych.errors import InvalidArgumentError
 from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.jobs.tasks.editing import Edit
+from triptych_orchestrator.jobs.tasks.inpainting import InpaintAsked
 from triptych_orchestrator.jobs.validation import check
+from triptych_orchestrator.pipeline.beside import ShownMasked
 from triptych_orchestrator.pipeline.guiding import guidance_of
 from triptych_orchestrator.pipeline.plan import FromBefore, FromNoise, models_of, plan_of
 from triptych_orchestrator.pipeline.writing.infotext import describe
@@ -28,6 +30,7 @@ EDITING = {
     "xl-pix2pix": ("sdxl", "StableDiffusionXLInstructPix2PixPipeline", 8),
     "inpaint": ("sd1", "StableDiffusionInpaintPipeline", 9),
 }
+MASKED = InpaintAsked((b"",))
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +64,13 @@ def test_the_image_is_seen_by_all_steps_that_begin_with_noise(opened: dict[str, 
     assert "Image CFG scale: 2" in text and "Denoising strength" not in text
 
 
+def test_a_mask_is_seen_where_the_unet_has_channels_for_it(opened: dict[str, Checkpoint]) -> None:
+    for checkpoint, beside in (("inpaint", ShownMasked((), (), 64, 96)), ("sd1", None)):
+        (one,) = plan_of(job_of(opened, checkpoint, inpaint=MASKED))
+        assert (one.beside, one.strength, one.edit) == (beside, 1.0, None)
+        assert models_of([one]) == {checkpoint: {"vae_encoder"}}
+
+
 def test_a_refiner_sees_nothing_of_the_image(opened: dict[str, Checkpoint]) -> None:
     first, second = plan_of(job_of(opened, "xl-pix2pix", refiner="sdxl"))
     assert first.beside and first.edit and isinstance(second.source, FromBefore)
@@ -71,7 +81,16 @@ def test_a_refiner_sees_nothing_of_the_image(opened: dict[str, Checkpoint]) -> N
     ("checkpoint", "asked", "field", "problem"),
     [
         ("pix2pix", {"images": ()}, "images", "is missing: 'pix2pix' edits an image as instructed .*; send images"),
-        ("pix2pix", {"strength": 0.5}, "strength", "is of no use: 'pix2pix' edits an image as .* leave it out"),
+        ("pix2pix", {"strength": 0.5}, "strength", "is of no use: 'pix2pix' edits the whole image as .* leave it out"),
+        (
+            "pix2pix",
+            {"inpaint": MASKED},
+            "mask_images",
+            "is of no use: 'pix2pix' edits the whole image .* out",
+        ),
+        ("inpaint", {"images": ()}, "images", "is missing: 'inpaint' edits an image under a mask .*; send images and"),
+        ("inpaint", {}, "mask_images", "is missing: 'inpaint' edits an image under a mask .*; send images and mask_im"),
+        ("inpaint", {"inpaint": MASKED, "image_guidance_scale": 1.5}, "image_guidance_scale", "'inpaint' does not"),
         ("pix2pix", {"image_guidance_scale": 0.9}, "image_guidance_scale", "must be a number from 1 to 1000, not 0.9"),
         ("pix2pix", {"image_guidance_scale": float("nan")}, "image_guidance_scale", "must be a number from 1"),
         ("pix2pix", {"image_guidance_scale": float("inf")}, "image_guidance_scale", "must be a number from 1"),
@@ -86,12 +105,6 @@ def test_what_is_wrong_is_named(
     with pytest.raises(InvalidArgumentError, match=f"^{field}: .*{problem}") as caught:
         job_of(opened, checkpoint, **asked)
     assert caught.value.metadata["field"] == field
-
-
-def test_inpainting_is_not_served_yet(opened: dict[str, Checkpoint]) -> None:
-    for images in ((), (b"",)):
-        with pytest.raises(FailedPreconditionError, match=r"^images: .*'inpaint' edits an image under a mask"):
-            job_of(opened, "inpaint", images=images)
 
 
 def test_the_weights_are_diffusers_sum_gathered() -> None:
