@@ -21,8 +21,9 @@ _FILLED = (
 )
 # Of these only beside another.
 _FILLED_BESIDE = {"strength": "images", "refiner_start": "refiner"}
-# Of which a request may have one for each picture.
+# Of which a request may have one for each picture; and of these, where there are several pictures, one draws for all.
 _PER_PICTURE = ("seeds", "images", "mask_images", "subseeds")
+_DRAWING = ("seeds", "subseeds")
 
 
 def filled(told: Mapping[str, Any], job: Job) -> dict[str, Any]:
@@ -32,6 +33,8 @@ def filled(told: Mapping[str, Any], job: Job) -> dict[str, Any]:
     beside = (name for name, other in _FILLED_BESIDE.items() if other in told and not (job.edit and name == "strength"))
     names = [*own, *beside]
     values = {"image_format": job.format.name, **{name: getattr(job, name) for name in names}}
+    if job.variation and job.variation.subseeds:
+        values["subseeds"] = job.variation.subseeds
     return {**told, **{name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}}
 
 
@@ -43,7 +46,7 @@ def of_picture(told: Mapping[str, Any], index: int) -> tuple[dict[str, Any], int
     count = told["num_images_per_prompt"]
     if count == 1:
         return dict(told), None
-    if len(told["seeds"]) != count:
+    if any(len(told.get(name, ())) not in (0, count) for name in _DRAWING):
         return dict(told), index
     own = {name: [told[name][index]] for name in _PER_PICTURE if len(told.get(name, ())) == count}
     return {**told, **own, "num_images_per_prompt": 1}, None

@@ -45,6 +45,18 @@ def test_what_is_not_understood_is_left_out() -> None:
     assert parameters == {"strength": 0.5} and "bring it as image" in warning
 
 
+def test_a_second_pass_and_a_variation() -> None:
+    hires = "Denoising strength: 0.4, Hires upscale: 2, Hires steps: 0, Hires upscaler: Latent (nearest-exact)"
+    assert read(hires) == ({"hires": {"scale": 2, "strength": 0.4, "upscaler": "latent_nearest_exact"}}, [])
+    parameters, left_out = read("Denoising strength: 0.4, Hires resize: 64x32, Hires upscaler: R-ESRGAN 4x+")
+    assert parameters == {"hires": {"width": 64, "height": 32, "strength": 0.4}}
+    assert left_out == ["Hires upscaler: R-ESRGAN 4x+"]
+    both = read("Denoising strength: 0.5, Hires denoising strength: 0.3, Hires upscale: 1.5")[0]
+    assert both == {"strength": 0.5, "hires": {"scale": 1.5, "strength": 0.3}}
+    varied = "Variation seed: 3, Variation seed strength: 0.25, Seed resize from: 64x32"
+    assert read(varied) == ({"subseed": 3, "subseed_strength": 0.25, "seed_resize_from": (32, 64)}, [])
+
+
 def test_noise_of_a_gpu_is_told() -> None:
     (warning,) = infotext_request("a\nSteps: 4, Seed: 1, Size: 8x8, Version: v1.9.3").left_out
     assert warning.startswith("RNG: ")

@@ -10,7 +10,7 @@ import pytest
 from triptych.errors import InvalidArgumentError
 from triptych.sdk.parameters import build_request
 from triptych.sdk.reading.own import own_request
-from triptych.v1.generation_pb2 import Coordinates, GenerateRequest, LoraUse, Size
+from triptych.v1.generation_pb2 import Coordinates, GenerateRequest, Hires, LoraUse, Size
 from triptych_orchestrator.api.messages import told_of
 
 
@@ -23,7 +23,8 @@ def test_the_same_message_again() -> None:
         prompt="a fox <lora:oil:1>", negative_prompt="", checkpoint="demo", seeds=[2**64 - 1], guidance_scale=0.1,
         original_size=Size(height=3, width=4), crops_coords_top_left=Coordinates(top=0, left=5), clip_skip=0,
         loras=[LoraUse(name="ink", weight=0.25, text_encoder_weight=2)], image_format="jpeg", quality=80,
-        num_images_per_prompt=2, vae="mse", eta=1e-9,
+        num_images_per_prompt=2, vae="mse", eta=1e-9, subseeds=[3, 4], subseed_strength=0.5,
+        seed_resize_from=Size(height=64, width=32), hires=Hires(scale=1.5, upscaler="lanczos", num_inference_steps=3),
     )  # fmt: skip
     found = own(request, index=1)
     assert build_request(**found.parameters) == request
@@ -52,7 +53,7 @@ def test_whose_it_was_and_when_is_not_taken_over() -> None:
 
 def test_what_a_newer_one_says_is_left_out() -> None:
     found = own_request(json.dumps({"revision": 2, "request": {"prompt": "a", "shine": 3}}))
-    assert [line.partition(":")[0] for line in found.left_out] == ["revision 2", "shine"]
+    assert [line.partition(":")[0] for line in found.left_out] == ["shine", "revision 2"]
 
 
 @pytest.mark.parametrize(

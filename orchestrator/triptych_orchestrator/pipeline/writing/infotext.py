@@ -26,23 +26,9 @@ _PLACED = {
 
 def describe(job: Job, seed: int, index: int, made_of: MadeOf | None = None) -> str:
     """Prompt, negative prompt, then `Name: value` pairs; values with a comma, colon or newline are JSON strings."""
-    made_of = made_of or MadeOf()
-    sampler = BY_SCHEDULER.get(job.scheduler, Sampler(job.scheduler))
-    values: dict[str, object] = {
-        "Steps": job.num_inference_steps,
-        "Sampler": sampler.name,
-        **({"Schedule type": sampler.schedule} if sampler.schedule else {}),
-        "CFG scale": _number(job.guidance_scale),
-        **_given(job),
-        "Seed": seed,
-        "Size": f"{job.width}x{job.height}",
-        **_hash("Model hash", made_of.model_digest(job)),
-        "Model": job.checkpoint,
-        **_hash("VAE hash", made_of.vae_digest(job)),
-        **dict(_if_asked(job, index)),
-    }
+    values = dict(_values(job, seed, index, made_of or MadeOf()))
     if len(job.seeds) < job.num_images_per_prompt:
-        values["Batch size"], values["Batch position"] = job.num_images_per_prompt, index
+        values |= {"Batch size": job.num_images_per_prompt, "Batch position": index}
     if hashes := {name: content.tensors_digest[:_LORA_LETTERS] for name, content in job.loras.content.items()}:
         values["Lora hashes"] = ", ".join(f"{name}: {digest}" for name, digest in hashes.items())
     values["Version"] = f"Triptych {__version__}"
@@ -51,7 +37,27 @@ def describe(job: Job, seed: int, index: int, made_of: MadeOf | None = None) -> 
     return "\n".join([_tagged_prompt(job), *negative, pairs])
 
 
+def _values(job: Job, seed: int, index: int, made_of: MadeOf) -> Iterator[tuple[str, object]]:
+    """In the web UI's order, as far as it has one."""
+    yield "Steps", job.num_inference_steps
+    sampler = BY_SCHEDULER.get(job.scheduler, Sampler(job.scheduler))
+    yield "Sampler", sampler.name
+    if sampler.schedule:
+        yield "Schedule type", sampler.schedule
+    yield "CFG scale", _number(job.guidance_scale)
+    yield from _given(job).items()
+    yield "Seed", seed
+    yield "Size", f"{job.width}x{job.height}"
+    if digest := made_of.model_digest(job):
+        yield "Model hash", digest[:SHORT_LETTERS]
+    yield "Model", job.checkpoint
+    if digest := made_of.vae_digest(job):
+        yield "VAE hash", digest[:SHORT_LETTERS]
+    yield from _if_asked(job, index)
+
+
 def _if_asked(job: Job, index: int) -> Iterator[tuple[str, object]]:
+    """What A1111 has a name for."""
     if job.vae:
         yield "VAE", job.vae
     if job.edit:
@@ -92,10 +98,6 @@ def _text(value: Any) -> str:
 
 def _number(value: float) -> str:
     return repr(float(value)).removesuffix(".0")
-
-
-def _hash(name: str, digest: str) -> dict[str, object]:
-    return {name: digest[:SHORT_LETTERS]} if digest else {}
 
 
 def _tagged_prompt(job: Job) -> str:

@@ -36,7 +36,12 @@ _NUMBERS = {
 }
 _SIZES = {"Size": ("width", "height")}
 _TEXTS = {name: name for name in ("prompt_2", "negative_prompt_2")} | {"Model": "checkpoint"}
-_OF_HIRES = {"Hires upscale": "scale", "Hires steps": "num_inference_steps", "Hires upscaler": "upscaler"}
+_OF_HIRES = {"Hires upscale": "scale", "Hires steps": "num_inference_steps"}
+_STRENGTH_OF_HIRES = "Hires denoising strength"
+_UPSCALERS = {
+    "latent", "latent_antialiased", "latent_bicubic", "latent_bicubic_antialiased", "latent_nearest",
+    "latent_nearest_exact", "lanczos", "bicubic", "bilinear", "nearest",
+}  # fmt: skip
 _OTHER_NOISE = "RNG: the web UI drew its noise on a GPU, where it differs from a CPU's"
 
 
@@ -120,17 +125,24 @@ def _is_hires(pairs: Mapping[str, str]) -> bool:
 
 def _hires(_value: str, pairs: Mapping[str, str]) -> dict[str, Any]:
     """The second pass that all its pairs ask for."""
-    found: dict[str, Any] = {}
-    for name, part in _OF_HIRES.items():
-        if name in pairs:
-            found[part] = pairs[name].lower() if part == "upscaler" else _number(pairs[name])
+    found: dict[str, Any] = {part: _number(pairs.get(name, "")) for name, part in _OF_HIRES.items()}
     if size := _SIZE.fullmatch(pairs.get("Hires resize", "")):
         found |= {"width": int(size[1]), "height": int(size[2])}
-    if (strength := _number(pairs.get("Denoising strength", ""))) is not None:
-        found["strength"] = strength
-    if found.get("num_inference_steps") == 0:  # as many as at first
+    found["strength"] = _number(pairs.get(_STRENGTH_OF_HIRES, pairs.get("Denoising strength", "")))
+    found["upscaler"] = _upscaler(pairs)
+    if not found["num_inference_steps"]:  # as many as at first
         del found["num_inference_steps"]
     return {"hires": {part: value for part, value in found.items() if value is not None}}
+
+
+def _upscaler(pairs: Mapping[str, str]) -> str | None:
+    """Ours for "Latent (nearest-exact)", say; None for a model, which an operator may not have."""
+    name = re.sub(r"[ ()-]+", "_", pairs.get("Hires upscaler", "").lower()).strip("_")
+    return name if name in _UPSCALERS else None
+
+
+def _upscaled(value: str, pairs: Mapping[str, str]) -> dict[str, Any] | None:
+    return _hires(value, pairs) if _upscaler(pairs) else None
 
 
 def _vae(value: str, _pairs: Mapping[str, str]) -> dict[str, Any]:
@@ -162,7 +174,7 @@ def _clip_skip(value: str, _pairs: Mapping[str, str]) -> dict[str, Any] | None:
 
 
 def _strength(value: str, pairs: Mapping[str, str]) -> dict[str, Any] | None:
-    if _is_hires(pairs):
+    if _is_hires(pairs) and _STRENGTH_OF_HIRES not in pairs:
         return {}
     return None if (number := _number(value)) is None else {"strength": number}
 
@@ -201,5 +213,7 @@ _READERS: Mapping[str, Callable[[str, Mapping[str, str]], dict[str, Any] | None]
     "Seed resize from": _resized,
     "Tiling": _tiling,
     "Hires resize": _hires,
+    "Hires upscaler": _upscaled,
+    _STRENGTH_OF_HIRES: _hires,
     **dict.fromkeys(_OF_HIRES, _hires),
 }

@@ -20,27 +20,37 @@ _FIELDS = {field.name: field for field in GenerateRequest.DESCRIPTOR.fields if f
 def own_request(text: str) -> PictureRequest:
     """InvalidArgumentError where it is damaged; what a newer server knows and this client does not is left out."""
     told = json_object(text, _WHOSE)
-    request, made_of, index = told.get("request"), told.get("made_of", {}), told.get("index", 0)
+    request, made_of = told.get("request"), told.get("made_of", {})
     if not isinstance(request, dict) or not isinstance(made_of, dict):
         raise broken(_WHOSE)
-    count = request.get("num_images_per_prompt", 1)
-    if not (isinstance(index, int) and isinstance(count, int) and 0 <= index < count):
-        raise broken(_WHOSE)
-    parameters: dict[str, Any] = {"prompt": ""}
-    files, left_out = {}, []
+    parameters, files, left_out = _parameters(request)
     if told.get("revision") != _REVISION:
         left_out.append(f"revision {told.get('revision')!r}: a newer Triptych wrote it; there may be more to it")
+    left_out += [f"{name}: is not in the picture; bring {_shown(digests)}" for name, digests in files.items()]
+    index = _index(told.get("index", 0), request.get("num_images_per_prompt", 1))
+    return PictureRequest(parameters, left_out, "triptych", index, files, made_of, _hashes(request, made_of))
+
+
+def _parameters(request: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, list[str]], list[str]]:
+    """What `generate` takes, the digests of files that it would take, and what is not known here."""
+    parameters: dict[str, Any] = {"prompt": ""}
+    files, left_out = {}, []
     for name, value in request.items():
         parameter = _BY_FIELD.get(name, name)
         field = _FIELDS.get(name)
         if field is None or parameter not in {"prompt", *GenerateParameters.__annotations__}:
             left_out.append(f"{name}: not known to this version")
         elif field.type == field.TYPE_BYTES:
-            files[parameter] = [str(each).removeprefix("sha256:") for each in _listed(field, value)]
+            files[parameter] = [str(each).removeprefix("sha256:") for each in _listed(value)]
         else:
             parameters[parameter] = _value(field, value)
-    left_out += [f"{name}: is not in the picture; bring {_shown(digests)}" for name, digests in files.items()]
-    return PictureRequest(parameters, left_out, "triptych", index, files, made_of, _hashes(request, made_of))
+    return parameters, files, left_out
+
+
+def _index(index: Any, count: Any) -> int:
+    if not (isinstance(index, int) and isinstance(count, int) and 0 <= index < count):
+        raise broken(_WHOSE)
+    return index
 
 
 def _shown(digests: list[str]) -> str:
@@ -62,7 +72,7 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _listed(field: Any, value: Any) -> list[Any]:
+def _listed(value: Any) -> list[Any]:
     if not isinstance(value, list):
         raise broken(_WHOSE)
     return value
@@ -71,7 +81,7 @@ def _listed(field: Any, value: Any) -> list[Any]:
 def _value(field: Any, value: Any) -> Any:
     """As `generate` takes it."""
     if field.is_repeated:
-        values = [_one(field, each) for each in _listed(field, value)]
+        values = [_one(field, each) for each in _listed(value)]
         return values[0] if field.name == "seeds" and len(values) == 1 else values
     return _one(field, value)
 

@@ -57,6 +57,15 @@ def test_a_picture_with_a_seed_of_its_own_needs_no_company() -> None:
     assert ours == told(alone) and "index" not in ours
 
 
+def test_a_random_variation_is_told() -> None:
+    job = job_of(subseed_strength=0.5)
+    assert job.variation and told(job)["request"]["subseeds"] == list(job.variation.subseeds)
+    # One that draws for all needs those before it, whatever seeds they have.
+    assert told(job_of(subseed_strength=0.5, subseeds=[1], seeds=[2, 3], num_images_per_prompt=2), 1)["index"] == 1
+    own = told(job_of(subseed_strength=0.5, seeds=[2, 3], num_images_per_prompt=2), 1)
+    assert len(own["request"]["subseeds"]) == 1 and "index" not in own
+
+
 def test_one_of_a_batch_needs_those_before_it() -> None:
     found = told(job_of(seeds=[5], num_images_per_prompt=3), 2)
     assert (found["index"], found["request"]["num_images_per_prompt"], found["request"]["seeds"]) == (2, 3, [5])
