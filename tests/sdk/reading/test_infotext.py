@@ -45,6 +45,13 @@ def test_what_is_not_understood_is_left_out() -> None:
     assert parameters == {"strength": 0.5} and "bring it as image" in warning
 
 
+def test_one_of_a_batch_of_ours_needs_the_batch() -> None:
+    pairs = "a\nSteps: 4, Seed: 1, Size: 8x8, Batch size: 3, Batch position: 2, RNG: CPU"
+    theirs, ours = (infotext_request(f"{pairs}, Version: {version}") for version in ("v1.9.3", "Triptych 0.1.0"))
+    assert (theirs.index, theirs.parameters.get("num_images_per_prompt"), theirs.left_out) == (0, None, [])
+    assert (ours.index, ours.parameters["num_images_per_prompt"]) == (2, 3)
+
+
 def test_a_second_pass_and_a_variation() -> None:
     hires = "Denoising strength: 0.4, Hires upscale: 2, Hires steps: 0, Hires upscaler: Latent (nearest-exact)"
     assert read(hires) == ({"hires": {"scale": 2, "strength": 0.4, "upscaler": "latent_nearest_exact"}}, [])

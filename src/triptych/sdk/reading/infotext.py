@@ -49,9 +49,8 @@ def infotext_request(text: str) -> PictureRequest:
     """Never fails: what is not understood is left out, and said so."""
     prompt, negative, pairs = _parts(text)
     parameters: dict[str, Any] = {"prompt": prompt, "negative_prompt": negative}
-    left_out: list[str] = []
-    if not pairs.get("Version", "").startswith("Triptych") and pairs.get("RNG") != "CPU":
-        left_out.append(_OTHER_NOISE)
+    is_ours = pairs.get("Version", "").startswith("Triptych")
+    left_out = [] if is_ours or pairs.get("RNG") == "CPU" else [_OTHER_NOISE]
     if pairs.get(_ZEROS) == "True" and not negative:
         del parameters["negative_prompt"]
     for name, value in pairs.items():
@@ -62,9 +61,18 @@ def infotext_request(text: str) -> PictureRequest:
             parameters |= found
     if "strength" in parameters:
         left_out.append("Denoising strength: is of an image that is not in the picture; bring it as image")
+    batch, index = (_number(pairs.get(name, "")) for name in ("Batch size", "Batch position"))
+    # The web UI's have seeds of their own; ours says so of those alone that one seed has drawn together.
+    if is_ours and isinstance(batch, int) and isinstance(index, int) and 0 <= index < batch:
+        parameters["num_images_per_prompt"] = batch
+    else:
+        index = 0
+    return PictureRequest(parameters, left_out, "a1111", int(index), hashes=_hashes(pairs))
+
+
+def _hashes(pairs: Mapping[str, str]) -> dict[str, str]:
     told = {"checkpoint": pairs.get("Model hash", ""), "vae": pairs.get("VAE hash", "")}
-    hashes = {name: digest for name, digest in told.items() if digest}
-    return PictureRequest(parameters, left_out, "a1111", hashes=hashes)
+    return {name: digest for name, digest in told.items() if digest}
 
 
 def _parts(text: str) -> tuple[str, str, dict[str, str]]:
