@@ -142,7 +142,7 @@ def _server(
     options = [*_OPTIONS, ("grpc.max_receive_message_length", received_bytes)]
     server = grpc.aio.server(interceptors=interceptors, options=options)
     upscalers = Upscalers()
-    painter = Painter(pool, settings.call_timeout_s, limits.max_batch_samples, upscalers)
+    painter = Painter(pool, settings.call_timeout_s, limits, upscalers)
     generation = GenerationService(catalog, LoraChooser(loras), painter, admission, limits)
     generation_pb2_grpc.add_GenerationServiceServicer_to_server(generation, server)
     checkpoints_pb2_grpc.add_CheckpointServiceServicer_to_server(CheckpointService(catalog), server)

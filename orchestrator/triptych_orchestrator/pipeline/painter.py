@@ -27,16 +27,19 @@ from triptych_orchestrator.pipeline.expert import Expert, latent_shape
 from triptych_orchestrator.pipeline.guiding import guidance_of
 from triptych_orchestrator.pipeline.plan import FromBefore, Pass, plan_of
 from triptych_orchestrator.pipeline.size_checks import SizeChecks
+from triptych_orchestrator.pipeline.tiling.tiles import Tiling
 from triptych_orchestrator.pipeline.vae import Vae
 from triptych_orchestrator.pipeline.writing.made_of import made_of
 from triptych_orchestrator.pipeline.writing.pictures import pictures_of
 from triptych_orchestrator.sampling.loop import Latents
+from triptych_orchestrator.settings import Limits
 from triptych_orchestrator.stages.lora_sets import LoraSet
 from triptych_orchestrator.stages.pool import ReplicaPool
 from triptych_orchestrator.stages.use import StageUse, unsound
 
 logger = logging.getLogger("triptych.painter")
 
+_DEFAULT_LIMITS = Limits()
 _WARNING_BYTES = 4096
 
 
@@ -47,13 +50,14 @@ class Painter:
         self,
         pool: ReplicaPool,
         call_timeout_s: float,
-        max_batch_samples: int = 0,
+        limits: Limits = _DEFAULT_LIMITS,
         upscalers: Upscalers | None = None,
     ) -> None:
         self._pool = pool
         self.upscalers = upscalers or Upscalers()
         self._timeout_s = call_timeout_s
-        self.batchers = Batchers(call_timeout_s, max_batch_samples)
+        self.batchers = Batchers(call_timeout_s, limits.max_batch_samples)
+        self._tiling = Tiling(limits.max_untiled_pixels, limits.vae_tile_size)
         pool.on_withdrawal(self.batchers.forget)
         self._encoder = PromptEncoder(pool, call_timeout_s)
         self._sizes = SizeChecks(pool, call_timeout_s)
@@ -69,8 +73,9 @@ class Painter:
         uses = {stage: StageUse() for stage in STAGES}
         plan = plan_of(job)
         for one in plan:
-            shape = latent_shape(one, entries[one.checkpoint].opened)
-            await self._sizes.require(entries[one.vae].models()[VAE_DECODER.name], shape, job.request_id)
+            checkpoint, decoder = entries[one.checkpoint].opened, entries[one.vae].models()[VAE_DECODER.name]
+            for shape in self._tiling.decoded_shapes(latent_shape(one, checkpoint), checkpoint.vae_scale_factor):
+                await self._sizes.require(decoder, shape, job.request_id)
         ticket = Ticket(job.request_id, job.priority, deadline_s)
         experts = [await self._expert(job, one, entries, ticket, uses) for one in plan]
         latents = np.empty(0, np.float32)
@@ -109,7 +114,7 @@ class Painter:
             uses["unet"],
         )
         scaling = entry.opened.scaling_with(vae_entry.opened)
-        vae = Vae(self._pool, vae_entry, scaling, job.request_id, self._timeout_s, uses["vae"])
+        vae = Vae(self._pool, vae_entry, scaling, self._tiling, job.request_id, self._timeout_s, uses["vae"])
         beginning = Beginning(one, vae, self.upscalers, job.request_id)
         return Expert(one, entry.opened, denoiser, vae, beginning, conditions.warnings)
 

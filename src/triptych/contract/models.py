@@ -138,7 +138,8 @@ UNET = ModelSpec(
 
 # `image` is ready for a PNG: RGB, height x width x 3, rounded from [-1, 1] as diffusers' VaeImageProcessor does. With
 # `size_check` nothing is decoded: the answer is one black pixel, or INVALID_ARGUMENT where the engine takes no latents
-# of that size, so that this is known before the first step.
+# of that size, so that this is known before the first step. With `unrounded` the answer is no `image` but the `sample`
+# that it would be rounded from, for whoever blends tiles.
 VAE_DECODER = ModelSpec(
     name="vae_decoder",
     stage="vae",
@@ -146,9 +147,15 @@ VAE_DECODER = ModelSpec(
     inputs=(
         TensorSpec("latents", "FP32", ("latent_channels", "latent_height", "latent_width")),
         TensorSpec("size_check", "UINT8", (1,), optional=True),
+        TensorSpec("unrounded", "UINT8", (1,), optional=True),
         ABOUT_INPUT,
     ),
-    outputs=(TensorSpec("image", "UINT8", ("height", "width", 3)), REPORT, ABOUT),
+    outputs=(
+        TensorSpec("image", "UINT8", ("height", "width", 3)),
+        TensorSpec("sample", "FP32", (3, "height", "width")),
+        REPORT,
+        ABOUT,
+    ),
     max_batch_size=4,
     max_queue_delay_microseconds=0,
 )
