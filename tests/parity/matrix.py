@@ -109,6 +109,8 @@ MORE: Mapping[str, Values] = {
     "all sizes": _SIZES | _NEGATIVE_SIZES,
     "one negative size": {"negative_target_size": (70, 80)},
     "scores": {"aesthetic_score": 8.5, "negative_aesthetic_score": 1.25},
+    "tiling": {"tiling": True},
+    "tiling along one": {"tiling": "x"},
     "all told": {
         "original_size": (300, 200),
         "crops_coords_top_left": (11, 7),
@@ -134,8 +136,8 @@ def known(family: str, task: str) -> tuple[str, ...]:
     if family == "refiner":
         return ("", "rescaled", "scores", "all told")
     if task == "image-to-image":
-        return ("", "texts", "all sizes", "one negative size") if family == "sdxl" else ("",)
-    return _OF_XL if family == "sdxl" else ("", "clip skip", "rescaled")
+        return ("", "texts", "all sizes", "one negative size") if family == "sdxl" else ("", "tiling")
+    return (*_OF_XL, "tiling along one") if family == "sdxl" else ("", "clip skip", "rescaled", "tiling")
 
 
 @dataclass(frozen=True)

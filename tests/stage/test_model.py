@@ -327,3 +327,27 @@ def test_who_blends_tiles_gets_what_was_not_rounded(triton: ModuleType, checkpoi
     assert tile.keys() == {"sample", "report"} and picture.keys() == {"image", "report"}
     np.testing.assert_array_equal(tile["sample"], image)
     np.testing.assert_array_equal(rounded(tile["sample"]), picture["image"])
+
+
+def test_samples_whose_pictures_tile_are_run_apart(unet: UNetModel) -> None:
+    wrapped: list[tuple[str, int]] = []
+
+    def infer_wrapped(inputs: Batch, axes: str) -> Batch:
+        wrapped.append((axes, len(inputs["latents"])))
+        return unet.engine.infer(inputs)
+
+    unet.engine.infer_wrapped = infer_wrapped  # type: ignore[method-assign]
+    places = [np.full((1, 1), place, np.uint8) for place in range(4)]
+    requests = [step(str(place), 1, 1.0, wrapping=places[place]) for place in (0, 1, 3, 1)]
+    responses = unet.execute([*requests, step("plain", 1, 1.0)])
+    assert [response.error for response in responses] == [None] * 5
+    assert wrapped == [("x", 2), ("xy", 1)] and [response.outputs["report"][0, 1] for response in responses] == [
+        2,
+        2,
+        1,
+        2,
+        2,
+    ]
+    for wrong in (np.full((1, 1), 4, np.uint8), np.array([[1], [2]], np.uint8)):
+        (response,) = unet.execute([step("wrong", 1, 1.0, samples=len(wrong), wrapping=wrong)])
+        assert response.error.code == "INVALID_ARG" and "wrapping" in response.error.message

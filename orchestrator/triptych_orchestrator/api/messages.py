@@ -55,6 +55,7 @@ def asked_of(request: pb.GenerateRequest) -> Asked:
         refiner=request.refiner,
         refiner_start=_given(request, "refiner_start"),
         vae=request.vae,
+        tiling=request.tiling,
         image_format=request.image_format,
         quality=_given(request, "quality"),
         variation=_variation(request),

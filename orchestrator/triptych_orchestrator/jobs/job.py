@@ -22,9 +22,9 @@ class Job:
     `micro_conditions` are those that were given, by their fields. `images` are RGB, height x width x 3: one for all
     pictures or one for each, and none for text-to-image, which does all of its steps. `refiner` is the checkpoint that
     takes over at `refiner_start`, a share of the training schedule; `vae` the one that decodes, and encodes images, in
-    the place of either's own; `hires` a second pass over larger pictures; `variation` what the seeds' first noise is
-    changed by; `format` is the files'. `warnings` are told with the result, and `told` is the request as the pictures
-    tell it. All is JSON as it is, but for the images.
+    the place of either's own; `tiling` the axes along which pictures tile; `hires` a second pass over larger pictures;
+    `variation` what the seeds' first noise is changed by; `format` is the files'. `warnings` are told with the result,
+    and `told` is the request as the pictures tell it. All is JSON as it is, but for the images.
     """
 
     request_id: str
@@ -54,6 +54,7 @@ class Job:
     refiner_start: float = 1.0
     refiner_zeroes_negative: bool = False
     vae: str = ""
+    tiling: str = ""
     format: Format = field(default_factory=Format)
     hires: Hires | None = None
     variation: Varied | None = None

@@ -18,6 +18,7 @@ from triptych_orchestrator.jobs.refining import check_drawing, check_refiner, ch
 from triptych_orchestrator.jobs.sizes import size_of
 from triptych_orchestrator.jobs.tasks.formats import format_of
 from triptych_orchestrator.jobs.tasks.hires import hires_of, of_hires
+from triptych_orchestrator.jobs.tasks.tiling import tiling_of
 from triptych_orchestrator.jobs.tasks.variations import random_seeds, variation_of
 from triptych_orchestrator.jobs.told import filled
 from triptych_orchestrator.library.loras.choice import asked_loras
@@ -116,6 +117,7 @@ def check(
         refiner_start=start_of(asked, last_strength, *solvers) if refiner else 1.0,
         refiner_zeroes_negative=refiner is not None and asked.negative_prompt is None and refiner.zeroes_negative,
         vae=asked.vae,
+        tiling=tiling_of(asked.tiling),
         format=format_of(asked.image_format, asked.quality),
         hires=hires,
         variation=variation_of(asked.variation, seeds, images, checkpoint.vae_scale_factor, limits),

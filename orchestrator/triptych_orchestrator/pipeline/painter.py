@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, closing
+from dataclasses import replace
 
 import numpy as np
 
@@ -71,10 +72,10 @@ class Painter:
         """
         began = time.monotonic()
         uses = {stage: StageUse() for stage in STAGES}
-        plan = plan_of(job)
+        plan, tiling = plan_of(job), replace(self._tiling, axes=job.tiling)
         for one in plan:
             checkpoint, decoder = entries[one.checkpoint].opened, entries[one.vae].models()[VAE_DECODER.name]
-            for shape in self._tiling.decoded_shapes(latent_shape(one, checkpoint), checkpoint.vae_scale_factor):
+            for shape in tiling.decoded_shapes(latent_shape(one, checkpoint), checkpoint.vae_scale_factor):
                 await self._sizes.require(decoder, shape, job.request_id)
         ticket = Ticket(job.request_id, job.priority, deadline_s)
         experts = [await self._expert(job, one, entries, ticket, uses) for one in plan]
@@ -112,9 +113,11 @@ class Painter:
             ticket,
             job.guidance_rescale,
             uses["unet"],
+            job.tiling,
         )
         scaling = entry.opened.scaling_with(vae_entry.opened)
-        vae = Vae(self._pool, vae_entry, scaling, self._tiling, job.request_id, self._timeout_s, uses["vae"])
+        tiling = replace(self._tiling, axes=job.tiling)
+        vae = Vae(self._pool, vae_entry, scaling, tiling, job.request_id, self._timeout_s, uses["vae"])
         beginning = Beginning(one, vae, self.upscalers, job.request_id)
         return Expert(one, entry.opened, denoiser, vae, beginning, conditions.warnings)
 

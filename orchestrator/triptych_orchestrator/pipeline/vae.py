@@ -16,6 +16,7 @@ from triptych_orchestrator.pipeline.tiling.tiles import Tiles, Tiling
 from triptych_orchestrator.stages.pool import PlacedModel, ReplicaPool
 from triptych_orchestrator.stages.triton import Tensors
 from triptych_orchestrator.stages.use import StageUse
+from triptych_orchestrator.stages.wrapping import wrapping
 
 Latents = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
@@ -53,14 +54,16 @@ class Vae:
             latents = unscaled(latents, self.scaling)
         if tiles := self._tiling.decoding(latents.shape[-2:], self._pixels_a_latent):
             return [await self._decode_tiled(row, tiles) for row in latents]
-        images = await self._run(VAE_DECODER.name, [{"latents": row[None]} for row in latents])
+        around = wrapping(self._tiling.axes)
+        images = await self._run(VAE_DECODER.name, [{"latents": row[None], **around} for row in latents])
         return [outputs["image"][0].astype(np.uint8, copy=False) for outputs in images]
 
     async def encode(self, pictures: Pixels) -> Latents:
         """Moments [B, 2 C, h, w] of pictures [B, H, W, 3]: means and log variances, not scaled yet."""
         if tiles := self._tiling.encoding(pictures.shape[1:3], self._pixels_a_latent):
             return np.stack([await self._encode_tiled(picture, tiles) for picture in pictures])
-        moments = await self._run(VAE_ENCODER.name, [{"image": picture[None]} for picture in pictures])
+        around = wrapping(self._tiling.axes)
+        moments = await self._run(VAE_ENCODER.name, [{"image": picture[None], **around} for picture in pictures])
         return np.concatenate([outputs["moments"] for outputs in moments]).astype(np.float32, copy=False)
 
     async def _decode_tiled(self, latents: Latents, tiles: Tiles) -> Pixels:
@@ -70,7 +73,7 @@ class Vae:
             samples = [outputs["sample"][0] for outputs in await self._run_tiles(VAE_DECODER.name, asked)]
             strip, above = await asyncio.to_thread(tiles.blended, above, samples)
             strips.append(rounded(strip))
-        return np.concatenate(strips)
+        return tiles.inner(np.concatenate(strips))
 
     async def _encode_tiled(self, picture: Pixels, tiles: Tiles) -> Latents:
         strips, above = [], list[Latents]()
@@ -78,8 +81,8 @@ class Vae:
             asked: list[Tensors] = [{"image": tile.transpose(1, 2, 0)[None]} for tile in row]
             moments = [outputs["moments"][0] for outputs in await self._run_tiles(VAE_ENCODER.name, asked)]
             strip, above = await asyncio.to_thread(tiles.blended, above, moments)
-            strips.append(strip)
-        return np.concatenate(strips, axis=1)
+            strips.append(strip.transpose(1, 2, 0))
+        return tiles.inner(np.concatenate(strips)).transpose(2, 0, 1)
 
     async def _run_tiles(self, model: str, inputs: list[Tensors]) -> list[Tensors]:
         """As many at a time as there are replicas: more would share a batch there, and its memory."""

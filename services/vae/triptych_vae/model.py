@@ -43,7 +43,8 @@ class VaeDecoderModel(StageModel):
         """Decodes, and rounds unless asked not to; a size that was only asked about is answered already."""
         if (asked := batch.get(_SIZE_CHECK)) is not None:
             return {"image": np.zeros((len(asked), 1, 1, 3), np.uint8), NOT_FINITE: np.zeros(len(asked), bool)}
-        sample = self.engine.infer({"latents": batch["latents"]})["image"].astype(np.float32, copy=False)
+        wanted = {name: array for name, array in batch.items() if name != _UNROUNDED}
+        sample = self.infer(wanted)["image"].astype(np.float32, copy=False)
         if _UNROUNDED in batch:
             return {"sample": sample}
         return {"image": rounded(sample), NOT_FINITE: not_finite({"sample": sample})}
@@ -70,7 +71,7 @@ class VaeEncoderModel(StageModel):
 
     def run(self, batch: Batch) -> Batch:
         """Encodes."""
-        return self.engine.infer(batch)
+        return self.infer(batch)
 
     @property
     def _scale(self) -> int:

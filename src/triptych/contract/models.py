@@ -76,6 +76,10 @@ LORA_INPUTS = (
     TensorSpec("loras", "BYTES", (1,), optional=True),
 )
 
+# Along which axes a sample's convolutions wrap around, so that its picture tiles: a place in `contract.wrapping.AXES`.
+# With the same weights; INVALID_ARGUMENT where a request's samples do not agree.
+WRAPPING = TensorSpec("wrapping", "UINT8", (1,), optional=True)
+
 # `hidden_states` are those of the last layer, or of one `skip_layers` before it, through the final norm or, with
 # `final_norm` false, as the layer left them. `pooled` is the vector at the end of the text, always of the last layer
 # and normed; projected, where the text encoder has a projection.
@@ -128,6 +132,7 @@ UNET = ModelSpec(
         TensorSpec("timestep", "FP32", (1,)),
         TensorSpec("conditioning_key", "UINT8", (CONDITIONING_KEY_BYTES,)),
         *CONDITIONING,
+        WRAPPING,
         *LORA_INPUTS,
         ABOUT_INPUT,
     ),
@@ -148,6 +153,7 @@ VAE_DECODER = ModelSpec(
         TensorSpec("latents", "FP32", ("latent_channels", "latent_height", "latent_width")),
         TensorSpec("size_check", "UINT8", (1,), optional=True),
         TensorSpec("unrounded", "UINT8", (1,), optional=True),
+        WRAPPING,
         ABOUT_INPUT,
     ),
     outputs=(
@@ -166,7 +172,7 @@ VAE_ENCODER = ModelSpec(
     name="vae_encoder",
     stage="vae",
     implementation="triptych_vae.model.VaeEncoderModel",
-    inputs=(TensorSpec("image", "UINT8", ("height", "width", 3)), ABOUT_INPUT),
+    inputs=(TensorSpec("image", "UINT8", ("height", "width", 3)), WRAPPING, ABOUT_INPUT),
     outputs=(TensorSpec("moments", "FP32", ("twice_latent_channels", "latent_height", "latent_width")), REPORT, ABOUT),
     max_batch_size=4,
     max_queue_delay_microseconds=0,

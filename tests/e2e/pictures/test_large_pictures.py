@@ -74,3 +74,14 @@ def test_small_pictures_are_made_at_once(client: triptych.Client) -> None:
     assert client.generate(**REQUEST, width=96, height=96).timings.vae.calls == 1
     limits = client.server_info().limits
     assert (limits.max_untiled_pixels, limits.vae_tile_size) == (96 * 96, 64)
+
+
+def test_a_large_picture_that_tiles_goes_round_its_edge(client: triptych.Client) -> None:
+    """Its VAE's tiles are cut with some of the other side around them: the edge is one like any between two tiles."""
+    across, beside = [], []
+    for seed in range(4):
+        ours = client.generate(**REQUEST, **SIZE, seed=seed, tiling="x")
+        columns = np.asarray(ours.images[0], np.float32)
+        across.append(np.abs(columns[:, 0] - columns[:, -1]).mean())
+        beside.append(np.abs(np.diff(columns, axis=1)).mean())
+    assert np.mean(across) <= 1.5 * np.mean(beside)

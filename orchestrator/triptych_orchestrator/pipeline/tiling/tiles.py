@@ -26,15 +26,21 @@ _STEP = 4
 
 
 class Tiles:
-    """`side` is a whole tile's on the way in, `made` on the way out; the last of a row or column may be smaller."""
+    """`side` is a whole tile's on the way in, `made` on the way out; the last of a row or column may be smaller.
 
-    def __init__(self, side: int, made: int) -> None:
+    A picture that is to tile along `axes` is cut with as much of itself around it as tiles overlap.
+    """
+
+    def __init__(self, side: int, made: int, axes: str = "") -> None:
         self._side, self._step = side, int(side * (1 - OVERLAP))
         self._blend = int(made * OVERLAP)
         self._kept = made - self._blend
+        self._around = tuple((side - self._step) * (axis in axes) for axis in "yx")
+        self._spare = tuple(self._blend * (axis in axes) for axis in "yx")
 
     def rows(self, whole: Array) -> Iterator[list[Array]]:
         """The tiles of an array [C, H, W], row by row."""
+        whole = np.pad(whole, [(0, 0), *((extent, extent) for extent in self._around)], mode="wrap")
         _, height, width = whole.shape
         for top in range(0, height, self._step):
             strip = whole[:, top : top + self._side]
@@ -49,27 +55,38 @@ class Tiles:
             _fade(left, tile, self._blend)
         return np.concatenate([tile[:, : self._kept, : self._kept] for tile in tiles], axis=-1), tiles
 
-    def extents(self, whole: int) -> set[int]:
-        """How high, or wide, the tiles of that height or width are."""
-        return {min(self._side, whole - start) for start in range(0, whole, self._step)}
+    def inner(self, made: Array) -> Array:
+        """Of all rows together, [H, W, ...], what the array itself came to."""
+        tall, wide = self._spare
+        return made[tall : made.shape[0] - tall, wide : made.shape[1] - wide]
+
+    def sizes(self, height: int, width: int) -> set[tuple[int, int]]:
+        """Those of the tiles that an array of that height and width is cut into."""
+        whole = (extent + 2 * around for extent, around in zip((height, width), self._around, strict=True))
+        talls, wides = ({min(self._side, each - start) for start in range(0, each, self._step)} for each in whole)
+        return {(tall, wide) for tall in talls for wide in wides}
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """Pictures of more than `above_pixels` go through the VAE in tiles of `size` pixels each way."""
+    """Pictures of more than `above_pixels` go through the VAE in tiles of `size` pixels each way.
+
+    `axes` are those along which the pictures themselves are to tile.
+    """
 
     above_pixels: int
     size: int
+    axes: str = ""
 
     def decoding(self, size: Sequence[int], scale: int) -> Tiles | None:
         """Tiles for latents of that height and width, `scale` pixels each; None where they are decoded at once."""
         side = self._side(size[0], size[1], scale)
-        return Tiles(side, side * scale) if side else None
+        return Tiles(side, side * scale, self.axes) if side else None
 
     def encoding(self, size: Sequence[int], scale: int) -> Tiles | None:
         """Tiles for pictures of that height and width; None where they are encoded at once."""
         side = self._side(size[0] // scale, size[1] // scale, scale)
-        return Tiles(side * scale, side) if side else None
+        return Tiles(side * scale, side, self.axes) if side else None
 
     def decoded_shapes(self, shape: tuple[int, int, int], scale: int) -> set[tuple[int, int, int]]:
         """Those of all that the decoder is given for latents [C, h, w]."""
@@ -77,7 +94,7 @@ class Tiling:
         tiles = self.decoding((height, width), scale)
         if not tiles:
             return {shape}
-        return {(channels, tall, wide) for tall in tiles.extents(height) for wide in tiles.extents(width)}
+        return {(channels, *size) for size in tiles.sizes(height, width)}
 
     def _side(self, height: int, width: int, scale: int) -> int:
         side = max(1, self.size // scale // _STEP) * _STEP

@@ -63,4 +63,4 @@ def test_what_a_tile_holds_is_not_cut() -> None:
 @pytest.mark.parametrize("size", [64, 65, 100, 127, 500])
 def test_tiles_of_any_size_are_cut_between_latents(size: int) -> None:
     encoding = Tiling(0, size).encoding((SCALE * 99, SCALE * 99), SCALE)
-    assert encoding and all(extent % SCALE == 0 for extent in encoding.extents(SCALE * 99))
+    assert encoding and all(extent % SCALE == 0 for size in encoding.sizes(SCALE * 99, SCALE * 99) for extent in size)
