@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from triptych.checkpoint import LatentScaling
 from triptych.contract import VAE_DECODER, VAE_ENCODER
 from triptych.contract.pixels import rounded
 from triptych_orchestrator.library.entry import Entry
+from triptych_orchestrator.pipeline.tiling.calls import answers
 from triptych_orchestrator.pipeline.tiling.tiles import Tiles, Tiling
 from triptych_orchestrator.stages.pool import PlacedModel, ReplicaPool
 from triptych_orchestrator.stages.triton import Tensors
@@ -89,18 +91,7 @@ class Vae:
         return await self._run(model, inputs, len(self._pool.holders(self._models[model])) or 1)
 
     async def _run(self, model: str, inputs: list[Tensors], at_once: int | None = None) -> list[Tensors]:
-        turns = asyncio.Semaphore(at_once or len(inputs))
-
-        async def answer(tensors: Tensors) -> Tensors:
-            async with turns:
-                return await self._infer(self._models[model], tensors)
-
-        tasks = [asyncio.create_task(answer(tensors)) for tensors in inputs]
-        try:
-            return list(await asyncio.gather(*tasks))
-        finally:
-            for task in tasks:  # where one has failed, the others would go on
-                task.cancel()
+        return await answers(inputs, partial(self._infer, self._models[model]), at_once)
 
     async def _infer(self, model: PlacedModel, tensors: Tensors) -> Tensors:
         began = time.monotonic()

@@ -178,11 +178,24 @@ VAE_ENCODER = ModelSpec(
     max_queue_delay_microseconds=0,
 )
 
+# Of a file of its own, which belongs to no checkpoint; the sample is nominally in [0, 1], for whoever blends tiles.
+UPSCALER = ModelSpec(
+    name="upscaler",
+    stage="vae",
+    implementation="triptych_vae.upscaling.UpscalerModel",
+    inputs=(TensorSpec("image", "UINT8", ("height", "width", 3)),),
+    outputs=(TensorSpec("sample", "FP32", (3, "larger_height", "larger_width")), REPORT),
+    max_batch_size=4,
+    max_queue_delay_microseconds=0,
+)
+
 ENCODERS: tuple[str, ...] = (ENCODER.name, ENCODER_2.name)
 # Models whose weights a LoRA can change.
 LORA_MODELS: tuple[str, ...] = (*ENCODERS, UNET.name)
 # All there are; a checkpoint has those that its `components` name.
-MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in (ENCODER, ENCODER_2, UNET, VAE_DECODER, VAE_ENCODER)}
+MODELS: dict[str, ModelSpec] = {
+    spec.name: spec for spec in (ENCODER, ENCODER_2, UNET, VAE_DECODER, VAE_ENCODER, UPSCALER)
+}
 STAGES: tuple[str, ...] = ("encoder", "unet", "vae")
 
 

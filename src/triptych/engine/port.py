@@ -49,8 +49,8 @@ class Engine(ABC):
 
     Inputs and outputs are those of `triptych.engine.modules`: `encoder` and `encoder_2` inputs_embeds,
     pooled_position, skip_layers, final_norm -> hidden_states, pooled; `unet` latents, timestep and the tensors of
-    `conditioning_dims` -> noise_pred; `vae_decoder` latents -> image; `vae_encoder` image -> moments. All float tensors
-    are float32.
+    `conditioning_dims` -> noise_pred; `vae_decoder` latents -> image; `vae_encoder` image -> moments; `upscaler`
+    image -> sample. All float tensors are float32.
     """
 
     @classmethod
