@@ -87,7 +87,9 @@ class Painter:
         images = await experts[-1].vae.decode(latents)
         told = dict.fromkeys(warning for expert in experts for warning in expert.warnings)
         models = {name: abouts for use in uses.values() for name, abouts in use.made_by.items()}
-        pictures, unwritten = await asyncio.to_thread(pictures_of, job, images, await made_of(entries, models))
+        tile_size = max(expert.vae.tile_size for expert in experts)
+        of = replace(await made_of(entries, models), vae_tile_size=tile_size)
+        pictures, unwritten = await asyncio.to_thread(pictures_of, job, images, of)
         warnings = [*told, *job.loras.warnings, *job.warnings, *unwritten, *unsound(uses)]
         yield Result(
             request_id=job.request_id,

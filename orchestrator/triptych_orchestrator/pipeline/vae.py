@@ -28,7 +28,7 @@ class Vae:
     """`use` is what the request had of the stage; the encoder must have been placed for it, see `Catalog.use`.
 
     `scaling` lies between its latents and the UNet's. A checkpoint's own decoder undoes it by itself, a VAE alone does
-    not.
+    not. `tile_size` is that of the tiles it had to work in so far, in pixels, or 0.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Vae:
         self._models = entry.models()
         self._unscales = not entry.draws
         self._tiling, self._pixels_a_latent = tiling, entry.opened.vae_scale_factor
-        self.scaling = scaling
+        self.scaling, self.tile_size = scaling, 0
         self._request_id = request_id
         self._timeout_s = timeout_s
         self.use = use
@@ -55,6 +55,7 @@ class Vae:
         if self._unscales:
             latents = unscaled(latents, self.scaling)
         if tiles := self._tiling.decoding(latents.shape[-2:], self._pixels_a_latent):
+            self.tile_size = self._tiling.size
             return [await self._decode_tiled(row, tiles) for row in latents]
         around = wrapping(self._tiling.axes)
         images = await self._run(VAE_DECODER.name, [{"latents": row[None], **around} for row in latents])
@@ -63,6 +64,7 @@ class Vae:
     async def encode(self, pictures: Pixels) -> Latents:
         """Moments [B, 2 C, h, w] of pictures [B, H, W, 3]: means and log variances, not scaled yet."""
         if tiles := self._tiling.encoding(pictures.shape[1:3], self._pixels_a_latent):
+            self.tile_size = self._tiling.size
             return np.stack([await self._encode_tiled(picture, tiles) for picture in pictures])
         around = wrapping(self._tiling.axes)
         moments = await self._run(VAE_ENCODER.name, [{"image": picture[None], **around} for picture in pictures])

@@ -183,8 +183,8 @@ UPSCALER = ModelSpec(
     name="upscaler",
     stage="vae",
     implementation="triptych_vae.upscaling.UpscalerModel",
-    inputs=(TensorSpec("image", "UINT8", ("height", "width", 3)),),
-    outputs=(TensorSpec("sample", "FP32", (3, "larger_height", "larger_width")), REPORT),
+    inputs=(TensorSpec("image", "UINT8", ("height", "width", 3)), ABOUT_INPUT),
+    outputs=(TensorSpec("sample", "FP32", (3, "larger_height", "larger_width")), REPORT, ABOUT),
     max_batch_size=4,
     max_queue_delay_microseconds=0,
 )

@@ -10,7 +10,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+import triptych
 from tests.conftest import Served
+from tests.e2e.serving import difference
 from tests.upscalers import rrdb, rrdb_forward
 from triptych.errors import InvalidArgumentError
 from triptych_orchestrator.library.catalog import Catalog
@@ -79,6 +81,13 @@ def test_it_is_told_and_draws_nothing(served: Served, file: Path) -> None:
     try:
         assert told.family == "esrgan" and told.architecture.startswith("8/x2 ")
         assert "tiny-x2" in served.client.server_info().upscalers
+        asked = {"checkpoint": "sd1", "num_inference_steps": 2, "seed": 1, "width": 64, "height": 64}
+        pictures = {
+            name: served.client.generate("a red circle", **asked, hires=triptych.Hires(scale=2.0, upscaler=name))
+            for name in ("tiny-x2", "lanczos")
+        }
+        assert [one.images[0].size for one in pictures.values()] == [(128, 128)] * 2
+        assert difference(*pictures.values()) > 10
         with pytest.raises(InvalidArgumentError, match="an upscaler"):
             served.client.generate("a red circle", checkpoint="tiny-x2", width=64, height=64)
     finally:
