@@ -64,3 +64,17 @@ def test_what_a_tile_holds_is_not_cut() -> None:
 def test_tiles_of_any_size_are_cut_between_latents(size: int) -> None:
     encoding = Tiling(0, size).encoding((SCALE * 99, SCALE * 99), SCALE)
     assert encoding and all(extent % SCALE == 0 for size in encoding.sizes(SCALE * 99, SCALE * 99) for extent in size)
+
+
+@pytest.mark.parametrize("axes", ["", "x", "y", "xy"])
+def test_what_goes_through_unchanged_comes_out_as_it_was(axes: str) -> None:
+    """Blended with itself, and without the part of its other side that is laid around one that tiles."""
+    picture = np.random.default_rng(0).standard_normal((3, 83, 150), np.float32)
+    tiles, rows, above = Tiles(32, 32, axes), [], list[Floats]()
+    sizes = set()
+    for row in tiles.rows(picture):
+        sizes |= {tile.shape[1:] for tile in row}
+        strip, above = tiles.blended(above, row)
+        rows.append(strip.transpose(1, 2, 0))
+    np.testing.assert_allclose(tiles.inner(np.concatenate(rows)), picture.transpose(1, 2, 0), atol=1e-6)
+    assert sizes == tiles.sizes(83, 150)
