@@ -27,6 +27,7 @@ from benchmarks.cases import (
     switch,
     whole_request,
 )
+from benchmarks.cases.pictures import large_pictures
 from benchmarks.setting import Setting
 from triptych.measuring.checkpoints import SIZES
 from triptych.measuring.machine import describe
@@ -48,6 +49,7 @@ BENCHMARKS = {
     "split-cost": _Benchmark(split_cost.run, 5, 20, 512, "tiny"),
     "memory": _Benchmark(memory.run, 1, 2, 512),
     "own-memory": _Benchmark(own_memory.run, 1, 2, 512, "sdxl"),
+    "large-pictures": _Benchmark(large_pictures.run, 1, 1, 1024),
     "lora-step": _Benchmark(lora_step.run, 15, 1),
     "refittable": _Benchmark(refittable.run, 15, 1),
     "half-weights": _Benchmark(half_weights.run, 15, 1, 256, "sd15-fp16"),

@@ -70,11 +70,12 @@ def memory_by_process(stack: Stack) -> dict[str, Memory]:
 class PeakMemory:
     """Looks again and again, for as long as a `with` block, at what all processes hold that is no file's.
 
-    `gigabytes` (10**9) is the greatest sum of anonymous and shared memory, `parts` what each had of it at that moment.
+    `pids` are those of each process and its kin, by its name. `gigabytes` (10**9) is the greatest sum of anonymous and
+    shared memory, `parts` what each had of it at that moment.
     """
 
-    def __init__(self, stack: Stack) -> None:
-        self._stack = stack
+    def __init__(self, pids: Callable[[], Mapping[str, Iterable[int]]]) -> None:
+        self._pids = pids
         self._stop = Event()
         self._thread = Thread(target=self._watch)
         self.gigabytes = 0.0
@@ -92,7 +93,7 @@ class PeakMemory:
 
     def _watch(self) -> None:
         while not self._stop.wait(_WATCH_S):
-            parts = {name: sum(_now(pid).own for pid in pids) for name, pids in processes_of(self._stack).items()}
+            parts = {name: sum(_now(pid).own for pid in pids) for name, pids in self._pids().items()}
             if sum(parts.values()) > self.gigabytes:
                 self.gigabytes, self.parts = sum(parts.values()), parts
 

@@ -58,4 +58,4 @@ def _widened_engine(unet: UnetSteps) -> Engine:
     arrays = float32_weights(unet.component, free_weights(graph))
     base = {name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in arrays}
     options = session_options(unet.settings.threads, constant_weights=False, spin=True)
-    return OnnxRuntimeEngine(open_session(graph, unet.component, options), unet.component, base)
+    return OnnxRuntimeEngine(open_session(graph, unet.component, options), unet.component, unet.settings, {}, base)

@@ -7,6 +7,7 @@ are apart.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from benchmarks.checkpoints import widened
 from benchmarks.placements import two_cores, unet_on_each
-from benchmarks.processes import PeakMemory
+from benchmarks.processes import PeakMemory, processes_of
 from benchmarks.report import print_judgement, print_table
 from benchmarks.setting import Setting
 from triptych.checkpoint import Checkpoint
@@ -34,11 +35,11 @@ def run(setting: Setting) -> bool:
     lora = ensure_lora(setting.folder / f"{setting.models}-{_LORA}.safetensors", unet, 1, linears(unet))
     print(f"anonymous and shared memory in GB at its greatest, {setting.describe()}")
     local = setting.stack(checkpoint)
-    with local as client, PeakMemory(local.stack) as one:
+    with local as client, PeakMemory(partial(processes_of, local.stack)) as one:
         plain = _picture(client, setting)
     _print_parts("one UNet", one)
     local = setting.stack(checkpoint, unet_on_each(setting.folder, two_cores()))
-    with local as client, PeakMemory(local.stack) as two:
+    with local as client, PeakMemory(partial(processes_of, local.stack)) as two:
         client.add_lora(_LORA, lora)
         rounded = _picture(client, setting, loras=[_LORA])
     _print_parts(f"two UNets, a LoRA over {len(linears(unet))} matrices", two)

@@ -55,4 +55,4 @@ def _constant_engine(unet: UnetSteps) -> Engine:
     options = session_options(unet.settings.threads, constant_weights=True, spin=True)
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
     session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return OnnxRuntimeEngine(session, unet.component, {})
+    return OnnxRuntimeEngine(session, unet.component, unet.settings, {}, {})

@@ -11,7 +11,8 @@ from triptych.contract import UNET
 from triptych.contract.engines import BUILDING_S
 from triptych.errors import invalid
 
-_MAY_BE_0 = {"max_queued_requests", "max_loras", "max_batch_samples"}
+# Of what may be less than 1, or must be more.
+_LEAST = {"max_queued_requests": 0, "max_loras": 0, "max_batch_samples": 0, "vae_tile_size": 64}
 # What the API's fields can tell a client.
 _MOST = 2**32 - 1
 _MOST_BYTES = 2**63 - 1
@@ -30,6 +31,9 @@ class Limits:
     # Of the images of one request: the bytes of all their files, and the pixels of each.
     max_image_bytes: int = 32 << 20
     max_image_pixels: int = 64 << 20
+    # Pictures of more pixels go through the VAE in tiles, of so many pixels each way.
+    max_untiled_pixels: int = 1024 * 1024
+    vae_tile_size: int = 512
     max_concurrent_requests: int = 16
     max_queued_requests: int = 64
     # With the tags of the prompt.
@@ -57,7 +61,7 @@ class Limits:
             name, _, value = change.partition("=")
             if name not in names:
                 raise invalid("limit", f"{name!r} is not one of {', '.join(names)}")
-            least, most = int(name not in _MAY_BE_0), _MOST_BYTES if name.endswith("_bytes") else _MOST
+            least, most = _LEAST.get(name, 1), _MOST_BYTES if name.endswith("_bytes") else _MOST
             if not (value.isdecimal() and len(value) <= len(str(most)) and least <= int(value) <= most):
                 raise invalid("limit", f"{name} must be a whole number from {least} to {most}, not {value!r}")
             parsed[name] = int(value)

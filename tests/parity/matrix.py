@@ -158,6 +158,8 @@ MORE: Mapping[str, Values] = {
     "all sizes": _SIZES | _NEGATIVE_SIZES,
     "one negative size": {"negative_target_size": (70, 80)},
     "scores": {"aesthetic_score": 8.5, "negative_aesthetic_score": 1.25},
+    "tiling": {"tiling": True},
+    "tiling along one": {"tiling": "x"},
     "all told": {
         "original_size": (300, 200),
         "crops_coords_top_left": (11, 7),
@@ -186,9 +188,11 @@ def known(family: str, task: str) -> tuple[str, ...]:
         return ("", "other texts", "sizes", "rescaled") if family == "sdxl" else ("",)
     if family == "refiner":
         return ("", "rescaled", "scores", "all told")
-    if task in ("image-to-image", "inpaint"):
+    if task == "image-to-image":
+        return ("", "texts", "all sizes", "one negative size") if family == "sdxl" else ("", "tiling")
+    if task == "inpaint":
         return ("", "texts", "all sizes", "one negative size") if family == "sdxl" else ("",)
-    return _OF_XL if family == "sdxl" else ("", "clip skip", "rescaled")
+    return (*_OF_XL, "tiling along one") if family == "sdxl" else ("", "clip skip", "rescaled", "tiling")
 
 
 @dataclass(frozen=True)

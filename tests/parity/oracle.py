@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 import triptych
+from tests.engine.wrapped import wrapped
 from tests.formulas import TORCHS, torchs_first
 from tests.parity.matrix import MORE, Case
 from triptych_orchestrator.sampling.schedulers import SCHEDULERS
@@ -172,14 +173,14 @@ def varied(pipe: Any, subseed_strength: float | None, resize_from: tuple[int, in
     return made(pipe, **values, latents=latents)
 
 
-def made(pipe: Any, scheduler: str, **values: Any) -> Any:
+def made(pipe: Any, scheduler: str, tiling: bool | str = "", **values: Any) -> Any:
     """What a pipeline makes with the scheduler of that name, "" for its own."""
     own = pipe.scheduler
     if scheduler:
         info = SCHEDULERS[scheduler]
         pipe.scheduler = getattr(diffusers, info.class_name).from_config(own.config, **info.overrides)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), wrapped("xy" if tiling is True else tiling, pipe.unet, pipe.vae):
             warnings.simplefilter("ignore", FutureWarning)  # of one image for several pictures
             return pipe(**values).images
     finally:

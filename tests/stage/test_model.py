@@ -17,6 +17,7 @@ from tritonclient.utils import InferenceServerException
 from triptych._version import __version__
 from triptych.checkpoint import Checkpoint
 from triptych.contract import NO_LORAS, Report
+from triptych.contract.pixels import rounded
 from triptych.contract.processor import processor_kind
 from triptych.engine import EngineSettings
 from triptych.errors import FailedPreconditionError, InvalidArgumentError, ResourceExhaustedError
@@ -309,3 +310,44 @@ def test_what_the_environment_says_of_device_and_precision(monkeypatch: pytest.M
     assert (settings.threads, settings.device, settings.precision) == (3, "cuda:0", "fp16")
     monkeypatch.setenv("TRIPTYCH_PRECISION", "fp32")
     assert engine_settings().precision == "fp32"
+
+
+def test_who_blends_tiles_gets_what_was_not_rounded(triton: ModuleType, checkpoints: dict[str, Path]) -> None:
+    vae = VaeDecoderModel()
+    vae.name, vae._triton = "x.vae_decoder", triton
+    vae.component = Checkpoint.open(checkpoints["sd1"]).components["vae_decoder"]
+    image = np.random.default_rng(0).normal(0, 2, (1, 3, 64, 64)).astype(np.float32)
+    engine = SimpleNamespace(
+        infer=lambda batch: {"image": image.repeat(len(batch["latents"]), 0)}, check=lambda _: None
+    )
+    vae.engine = engine  # type: ignore[assignment]
+    latents, asked = np.zeros((1, 4, 8, 8), np.float32), np.ones((1, 1), np.uint8)
+    answers = vae.execute([Request("a", latents=latents, unrounded=asked), Request("b", latents=latents)])
+    tile, picture = (answer.outputs for answer in answers)
+    assert tile.keys() == {"sample", "report"} and picture.keys() == {"image", "report"}
+    np.testing.assert_array_equal(tile["sample"], image)
+    np.testing.assert_array_equal(rounded(tile["sample"]), picture["image"])
+
+
+def test_samples_whose_pictures_tile_are_run_apart(unet: UNetModel) -> None:
+    wrapped: list[tuple[str, int]] = []
+
+    def infer_wrapped(inputs: Batch, axes: str) -> Batch:
+        wrapped.append((axes, len(inputs["latents"])))
+        return unet.engine.infer(inputs)
+
+    unet.engine.infer_wrapped = infer_wrapped  # type: ignore[method-assign]
+    places = [np.full((1, 1), place, np.uint8) for place in range(4)]
+    requests = [step(str(place), 1, 1.0, wrapping=places[place]) for place in (0, 1, 3, 1)]
+    responses = unet.execute([*requests, step("plain", 1, 1.0)])
+    assert [response.error for response in responses] == [None] * 5
+    assert wrapped == [("x", 2), ("xy", 1)] and [response.outputs["report"][0, 1] for response in responses] == [
+        2,
+        2,
+        1,
+        2,
+        2,
+    ]
+    for wrong in (np.full((1, 1), 4, np.uint8), np.array([[1], [2]], np.uint8)):
+        (response,) = unet.execute([step("wrong", 1, 1.0, samples=len(wrong), wrapping=wrong)])
+        assert response.error.code == "INVALID_ARG" and "wrapping" in response.error.message

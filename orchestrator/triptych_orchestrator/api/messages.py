@@ -59,6 +59,7 @@ def asked_of(request: pb.GenerateRequest) -> Asked:
         refiner_start=_given(request, "refiner_start"),
         vae=request.vae,
         inpaint=_inpaint(request),
+        tiling=request.tiling,
         image_format=request.image_format,
         quality=_given(request, "quality"),
         variation=_variation(request),

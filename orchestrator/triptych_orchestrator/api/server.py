@@ -42,6 +42,7 @@ from triptych_orchestrator.library.loras.registry import LoraRegistry
 from triptych_orchestrator.library.upscalers import Upscalers
 from triptych_orchestrator.metrics import REGISTRY, REPLICAS_READY
 from triptych_orchestrator.pipeline.painter import Painter
+from triptych_orchestrator.pipeline.tiling.upscaling import StageUpscalers
 from triptych_orchestrator.settings import Settings
 from triptych_orchestrator.stages.pool import ReplicaPool
 
@@ -141,8 +142,8 @@ def _server(
     received_bytes = min(limits.max_image_bytes + _MESSAGE_BYTES, _MOST_MESSAGE_BYTES)
     options = [*_OPTIONS, ("grpc.max_receive_message_length", received_bytes)]
     server = grpc.aio.server(interceptors=interceptors, options=options)
-    upscalers = Upscalers()
-    painter = Painter(pool, settings.call_timeout_s, limits.max_batch_samples, upscalers)
+    upscalers = Upscalers(StageUpscalers(pool, catalog, settings.call_timeout_s))
+    painter = Painter(pool, settings.call_timeout_s, limits, upscalers)
     generation = GenerationService(catalog, LoraChooser(loras), painter, admission, limits)
     generation_pb2_grpc.add_GenerationServiceServicer_to_server(generation, server)
     checkpoints_pb2_grpc.add_CheckpointServiceServicer_to_server(CheckpointService(catalog), server)

@@ -15,6 +15,7 @@ from triptych_orchestrator.stages.lora_sets import LoraSet
 from triptych_orchestrator.stages.pool import PlacedModel, Replica
 from triptych_orchestrator.stages.replica import Load
 from triptych_orchestrator.stages.triton import Tensors
+from triptych_orchestrator.stages.wrapping import wrapping
 
 
 class Batchers:
@@ -68,8 +69,9 @@ class Batchers:
 class Seat:
     """Taken until `leave`; the replica counts it as one loop."""
 
-    def __init__(self, replica: Replica, batcher: StepBatcher, timeout_s: float) -> None:
+    def __init__(self, replica: Replica, batcher: StepBatcher, timeout_s: float, tiling: str = "") -> None:
         self.replica = replica
+        self._tiling = tiling
         self._batcher = batcher
         self._timeout_s = timeout_s
         self._joined: set[Signature] = set()
@@ -90,6 +92,7 @@ class Seat:
             "latents": np.stack([latents for _, latents in samples]),
             "timestep": np.full((len(samples), 1), timestep, np.float32),
             "conditioning_key": np.stack([conditioning.key for conditioning, _ in samples]),
+            **wrapping(self._tiling, len(samples)),
         }
 
         async def send(loras: Tensors) -> Tensors:
@@ -100,7 +103,7 @@ class Seat:
         return outputs
 
     def _join(self, samples: Sequence[Sample], lora_set: LoraSet) -> Signature:
-        signature = Signature.of(samples[0], lora_set)
+        signature = Signature.of(samples[0], lora_set, self._tiling)
         if signature not in self._joined:
             self._joined.add(signature)
             self._batcher.join(signature)

@@ -31,7 +31,8 @@ Extents = tuple[Extent, ...]
 
 @dataclass(frozen=True)
 class Signature:
-    """Every tensor of a sample, whether or not it travels with the step, and the weights that it wants.
+    """Every tensor of a sample, whether or not it travels with the step, the weights that it wants, and the axes along
+    which its picture tiles.
 
     A replica that keeps a conditioning puts it beside others' just as if it had come along, so that its extents count
     where the step brings its key alone.
@@ -39,12 +40,13 @@ class Signature:
 
     extents: Extents
     lora_key: bytes
+    tiling: str = ""
 
     @classmethod
-    def of(cls, sample: Sample, lora_set: LoraSet) -> Signature:
+    def of(cls, sample: Sample, lora_set: LoraSet, tiling: str = "") -> Signature:
         """All samples of a call have the same."""
         conditioning, latents = sample
-        return cls(extents_of({"latents": latents, **conditioning.tensors}), lora_set.key)
+        return cls(extents_of({"latents": latents, **conditioning.tensors}), lora_set.key, tiling)
 
 
 def extents_of(tensors: Mapping[str, npt.NDArray[np.generic]]) -> Extents:

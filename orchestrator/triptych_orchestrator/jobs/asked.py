@@ -46,6 +46,7 @@ class Asked:
     refiner: str = ""
     refiner_start: float | None = None
     vae: str = ""
+    tiling: str = ""
     image_format: str = ""
     quality: int | None = None
     hires: AskedHires | None = None

@@ -24,10 +24,10 @@ class Job:
     `micro_conditions` are those that were given, by their fields. `images` are RGB, height x width x 3: one for all
     pictures or one for each, and none for text-to-image. Without images, and as an `edit`, it does all of its steps.
     `inpaint` says where images are drawn anew. `refiner` is the checkpoint that takes over at `refiner_start`, a share
-    of the training schedule; `vae` the one that decodes, and encodes images, in the place of either's own; `hires` a
-    second pass over larger pictures; `variation` what the seeds' first noise is changed by; `format` is the files'.
-    `warnings` are told with the result, and `told` is the request as the pictures tell it. All is JSON as it is, but
-    for the images.
+    of the training schedule; `vae` the one that decodes, and encodes images, in the place of either's own; `tiling` the
+    axes along which pictures tile; `hires` a second pass over larger pictures; `variation` what the seeds' first noise
+    is changed by; `format` is the files'. `warnings` are told with the result, and `told` is the request as the
+    pictures tell it. All is JSON as it is, but for the images.
     """
 
     request_id: str
@@ -59,6 +59,7 @@ class Job:
     refiner_zeroes_negative: bool = False
     vae: str = ""
     inpaint: Inpaint | None = None
+    tiling: str = ""
     format: Format = field(default_factory=Format)
     hires: Hires | None = None
     variation: Varied | None = None

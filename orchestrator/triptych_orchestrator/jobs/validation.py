@@ -21,6 +21,7 @@ from triptych_orchestrator.jobs.tasks.editing import check_needs, default_steps,
 from triptych_orchestrator.jobs.tasks.formats import format_of
 from triptych_orchestrator.jobs.tasks.hires import hires_of, of_hires
 from triptych_orchestrator.jobs.tasks.inpainting import check_count, inpaint_of
+from triptych_orchestrator.jobs.tasks.tiling import tiling_of
 from triptych_orchestrator.jobs.tasks.variations import random_seeds, variation_of
 from triptych_orchestrator.jobs.told import filled
 from triptych_orchestrator.library.loras.choice import asked_loras
@@ -129,6 +130,7 @@ def check(
         refiner_zeroes_negative=refiner is not None and asked.negative_prompt is None and refiner.zeroes_negative,
         vae=asked.vae,
         inpaint=inpaint,
+        tiling=tiling_of(asked.tiling),
         format=format_of(asked.image_format, asked.quality),
         hires=hires,
         variation=variation_of(asked.variation, seeds, images, checkpoint.vae_scale_factor, limits),

@@ -33,8 +33,9 @@ Answer = tuple[Tensors, Replica]
 class Denoiser:
     """One request's UNet calls. `guidance` is for every step: conditionings and what the prediction for each weighs.
 
-    `guidance_rescale` refers to the last conditioning's prediction. `use` is what the request has had of the stage. A
-    UNet that edits pictures is shown what it sees besides, by `show`, before the first step.
+    `guidance_rescale` refers to the last conditioning's prediction. `use` is what the request has had of the stage;
+    along the axes of `tiling` its pictures tile. A UNet that edits pictures is shown what it sees besides, by `show`,
+    before the first step.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Denoiser:
         ticket: Ticket,
         guidance_rescale: float = 0.0,
         use: StageUse | None = None,
+        tiling: str = "",
     ) -> None:
         self._pool = pool
         self._batchers = batchers
@@ -58,6 +60,7 @@ class Denoiser:
         self._lora_set = lora_set
         self._ticket = ticket
         self._guidance_rescale = guidance_rescale
+        self._tiling = tiling
         self._seats: dict[Replica, Seat] = {}
         self._home: Replica | None = None
         self.use = StageUse() if use is None else use
@@ -138,7 +141,7 @@ class Denoiser:
     def _seat(self, replica: Replica) -> Seat:
         if replica not in self._seats:
             batcher = self._batchers.of(replica, self._model)
-            self._seats[replica] = Seat(replica, batcher, self._batchers.timeout_s)
+            self._seats[replica] = Seat(replica, batcher, self._batchers.timeout_s, self._tiling)
         return self._seats[replica]
 
     def _keep_seats(self, replicas: Sequence[Replica | None]) -> None:

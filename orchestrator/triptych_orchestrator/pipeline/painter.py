@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, closing
+from dataclasses import replace
 
 import numpy as np
 
@@ -29,16 +30,19 @@ from triptych_orchestrator.pipeline.guiding import guidance_of
 from triptych_orchestrator.pipeline.inpainting import laid_on
 from triptych_orchestrator.pipeline.plan import FromBefore, Pass, plan_of
 from triptych_orchestrator.pipeline.size_checks import SizeChecks
+from triptych_orchestrator.pipeline.tiling.tiles import Tiling
 from triptych_orchestrator.pipeline.vae import Vae
 from triptych_orchestrator.pipeline.writing.made_of import made_of
 from triptych_orchestrator.pipeline.writing.pictures import pictures_of
 from triptych_orchestrator.sampling.loop import Latents
+from triptych_orchestrator.settings import Limits
 from triptych_orchestrator.stages.lora_sets import LoraSet
 from triptych_orchestrator.stages.pool import ReplicaPool
 from triptych_orchestrator.stages.use import StageUse, unsound
 
 logger = logging.getLogger("triptych.painter")
 
+_DEFAULT_LIMITS = Limits()
 _WARNING_BYTES = 4096
 
 
@@ -49,13 +53,14 @@ class Painter:
         self,
         pool: ReplicaPool,
         call_timeout_s: float,
-        max_batch_samples: int = 0,
+        limits: Limits = _DEFAULT_LIMITS,
         upscalers: Upscalers | None = None,
     ) -> None:
         self._pool = pool
         self.upscalers = upscalers or Upscalers()
         self._timeout_s = call_timeout_s
-        self.batchers = Batchers(call_timeout_s, max_batch_samples)
+        self.batchers = Batchers(call_timeout_s, limits.max_batch_samples)
+        self._tiling = Tiling(limits.max_untiled_pixels, limits.vae_tile_size)
         pool.on_withdrawal(self.batchers.forget)
         self._encoder = PromptEncoder(pool, call_timeout_s)
         self._sizes = SizeChecks(pool, call_timeout_s)
@@ -69,10 +74,11 @@ class Painter:
         """
         began = time.monotonic()
         uses = {stage: StageUse() for stage in STAGES}
-        plan = plan_of(job)
+        plan, tiling = plan_of(job), replace(self._tiling, axes=job.tiling)
         for one in plan:
-            shape = latent_shape(one, entries[one.checkpoint].opened)
-            await self._sizes.require(entries[one.vae].models()[VAE_DECODER.name], shape, job.request_id)
+            checkpoint, decoder = entries[one.checkpoint].opened, entries[one.vae].models()[VAE_DECODER.name]
+            for shape in tiling.decoded_shapes(latent_shape(one, checkpoint), checkpoint.vae_scale_factor):
+                await self._sizes.require(decoder, shape, job.request_id)
         ticket = Ticket(job.request_id, job.priority, deadline_s)
         experts = [await self._expert(job, one, entries, ticket, uses) for one in plan]
         latents = np.empty(0, np.float32)
@@ -85,7 +91,9 @@ class Painter:
             images = await laid_on(images, job.inpaint.originals)
         told = dict.fromkeys(warning for expert in experts for warning in expert.warnings)
         models = {name: abouts for use in uses.values() for name, abouts in use.made_by.items()}
-        pictures, unwritten = await asyncio.to_thread(pictures_of, job, images, await made_of(entries, models))
+        tile_size = max(expert.vae.tile_size for expert in experts)
+        of = replace(await made_of(entries, models), vae_tile_size=tile_size)
+        pictures, unwritten = await asyncio.to_thread(pictures_of, job, images, of)
         warnings = [*told, *job.loras.warnings, *job.warnings, *unwritten, *unsound(uses)]
         yield Result(
             request_id=job.request_id,
@@ -111,9 +119,11 @@ class Painter:
             ticket,
             job.guidance_rescale,
             uses["unet"],
+            job.tiling,
         )
         scaling = entry.opened.scaling_with(vae_entry.opened)
-        vae = Vae(self._pool, vae_entry, scaling, job.request_id, self._timeout_s, uses["vae"])
+        tiling = replace(self._tiling, axes=job.tiling)
+        vae = Vae(self._pool, vae_entry, scaling, tiling, job.request_id, self._timeout_s, uses["vae"])
         beginning = Beginning(one, vae, self.upscalers, job.request_id)
         return Expert(one, entry.opened, denoiser, vae, beginning, conditions.warnings)
 

@@ -99,7 +99,7 @@ class UNetModel(StageModel):
 
     def run(self, batch: Batch) -> Batch:
         """Runs the UNet."""
-        return self.engine.infer(batch)
+        return self.infer(batch)
 
 
 def _side_by_side(latents: Array, image_latents: Array) -> Array:

@@ -6,11 +6,12 @@ import numpy as np
 
 from triptych.checkpoint import Checkpoint
 from triptych.contract import VAE_DECODER, VAE_ENCODER
+from triptych.contract.pixels import rounded
 from triptych.errors import invalid
 from triptych.stage import NOT_FINITE, Batch, StageModel, not_finite
 
 _LARGEST_WARM_UP = 8  # latents, on a CPU
-_SIZE_CHECK = "size_check"
+_SIZE_CHECK, _UNROUNDED = "size_check", "unrounded"
 
 
 class VaeDecoderModel(StageModel):
@@ -32,19 +33,21 @@ class VaeDecoderModel(StageModel):
         self.engine.check({"latents": latents.shape})
         if _SIZE_CHECK in batch:
             return {_SIZE_CHECK: batch[_SIZE_CHECK]}
+        told = {name: batch[name] for name in (_UNROUNDED,) if name in batch}
         if not scaling.std:
-            return {"latents": latents / np.float32(scaling.factor)}
+            return {"latents": latents / np.float32(scaling.factor), **told}
         mean, std = (np.array(each, np.float32)[:, None, None] for each in (scaling.mean, scaling.std))
-        return {"latents": latents * std / np.float32(scaling.factor) + mean}
+        return {"latents": latents * std / np.float32(scaling.factor) + mean, **told}
 
     def run(self, batch: Batch) -> Batch:
-        """Decodes, and rounds to 8 bits as diffusers does; a size that was only asked about is answered already."""
+        """Decodes, and rounds unless asked not to; a size that was only asked about is answered already."""
         if (asked := batch.get(_SIZE_CHECK)) is not None:
             return {"image": np.zeros((len(asked), 1, 1, 3), np.uint8), NOT_FINITE: np.zeros(len(asked), bool)}
-        image = self.engine.infer(batch)["image"]
-        unit = np.nan_to_num(np.clip(image.astype(np.float32, copy=False) / 2 + 0.5, 0, 1))
-        pixels = np.round(unit * 255).astype(np.uint8).transpose(0, 2, 3, 1)
-        return {"image": pixels, NOT_FINITE: not_finite({"image": image})}
+        wanted = {name: array for name, array in batch.items() if name != _UNROUNDED}
+        sample = self.infer(wanted)["image"].astype(np.float32, copy=False)
+        if _UNROUNDED in batch:
+            return {"sample": sample}
+        return {"image": rounded(sample), NOT_FINITE: not_finite({"sample": sample})}
 
 
 class VaeEncoderModel(StageModel):
@@ -71,7 +74,7 @@ class VaeEncoderModel(StageModel):
 
     def run(self, batch: Batch) -> Batch:
         """Encodes."""
-        return self.engine.infer(batch)
+        return self.infer(batch)
 
     @property
     def _scale(self) -> int:

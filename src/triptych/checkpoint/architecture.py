@@ -33,6 +33,8 @@ OPTIONAL: dict[str, dict[str, Any]] = {
     "AutoencoderKL": {},
     "CLIPTextModel": {},
     "CLIPTextModelWithProjection": {},
+    "RRDBNet": {},
+    "SRVGGNetCompact": {},
 }
 
 _CLIP_TEXT: dict[str, Any] = {
@@ -97,6 +99,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     },
     "CLIPTextModel": _CLIP_TEXT,
     "CLIPTextModelWithProjection": _CLIP_TEXT | {"projection_dim": 512},
+    "RRDBNet": {"num_feat": 64, "num_block": 23, "num_grow_ch": 32, "unshuffle": 1, "upsamplings": 2},
+    "SRVGGNetCompact": {"num_feat": 64, "num_conv": 16, "scale": 4},
 }
 
 
@@ -106,6 +110,8 @@ NULLABLE: dict[str, frozenset[str]] = {
     "AutoencoderKL": frozenset(),
     "CLIPTextModel": frozenset(),
     "CLIPTextModelWithProjection": frozenset(),
+    "RRDBNet": frozenset(),
+    "SRVGGNetCompact": frozenset(),
 }
 
 # Keys that may be one value or a list, with one for each block.
@@ -123,6 +129,8 @@ BY_BLOCK: dict[str, frozenset[str]] = {
     "AutoencoderKL": frozenset(),
     "CLIPTextModel": frozenset(),
     "CLIPTextModelWithProjection": frozenset(),
+    "RRDBNet": frozenset(),
+    "SRVGGNetCompact": frozenset(),
 }
 
 # Keys that shape a model but not its graph, which begins behind the table of tokens and is in float32 throughout.

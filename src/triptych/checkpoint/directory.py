@@ -69,6 +69,8 @@ class Checkpoint:
         components = {model: Component.open(source, index, model, part, read) for model, part in family.parts.items()}
         family.check(components)
         prediction = source.prediction()
+        if VAE_DECODER.name not in components:
+            return cls(source, family, components, {}, prediction, prediction, 0, 0, 1, 0, 0)
         vae = components[VAE_DECODER.name]
         # AutoencoderKL's default is true.
         upcast = family.upcasts_vae and bool(vae.config.get("force_upcast", True))

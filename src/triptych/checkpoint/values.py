@@ -26,6 +26,8 @@ _COUNTED = frozenset(
         "num_attention_heads",
         "conv_in_kernel",
         "conv_out_kernel",
+        "num_block",
+        "num_conv",
     }
 )
 # What they may come to together: no model of these classes has half as many.
@@ -45,7 +47,7 @@ def check_values(path: Path, class_name: str, config: Mapping[str, Any]) -> None
             raise broken(path, f"{key} must be like {kinds[key]!r}, not {str(value)[:100]}")
         if not _within(value, _MOST_COUNTED if key in _COUNTED else _MOST):
             raise broken(path, f"{key} is out of bounds: {str(value)[:100]}")
-    if not is_text_encoder(class_name):
+    if _BLOCKS[0] in config:
         _check_blocks(path, config, BY_BLOCK[class_name])
     if (layers := count_layers(class_name, config)) > _MOST_LAYERS:
         raise broken(path, f"asks for {layers} layers in all; {_MOST_LAYERS} are allowed")
@@ -65,6 +67,8 @@ def count_layers(class_name: str, config: Mapping[str, Any]) -> int:
     """About how many layers a model has, each of several tensors; blocks count as if each were the deepest."""
     if is_text_encoder(class_name):
         return int(config["num_hidden_layers"])
+    if _BLOCKS[0] not in config:
+        return int(config["num_conv"] if "num_conv" in config else 3 * config["num_block"])
     blocks = len(config["block_out_channels"])
     layers, depths = _numbers(config["layers_per_block"]), [0.0]
     for key in ("transformer_layers_per_block", "reverse_transformer_layers_per_block"):

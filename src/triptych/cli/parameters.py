@@ -38,6 +38,7 @@ _NAMES = (
     "refiner",
     "refiner_start",
     "vae",
+    "tiling",
     "aesthetic_score",
     "negative_aesthetic_score",
     "width",
@@ -84,6 +85,9 @@ def add_parameter_options(parser: argparse.ArgumentParser) -> None:
         "--refiner-start", type=float, metavar="X", help="where it takes over, between 0 and 1 (default: 0.8)"
     )
     group.add_argument("--vae", metavar="NAME", help="a VAE that was added alone (default: the checkpoint's own)")
+    group.add_argument(
+        "--tiling", nargs="?", const="xy", choices=("x", "y", "xy"), help="edges meet where pictures lie side by side"
+    )
     for name, default in (("--aesthetic-score", 6), ("--negative-aesthetic-score", 2.5)):
         group.add_argument(
             name, type=float, metavar="X", help=f"for Stable Diffusion XL's refiner (default: {default})"

@@ -76,6 +76,10 @@ LORA_INPUTS = (
     TensorSpec("loras", "BYTES", (1,), optional=True),
 )
 
+# Along which axes a sample's convolutions wrap around, so that its picture tiles: a place in `contract.wrapping.AXES`.
+# With the same weights; INVALID_ARGUMENT where a request's samples do not agree.
+WRAPPING = TensorSpec("wrapping", "UINT8", (1,), optional=True)
+
 # `hidden_states` are those of the last layer, or of one `skip_layers` before it, through the final norm or, with
 # `final_norm` false, as the layer left them. `pooled` is the vector at the end of the text, always of the last layer
 # and normed; projected, where the text encoder has a projection.
@@ -128,6 +132,7 @@ UNET = ModelSpec(
         TensorSpec("timestep", "FP32", (1,)),
         TensorSpec("conditioning_key", "UINT8", (CONDITIONING_KEY_BYTES,)),
         *CONDITIONING,
+        WRAPPING,
         *LORA_INPUTS,
         ABOUT_INPUT,
     ),
@@ -138,7 +143,8 @@ UNET = ModelSpec(
 
 # `image` is ready for a PNG: RGB, height x width x 3, rounded from [-1, 1] as diffusers' VaeImageProcessor does. With
 # `size_check` nothing is decoded: the answer is one black pixel, or INVALID_ARGUMENT where the engine takes no latents
-# of that size, so that this is known before the first step.
+# of that size, so that this is known before the first step. With `unrounded` the answer is no `image` but the `sample`
+# that it would be rounded from, for whoever blends tiles.
 VAE_DECODER = ModelSpec(
     name="vae_decoder",
     stage="vae",
@@ -146,9 +152,16 @@ VAE_DECODER = ModelSpec(
     inputs=(
         TensorSpec("latents", "FP32", ("latent_channels", "latent_height", "latent_width")),
         TensorSpec("size_check", "UINT8", (1,), optional=True),
+        TensorSpec("unrounded", "UINT8", (1,), optional=True),
+        WRAPPING,
         ABOUT_INPUT,
     ),
-    outputs=(TensorSpec("image", "UINT8", ("height", "width", 3)), REPORT, ABOUT),
+    outputs=(
+        TensorSpec("image", "UINT8", ("height", "width", 3)),
+        TensorSpec("sample", "FP32", (3, "height", "width")),
+        REPORT,
+        ABOUT,
+    ),
     max_batch_size=4,
     max_queue_delay_microseconds=0,
 )
@@ -160,8 +173,19 @@ VAE_ENCODER = ModelSpec(
     name="vae_encoder",
     stage="vae",
     implementation="triptych_vae.model.VaeEncoderModel",
-    inputs=(TensorSpec("image", "UINT8", ("height", "width", "colours")), ABOUT_INPUT),
+    inputs=(TensorSpec("image", "UINT8", ("height", "width", "colours")), WRAPPING, ABOUT_INPUT),
     outputs=(TensorSpec("moments", "FP32", ("twice_latent_channels", "latent_height", "latent_width")), REPORT, ABOUT),
+    max_batch_size=4,
+    max_queue_delay_microseconds=0,
+)
+
+# Of a file of its own, which belongs to no checkpoint; the sample is nominally in [0, 1], for whoever blends tiles.
+UPSCALER = ModelSpec(
+    name="upscaler",
+    stage="vae",
+    implementation="triptych_vae.upscaling.UpscalerModel",
+    inputs=(TensorSpec("image", "UINT8", ("height", "width", 3)), ABOUT_INPUT),
+    outputs=(TensorSpec("sample", "FP32", (3, "larger_height", "larger_width")), REPORT, ABOUT),
     max_batch_size=4,
     max_queue_delay_microseconds=0,
 )
@@ -170,7 +194,9 @@ ENCODERS: tuple[str, ...] = (ENCODER.name, ENCODER_2.name)
 # Models whose weights a LoRA can change.
 LORA_MODELS: tuple[str, ...] = (*ENCODERS, UNET.name)
 # All there are; a checkpoint has those that its `components` name.
-MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in (ENCODER, ENCODER_2, UNET, VAE_DECODER, VAE_ENCODER)}
+MODELS: dict[str, ModelSpec] = {
+    spec.name: spec for spec in (ENCODER, ENCODER_2, UNET, VAE_DECODER, VAE_ENCODER, UPSCALER)
+}
 STAGES: tuple[str, ...] = ("encoder", "unet", "vae")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from triptych.checkpoint import Component
+from triptych.contract import UPSCALER
 from triptych.contract.engines import check_engine_name
 from triptych.engine.port import Engine, EngineSettings
 from triptych.errors import FailedPreconditionError
@@ -19,6 +20,9 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 def load_engine(name: str, component: Component, settings: EngineSettings) -> Engine:
     """Loads a component into the engine of that name, importing only what that engine needs."""
     settings = settings.suiting(component)
+    if name == "tensorrt" and component.architecture.model == UPSCALER.name:
+        problem = "the tensorrt engine takes no upscalers: register this one with the engine torch or onnxruntime"
+        raise FailedPreconditionError(problem)
     if check_engine_name(name) == "onnxruntime":
         from triptych.engine.onnxruntime.engine import OnnxRuntimeEngine
 

@@ -10,8 +10,10 @@ import torch
 from torch import nn
 
 from triptych.checkpoint import Architecture
-from triptych.contract import ENCODER, ENCODER_2, ENCODERS, UNET, VAE_DECODER, VAE_ENCODER
+from triptych.checkpoint.families.upscalers import pixels_together
+from triptych.contract import ENCODER, ENCODER_2, ENCODERS, UNET, UPSCALER, VAE_DECODER, VAE_ENCODER
 from triptych.engine.conditions import conditioning_dims
+from triptych.engine.upscaling import upscaler_module
 
 # Triton's batches stay below the 64 samples at which diffusers' upsampling takes another path.
 _MAX_BATCH = 63
@@ -129,6 +131,7 @@ _MODULES: dict[str, Callable[[Architecture], nn.Module]] = {
     UNET.name: _UNet,
     VAE_DECODER.name: _VaeDecoder,
     VAE_ENCODER.name: _VaeEncoder,
+    UPSCALER.name: upscaler_module,
 }
 OUTPUT_NAMES: dict[str, tuple[str, ...]] = {
     ENCODER.name: ("hidden_states", "pooled"),
@@ -136,6 +139,7 @@ OUTPUT_NAMES: dict[str, tuple[str, ...]] = {
     UNET.name: ("noise_pred",),
     VAE_DECODER.name: ("image",),
     VAE_ENCODER.name: ("moments",),
+    UPSCALER.name: ("sample",),
 }
 
 
@@ -175,6 +179,8 @@ def example_inputs(architecture: Architecture) -> tuple[dict[str, torch.Tensor],
     free = {0: batch, 2: height, 3: width}
     if architecture.model == VAE_DECODER.name:
         return {"latents": torch.zeros(2, config["latent_channels"], 10, 12)}, {"latents": free}
+    if architecture.model == UPSCALER.name:
+        return {"image": torch.zeros(2, 3 * pixels_together(architecture) ** 2, 10, 12)}, {"image": free}
     extent = 2 ** (len(config["block_out_channels"]) - 1)
     if architecture.model == VAE_ENCODER.name:
         most = extent * _MAX_LATENT_EXTENT

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from triptych.checkpoint import Component
+from triptych.errors import FailedPreconditionError
 
 Array = npt.NDArray[np.generic]
 Weights = Mapping[str, npt.NDArray[Any] | None]
@@ -48,8 +49,8 @@ class Engine(ABC):
 
     Inputs and outputs are those of `triptych.engine.modules`: `encoder` and `encoder_2` inputs_embeds,
     pooled_position, skip_layers, final_norm -> hidden_states, pooled; `unet` latents, timestep and the tensors of
-    `conditioning_dims` -> noise_pred; `vae_decoder` latents -> image; `vae_encoder` image -> moments. All float tensors
-    are float32.
+    `conditioning_dims` -> noise_pred; `vae_decoder` latents -> image; `vae_encoder` image -> moments; `upscaler`
+    image -> sample. All float tensors are float32.
     """
 
     @classmethod
@@ -60,6 +61,14 @@ class Engine(ABC):
     @abstractmethod
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Runs one batch; every array has the batch as its first dimension."""
+
+    def infer_wrapped(self, inputs: Mapping[str, Array], axes: str) -> dict[str, Array]:
+        """As `infer`, but convolutions wrap around along "x", "y" or "xy" instead of padding, with the same weights.
+
+        FailedPreconditionError from an engine that cannot.
+        """
+        remedy = "register the checkpoint with the engine onnxruntime or torch"
+        raise FailedPreconditionError(f"{type(self).__name__} makes no pictures that tile; {remedy}")
 
     def check(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """InvalidArgumentError where `infer` would refuse inputs of these shapes; an engine may take all there are."""

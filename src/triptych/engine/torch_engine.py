@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -26,6 +27,7 @@ from triptych.engine.port import Array, Engine, EngineSettings, Weights
 from triptych.engine.torch_compiler import Compiler, Module, keep_compiled_in
 from triptych.engine.torch_graphs import GraphedModule
 from triptych.engine.torch_halves import LAYERS, shared_tensor, widen_when_called
+from triptych.engine.torch_wrapping import wrapped
 from triptych.engine.weights import (
     Maps,
     check_parameters,
@@ -55,7 +57,8 @@ class TorchEngine(Engine):
         self._parameters = layer_parameters(module)
         if (device.type, dtype) == _REFERENCE:
             widen_when_called(module)
-        self._module = self._fast(module)
+        self._eager, self._module = module, self._fast(module)
+        self._wrapped: dict[str, nn.Module] = {}
 
     @classmethod
     def load(cls, component: Component, settings: EngineSettings) -> TorchEngine:
@@ -84,7 +87,13 @@ class TorchEngine(Engine):
 
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Runs one batch, in parts where the GPU's memory is too small for it whole."""
-        return run_in_memory(self._run, inputs, self._release)
+        return run_in_memory(partial(self._run, self._module), inputs, self._release)
+
+    def infer_wrapped(self, inputs: Mapping[str, Array], axes: str) -> dict[str, Array]:
+        """Runs one batch by a module of the same parameters, as it is: neither recorded nor compiled."""
+        if axes not in self._wrapped:
+            self._wrapped[axes] = wrapped(self._eager, axes)
+        return run_in_memory(partial(self._run, self._wrapped[axes]), inputs, self._release)
 
     def _fast(self, module: nn.Module) -> Module:
         """The module as it is called: as CUDA graphs, compiled, or itself."""
@@ -102,8 +111,8 @@ class TorchEngine(Engine):
         torch.cuda.empty_cache()
 
     @torch.inference_mode()
-    def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        outputs = self._module(**{name: self._moved(name, array) for name, array in inputs.items()})
+    def _run(self, module: Module, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        outputs = module(**{name: self._moved(name, array) for name, array in inputs.items()})
         return {name: output.float().cpu().numpy() for name, output in zip(self._output_names, outputs, strict=True)}
 
     @torch.no_grad()

@@ -100,6 +100,18 @@ class AsyncClient:
         call = calls.register_checkpoint(name, path, engine, load, prediction_type, variant, vae, with_hash)
         return await self._run(call, timeout_s)
 
+    async def register_upscaler(
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        engine: str | None = None,
+        load: bool = False,
+        *,
+        timeout_s: float | None = None,
+    ) -> Checkpoint:
+        """Takes an upscaler's file under a name; see `Client.register_upscaler`."""
+        return await self.register_checkpoint(name, path, engine, load, timeout_s=timeout_s)
+
     async def unregister_checkpoint(self, name: str, *, timeout_s: float | None = None) -> None:
         """Unloads and forgets a checkpoint."""
         await self._run(calls.unregister_checkpoint(name), timeout_s)

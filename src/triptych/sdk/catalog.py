@@ -79,6 +79,9 @@ class Limits:
     max_checkpoints: int
     max_image_bytes: int
     max_image_pixels: int
+    max_untiled_pixels: int
+    """Pictures of more pixels go through the VAE in overlapping square tiles, `vae_tile_size` pixels a side."""
+    vae_tile_size: int
     max_unread_seconds: int
     max_checkpoint_read_seconds: int
 

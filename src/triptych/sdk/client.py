@@ -153,6 +153,28 @@ class Client:
         call = calls.register_checkpoint(name, path, engine, load, prediction_type, variant, vae, with_hash)
         return self._run(call, timeout_s)
 
+    def register_upscaler(
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        engine: str | None = None,
+        load: bool = False,
+        *,
+        timeout_s: float | None = None,
+    ) -> Checkpoint:
+        """Has the server take the file of an upscaler of ESRGAN's kind, for requests to enlarge with by its name.
+
+        A checkpoint that draws nothing: it is listed with the others, and unregistered as they are.
+
+        Args:
+            name: what requests will call it.
+            path: a `.pth` or `.safetensors` file that the server and its stages can read.
+            engine: "onnxruntime" or "torch".
+            load: load it at once as well.
+            timeout_s: seconds, for this call.
+        """
+        return self.register_checkpoint(name, path, engine, load, timeout_s=timeout_s)
+
     def unregister_checkpoint(self, name: str, *, timeout_s: float | None = None) -> None:
         """Has the server unload and forget a checkpoint; its files stay."""
         self._run(calls.unregister_checkpoint(name), timeout_s)

@@ -100,6 +100,8 @@ class GenerateParameters(TypedDict, total=False):
     """What the files are to be: "png", the default, "jpeg" or "webp"; each says in its metadata how it was made."""
     quality: int | None
     """1 to 100: a JPEG's, default 95, or a WebP's, which is lossless without."""
+    tiling: bool | str | None
+    """Pictures whose edges meet where they are laid side by side: True, or along one axis, "x" or "y"."""
     aesthetic_score: float | None
     """How beautiful the picture is to be, which Stable Diffusion XL's refiner is told; default 6."""
     negative_aesthetic_score: float | None
@@ -134,6 +136,7 @@ def build_request(
     mask_image: ImageInput | Sequence[ImageInput] | None = None,
     loras: Sequence[LoraChoice] | None = None,
     hires: Hires | Mapping[str, Any] | None = None,
+    tiling: bool | str | None = None,
     **fields: str | float | tuple[int, ...] | None,
 ) -> GenerateRequest:
     """The request, fields that are None left unset.
@@ -146,6 +149,7 @@ def build_request(
         mask_image: likewise.
         loras: see GenerateParameters.
         hires: see GenerateParameters.
+        tiling: see GenerateParameters.
         fields: the rest of GenerateParameters.
 
     Raises:
@@ -161,6 +165,8 @@ def build_request(
     for field, value in fields.items():
         if value is not None:
             set_field(request, field, value)
+    if tiling:
+        set_field(request, "tiling", "xy" if tiling is True else tiling)
     for field, given in (("seed", seed), ("subseed", subseed)):
         if given is not None:
             getattr(request, f"{field}s").extend(_seeds(field, given))

@@ -23,11 +23,12 @@ from triptych.cache_folders import cache_folder
 from triptych.checkpoint import Checkpoint, Component
 from triptych.checkpoint.identity.fingerprint import Fingerprint
 from triptych.checkpoint.reading import open_in_time
-from triptych.contract import ABOUT, ABOUT_INPUT, LORA_MODELS, NO_LORAS, REPORT, ModelSpec, Report
+from triptych.contract import ABOUT, ABOUT_INPUT, LORA_MODELS, NO_LORAS, REPORT, WRAPPING, ModelSpec, Report
 from triptych.contract.carried import carry
 from triptych.contract.engines import DEFAULT_ENGINE, default_precision
 from triptych.contract.paths import path_from_text
 from triptych.contract.processor import processor_kind
+from triptych.contract.wrapping import AXES
 from triptych.engine import Engine, EngineSettings, load_engine
 from triptych.engine.port import Array
 from triptych.engine.weights import map_files
@@ -126,9 +127,10 @@ class StageModel(ABC):
                     responses[index] = self._tell()
                     continue
                 loras = batch.pop("lora_key", None), batch.pop("loras", None)
+                wrapping = _wrapping(batch.pop(WRAPPING.name, None))
                 # What the request brings is kept first: while its LoRAs are prepared it need not bring it again.
                 prepared = self.prepare(batch)
-                ready.append((index, self._require_loras(*loras), prepared))
+                ready.append((index, self._require_loras(*loras), prepared | wrapping))
             except TriptychError as error:
                 responses[index] = self._error(error)
             except Exception as error:  # of any class; the other requests are not to blame
@@ -192,6 +194,13 @@ class StageModel(ABC):
 
         Where those hide it, with NOT_FINITE too: for each sample whether the engine's own were so.
         """
+
+    def infer(self, batch: Batch) -> Batch:
+        """What the engine makes of the batch, its convolutions wrapping around as the samples ask."""
+        inputs = dict(batch)
+        if (wrapping := inputs.pop(WRAPPING.name, None)) is None:
+            return self.engine.infer(inputs)
+        return self.engine.infer_wrapped(inputs, AXES[int(wrapping.item(0))])
 
     def _claim(self, folder: Path) -> None:
         """Keeps a link to what Triton made in /tmp for this model where this process's temporary files are.
@@ -269,6 +278,15 @@ def not_finite(outputs: Batch) -> Array:
     return unsound
 
 
+def _wrapping(places: Array | None) -> Batch:
+    """Kept where any axis is named; the samples of a request name the same."""
+    if places is None or not places.any():
+        return {}
+    if places.min() != places.max() or places.max() >= len(AXES):
+        raise invalid(WRAPPING.name, f"must be one number below {len(AXES)}, the same for all samples of a request")
+    return {WRAPPING.name: places}
+
+
 def _ids(requests: Sequence[Any]) -> list[str]:
     """Those of all requests whose samples the orchestrator put into these."""
     return [name for request in requests for name in request.request_id().split(",")]
@@ -307,9 +325,10 @@ def lora_cache_bytes() -> int:
 def _groups(
     batches: Sequence[tuple[int, MergedSet, Batch]], active_key: bytes
 ) -> list[tuple[MergedSet, list[tuple[int, Batch]]]]:
-    """Gathers what one engine call can take: one LoRA set, equal shapes beyond the batch; the active set first."""
-    groups: dict[tuple[bytes, object], tuple[MergedSet, list[tuple[int, Batch]]]] = {}
+    """Gathers what one engine call can take: one LoRA set, one wrapping, equal shapes; the active set first."""
+    groups: dict[tuple[bytes, bytes, object], tuple[MergedSet, list[tuple[int, Batch]]]] = {}
     for index, merged_set, batch in batches:
         shapes = tuple((name, array.shape[1:]) for name, array in sorted(batch.items()))
-        groups.setdefault((merged_set.key, shapes), (merged_set, []))[1].append((index, batch))
+        wrapping = batch[WRAPPING.name][:1].tobytes() if WRAPPING.name in batch else b""
+        groups.setdefault((merged_set.key, wrapping, shapes), (merged_set, []))[1].append((index, batch))
     return sorted(groups.values(), key=lambda group: group[0].key != active_key)

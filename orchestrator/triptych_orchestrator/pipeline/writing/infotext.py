@@ -20,7 +20,7 @@ _PLACED = {
     "prompt", "negative_prompt", "loras", "num_inference_steps", "scheduler", "guidance_scale", "seeds", "width",
     "height", "checkpoint", "vae", "strength", "refiner", "refiner_start", "eta", "clip_skip", "num_images_per_prompt",
     "images", "mask_images", "image_format", "quality", "hires", "subseeds", "subseed_strength", "seed_resize_from",
-    "mask_blur", "masked_content", "invert_mask", "padding_mask_crop", "image_guidance_scale",
+    "mask_blur", "masked_content", "invert_mask", "padding_mask_crop", "image_guidance_scale", "tiling",
 }  # fmt: skip
 
 
@@ -76,6 +76,8 @@ def _if_asked(job: Job, index: int) -> Iterator[tuple[str, object]]:
     if job.refiner:
         yield "Refiner", job.refiner
         yield "Refiner switch at", _number(job.refiner_start)
+    if job.tiling:
+        yield "Tiling", True if job.tiling == "xy" else job.tiling
     if job.eta:
         yield "Eta DDIM", _number(job.eta)
 

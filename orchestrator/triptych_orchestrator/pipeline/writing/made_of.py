@@ -30,12 +30,14 @@ _HASH_WAIT_S = 600
 class MadeOf:
     """`digests` by checkpoints' names; `models` are what each model said of itself, by their names.
 
-    Several where replicas that are unlike have shared the work. `missing` names what has no digest.
+    Several where replicas that are unlike have shared the work. `missing` names what has no digest; `vae_tile_size` is
+    in pixels, 0 where the VAE worked at once.
     """
 
     digests: Mapping[str, Digests] = field(default_factory=dict)
     models: Mapping[str, Sequence[str]] = field(default_factory=dict)
     missing: Sequence[str] = ()
+    vae_tile_size: int = 0
 
     def model_digest(self, job: Job) -> str:
         """Of the checkpoint's weights."""
@@ -59,7 +61,8 @@ class MadeOf:
             "checkpoints": {name: {what: hex_ for what, hex_ in all_.items() if hex_} for name, all_ in found.items()},
             "loras": {name: content.digest for name, content in job.loras.content.items()},
             "models": {name: [json.loads(about or "{}") for about in abouts] for name, abouts in self.models.items()},
-            "orchestrator": _orchestrator(),
+            "orchestrator": _orchestrator()
+            | ({"vae_tile_size": str(self.vae_tile_size)} if self.vae_tile_size else {}),
         }
 
 

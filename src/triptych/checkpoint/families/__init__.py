@@ -13,13 +13,21 @@ from triptych.checkpoint.families.stable_diffusion import STABLE_DIFFUSION
 from triptych.checkpoint.families.stable_diffusion_xl import STABLE_DIFFUSION_XL
 from triptych.checkpoint.families.stable_diffusion_xl_refiner import STABLE_DIFFUSION_XL_REFINER
 from triptych.checkpoint.families.unsupported import unsupported
+from triptych.checkpoint.families.upscalers import ESRGAN, ESRGAN_COMPACT
 from triptych.errors import invalid
 
 __all__ = ["FAMILIES", "Family", "MicroConditions", "Pair", "TextPart", "TimeIds", "check_fields", "family_of"]
 
 FAMILIES: Mapping[str, Family] = {
     family.name: family
-    for family in (STABLE_DIFFUSION, STABLE_DIFFUSION_XL, STABLE_DIFFUSION_XL_REFINER, AUTOENCODER_KL)
+    for family in (
+        STABLE_DIFFUSION,
+        STABLE_DIFFUSION_XL,
+        STABLE_DIFFUSION_XL_REFINER,
+        AUTOENCODER_KL,
+        ESRGAN,
+        ESRGAN_COMPACT,
+    )
 }
 
 

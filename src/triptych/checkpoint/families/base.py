@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from triptych.checkpoint.component import Component, Part
 from triptych.checkpoint.corrections import sample_size
+from triptych.contract import UPSCALER
 
 # Height and width, or top and left, in pixels.
 Pair = tuple[int, int]
@@ -128,6 +129,11 @@ class Family:
     def draws(self) -> bool:
         """Whether a request can be for a checkpoint of it: what reads no text is a part of others."""
         return bool(self.texts)
+
+    @property
+    def enlarges(self) -> bool:
+        """Whether it is an upscaler's."""
+        return UPSCALER.name in self.parts
 
 
 def pipelines_for(name: str) -> tuple[str, ...]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from triptych.checkpoint.component import Component
 from triptych.checkpoint.directory import Checkpoint
-from triptych.contract import UNET, VAE_DECODER
+from triptych.checkpoint.families.upscalers import upscale_factor
+from triptych.contract import UNET, UPSCALER, VAE_DECODER
 
 # Keys of a file's metadata, the one that counts first: Stability's modelspec, kohya's scripts, others.
 _TITLES = ("modelspec.title", "ss_output_name", "title")
@@ -53,8 +54,12 @@ def about(checkpoint: Checkpoint) -> About:
 def _architecture(components: Mapping[str, Component]) -> str:
     """Channels, the width of the text, and what tells it from all others: "320-640-1280-1280/768 9c1f3b2a".
 
-    Of a VAE alone that of its decoder, with the channels of its latents.
+    Of a VAE alone that of its decoder, with the channels of its latents; of an upscaler its features and its factor.
     """
+    if UPSCALER.name in components:
+        architecture = components[UPSCALER.name].architecture
+        told = f"{architecture.config['num_feat']}/x{upscale_factor(architecture)}"
+        return f"{told} {architecture.digest()[:_DIGEST_LETTERS]}"
     model, width = (UNET, "cross_attention_dim") if UNET.name in components else (VAE_DECODER, "latent_channels")
     architecture = components[model.name].architecture
     channels = "-".join(map(str, architecture.config["block_out_channels"]))

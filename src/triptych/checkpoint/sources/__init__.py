@@ -10,6 +10,7 @@ from triptych.checkpoint.safetensors import read_contents
 from triptych.checkpoint.sources.base import Prediction, Source, Told
 from triptych.checkpoint.sources.folder import Folder
 from triptych.checkpoint.sources.single_file import SingleFile, check_scales
+from triptych.checkpoint.sources.upscaler import UpscalerFile
 from triptych.checkpoint.sources.vae_alone import VaeFile, VaeFolder
 from triptych.checkpoint.sources.with_vae import WithVae
 from triptych.errors import invalid
@@ -36,7 +37,7 @@ def _open_file(path: Path) -> Source:
     state = FileState.of(path)
     tensors, metadata = read_contents(as_safetensors(path))
     check_scales(path, tensors)
-    kind = VaeFile if VaeFile.is_one(tensors) else SingleFile
+    kind = next((kind for kind in (VaeFile, UpscalerFile) if kind.is_one(tensors)), SingleFile)
     source = kind(path, tensors, metadata)
     source.states[path] = state
     return source

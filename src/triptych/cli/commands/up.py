@@ -46,6 +46,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "default: those kept, or else the demo",
     )
     add(
+        "--upscaler",
+        action="append",
+        type=_pair(str),
+        default=[],
+        metavar="NAME=FILE",
+        help="one of ESRGAN's kind, .pth or .safetensors; repeatable",
+    )
+    add(
         "--variant",
         action="append",
         type=_pair(str),
@@ -198,7 +206,7 @@ def configuration(args: argparse.Namespace) -> StackConfig:
 
 def _checkpoints(args: argparse.Namespace) -> dict[str, str | Path] | None:
     """By their names, each of which may stand for one alone; None: what is kept, or the demo."""
-    named = [*((checkpoint_name(path), path) for path in args.paths), *args.checkpoint]
+    named = [*((checkpoint_name(path), path) for path in args.paths), *args.checkpoint, *args.upscaler]
     for name, count in Counter(name for name, _ in named).items():
         if count > 1:
             raise invalid("checkpoint", f"{count} are called {name}; name them apart: --checkpoint NAME=PATH")

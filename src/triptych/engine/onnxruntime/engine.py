@@ -2,13 +2,15 @@
 
 Weights that a LoRA can change are inputs of the session, bound on every run to where they lie: in the mapped
 safetensors file, or in an array that a refit brought. An exchange is that of a pointer, and loading packs nothing.
-Where they are in half precision the session widens each for as long as its product takes.
+Where they are in half precision the session widens each for as long as its product takes. Pictures that tile have
+sessions of their own over the same weights, made on first use.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -20,13 +22,22 @@ import onnx
 import onnxruntime
 
 from triptych.checkpoint import Component
-from triptych.contract import LORA_MODELS
+from triptych.contract import LORA_MODELS, UNET
 from triptych.contract.paths import text_from_path
 from triptych.engine.cache.artifacts import ensure_graph, read_graph
 from triptych.engine.onnxruntime.attention import fuse_attention
 from triptych.engine.onnxruntime.exchange import free_vectors, free_weights, take_halves
+from triptych.engine.onnxruntime.wrapping import wrap_convolutions
 from triptych.engine.port import Array, Engine, EngineSettings, Weights, one_by_one
-from triptych.engine.weights import check_parameters, check_refit, float32_weights, held_weights, lies_ready
+from triptych.engine.weights import (
+    Maps,
+    check_parameters,
+    check_refit,
+    float32_weights,
+    held_weights,
+    lies_ready,
+    map_files,
+)
 
 # A server that sees other people's prompts reports to nobody.
 onnxruntime.disable_telemetry_events()
@@ -41,38 +52,61 @@ class OnnxRuntimeEngine(Engine):
         self,
         session: onnxruntime.InferenceSession,
         component: Component,
+        settings: EngineSettings,
+        maps: Maps,
         base: Mapping[str, onnxruntime.OrtValue],
         graph_digest: str = "",
     ) -> None:
+        """`maps` are of the component's files, made before the session was."""
         self._session = session
-        self._component = component
+        self._component, self._settings, self._maps = component, settings, maps
         self._outputs = [output.name for output in session.get_outputs()]
         self._base = base
         self._bound = dict(base)
         self._graph_digest = graph_digest
+        self._wrapped: dict[str, onnxruntime.InferenceSession] = {}
+        self._packed: dict[str, onnxruntime.OrtValue] = {}  # what the first session has inside
 
     @classmethod
     def load(cls, component: Component, settings: EngineSettings) -> OnnxRuntimeEngine:
         """Takes the architecture's graph from the cache, exporting it if need be, and binds the weights by name."""
-        path = ensure_graph(component.architecture, settings.cache_dir, component=component)
+        path, maps = ensure_graph(component.architecture, settings.cache_dir, component=component), map_files(component)
         graph, graph_digest = open_graph(component, path), sha256(read_graph(path)).hexdigest()
         exchangeable = component.architecture.model in LORA_MODELS
-        names = [*free_weights(graph), *free_vectors(graph)] if exchangeable else []
-        if exchangeable:
-            take_halves(graph, _halves(component, names))
-        options = session_options(
-            settings.threads, constant_weights=not exchangeable, spin=component.architecture.model == "unet"
-        )
-        base = {name: _value(array) for name, array in held_weights(component, names)}
-        return cls(open_session(graph, component, options), component, base, graph_digest)
+        names = _free(graph, component) if exchangeable else []
+        options = _options(component, settings, constant_weights=not exchangeable)
+        base = _values(component, names, maps)
+        return cls(open_session(graph, component, options), component, settings, maps, base, graph_digest)
 
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Runs a batch's samples one by one."""
-        return one_by_one(self._infer_one, inputs)
+        return one_by_one(partial(self._infer_one, self._session, self._bound), inputs)
 
-    def _infer_one(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def infer_wrapped(self, inputs: Mapping[str, Array], axes: str) -> dict[str, Array]:
+        """Runs a batch's samples one by one in a session of those axes."""
+        if axes not in self._wrapped:
+            self._wrapped[axes] = self._open_wrapped(axes)
+        bound = self._bound | self._packed
+        return one_by_one(partial(self._infer_one, self._wrapped[axes], bound), inputs)
+
+    def _open_wrapped(self, axes: str) -> onnxruntime.InferenceSession:
+        """All its weights are bound, those too that the first session packed: none is there twice."""
+        path = ensure_graph(self._component.architecture, self._settings.cache_dir, component=self._component)
+        graph = open_graph(self._component, path)
+        wrap_convolutions(graph, axes)
+        names = _free(graph, self._component)
+        known = self._bound.keys() | self._packed.keys()
+        self._packed |= _values(self._component, [name for name in names if name not in known], self._maps)
+        return open_session(graph, self._component, _options(self._component, self._settings, constant_weights=False))
+
+    def _infer_one(
+        self,
+        session: onnxruntime.InferenceSession,
+        bound: Mapping[str, onnxruntime.OrtValue],
+        inputs: Mapping[str, Array],
+    ) -> dict[str, Array]:
         feeds = {name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in inputs.items()}
-        outputs = self._session.run_with_ort_values(self._outputs, feeds | self._bound)
+        outputs = session.run_with_ort_values(self._outputs, {**feeds, **bound})
         return {name: value.numpy() for name, value in zip(self._outputs, outputs, strict=True)}
 
     def about(self) -> dict[str, str]:
@@ -84,6 +118,18 @@ class OnnxRuntimeEngine(Engine):
         check_refit(self._component, weights, self._base)
         for name, array in weights.items():
             self._bound[name] = self._base[name] if array is None else _value(array)
+
+
+def _free(graph: onnx.ModelProto, component: Component) -> list[str]:
+    """Makes inputs of all weights and vectors, in the types that the files have, in place; returns their names."""
+    names = [*free_weights(graph), *free_vectors(graph)]
+    take_halves(graph, _halves(component, names))
+    return names
+
+
+def _options(component: Component, settings: EngineSettings, *, constant_weights: bool) -> onnxruntime.SessionOptions:
+    spin = component.architecture.model == UNET.name
+    return session_options(settings.threads, constant_weights=constant_weights, spin=spin)
 
 
 def open_graph(component: Component, path: Path) -> onnx.ModelProto:
@@ -157,6 +203,10 @@ def _halves(component: Component, names: Iterable[str]) -> dict[str, int]:
     """Those that the files have in half precision, with ONNX's name for their type."""
     stored = {name: component.weights[name].dtype for name in names}
     return {name: _HALVES[dtype] for name, dtype in stored.items() if dtype in _HALVES}
+
+
+def _values(component: Component, names: Iterable[str], maps: Maps) -> dict[str, onnxruntime.OrtValue]:
+    return {name: _value(array) for name, array in held_weights(component, names, maps)}
 
 
 def _value(array: npt.NDArray[Any]) -> onnxruntime.OrtValue:

@@ -1,0 +1,31 @@
+"""Pictures that tile, through the real servers; that they are diffusers' is tests/parity's to show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.conftest import Served
+from tests.e2e.serving import SIZE, at_once, difference
+from triptych.errors import InvalidArgumentError
+
+REQUEST: dict[str, Any] = {"prompt": "a red circle", "num_inference_steps": 4, "seed": 3, **SIZE}
+
+
+@pytest.mark.parametrize("checkpoint", ["sd1", "sdxl-torch"])
+def test_one_model_serves_pictures_that_tile_and_others(served: Served, checkpoint: str) -> None:
+    requests = [REQUEST | {"checkpoint": checkpoint, "tiling": axes} for axes in (None, True, "x", "y", None)]
+    alone = [served.client.generate(**request) for request in requests]
+    assert min(difference(one, other) for one in alone[:4] for other in alone[:4] if one is not other) > 5
+    for (_, ours), theirs in zip(at_once(served.client, requests), alone, strict=True):
+        assert difference(ours, theirs) <= (0 if checkpoint == "sd1" else 1)
+    for told, one in zip(("True", "x", "y"), alone[1:4], strict=True):
+        assert f"Tiling: {told}," in f"{one.images[0].info['parameters']},"
+
+
+def test_other_axes_are_refused(served: Served) -> None:
+    for wrong in ("z", "yx", "true"):
+        with pytest.raises(InvalidArgumentError) as caught:
+            served.client.generate(**REQUEST, checkpoint="sd1", tiling=wrong)
+        assert caught.value.metadata["field"] == "tiling"
