@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,7 @@ def kind_of(path: Path, tensors: Mapping[str, TensorInfo]) -> Kind:
     names = tensors.keys()
 
     def has(prefix: str) -> bool:
-        return any(name.startswith(prefix) for name in names)
+        return any(map(methodcaller("startswith", prefix), names))
 
     if not has(f"{UNET_PREFIX}input_blocks."):
         raise broken(path, stranger(names))
