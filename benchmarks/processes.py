@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from triptych.embedded import Stack
-from triptych.embedded.processes.process import group_members
+from triptych.embedded.processes.process import group_members, group_states
 
 _WATCH_S = 0.1
 # The processes of each name, as they are now.
@@ -64,7 +64,11 @@ def total_memory(pids: Iterable[int]) -> Memory:
 
 def memory_by_process(stack: Stack) -> dict[str, Memory]:
     """A Triton server with its Python stubs, or the orchestrator."""
-    return {name: total_memory(pids) for name, pids in processes_of(stack).items()}
+    return {
+        process.name: total_memory(group_members(process.pid))
+        for process in stack.processes()
+        if process.pid is not None
+    }
 
 
 class PeakMemory:
@@ -149,7 +153,7 @@ def _now(pid: int) -> Peak:
 
 
 def processor_seconds(groups: Mapping[str, Iterable[int]]) -> float:
-    """What the cores have worked so far for all of these processes that still run."""
+    """What the cores have worked so far for all of these processes, and for their children that have ended."""
     return sum(map(_processor_seconds, itertools.chain.from_iterable(groups.values())))
 
 
@@ -158,12 +162,12 @@ def _processor_seconds(pid: int) -> float:
         fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:  # it ended while we looked
         return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def processes_of(stack: Stack) -> dict[str, list[int]]:
-    """Each leads a process group: a Triton server and its Python stubs, or the orchestrator."""
-    return {process.name: group_members(process.pid) for process in stack.processes() if process.pid is not None}
+    """Each leads a process group: a Triton server and its Python stubs, or the orchestrator; zombies too."""
+    return {process.name: [*group_states(process.pid)] for process in stack.processes() if process.pid is not None}
 
 
 def _megabytes(text: str, name: str) -> float:

@@ -180,7 +180,7 @@ def _bind_constants(
     parameters = _parameters(graph)
     ready = [tensor for tensor in parameters if lies_ready(component.weights[tensor.name])]
     # Resolved, for ONNX Runtime refuses links that lead out of the folder, as those of model hubs' caches do.
-    files = {info.path: info.path.resolve() for info in component.weights.values()}
+    files = {path: path.resolve() for path in {info.path for info in component.weights.values()}}
     folder = os.path.commonpath([path.parent for path in files.values()])
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", text_from_path(folder))
     for tensor in ready:
