@@ -34,6 +34,8 @@ class Limits:
     # Pictures of more pixels go through the VAE in tiles, of so many pixels each way.
     max_untiled_pixels: int = 1024 * 1024
     vae_tile_size: int = 512
+    # Of a picture that an upscaler makes.
+    max_upscaled_pixels: int = 16 << 20
     max_concurrent_requests: int = 16
     max_queued_requests: int = 64
     # With the tags of the prompt.

@@ -21,15 +21,16 @@ if TYPE_CHECKING:
     from triptych.embedded import local
     from triptych.sdk.aio import AsyncClient
     from triptych.sdk.client import Client
-    from triptych.sdk.enlarging import Hires
+    from triptych.sdk.enlarging import Hires, Upscale
 
-__all__ = ["AsyncClient", "Client", "Hires", "TriptychError", "__version__", "errors", "local"]
+__all__ = ["AsyncClient", "Client", "Hires", "TriptychError", "Upscale", "__version__", "errors", "local"]
 
 # No subpackage may bear one of these names: importing it would bind the module over the exported name.
 _HOMES = {
     "AsyncClient": "triptych.sdk.aio",
     "Client": "triptych.sdk.client",
     "Hires": "triptych.sdk.enlarging",
+    "Upscale": "triptych.sdk.enlarging",
     "local": "triptych.embedded",
 }
 

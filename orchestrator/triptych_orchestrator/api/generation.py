@@ -22,7 +22,6 @@ from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.jobs.caller import Caller
 from triptych_orchestrator.jobs.events import Event, Queued
 from triptych_orchestrator.jobs.pictures import PictureReader
-from triptych_orchestrator.jobs.tasks.hires import check_upscaler
 from triptych_orchestrator.jobs.unread import drop_previews
 from triptych_orchestrator.jobs.validation import deadline_of, resolve
 from triptych_orchestrator.library.catalog import Catalog
@@ -30,6 +29,7 @@ from triptych_orchestrator.library.entry import Entry
 from triptych_orchestrator.library.loras.choice import LoraChooser
 from triptych_orchestrator.pipeline.painter import Painter
 from triptych_orchestrator.pipeline.plan import models_of, plan_of
+from triptych_orchestrator.pipeline.upscaling import PictureUpscaler, check_upscalers, is_only_enlarged
 from triptych_orchestrator.settings import Limits
 
 logger = logging.getLogger("triptych.requests")
@@ -47,6 +47,7 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
         self._admission = admission
         self._limits = limits
         self._pictures = PictureReader(limits)
+        self._upscaler = PictureUpscaler(painter.upscalers, self._pictures, admission, limits)
 
     async def Generate(  # noqa: N802
         self, request: generation_pb2.GenerateRequest, context: grpc.aio.ServicerContext
@@ -58,14 +59,10 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
             asked = asked_of(request)
             key = caller.new_key(asked.request_id)
             log_request_id.set(key.request_id)
-            entry = self._catalog.get(asked.checkpoint)
-            refiner = self._catalog.get(asked.refiner, "refiner") if asked.refiner else None
-            vae = self._catalog.get(asked.vae, "vae") if asked.vae else None
-            checkpoint_label = entry.name
             deadline_s = asyncio.get_running_loop().time() + deadline_of(asked, context.time_remaining())
             told = await asyncio.to_thread(told_of, request)
-            asked = replace(asked, request_id=key.request_id, checkpoint=entry.name, told=told)
-            produced = self._events(asked, entry, refiner, vae, deadline_s)
+            asked = replace(asked, request_id=key.request_id, told=told)
+            checkpoint_label, produced = self._produced(asked, deadline_s)
             del request, asked  # the files that they may bring are `_events`' alone to keep
             stream = self._admission.stream(key, produced, deadline_s, thin_out=drop_previews)
             async with aclosing(stream) as events:
@@ -86,10 +83,19 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
             # Ids that callers choose may be the same.
             logger.info("request finished", extra=told | {"caller": caller.scope})
 
+    def _produced(self, asked: Asked, deadline_s: float) -> tuple[str, AsyncGenerator[Event, None]]:
+        """The checkpoint's name, where one draws, and the events."""
+        if is_only_enlarged(asked):
+            return "", self._upscaler.events(asked)
+        entry = self._catalog.get(asked.checkpoint)
+        refiner = self._catalog.get(asked.refiner, "refiner") if asked.refiner else None
+        vae = self._catalog.get(asked.vae, "vae") if asked.vae else None
+        return entry.name, self._events(replace(asked, checkpoint=entry.name), entry, refiner, vae, deadline_s)
+
     async def _events(
         self, asked: Asked, entry: Entry, refiner: Entry | None, vae: Entry | None, deadline_s: float
     ) -> AsyncGenerator[Event, None]:
-        check_upscaler(asked.hires, self._painter.upscalers)
+        check_upscalers(asked, self._painter.upscalers)
         checkpoint, others = _sound(entry), [_sound(each) if each else None for each in (refiner, vae)]
         with self._admission.preparing() if asked.files else nullcontext():  # decoding them is work
             job = await resolve(asked, checkpoint, self._limits, self._pictures, *others)
@@ -99,7 +105,7 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
                 loras = await held.enter_async_context(self._loras.choose(job.loras, entry, refiner))
             self._admission.check_room()
             models = models_of(plan_of(job))
-            yield Queued(job)
+            yield Queued.of(job)
             async with (
                 self._admission.turn(job.priority) as waited_s,
                 self._catalog.use_all({each for each in (entry, refiner, vae) if each}, models) as used,

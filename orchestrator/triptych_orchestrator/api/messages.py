@@ -14,6 +14,7 @@ from triptych_orchestrator.jobs.events import Event, Picture, Queued, Result, St
 from triptych_orchestrator.jobs.tasks.enlarging import Enlargement
 from triptych_orchestrator.jobs.tasks.hires import AskedHires
 from triptych_orchestrator.jobs.tasks.inpainting import InpaintAsked
+from triptych_orchestrator.jobs.tasks.upscaling import AskedUpscale
 from triptych_orchestrator.jobs.tasks.variations import AskedVariation
 from triptych_orchestrator.library.loras.choice import LoraUse
 from triptych_orchestrator.pixels.borders import Sides
@@ -63,6 +64,7 @@ def asked_of(request: pb.GenerateRequest) -> Asked:
         image_format=request.image_format,
         quality=_given(request, "quality"),
         variation=_variation(request),
+        upscale=_upscale(request.upscale) if request.HasField("upscale") else None,
         hires=_hires(request.hires) if request.HasField("hires") else None,
     )
 
@@ -88,23 +90,10 @@ def _told_one(field: FieldDescriptor, value: Any) -> Any:
 def response_of(event: Event) -> pb.GenerateResponse:
     """The message that tells of an event."""
     if isinstance(event, Queued):
-        return pb.GenerateResponse(queued=_queued(event))
+        return pb.GenerateResponse(queued=pb.Queued(**vars(event)))
     if isinstance(event, Step):
         return pb.GenerateResponse(step=pb.Step(**vars(event)))
     return pb.GenerateResponse(result=_result(event))
-
-
-def _queued(event: Queued) -> pb.Queued:
-    job = event.job
-    return pb.Queued(
-        request_id=job.request_id,
-        checkpoint=job.checkpoint,
-        scheduler=job.scheduler,
-        num_inference_steps=job.num_inference_steps,
-        width=job.width,
-        height=job.height,
-        seeds=job.seeds,
-    )
 
 
 def _result(event: Result) -> pb.Result:
@@ -142,7 +131,11 @@ def _hires(message: pb.Hires) -> AskedHires:
     return AskedHires(_enlargement(message), message.upscaler, _given(message, "strength"), steps)
 
 
-def _enlargement(message: pb.Hires) -> Enlargement:
+def _upscale(message: pb.Upscale) -> AskedUpscale:
+    return AskedUpscale(_enlargement(message), message.upscaler)
+
+
+def _enlargement(message: pb.Hires | pb.Upscale) -> Enlargement:
     return Enlargement(*(_given(message, field) for field in ("scale", "width", "height")))
 
 

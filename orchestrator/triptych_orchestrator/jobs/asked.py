@@ -9,6 +9,7 @@ from typing import Any
 from triptych.checkpoint import MicroConditions
 from triptych_orchestrator.jobs.tasks.hires import AskedHires
 from triptych_orchestrator.jobs.tasks.inpainting import InpaintAsked
+from triptych_orchestrator.jobs.tasks.upscaling import AskedUpscale
 from triptych_orchestrator.jobs.tasks.variations import AskedVariation
 from triptych_orchestrator.library.loras.choice import LoraUse
 
@@ -50,6 +51,7 @@ class Asked:
     image_format: str = ""
     quality: int | None = None
     hires: AskedHires | None = None
+    upscale: AskedUpscale | None = None
     variation: AskedVariation = field(default_factory=AskedVariation)
     told: Mapping[str, Any] = field(default_factory=dict)
     """The request as its pictures are to tell it, see `jobs/told.py`."""

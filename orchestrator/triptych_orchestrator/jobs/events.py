@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from triptych_orchestrator.jobs.job import Job
 
 
 @dataclass(frozen=True)
 class Queued:
-    """The job was understood; it waits for its turn."""
+    """The job was understood; it waits for its turn. What was filled in; nothing of what is not drawn."""
 
-    job: Job
+    request_id: str
+    checkpoint: str = ""
+    scheduler: str = ""
+    num_inference_steps: int = 0
+    width: int = 0
+    height: int = 0
+    seeds: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, job: Job) -> Queued:
+        """One that draws."""
+        return cls(**{each.name: getattr(job, each.name) for each in fields(cls)})
 
 
 @dataclass

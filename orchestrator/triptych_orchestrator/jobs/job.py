@@ -11,6 +11,7 @@ from triptych_orchestrator.jobs.tasks.editing import Edit
 from triptych_orchestrator.jobs.tasks.formats import Format
 from triptych_orchestrator.jobs.tasks.hires import Hires
 from triptych_orchestrator.jobs.tasks.inpainting import Inpaint
+from triptych_orchestrator.jobs.tasks.upscaling import Upscale
 from triptych_orchestrator.jobs.tasks.variations import Varied
 from triptych_orchestrator.library.loras.choice import LoraChoice
 
@@ -25,9 +26,9 @@ class Job:
     pictures or one for each, and none for text-to-image. Without images, and as an `edit`, it does all of its steps.
     `inpaint` says where images are drawn anew. `refiner` is the checkpoint that takes over at `refiner_start`, a share
     of the training schedule; `vae` the one that decodes, and encodes images, in the place of either's own; `tiling` the
-    axes along which pictures tile; `hires` a second pass over larger pictures; `variation` what the seeds' first noise
-    is changed by; `format` is the files'. `warnings` are told with the result, and `told` is the request as the
-    pictures tell it. All is JSON as it is, but for the images.
+    axes along which pictures tile; `hires` a second pass over larger pictures; `upscale` how they are enlarged at last;
+    `variation` what the seeds' first noise is changed by; `format` is the files'. `warnings` are told with the result,
+    and `told` is the request as the pictures tell it. All is JSON as it is, but for the images.
     """
 
     request_id: str
@@ -62,6 +63,7 @@ class Job:
     tiling: str = ""
     format: Format = field(default_factory=Format)
     hires: Hires | None = None
+    upscale: Upscale | None = None
     variation: Varied | None = None
     warnings: tuple[str, ...] = ()
     told: Mapping[str, Any] = field(default_factory=dict)

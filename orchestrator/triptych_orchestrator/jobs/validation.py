@@ -22,6 +22,7 @@ from triptych_orchestrator.jobs.tasks.formats import format_of
 from triptych_orchestrator.jobs.tasks.hires import hires_of, of_hires
 from triptych_orchestrator.jobs.tasks.inpainting import check_count, inpaint_of
 from triptych_orchestrator.jobs.tasks.tiling import tiling_of
+from triptych_orchestrator.jobs.tasks.upscaling import upscale_of
 from triptych_orchestrator.jobs.tasks.variations import random_seeds, variation_of
 from triptych_orchestrator.jobs.told import filled
 from triptych_orchestrator.library.loras.choice import asked_loras
@@ -97,6 +98,7 @@ def check(
     edit = edit_of(asked, checkpoint)
     strength = 1.0 if edit else _strength(asked, checkpoint, steps)
     hires = hires_of(asked.hires, (width, height), steps, checkpoint, limits) if asked.hires else None
+    final = (hires.width, hires.height) if hires else (width, height)
     last_steps, last_strength = (hires.num_inference_steps, hires.strength) if hires else (steps, strength)
     with of_hires() if hires else nullcontext():
         solvers = [_solver(scheduler, each, last_steps, eta) for each in experts]
@@ -133,6 +135,7 @@ def check(
         tiling=tiling_of(asked.tiling),
         format=format_of(asked.image_format, asked.quality),
         hires=hires,
+        upscale=upscale_of(asked.upscale, final, limits) if asked.upscale else None,
         variation=variation_of(asked.variation, seeds, images, checkpoint.vae_scale_factor, limits),
         warnings=_idle(
             told, height, width, bool(asked.images and not edit), [*experts, *([checkpoint] if hires else [])]

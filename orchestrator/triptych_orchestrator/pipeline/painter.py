@@ -19,7 +19,7 @@ from triptych_orchestrator.batching.seats import Batchers
 from triptych_orchestrator.jobs.events import Result, StageTiming, Step
 from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.library.entry import Entry
-from triptych_orchestrator.library.upscalers import Upscalers
+from triptych_orchestrator.library.upscalers import Pixels, Upscalers, enlarged
 from triptych_orchestrator.pipeline.beginning import Beginning
 from triptych_orchestrator.pipeline.begun import Begun
 from triptych_orchestrator.pipeline.conditions import conditions_of
@@ -89,6 +89,7 @@ class Painter:
         images = await experts[-1].vae.decode(latents)
         if job.inpaint and job.inpaint.originals:
             images = await laid_on(images, job.inpaint.originals)
+        images = await self._upscaled(job, images)
         told = dict.fromkeys(warning for expert in experts for warning in expert.warnings)
         models = {name: abouts for use in uses.values() for name, abouts in use.made_by.items()}
         tile_size = max(expert.vae.tile_size for expert in experts)
@@ -103,6 +104,13 @@ class Painter:
             queue_seconds=queue_seconds,
             stages={stage: _timing(use) for stage, use in uses.items()},
         )
+
+    async def _upscaled(self, job: Job, images: list[Pixels]) -> list[Pixels]:
+        """What is enlarged at last; as it is where nothing is."""
+        if not (larger := job.upscale):
+            return images
+        upscaler, size = self.upscalers.get("upscale.upscaler", larger.upscaler), (larger.width, larger.height)
+        return [await enlarged(image, upscaler, size, job.request_id) for image in images]
 
     async def _expert(
         self, job: Job, one: Pass, entries: Mapping[str, Entry], ticket: Ticket, uses: Mapping[str, StageUse]

@@ -3,7 +3,7 @@
 from triptych.sdk.aio import AsyncClient
 from triptych.sdk.catalog import Checkpoint, Limits, Replica, ServerInfo
 from triptych.sdk.client import Client
-from triptych.sdk.enlarging import Hires
+from triptych.sdk.enlarging import Hires, Upscale
 from triptych.sdk.events import Event, Queued, Result, StageTiming, Step, Timings
 from triptych.sdk.loras import Lora
 from triptych.sdk.parameters import GenerateParameters
@@ -26,4 +26,5 @@ __all__ = [
     "StageTiming",
     "Step",
     "Timings",
+    "Upscale",
 ]

@@ -20,10 +20,11 @@ from triptych.errors import CancelledError, DeadlineExceededError, UnavailableEr
 from triptych.sdk import calls
 from triptych.sdk.catalog import Checkpoint, ServerInfo
 from triptych.sdk.channel import DEFAULT_ADDRESS, Connection
+from triptych.sdk.enlarging import Upscale
 from triptych.sdk.events import Event, Result, require_result
 from triptych.sdk.images import ImageInput, add_images
 from triptych.sdk.loras import Lora
-from triptych.sdk.parameters import GenerateParameters, build_request
+from triptych.sdk.parameters import GenerateParameters, UpscaleParameters, build_request
 from triptych.sdk.readiness import POLL_INTERVAL_S, Readiness
 from triptych.sdk.reading.picture_request import PictureRequest
 from triptych.sdk.reading.settling import read_request, settled
@@ -69,6 +70,21 @@ class AsyncClient:
         """
         images = {"image": parameters.pop("image", None), "mask_image": parameters.pop("mask_image", None)}
         return self._generation(build_request(prompt, **parameters), images, timeout_s)
+
+    async def upscale(
+        self,
+        image: ImageInput | Sequence[ImageInput],
+        *,
+        scale: float | None = None,
+        upscaler: str | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        timeout_s: float | None = None,
+        **parameters: Unpack[UpscaleParameters],
+    ) -> Result:
+        """Enlarges pictures; see `Client.upscale`."""
+        upscale = Upscale(scale, upscaler, width, height)
+        return await self.generate("", image=image, upscale=upscale, timeout_s=timeout_s, **parameters)
 
     async def request_from(self, picture: ImageInput, *, timeout_s: float | None = None) -> PictureRequest:
         """What a picture says of how it was made; see `Client.request_from`."""

@@ -82,6 +82,7 @@ class Limits:
     max_untiled_pixels: int
     """Pictures of more pixels go through the VAE in overlapping square tiles, `vae_tile_size` pixels a side."""
     vae_tile_size: int
+    max_upscaled_pixels: int
     max_unread_seconds: int
     max_checkpoint_read_seconds: int
 

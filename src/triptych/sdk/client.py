@@ -18,10 +18,11 @@ from triptych.errors import DeadlineExceededError, UnavailableError
 from triptych.sdk import calls
 from triptych.sdk.catalog import Checkpoint, ServerInfo
 from triptych.sdk.channel import DEFAULT_ADDRESS, Connection
+from triptych.sdk.enlarging import Upscale
 from triptych.sdk.events import Event, Result, require_result
 from triptych.sdk.images import ImageInput
 from triptych.sdk.loras import Lora
-from triptych.sdk.parameters import GenerateParameters, build_request
+from triptych.sdk.parameters import GenerateParameters, UpscaleParameters, build_request
 from triptych.sdk.readiness import POLL_INTERVAL_S, Readiness
 from triptych.sdk.reading.picture_request import PictureRequest
 from triptych.sdk.reading.settling import read_request, settled
@@ -67,7 +68,7 @@ class Client:
                 `width`, `height`,
                 `original_size`, `crops_coords_top_left`, `target_size`, `negative_original_size`,
                 `negative_crops_coords_top_left`, `negative_target_size`, `aesthetic_score`, `negative_aesthetic_score`,
-                `refiner`, `refiner_start`, `vae`, `hires`, `num_images_per_prompt`, `seed`, `subseed`,
+                `refiner`, `refiner_start`, `vae`, `hires`, `upscale`, `num_images_per_prompt`, `seed`, `subseed`,
                 `subseed_strength`, `seed_resize_from`, `scheduler`, `eta`, `image_format`, `quality`,
                 `preview_every_steps`, `loras`, `priority`, `deadline_seconds`, `request_id`; GenerateParameters says
                 what each means.
@@ -89,6 +90,31 @@ class Client:
         The request starts with the first `next()`; closing the generator, or dropping it, cancels the work.
         """
         return self._events(calls.generate(build_request(prompt, **parameters)), timeout_s)
+
+    def upscale(
+        self,
+        image: ImageInput | Sequence[ImageInput],
+        *,
+        scale: float | None = None,
+        upscaler: str | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        timeout_s: float | None = None,
+        **parameters: Unpack[UpscaleParameters],
+    ) -> Result:
+        """Enlarges pictures, without drawing anything; no checkpoint need be there.
+
+        Args:
+            image: one, or several: PIL images, paths, or bytes of files.
+            scale: how many times as large each way; default 2.
+            upscaler: a name from `server_info().upscalers`; default "lanczos".
+            width: pixels, in the place of `scale`; alone, or with `height`.
+            height: pixels, likewise.
+            timeout_s: seconds, for this request.
+            parameters: `image_format`, `quality`, `priority`, `deadline_seconds`, `request_id`, as `generate` has them.
+        """
+        upscale = Upscale(scale, upscaler, width, height)
+        return self.generate("", image=image, upscale=upscale, timeout_s=timeout_s, **parameters)
 
     def request_from(self, picture: ImageInput, *, timeout_s: float | None = None) -> PictureRequest:
         """What a picture says of how it was made, for another like it: `generate(**request.parameters)`.

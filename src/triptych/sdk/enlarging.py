@@ -1,7 +1,7 @@
-"""What a request says of enlarging: a second pass over larger pictures.
+"""What a request says of enlarging: a second pass over larger pictures, or upscaling alone.
 
 client.generate("a red circle", hires=Hires(scale=2.0, upscaler="latent_bicubic"))
-client.generate("a red circle", hires={"width": 1024, "height": 1024})
+client.generate("a red circle", hires={"width": 1024, "height": 1024}, upscale=Upscale(scale=1.5))
 """
 
 from __future__ import annotations
@@ -32,6 +32,26 @@ class Hires:
     num_inference_steps: int | None = None
     width: int | None = None
     height: int | None = None
+
+
+@dataclass(frozen=True)
+class Upscale:
+    """Pictures are enlarged at last, and not drawn again; None: the server's default.
+
+    scale: how many times as large each way; default 2.
+    upscaler: a name from `server_info().upscalers`; default "lanczos".
+    width, height: pixels, in the place of `scale`; one of them follows from the other.
+    """
+
+    scale: float | None = None
+    upscaler: str | None = None
+    width: int | None = None
+    height: int | None = None
+
+
+def set_upscale(request: Any, upscale: Upscale | Mapping[str, Any]) -> None:
+    """As `set_hires`, of "upscale"."""
+    _fill(request.upscale, "upscale", Upscale, upscale)
 
 
 def set_hires(request: Any, hires: Hires | Mapping[str, Any]) -> None:

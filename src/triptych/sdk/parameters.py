@@ -14,7 +14,7 @@ from typing import Any, TypedDict
 from google.protobuf.descriptor import FieldDescriptor
 
 from triptych.errors import invalid
-from triptych.sdk.enlarging import Hires, set_hires
+from triptych.sdk.enlarging import Hires, Upscale, set_hires, set_upscale
 from triptych.sdk.fields import EXPECTED, set_field
 from triptych.sdk.images import ImageInput, add_images
 from triptych.sdk.loras import LoraChoice, lora_uses
@@ -102,6 +102,8 @@ class GenerateParameters(TypedDict, total=False):
     """1 to 100: a JPEG's, default 95, or a WebP's, which is lossless without."""
     tiling: bool | str | None
     """Pictures whose edges meet where they are laid side by side: True, or along one axis, "x" or "y"."""
+    upscale: Upscale | Mapping[str, Any] | None
+    """Enlarge the pictures at last, without drawing them again; `Client.upscale` enlarges any."""
     aesthetic_score: float | None
     """How beautiful the picture is to be, which Stable Diffusion XL's refiner is told; default 6."""
     negative_aesthetic_score: float | None
@@ -127,6 +129,16 @@ class GenerateParameters(TypedDict, total=False):
     """The caller's id, for `cancel` by the same client and the server's log; made by the server when left out."""
 
 
+class UpscaleParameters(TypedDict, total=False):
+    """Those of GenerateParameters that count where nothing is drawn."""
+
+    image_format: str | None
+    quality: int | None
+    priority: int | None
+    deadline_seconds: float | None
+    request_id: str | None
+
+
 def build_request(
     prompt: str,
     *,
@@ -137,6 +149,7 @@ def build_request(
     loras: Sequence[LoraChoice] | None = None,
     hires: Hires | Mapping[str, Any] | None = None,
     tiling: bool | str | None = None,
+    upscale: Upscale | Mapping[str, Any] | None = None,
     **fields: str | float | tuple[int, ...] | None,
 ) -> GenerateRequest:
     """The request, fields that are None left unset.
@@ -150,6 +163,7 @@ def build_request(
         loras: see GenerateParameters.
         hires: see GenerateParameters.
         tiling: see GenerateParameters.
+        upscale: see GenerateParameters.
         fields: the rest of GenerateParameters.
 
     Raises:
@@ -175,6 +189,8 @@ def build_request(
         request.loras.extend(lora_uses(loras))
     if hires is not None:
         set_hires(request, hires)
+    if upscale is not None:
+        set_upscale(request, upscale)
     return request
 
 

@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class GenerateRequest(_message.Message):
-    __slots__ = ("request_id", "checkpoint", "prompt", "negative_prompt", "num_inference_steps", "guidance_scale", "width", "height", "num_images_per_prompt", "seeds", "scheduler", "eta", "preview_every_steps", "loras", "priority", "deadline_seconds", "prompt_2", "negative_prompt_2", "clip_skip", "guidance_rescale", "original_size", "crops_coords_top_left", "target_size", "negative_original_size", "negative_crops_coords_top_left", "negative_target_size", "images", "strength", "aesthetic_score", "negative_aesthetic_score", "refiner", "refiner_start", "vae", "mask_images", "padding_mask_crop", "mask_blur", "masked_content", "invert_mask", "paste_original", "expand", "expand_fill", "image_guidance_scale", "hires", "subseeds", "subseed_strength", "seed_resize_from", "tiling", "image_format", "quality")
+    __slots__ = ("request_id", "checkpoint", "prompt", "negative_prompt", "num_inference_steps", "guidance_scale", "width", "height", "num_images_per_prompt", "seeds", "scheduler", "eta", "preview_every_steps", "loras", "priority", "deadline_seconds", "prompt_2", "negative_prompt_2", "clip_skip", "guidance_rescale", "original_size", "crops_coords_top_left", "target_size", "negative_original_size", "negative_crops_coords_top_left", "negative_target_size", "images", "strength", "aesthetic_score", "negative_aesthetic_score", "refiner", "refiner_start", "vae", "mask_images", "padding_mask_crop", "mask_blur", "masked_content", "invert_mask", "paste_original", "expand", "expand_fill", "image_guidance_scale", "hires", "subseeds", "subseed_strength", "seed_resize_from", "tiling", "upscale", "image_format", "quality")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     PROMPT_FIELD_NUMBER: _ClassVar[int]
@@ -55,6 +55,7 @@ class GenerateRequest(_message.Message):
     SUBSEED_STRENGTH_FIELD_NUMBER: _ClassVar[int]
     SEED_RESIZE_FROM_FIELD_NUMBER: _ClassVar[int]
     TILING_FIELD_NUMBER: _ClassVar[int]
+    UPSCALE_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FORMAT_FIELD_NUMBER: _ClassVar[int]
     QUALITY_FIELD_NUMBER: _ClassVar[int]
     request_id: str
@@ -104,9 +105,10 @@ class GenerateRequest(_message.Message):
     subseed_strength: float
     seed_resize_from: Size
     tiling: str
+    upscale: Upscale
     image_format: str
     quality: int
-    def __init__(self, request_id: _Optional[str] = ..., checkpoint: _Optional[str] = ..., prompt: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., num_inference_steps: _Optional[int] = ..., guidance_scale: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., num_images_per_prompt: _Optional[int] = ..., seeds: _Optional[_Iterable[int]] = ..., scheduler: _Optional[str] = ..., eta: _Optional[float] = ..., preview_every_steps: _Optional[int] = ..., loras: _Optional[_Iterable[_Union[LoraUse, _Mapping]]] = ..., priority: _Optional[int] = ..., deadline_seconds: _Optional[float] = ..., prompt_2: _Optional[str] = ..., negative_prompt_2: _Optional[str] = ..., clip_skip: _Optional[int] = ..., guidance_rescale: _Optional[float] = ..., original_size: _Optional[_Union[Size, _Mapping]] = ..., crops_coords_top_left: _Optional[_Union[Coordinates, _Mapping]] = ..., target_size: _Optional[_Union[Size, _Mapping]] = ..., negative_original_size: _Optional[_Union[Size, _Mapping]] = ..., negative_crops_coords_top_left: _Optional[_Union[Coordinates, _Mapping]] = ..., negative_target_size: _Optional[_Union[Size, _Mapping]] = ..., images: _Optional[_Iterable[bytes]] = ..., strength: _Optional[float] = ..., aesthetic_score: _Optional[float] = ..., negative_aesthetic_score: _Optional[float] = ..., refiner: _Optional[str] = ..., refiner_start: _Optional[float] = ..., vae: _Optional[str] = ..., mask_images: _Optional[_Iterable[bytes]] = ..., padding_mask_crop: _Optional[int] = ..., mask_blur: _Optional[int] = ..., masked_content: _Optional[str] = ..., invert_mask: bool = ..., paste_original: bool = ..., expand: _Optional[_Union[Sides, _Mapping]] = ..., expand_fill: _Optional[str] = ..., image_guidance_scale: _Optional[float] = ..., hires: _Optional[_Union[Hires, _Mapping]] = ..., subseeds: _Optional[_Iterable[int]] = ..., subseed_strength: _Optional[float] = ..., seed_resize_from: _Optional[_Union[Size, _Mapping]] = ..., tiling: _Optional[str] = ..., image_format: _Optional[str] = ..., quality: _Optional[int] = ...) -> None: ...
+    def __init__(self, request_id: _Optional[str] = ..., checkpoint: _Optional[str] = ..., prompt: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., num_inference_steps: _Optional[int] = ..., guidance_scale: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., num_images_per_prompt: _Optional[int] = ..., seeds: _Optional[_Iterable[int]] = ..., scheduler: _Optional[str] = ..., eta: _Optional[float] = ..., preview_every_steps: _Optional[int] = ..., loras: _Optional[_Iterable[_Union[LoraUse, _Mapping]]] = ..., priority: _Optional[int] = ..., deadline_seconds: _Optional[float] = ..., prompt_2: _Optional[str] = ..., negative_prompt_2: _Optional[str] = ..., clip_skip: _Optional[int] = ..., guidance_rescale: _Optional[float] = ..., original_size: _Optional[_Union[Size, _Mapping]] = ..., crops_coords_top_left: _Optional[_Union[Coordinates, _Mapping]] = ..., target_size: _Optional[_Union[Size, _Mapping]] = ..., negative_original_size: _Optional[_Union[Size, _Mapping]] = ..., negative_crops_coords_top_left: _Optional[_Union[Coordinates, _Mapping]] = ..., negative_target_size: _Optional[_Union[Size, _Mapping]] = ..., images: _Optional[_Iterable[bytes]] = ..., strength: _Optional[float] = ..., aesthetic_score: _Optional[float] = ..., negative_aesthetic_score: _Optional[float] = ..., refiner: _Optional[str] = ..., refiner_start: _Optional[float] = ..., vae: _Optional[str] = ..., mask_images: _Optional[_Iterable[bytes]] = ..., padding_mask_crop: _Optional[int] = ..., mask_blur: _Optional[int] = ..., masked_content: _Optional[str] = ..., invert_mask: bool = ..., paste_original: bool = ..., expand: _Optional[_Union[Sides, _Mapping]] = ..., expand_fill: _Optional[str] = ..., image_guidance_scale: _Optional[float] = ..., hires: _Optional[_Union[Hires, _Mapping]] = ..., subseeds: _Optional[_Iterable[int]] = ..., subseed_strength: _Optional[float] = ..., seed_resize_from: _Optional[_Union[Size, _Mapping]] = ..., tiling: _Optional[str] = ..., upscale: _Optional[_Union[Upscale, _Mapping]] = ..., image_format: _Optional[str] = ..., quality: _Optional[int] = ...) -> None: ...
 
 class Size(_message.Message):
     __slots__ = ("height", "width")
@@ -161,6 +163,18 @@ class Hires(_message.Message):
     strength: float
     num_inference_steps: int
     def __init__(self, scale: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., upscaler: _Optional[str] = ..., strength: _Optional[float] = ..., num_inference_steps: _Optional[int] = ...) -> None: ...
+
+class Upscale(_message.Message):
+    __slots__ = ("scale", "width", "height", "upscaler")
+    SCALE_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    UPSCALER_FIELD_NUMBER: _ClassVar[int]
+    scale: float
+    width: int
+    height: int
+    upscaler: str
+    def __init__(self, scale: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., upscaler: _Optional[str] = ...) -> None: ...
 
 class GenerateResponse(_message.Message):
     __slots__ = ("queued", "step", "result")

@@ -30,13 +30,14 @@ SEED = 8
 CALLERS = 8
 LIMITS = {
     "max_num_inference_steps": 2, "max_num_images_per_prompt": 2, "max_pixels": 64 * 64, "max_lora_bytes": 1 << 20,
-    "max_concurrent_requests": 4, "max_queued_requests": 2,
+    "max_concurrent_requests": 4, "max_queued_requests": 2, "max_upscaled_pixels": 256 * 256,
 }  # fmt: skip
 MODULES = (generation_pb2, checkpoints_pb2, loras_pb2, system_pb2, health_pb2, reflection_pb2)
 SERVICES = [service for module in MODULES for service in module.DESCRIPTOR.services_by_name.values()]
 OPEN: dict[str, Any] = {"checkpoint": "fuzzed", "prompt": "a star", "num_inference_steps": 2}
 REQUEST: dict[str, Any] = OPEN | SIZE
 SIDES = generation_pb2.Sides(left=9, bottom=5)
+SMALL = generation_pb2.Size(height=32, width=80)
 PICTURE: dict[str, Any] = REQUEST | {"seed": 7, "scheduler": "ddim"}
 
 
@@ -77,6 +78,10 @@ def valid(checkpoint: Path, lora: Path) -> Mapping[str, Sequence[Message]]:
                 generate(**OPEN, images=[picture(40, 51)], expand=SIDES, expand_fill="noise"),
                 generate(**REQUEST, images=[picture()], mask_images=[picture()], mask_blur=4, masked_content="fill"),
                 generate(**REQUEST, images=[picture()], mask_images=[picture()], padding_mask_crop=8, invert_mask=True),
+                generate(**REQUEST | {"width": 32, "height": 32}, hires=generation_pb2.Hires(upscaler="nearest")),
+                generate(**REQUEST, subseeds=[5], subseed_strength=0.5, seed_resize_from=SMALL),
+                generate(**REQUEST, upscale=generation_pb2.Upscale(scale=1.5)),
+                generate(images=[picture()], upscale=generation_pb2.Upscale(width=99, upscaler="nearest")),
                 generate(**REQUEST | {"prompt": "<lora:a:1:0.5> a star"}, negative_prompt="red", request_id="a"),
             ],
             "GenerationService.Cancel": [generation_pb2.CancelRequest(request_id="a")],

@@ -25,6 +25,7 @@ from triptych_orchestrator.jobs.admission import Admission
 from triptych_orchestrator.jobs.events import Result
 from triptych_orchestrator.library.entry import Entry
 from triptych_orchestrator.library.loras.choice import LoraChooser
+from triptych_orchestrator.library.upscalers import Upscalers
 from triptych_orchestrator.settings import Limits
 
 
@@ -51,6 +52,7 @@ class Painter:
     def __init__(self) -> None:
         self.painting = asyncio.Event()
         self.go = asyncio.Event()
+        self.upscalers = Upscalers()
 
     async def paint(
         self, job: Any, entries: Mapping[str, Entry], queue_seconds: float, deadline_s: float

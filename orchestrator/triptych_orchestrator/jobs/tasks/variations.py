@@ -23,6 +23,13 @@ class AskedVariation:
     strength: float | None = None
     resize_from: _Pair | None = None
 
+    @property
+    def field(self) -> str:
+        """The first of the request's that was given."""
+        if self.subseeds:
+            return "subseeds"
+        return "seed_resize_from" if self.strength is None else "subseed_strength"
+
 
 @dataclass(frozen=True)
 class Varied:

@@ -19,8 +19,9 @@ _LORA_LETTERS = 12
 _PLACED = {
     "prompt", "negative_prompt", "loras", "num_inference_steps", "scheduler", "guidance_scale", "seeds", "width",
     "height", "checkpoint", "vae", "strength", "refiner", "refiner_start", "eta", "clip_skip", "num_images_per_prompt",
-    "images", "mask_images", "image_format", "quality", "hires", "subseeds", "subseed_strength", "seed_resize_from",
-    "mask_blur", "masked_content", "invert_mask", "padding_mask_crop", "image_guidance_scale", "tiling",
+    "images", "mask_images", "image_format", "quality", "hires", "upscale", "subseeds", "subseed_strength",
+    "seed_resize_from", "mask_blur", "masked_content", "invert_mask", "padding_mask_crop", "image_guidance_scale",
+    "tiling",
 }  # fmt: skip
 
 
@@ -71,6 +72,8 @@ def _if_asked(job: Job, index: int) -> Iterator[tuple[str, object]]:
     if job.hires:
         yield from job.hires.infotext.items()
         yield "Hires denoising strength" if job.images else "Denoising strength", _number(job.hires.strength)
+    if job.upscale:
+        yield from job.upscale.infotext.items()
     if job.clip_skip:  # A1111's 1 leaves out none
         yield "Clip skip", job.clip_skip + 1
     if job.refiner:
