@@ -71,6 +71,7 @@ class FakeServer:
         self.started = threading.Event()  # a "slow" request is running
         self.ended = threading.Event()  # the call of a "slow" request is over
         self.ready = True
+        self.steps = STEPS  # of a request that does not say
         self.known: dict[str, Any] = {}
         self.loras: dict[str, Any] = {}
         self.chunk_sizes: list[int] = []  # of the last upload
@@ -108,7 +109,7 @@ class FakeServer:
             request_id=request.request_id or "made-by-server",
             checkpoint=request.checkpoint or "tiny",
             scheduler=request.scheduler or "ddim",
-            num_inference_steps=request.num_inference_steps or STEPS,
+            num_inference_steps=request.num_inference_steps or self.steps,
             width=width,
             height=height,
             seeds=seeds,

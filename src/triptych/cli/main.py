@@ -23,6 +23,7 @@ from triptych.cli.commands import (
     loras,
     stage,
     up,
+    upscale,
     verify,
     version,
 )
@@ -50,7 +51,21 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"triptych {__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (up, generate, verify, checkpoints, loras, build, cache, demo, gpu_check, stage, health, version):
+    for command in (
+        up,
+        generate,
+        upscale,
+        verify,
+        checkpoints,
+        loras,
+        build,
+        cache,
+        demo,
+        gpu_check,
+        stage,
+        health,
+        version,
+    ):
         command.add_parser(subparsers)
     return parser
 

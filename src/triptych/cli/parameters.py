@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 
 from triptych.cli import inpainting
+from triptych.cli.enlarging import add_enlarging_options, enlarging
 from triptych.cli.pictures.formats import ENDINGS
 from triptych.sdk import GenerateParameters
 from triptych.sdk.loras import LoraChoice
@@ -45,6 +46,9 @@ _NAMES = (
     "height",
     "num_images_per_prompt",
     "seed",
+    "subseed",
+    "subseed_strength",
+    "seed_resize_from",
     "scheduler",
     "eta",
     "image_format",
@@ -98,6 +102,13 @@ def add_parameter_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--seed", type=_seed, metavar="N[,N...]", help="one for all, or one per picture (default: random)"
     )
+    group.add_argument(
+        "--subseed", type=_seed, metavar="N[,N...]", help="a variation: the other seed (default: random)"
+    )
+    group.add_argument("--subseed-strength", type=float, metavar="X", help="how much of it, 0 to 1 (default: 0)")
+    group.add_argument(
+        "--seed-resize-from", type=_pair, metavar="HEIGHT,WIDTH", help="pixels, for which the seed's noise is drawn"
+    )
     group.add_argument("--scheduler", metavar="NAME", help="ddim, say (default: the checkpoint's own)")
     group.add_argument(
         "--lora",
@@ -117,12 +128,13 @@ def add_parameter_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--priority", type=int, metavar="N", help="the highest go first; -100 to 100 (default: 0)")
     group.add_argument("--deadline-seconds", type=float, metavar="X", help="give up after that (default: never)")
     inpainting.add_inpainting_options(parser)
+    add_enlarging_options(parser)
 
 
 def parameters(arguments: argparse.Namespace) -> GenerateParameters:
     """The parameters as the SDK takes them."""
     given: GenerateParameters = {name: getattr(arguments, name) for name in _NAMES}  # type: ignore[assignment]
-    return given
+    return {**given, **enlarging(arguments)}
 
 
 def _lora(text: str) -> LoraChoice:

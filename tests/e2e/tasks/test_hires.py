@@ -47,15 +47,15 @@ def test_it_is_what_three_requests_would_make(served: Served, upscaler: str, see
 def test_each_upscaler_makes_a_picture_of_its_own(served: Served) -> None:
     info = served.client.server_info()
     names = [*info.latent_upscalers, *info.upscalers]
-    made = [served.client.generate(**REQUEST, hires=Hires(upscaler=name, strength=0.5)) for name in names]
+    made = [served.client.generate(**REQUEST, hires=Hires(scale=1.5, upscaler=name, strength=0.5)) for name in names]
     assert (
         names[0] == "latent"
         and "lanczos" in names
-        and {image.size for each in made for image in each.images} == {(128, 128)}
+        and {image.size for each in made for image in each.images} == {(96, 96)}
     )
     # Bilinear upsampling is the same with antialiasing.
     assert len({each.images[0].tobytes() for each in made}) == len(names) - 1
-    assert served.client.generate(**REQUEST, hires={"strength": 0.5}).pngs == made[0].pngs
+    assert served.client.generate(**REQUEST, hires={"scale": 1.5, "strength": 0.5}).pngs == made[0].pngs
 
 
 def test_with_a_refiner_it_is_what_two_requests_make(served: Served) -> None:

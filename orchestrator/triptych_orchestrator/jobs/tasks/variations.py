@@ -70,8 +70,14 @@ def variation_of(
         check_size((width, height), ("seed_resize_from", "seed_resize_from"), scale, limits)
     if not strength and not asked.resize_from:
         return None
-    subseeds = (asked.subseeds or random_seeds(len(seeds))) if strength else ()
-    return Varied(subseeds, strength, asked.resize_from)
+    return Varied(_subseeds(asked.subseeds, seeds) if strength else (), strength, asked.resize_from)
+
+
+def _subseeds(given: tuple[int, ...], seeds: tuple[int, ...]) -> tuple[int, ...]:
+    """As many as there are to be; one beside several seeds is each picture's own, as it would be alone."""
+    if not given:
+        return random_seeds(len(seeds))
+    return given * len(seeds) if len(given) == 1 else given
 
 
 def _strength(asked: float | None) -> float:

@@ -31,13 +31,17 @@ class Written:
     warnings: tuple[str, ...] = ()
 
 
-def write(pixels: Pixels, asked: Format, parameters: str, request: str) -> Written:
-    """Pixels [H, W, 3] as a file of that format; `parameters` is A1111's text, `request` the JSON of the request."""
+def write(pixels: Pixels, asked: Format, parameters: str, request: str = "") -> Written:
+    """Pixels [H, W, 3] as a file of that format.
+
+    `parameters` is A1111's text, `request` the JSON of a request that makes the same again, if there is one.
+    """
     if asked.name == "png":
-        return Written(encode_png(pixels, {PARAMETERS: parameters, REQUEST: request}))
-    told, warnings = {"exif": exif_of(parameters), "xmp": xmp_of(request)}, []
+        texts = {PARAMETERS: parameters, **({REQUEST: request} if request else {})}
+        return Written(encode_png(pixels, texts))
+    told, warnings = {"exif": exif_of(parameters), **({"xmp": xmp_of(request)} if request else {})}, []
     for name, what in (("exif", "parameters are"), ("xmp", "request is")):
-        if asked.name == "jpeg" and len(told[name]) > _JPEG_SEGMENT_BYTES[name]:
+        if asked.name == "jpeg" and len(told.get(name, b"")) > _JPEG_SEGMENT_BYTES[name]:
             del told[name]
             warnings.append(f"the {what} too long for a JPEG and left out; a PNG or a WebP holds all")
     return Written(_encode(pixels, **told, **_options(asked)), tuple(warnings))

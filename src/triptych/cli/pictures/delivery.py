@@ -68,10 +68,18 @@ def deliver(
         print(json.dumps(_as_json(prompt, paths, progress), ensure_ascii=False), flush=True)
         return
     if not arguments.quiet:
-        seeds = ", ".join(map(str, result.seeds))
-        say(f"seed {seeds}: {result.timings.total_seconds:.3g} s, {progress.seconds_per_step:.3g} s/step")
+        say(_told(progress))
     for path in paths:
         print(path, flush=True)
+
+
+def _told(progress: Progress) -> str:
+    """What was drawn of which seeds, and how long it took; of what is not drawn the latter alone."""
+    result = progress.result
+    took = f"{result.timings.total_seconds:.3g} s"
+    if not progress.seconds_per_step:
+        return took
+    return f"seed {', '.join(map(str, result.seeds))}: {took}, {progress.seconds_per_step:.3g} s/step"
 
 
 def _as_json(prompt: str, paths: list[Path], progress: Progress) -> dict[str, Any]:

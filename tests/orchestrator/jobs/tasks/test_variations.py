@@ -12,6 +12,7 @@ from triptych.errors import InvalidArgumentError
 from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.jobs.tasks.variations import AskedVariation, Varied
+from triptych_orchestrator.jobs.told import filled
 from triptych_orchestrator.jobs.validation import check
 from triptych_orchestrator.pipeline.writing.infotext import describe
 from triptych_orchestrator.sampling.variations import Variation
@@ -31,8 +32,11 @@ def test_nothing_is_varied_unless_it_is_asked_for() -> None:
 def test_subseeds_count_as_seeds_do() -> None:
     job = job_of((5, 6), 0.25, num_images_per_prompt=2, seeds=(1, 2))
     assert job.variation == Varied((5, 6), 0.25, None)
+    assert filled({}, job)["subseeds"] == [5, 6]
     assert "Variation seed: 6, Variation seed strength: 0.25" in describe(job, 2, 1)
     assert "Variation seed: 7," in describe(job_of((7,), 0.25, num_images_per_prompt=2), 2, 1)
+    job = job_of((7,), 0.25, num_images_per_prompt=2, seeds=(1, 2))
+    assert job.variation and job.variation.subseeds == (7, 7)
     for seeds in ((), (1,), (1, 2)):
         job = job_of((), 0.25, num_images_per_prompt=2, seeds=seeds)
         assert job.variation and len(job.variation.subseeds) == len(job.seeds) == (len(seeds) or 2)
