@@ -5,6 +5,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check $(if $(WHEELS),--no-index --find-links '$(WHEELS)')
+WORKERS ?= 2
 PROMPT ?= a large blue star on a yellow background
 
 .PHONY: help
@@ -32,8 +33,8 @@ demo: $(VENV)/.server ## Set up without torch, then make a picture: triptych-dem
 setup: $(VENV)/.dev ## Set up everything that tests and checks need (torch and diffusers as well)
 
 .PHONY: test
-test: $(VENV)/.dev ## Set up, then run all tests but the slow and the container ones
-	$(BIN)/python -m pytest
+test: $(VENV)/.dev ## Set up, then run all tests but the slow and the container ones (WORKERS=1: one after the other)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 .PHONY: test-slow
 test-slow: $(VENV)/.dev ## The tests that take minutes

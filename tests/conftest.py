@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,14 @@ CACHE = Path(os.environ.get("TRIPTYCH_TEST_CACHE", Path(__file__).parent.parent 
 # A shell's background job ignores Ctrl-C, and so would the programs that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """For `--dist loadfile`; see tests/workers.py."""
+    from tests.workers import ByStack
+
+    return ByStack(config, log)
 
 
 # Of the tiny checkpoints those that are served by the torch engine as well: an engine knows nothing of schedulers.
@@ -44,9 +53,9 @@ def make_checkpoints(root: Path) -> dict[str, Path]:
 
 
 def register_torch(client: triptych.Client, checkpoints: dict[str, Path]) -> None:
-    """Serves each under `<name>-torch` with that engine."""
+    """Serves each under `<name>-torch` with that engine; it is loaded by the first request, which few tests make."""
     for name, path in checkpoints.items():
-        client.register_checkpoint(f"{name}-torch", path, engine="torch", load=True)
+        client.register_checkpoint(f"{name}-torch", path, engine="torch")
 
 
 @pytest.fixture(scope="session")

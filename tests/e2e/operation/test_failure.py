@@ -65,22 +65,22 @@ def descendants(pid: int) -> list[int]:
     return found + [grandchild for child in found for grandchild in descendants(child)]
 
 
-def stub_of(served: Served, replica: str) -> int:
+def stub_of(fragile: Served, replica: str) -> int:
     """The process that hosts the replica's one model."""
-    pid = server_of(served, replica)
+    pid = server_of(fragile, replica)
     for child in [pid, *descendants(pid)]:
         if b"triton_python_backend_stub" in Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")[0]:
             return child
     raise AssertionError(f"{replica} has no stub")
 
 
-def server_of(served: Served, replica: str) -> int:
-    pid = next(one.pid for one in served.stack.processes() if one.name == replica)
+def server_of(fragile: Served, replica: str) -> int:
+    pid = next(one.pid for one in fragile.stack.processes() if one.name == replica)
     assert pid is not None
     return pid
 
 
-def all_ready(served: Served) -> bool:
+def all_ready(fragile: Served) -> bool:
     """Whether every replica holds its models, by the orchestrator's word and by its own.
 
     The orchestrator learns of a death when it next asks or calls; a server that was started again holds only what the
@@ -88,7 +88,7 @@ def all_ready(served: Served) -> bool:
     """
     return all(
         replica.ready and replica.models and all(holds(replica.address, model) for model in replica.models)
-        for replica in served.client.server_info().replicas
+        for replica in fragile.client.server_info().replicas
     )
 
 
@@ -101,11 +101,11 @@ def holds(address: str, model: str) -> bool:
 
 
 def interrupted(
-    served: Served, interrupt: Callable[[str], None], request: Mapping[str, Any] = REQUEST
+    fragile: Served, interrupt: Callable[[str], None], request: Mapping[str, Any] = REQUEST
 ) -> tuple[list[Step], Result]:
     """A request during which `interrupt` is called with the name of its unet replica."""
     steps: list[Step] = []
-    for event in served.client.stream(**request):
+    for event in fragile.client.stream(**request):
         if isinstance(event, Step):
             steps.append(event)
             if event.step == 5:

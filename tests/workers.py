@@ -1,0 +1,29 @@
+"""How the workers of `make test` share its files: one has all that need the session's stack, which is started once."""
+
+from __future__ import annotations
+
+import functools
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadFileScheduling
+
+
+class ByStack(LoadFileScheduling):  # type: ignore[misc]
+    """Whole files to whoever is free, those with most tests first; the ones of the stack count as one file."""
+
+    def __init__(self, config: pytest.Config, log: Any = None) -> None:
+        super().__init__(config, log)
+        self._root = config.rootpath
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return "the session's stack" if needs_stack(self._root / file) else file
+
+
+@functools.cache
+def needs_stack(file: Path) -> bool:
+    """Whether something in a file asks for the fixture `served`."""
+    return re.search(r"\bserved: Served\b", file.read_text()) is not None
