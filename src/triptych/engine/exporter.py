@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import functools
 import logging
 import os
 import signal
@@ -20,6 +21,7 @@ from typing import Any
 
 import onnx
 import torch
+from diffusers.models.upsampling import Upsample2D
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from triptych.checkpoint import Architecture, Component
@@ -42,6 +44,7 @@ def export_graph(architecture: Architecture, component: Component | None = None)
     names = parameter_names(module)
     if component:
         check_parameters(component, {names[name]: tuple(value.shape) for name, value in module.named_parameters()})
+    _simplify_resizes(module)
     arguments, dynamic_shapes = example_inputs(architecture)
     # Tracing wants tensors on a device and copies parameters, twice; fake ones claim to be there and hold no memory.
     fakes = FakeTensorMode(allow_non_fake_inputs=True)
@@ -67,6 +70,22 @@ def export_graph(architecture: Architecture, component: Component | None = None)
     if program is None:
         raise RuntimeError("torch.onnx.export returned no program")
     return _weightless(program.model, names)
+
+
+def _simplify_resizes(module: torch.nn.Module) -> None:
+    """Has upsamplers not look whether they make over 2^31 numbers: a trace that compares sizes takes twice as long.
+
+    What they would change then is the layout in memory, which a graph does not say.
+    """
+    for part in module.modules():
+        if isinstance(part, Upsample2D):
+            part.forward = functools.partial(_resize, part)
+
+
+def _resize(upsampler: Any, hidden_states: torch.Tensor, output_size: Any = None) -> torch.Tensor:
+    size = {"scale_factor": 2.0} if output_size is None else {"size": output_size}
+    resized: torch.Tensor = upsampler.conv(torch.nn.functional.interpolate(hidden_states, **size, mode="nearest"))
+    return resized
 
 
 def _weightless(model: Any, names: Mapping[str, str]) -> onnx.ModelProto:
