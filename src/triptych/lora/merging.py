@@ -22,8 +22,8 @@ from triptych.lora.failures import refused, shown
 from triptych.lora.file import LoraModule
 from triptych.lora.matching import Target
 
-# Elements of the product that exist at one time, beside the result: 4 MB stay in a core's cache.
-_CHUNK_ELEMENTS = 1 << 20
+# Elements of the product that exist at one time, beside the result: 512 kB stay in a core's own cache.
+_CHUNK_ELEMENTS = 1 << 17
 # No sound factor comes near it, and the sums of what is below stay finite in float32.
 _LARGEST = 1e30
 
@@ -41,24 +41,30 @@ def merge(base: npt.NDArray[Any], contributions: _Contributions, maps: dict[Path
     if not contributions:
         return merged
     low_rank = [each for each in contributions if _is_low_rank(each[0])]
-    factors = [_factors(target, weight, maps) for target, weight in low_rank]
     whole = _whole_sum(base, [each for each in contributions if not _is_low_rank(each[0])], maps)
     rows = merged.reshape(merged.shape[0], -1)
-    step = max(1, _CHUNK_ELEMENTS // rows.shape[1])
     # All LoRAs at once: ups side by side times downs on top of each other is the sum of the products.
-    ups = np.concatenate([up for up, _ in factors], axis=1) if factors else None
-    downs = np.concatenate([down for _, down in factors], axis=0) if factors else None
-    for start in range(0, len(rows), step):
-        part = rows[start : start + step]
-        added = np.zeros(part.shape, np.float32) if whole is None else whole[start : start + step]
-        if ups is not None and downs is not None:
-            product = ups[start : start + step] @ downs
-            added = product if whole is None else added + product
-        if merged.dtype == np.float32:
-            part += added
-        else:
-            part[:] = _rounded(part.astype(np.float32) + added, merged.dtype, contributions[0][0])
+    none = np.empty((len(rows), 0), np.float32), np.empty((0, rows.shape[1]), np.float32)
+    factors = [none, *(_factors(target, weight, maps) for target, weight in low_rank)]
+    ups = np.concatenate([up for up, _ in factors], axis=1)
+    downs = np.concatenate([down for _, down in factors], axis=0)
+    _add(rows, ups, downs, whole, contributions[0][0])
     return merged
+
+
+def _add(rows: npt.NDArray[Any], ups: _Matrix, downs: _Matrix, whole: _Matrix | None, target: Target) -> None:
+    """Adds ups @ downs, and `whole` if there is one, in place and piece by piece."""
+    step = max(1, _CHUNK_ELEMENTS // rows.shape[1])
+    product = np.empty((min(step, len(rows)), rows.shape[1]), np.float32)
+    for start in range(0, len(rows), step):
+        chunk = slice(start, start + step)
+        added = np.matmul(ups[chunk], downs, out=product[: len(ups[chunk])])
+        if whole is not None:
+            added += whole[chunk]
+        if rows.dtype == np.float32:
+            rows[chunk] += added
+        else:
+            rows[chunk] = _rounded(rows[chunk].astype(np.float32) + added, rows.dtype, target)
 
 
 def _is_low_rank(target: Target) -> bool:
