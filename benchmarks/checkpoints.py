@@ -1,45 +1,56 @@
 """Variants of a checkpoint that one benchmark alone needs.
 
-twin = widened(checkpoint, "unet")
+twin = merged(folder, lora)
 """
 
 from __future__ import annotations
 
 import json
+import mmap
 import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from safetensors import safe_open
+import numpy.typing as npt
 
-from triptych.checkpoint import Component
+from triptych.checkpoint import Checkpoint, Component
+from triptych.contract import LORA_MODELS
+from triptych.engine.weights import float32_weights
+from triptych.lora import LoraFile, Target, find_targets, merge
 
 
-def widened(component: Component) -> Path:
-    """A copy of its checkpoint, made beside that if it is not there, which has this component's weights as float32."""
-    checkpoint = component.place.parent
-    twin = checkpoint.with_name(f"{checkpoint.name}-{component.name}-fp32")
+def merged(folder: Path, lora: Path) -> Path:
+    """A copy of a checkpoint, made beside it if it is not there, that has a LoRA in its weights, which are float32."""
+    twin = folder.with_name(f"{lora.stem}-merged-fp32")
     if twin.is_dir():
         return twin
-    building = checkpoint.with_name(f"{twin.name}.building")
+    building = folder.with_name(f"{twin.name}.building")
     shutil.rmtree(building, ignore_errors=True)
-    shutil.copytree(checkpoint, building)
-    for path in component.place.glob("*.safetensors"):
-        _widen(path, building / component.name / path.name)
+    shutil.copytree(folder, building)
+    components = Checkpoint.open(folder).components
+    for model in (model for model in LORA_MODELS if model in components):
+        targets = find_targets(LoraFile.open(lora), model, components[model])
+        (file,) = {info.path for info in components[model].weights.values()}
+        _write(building / file.relative_to(folder), components[model], targets)
     return building.rename(twin)
 
 
-def _widen(source: Path, target: Path) -> None:
+def _write(path: Path, component: Component, targets: Sequence[Target]) -> None:
     """One tensor after the other, for all of them together may be larger than the memory."""
-    with safe_open(source, "np") as tensors, target.open("wb") as file:
-        names = list(tensors.keys())
-        header, end = {}, 0
-        for name in names:
-            shape = tensors.get_slice(name).get_shape()
-            begin, end = end, end + 4 * int(np.prod(shape, dtype=np.int64))
-            header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [begin, end]}
-        text = json.dumps(header).encode()
-        text += b" " * (-len(text) % 8)
+    header, end = {}, 0
+    for name, info in component.weights.items():
+        begin, end = end, end + 4 * int(np.prod(info.shape, dtype=np.int64))
+        header[name] = {"dtype": "F32", "shape": info.shape, "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
-        for name in names:
-            file.write(tensors.get_tensor(name).astype(np.float32).tobytes())
+        for array in _sums(component, targets):
+            file.write(array.tobytes())
+
+
+def _sums(component: Component, targets: Sequence[Target]) -> Iterator[npt.NDArray[np.float32]]:
+    maps: dict[Path, mmap.mmap] = {}
+    for name, base in float32_weights(component, component.weights):
+        yield merge(base, [(target, 1.0) for target in targets if target.parameter == name], maps)

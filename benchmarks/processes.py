@@ -8,14 +8,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event, Thread
-from types import TracebackType
-from typing import Self
 
 from triptych.embedded import Stack
 from triptych.embedded.processes.process import group_members, group_states
+from triptych.measuring.memory import Watch
 
-_WATCH_S = 0.1
+WATCH_S = 0.1
 # The processes of each name, as they are now.
 Groups = Callable[[], Mapping[str, Iterable[int]]]
 
@@ -71,35 +69,9 @@ def memory_by_process(stack: Stack) -> dict[str, Memory]:
     }
 
 
-class PeakMemory:
-    """Looks again and again, for as long as a `with` block, at what all processes hold that is no file's.
-
-    `pids` are those of each process and its kin, by its name. `gigabytes` (10**9) is the greatest sum of anonymous and
-    shared memory, `parts` what each had of it at that moment.
-    """
-
-    def __init__(self, pids: Callable[[], Mapping[str, Iterable[int]]]) -> None:
-        self._pids = pids
-        self._stop = Event()
-        self._thread = Thread(target=self._watch)
-        self.gigabytes = 0.0
-        self.parts: dict[str, float] = {}
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._stop.wait(_WATCH_S):
-            parts = {name: sum(_now(pid).own for pid in pids) for name, pids in self._pids().items()}
-            if sum(parts.values()) > self.gigabytes:
-                self.gigabytes, self.parts = sum(parts.values()), parts
+def own_bytes(stack: Stack) -> dict[str, int]:
+    """What each holds now that is no file's: anonymous and shared memory."""
+    return {name: round(sum(_now(pid).own for pid in pids) * 10**9) for name, pids in processes_of(stack).items()}
 
 
 @dataclass(frozen=True)
@@ -113,34 +85,23 @@ class Peak:
         return Peak(self.resident + other.resident, self.own + other.own)
 
 
-class PeakEach:
-    """Looks again and again, for as long as a `with` block, at the processes that `groups` names, each with its pids.
+class PeakEach(Watch):
+    """Looks at the processes that `groups` names, each with its pids, for as long as a `with` block.
 
     `peaks` are the greatest resident and the greatest anonymous and shared memory of each, at whatever moments.
     """
 
     def __init__(self, groups: Groups) -> None:
+        super().__init__(WATCH_S)
         self._groups = groups
-        self._stop = Event()
-        self._thread = Thread(target=self._watch)
         self.peaks: dict[str, Peak] = {}
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._stop.wait(_WATCH_S):
-            for name, pids in self._groups().items():
-                now = sum((_now(pid) for pid in pids), Peak())
-                before = self.peaks.get(name, Peak())
-                self.peaks[name] = Peak(max(before.resident, now.resident), max(before.own, now.own))
+    def look(self) -> None:
+        """Asks what they hold now."""
+        for name, pids in self._groups().items():
+            now = sum((_now(pid) for pid in pids), Peak())
+            before = self.peaks.get(name, Peak())
+            self.peaks[name] = Peak(max(before.resident, now.resident), max(before.own, now.own))
 
 
 def _now(pid: int) -> Peak:

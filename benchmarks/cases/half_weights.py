@@ -15,7 +15,7 @@ import onnxruntime
 from benchmarks.processes import read_memory
 from benchmarks.report import print_judgement, print_seconds
 from benchmarks.setting import Setting
-from benchmarks.turns import Side, ratio_by_round, take_turns
+from benchmarks.turns import counting_work, ratio_by_round, take_turns
 from benchmarks.unet_steps import UnetSteps
 from triptych.engine import Engine, load_engine
 from triptych.engine.cache.artifacts import ensure_graph
@@ -24,6 +24,7 @@ from triptych.engine.onnxruntime.exchange import free_weights
 from triptych.engine.weights import float32_weights
 
 TARGET_RATIO = 1.10
+_HALVES, _WIDENED = "halves in the file", "widened at load"
 
 
 def run(setting: Setting) -> bool:
@@ -31,9 +32,10 @@ def run(setting: Setting) -> bool:
     unet = UnetSteps.of(setting)
     shipped, shipped_megabytes = _grown(lambda: load_engine("onnxruntime", unet.component, unet.settings), unet)
     widened, widened_megabytes = _grown(lambda: _widened_engine(unet), unet)
-    sides: dict[str, Side] = {
-        "halves in the file": lambda _round: unet.seconds(shipped),
-        "widened at load": lambda _round: unet.seconds(widened),
+    worked: dict[str, list[float]] = {_HALVES: [], _WIDENED: []}
+    sides = {
+        _HALVES: counting_work(lambda _round: unet.seconds(shipped), worked[_HALVES]),
+        _WIDENED: counting_work(lambda _round: unet.seconds(widened), worked[_WIDENED]),
     }
     seconds = take_turns(sides, setting.rounds)
     print(f"one step of two samples, {setting.describe()}")
@@ -41,7 +43,8 @@ def run(setting: Setting) -> bool:
     ours, theirs = (engine.infer(unet.inputs)["noise_pred"].astype(np.float32) for engine in (shipped, widened))
     print(f"greatest difference of the two predictions: {np.abs(ours - theirs).max():g}")
     print_seconds(seconds)
-    ratio = ratio_by_round(seconds["halves in the file"], seconds["widened at load"])
+    print(f"ratio of the processor seconds: {ratio_by_round(worked[_HALVES], worked[_WIDENED]):.3f}")
+    ratio = ratio_by_round(seconds[_HALVES], seconds[_WIDENED])
     return print_judgement("median of the rounds' ratios", ratio, TARGET_RATIO)
 
 

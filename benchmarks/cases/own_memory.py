@@ -1,26 +1,26 @@
 """Memory of their own that all processes take together, files' pages aside, for a checkpoint in half precision.
 
-One UNet, then two of one core each with a LoRA over every Linear layer, whose halves of guidance have both merge it.
-Then the same LoRA on the same UNet widened in its files, where merged weights are not rounded: how far the pictures
-are apart.
+One UNet, then two of one core each with a LoRA over every Linear layer of UNet and text encoders, which the halves of
+guidance have both UNets merge. Then the same LoRA merged in float32, in the files of another checkpoint: how far
+rounding the merged weights moves the picture.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.checkpoints import widened
+from benchmarks.checkpoints import merged
 from benchmarks.placements import two_cores, unet_on_each
-from benchmarks.processes import PeakMemory, processes_of
+from benchmarks.processes import WATCH_S, own_bytes
 from benchmarks.report import print_judgement, print_table
 from benchmarks.setting import Setting
 from triptych.checkpoint import Checkpoint
-from triptych.contract import UNET
-from triptych.measuring.loras import ensure_lora, linears
+from triptych.embedded import LocalStack
+from triptych.measuring.loras import ensure_whole_lora
+from triptych.measuring.memory import PeakMemory
 from triptych.sdk import Client
 
 TARGET_ONE_GIGABYTES = 6.0
@@ -31,28 +31,27 @@ _LORA = "every-linear"
 def run(setting: Setting) -> bool:
     """Prints the tables; whether both targets are met."""
     checkpoint = setting.checkpoint()
-    unet = Checkpoint.open(checkpoint).components[UNET.name]
-    lora = ensure_lora(setting.folder / f"{setting.models}-{_LORA}.safetensors", unet, 1, linears(unet))
+    components = Checkpoint.open(checkpoint).components
+    lora = ensure_whole_lora(setting.folder / f"{setting.models}-{_LORA}.safetensors", components, 1)
     print(f"anonymous and shared memory in GB at its greatest, {setting.describe()}")
     local = setting.stack(checkpoint)
-    with local as client, PeakMemory(partial(processes_of, local.stack)) as one:
+    with local as client, _peak(local) as one:
         plain = _picture(client, setting)
     _print_parts("one UNet", one)
     local = setting.stack(checkpoint, unet_on_each(setting.folder, two_cores()))
-    with local as client, PeakMemory(partial(processes_of, local.stack)) as two:
+    with local as client, _peak(local) as two:
         client.add_lora(_LORA, lora)
         rounded = _picture(client, setting, loras=[_LORA])
-    _print_parts(f"two UNets, a LoRA over {len(linears(unet))} matrices", two)
-    met = print_judgement("one UNet", one.gigabytes, TARGET_ONE_GIGABYTES, " GB")
-    met = print_judgement("two UNets with a LoRA", two.gigabytes, TARGET_TWO_GIGABYTES, " GB") and met
-    _print_distances(plain, rounded, _unrounded(setting, widened(unet), lora))
+    _print_parts("two UNets with a LoRA", two)
+    met = print_judgement("one UNet", one.bytes / 10**9, TARGET_ONE_GIGABYTES, " GB")
+    met = print_judgement("two UNets with a LoRA", two.bytes / 10**9, TARGET_TWO_GIGABYTES, " GB") and met
+    with setting.stack(merged(checkpoint, lora)) as client:
+        _print_distances(plain, rounded, _picture(client, setting))
     return met
 
 
-def _unrounded(setting: Setting, checkpoint: Path, lora: Path) -> Any:
-    with setting.stack(checkpoint) as client:
-        client.add_lora(_LORA, lora)
-        return _picture(client, setting, loras=[_LORA])
+def _peak(local: LocalStack) -> PeakMemory:
+    return PeakMemory(partial(own_bytes, local.stack), WATCH_S)
 
 
 def _picture(client: Client, setting: Setting, **more: Any) -> Any:
@@ -61,8 +60,8 @@ def _picture(client: Client, setting: Setting, **more: Any) -> Any:
 
 
 def _print_parts(title: str, peak: PeakMemory) -> None:
-    rows = [(name, f"{gigabytes:.2f}") for name, gigabytes in peak.parts.items()]
-    print_table((title, "GB"), [*rows, ("sum", f"{peak.gigabytes:.2f}")])
+    parts = {**peak.parts, "sum": peak.bytes}
+    print_table((title, "GB"), [(name, f"{size / 10**9:.2f}") for name, size in parts.items()])
 
 
 def _print_distances(plain: Any, rounded: Any, unrounded: Any) -> None:

@@ -10,9 +10,10 @@ from itertools import count
 from statistics import mean, median
 
 from triptych.gpu_check.budget import Budget, Estimates
-from triptych.gpu_check.memory import PeakMemory, Used
+from triptych.gpu_check.memory import Used
 from triptych.gpu_check.plan import Row
 from triptych.gpu_check.running import CHECKPOINT, Made, Picture, Running, Served
+from triptych.measuring.memory import PeakMemory
 
 LORAS = ("one", "two")
 _AT_ONCE = 8
@@ -76,7 +77,7 @@ def with_lora(measuring: Measuring) -> Figures:
 
 
 def _pictures(measuring: Measuring, loras: tuple[tuple[str, float], ...]) -> Figures:
-    with PeakMemory(measuring.used, measuring.used_every_s) as peak:
+    with PeakMemory(lambda: {"all": measuring.used()}, measuring.used_every_s) as peak:
         first_s = _warm_up(measuring, loras)
         taken = [measuring.make(measuring.steps, loras=loras) for _ in range(measuring.rounds)]
     seconds = [each for each, _ in taken]

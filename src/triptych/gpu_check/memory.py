@@ -1,49 +1,14 @@
-"""How much memory a side takes at most, counted alike for all sides: what is used then, less what was used before.
-
-idle_bytes = used()
-with PeakMemory(used, every_s=0.02) as peak:
-    ...
-print(peak.bytes - idle_bytes)
-"""
+"""How much memory is used, counted alike for all sides: here by all processes, in `nvml` on all GPUs."""
 
 from __future__ import annotations
 
 import os
 import re
-import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 Used = Callable[[], int]
-
-
-class PeakMemory:
-    """Asks again and again, in a thread of its own. Engines keep the memory that they once took: nothing is missed."""
-
-    def __init__(self, used: Used, every_s: float) -> None:
-        self._used, self._every_s = used, every_s
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="peak-memory", daemon=True)
-        self.bytes = 0
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while True:
-            self.bytes = max(self.bytes, self._used())
-            if self._done.wait(self._every_s):
-                self.bytes = max(self.bytes, self._used())
-                return
+"""In bytes; what a side takes is that, less what was used before it was started."""
 
 
 def used_by_descendants() -> int:

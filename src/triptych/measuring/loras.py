@@ -1,20 +1,25 @@
-"""Random LoRA files for a checkpoint's UNet, in the layout of kohya's sd-scripts.
+"""Random LoRA files for a checkpoint, in the layout of kohya's sd-scripts.
 
-path = ensure_lora(folder / "ink.safetensors", component, seed=1)
+path = ensure_lora(folder / "ink.safetensors", component, seed=1)    # the UNet's transformers
+path = ensure_whole_lora(folder / "all.safetensors", checkpoint.components, seed=1)    # UNet and text encoders
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import save_file
 
 from triptych.checkpoint import Component
+from triptych.contract import ENCODER, ENCODER_2, UNET
 
 RANK = 16
+_WORDS = {UNET.name: "unet", ENCODER.name: "text_encoder", ENCODER_2.name: "text_encoder_2"}
+_TABLES = (".token_embedding.weight", ".position_embedding.weight")
 _LAYERS = (".attn1.", ".attn2.", ".ff.")
 
 
@@ -25,21 +30,35 @@ def layers(component: Component) -> list[str]:
 
 def linears(component: Component) -> list[str]:
     """The matrices of all its Linear layers."""
-    return [name for name, info in component.weights.items() if len(info.shape) == 2]
+    return [name for name, info in component.weights.items() if len(info.shape) == 2 and not name.endswith(_TABLES)]
 
 
-def ensure_lora(path: Path, component: Component, seed: int, names: Sequence[str] | None = None) -> Path:
-    """The file, made if it is not there; it changes the named matrices, or else `layers`."""
+def ensure_lora(path: Path, component: Component, seed: int) -> Path:
+    """The file, made if it is not there; it changes the UNet's `layers`."""
     if not path.is_file():
-        _save(path, component, seed, layers(component) if names is None else names)
+        _save(path, seed, [_Layer("unet", component, name) for name in layers(component)])
     return path
 
 
-def _save(path: Path, component: Component, seed: int, names: Sequence[str]) -> None:
+def ensure_whole_lora(path: Path, components: Mapping[str, Component], seed: int) -> Path:
+    """Likewise for all `linears` of the UNet and of each text encoder."""
+    if not path.is_file():
+        models = [(word, components[model]) for model, word in _WORDS.items() if model in components]
+        _save(path, seed, [_Layer(word, each, name) for word, each in models for name in linears(each)])
+    return path
+
+
+class _Layer(NamedTuple):
+    word: str
+    component: Component
+    weight: str
+
+
+def _save(path: Path, seed: int, changed: Iterable[_Layer]) -> None:
     noise = np.random.default_rng(seed)
     tensors: dict[str, npt.NDArray[np.float16]] = {}
-    for name in names:
-        key = "lora_unet_" + name.removesuffix(".weight").replace(".", "_")
+    for word, component, name in changed:
+        key = f"lora_{word}_" + name.removesuffix(".weight").replace(".", "_")
         outputs, inputs = component.weights[name].shape
         down = noise.standard_normal((RANK, inputs), np.float32) * inputs**-0.5
         up = noise.standard_normal((outputs, RANK), np.float32) * 0.01
