@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -181,3 +182,18 @@ def test_log_tail_is_the_last_lines(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("".join(f"line {n}\n" for n in range(10_000)))
     assert log_tail(log, 2) == "line 9998\nline 9999"
+
+
+def test_processes_that_end_while_all_are_looked_at_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To ask of a file in /proc can fail with ESRCH too, which pathlib takes for no answer."""
+    ours, read = os.getpgid(0), Path.read_text
+
+    def vanished(path: Path, *arguments: object, **more: object) -> object:
+        raise ProcessLookupError(errno.ESRCH, "No such process", str(path))
+
+    def read_text(path: Path, *arguments: object, **more: object) -> object:
+        return read(path, *arguments, **more) if path.parent.name == str(os.getpid()) else vanished(path)
+
+    monkeypatch.setattr(Path, "stat", vanished)
+    monkeypatch.setattr(Path, "read_text", read_text)
+    assert group_members(ours) == [os.getpid()]

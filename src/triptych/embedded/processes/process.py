@@ -142,13 +142,16 @@ def group_members(group: int) -> list[int]:
 def group_states(group: int) -> dict[int, str]:
     """The pids of a process group, each with the letter of its state."""
     states = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
+    # No glob, which looks at each file once more, and fails where its process has ended just then.
+    for process in Path("/proc").iterdir():
+        if not process.name.isdecimal():
+            continue
         try:
-            state, _, member_of = stat.read_text(errors="replace").rpartition(")")[2].split()[:3]
+            state, _, member_of = (process / "stat").read_text(errors="replace").rpartition(")")[2].split()[:3]
         except (OSError, ValueError):  # it ended while we looked
             continue
         if member_of == str(group):
-            states[int(stat.parent.name)] = state
+            states[int(process.name)] = state
     return states
 
 
