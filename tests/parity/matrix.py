@@ -254,7 +254,8 @@ def every(task: str) -> Iterator[Case]:
 
 def pairwise(task: str) -> list[Case]:
     """Few of them, in which every two values of two axes meet that can; the same ones each time."""
-    return _covering([case for case in every(task) if case.engine != "torch" or case.family in WITH_TORCH], 2)
+    with_torch = WITH_TORCH if task not in EDITING else WITH_TORCH[:1]  # whose checkpoints are loaded for it alone
+    return _covering([case for case in every(task) if case.engine != "torch" or case.family in with_torch], 2)
 
 
 def threewise(task: str) -> list[Case]:
