@@ -21,6 +21,7 @@ from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.jobs.tasks.enlarging import Enlargement
 from triptych_orchestrator.jobs.tasks.hires import AskedHires
 from triptych_orchestrator.jobs.tasks.inpainting import InpaintAsked
+from triptych_orchestrator.jobs.tasks.upscaling import AskedUpscale
 from triptych_orchestrator.jobs.tasks.variations import AskedVariation
 from triptych_orchestrator.jobs.validation import check
 from triptych_orchestrator.pipeline.plan import FromBefore, models_of, plan_of
@@ -50,6 +51,8 @@ AXES: Mapping[str, Sequence[Any]] = {
     "image_guidance_scale": (None, 1.5, 0.5, NAN),
     "hires": (None, AskedHires(), AskedHires(Enlargement(1.5), "latent", 0.5, 4), AskedHires(strength=NAN)),
     "variation": (AskedVariation(), AskedVariation(strength=0.5), AskedVariation(resize_from=(64, 96))),
+    "upscale": (None, AskedUpscale(), AskedUpscale(Enlargement(width=30_000))),
+    "tiling": ("", "x", "round"),
     "refiner": ("", "sdxl", "refiner", "sdxl-pix2pix"),
     "num_images_per_prompt": (None, 2),
     "width": (None, 72, 7),
@@ -92,6 +95,7 @@ def test_each_is_refused_by_name_or_makes_a_plan(opened: dict[str, Checkpoint]) 
     fields = {field.split(".")[0] for field in refused}
     assert fields <= {field.name for field in GenerateRequest.DESCRIPTOR.fields}
     assert {"images", "mask_images", "strength", "image_guidance_scale", "hires", "refiner", "expand"} <= fields
+    assert {"upscale", "tiling"} <= fields
 
 
 def check_plan(job: Job, opened: Mapping[str, Checkpoint]) -> None:
