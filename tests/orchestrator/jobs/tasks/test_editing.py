@@ -16,6 +16,7 @@ from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.jobs.tasks.editing import Edit
 from triptych_orchestrator.jobs.tasks.inpainting import InpaintAsked
+from triptych_orchestrator.jobs.told import filled
 from triptych_orchestrator.jobs.validation import check
 from triptych_orchestrator.pipeline.beside import ShownMasked
 from triptych_orchestrator.pipeline.guiding import guidance_of
@@ -62,6 +63,12 @@ def test_the_image_is_seen_by_all_steps_that_begin_with_noise(opened: dict[str, 
     assert models_of([one]) == {"pix2pix": {"vae_encoder"}}
     text = describe(job_of(opened, image_guidance_scale=2.0), 1, 0)
     assert "Image CFG scale: 2" in text and "Denoising strength" not in text
+
+
+def test_pictures_tell_no_strength_that_would_be_refused_again(opened: dict[str, Checkpoint]) -> None:
+    told = filled({"images": ["a digest"]}, job_of(opened))
+    assert told["num_inference_steps"] == 100 and "strength" not in told
+    assert filled({"images": ["a digest"]}, job_of(opened, "sd1"))["strength"] == 0.8
 
 
 def test_a_mask_is_seen_where_the_unet_has_channels_for_it(opened: dict[str, Checkpoint]) -> None:
