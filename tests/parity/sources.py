@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 
 import triptych
 from tests import tiny
-from tests.parity.matrix import EDITING, Case
+from tests.conftest import CACHE
+from tests.graphs import fill_cache
+from tests.parity.matrix import EDITING, ONLY, Case
 from tests.single_files import Pair, save_pair
 
 
@@ -40,8 +43,16 @@ class Sources:
     def _make(self, case: Case) -> Pair:
         if case.format == "single file":
             return save_pair(self._root, case.source)
-        folder = self._root / "directories" / case.source
-        _, pipeline, channels = EDITING[case.task]
-        kin = "StableDiffusionXL" if case.family == "sdxl" else "StableDiffusion"
-        tiny.save_editing_checkpoint(folder, self._checkpoints[case.family], kin + pipeline, channels)
-        return Pair(folder, folder)
+        return Pair(self._editing[case.source], self._editing[case.source])
+
+    @cached_property
+    def _editing(self) -> dict[str, Path]:
+        """All that edit pictures, by their names, so that one process exports their graphs."""
+        folders = {}
+        for task, (name, pipeline, channels) in EDITING.items():
+            for family in ONLY[task]:
+                kin = "StableDiffusionXL" if family == "sdxl" else "StableDiffusion"
+                folder, whole = self._root / "editing" / f"{family}-{name}", self._checkpoints[family]
+                folders[folder.name] = tiny.save_editing_checkpoint(folder, whole, kin + pipeline, channels)
+        fill_cache(CACHE, folders.values())
+        return folders
