@@ -30,12 +30,8 @@ def test_one_seed_per_image(seed: Any) -> None:
 
 
 def test_every_field_of_the_request_can_be_set() -> None:
-    names = set(GenerateParameters.__annotations__) - {"seed", "subseed", *IMAGE_FIELDS} | {
-        "seeds",
-        "subseeds",
-        "prompt",
-    }
-    names |= set(IMAGE_FIELDS.values())
+    several = {"seed": "seeds", "subseed": "subseeds", **IMAGE_FIELDS}
+    names = {several.get(name, name) for name in GenerateParameters.__annotations__} | {"prompt"}
     assert names == set(GenerateRequest.DESCRIPTOR.fields_by_name)
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from triptych.checkpoint.reading import Readers
 from triptych_orchestrator.jobs.pictures import field_of, picture
 from triptych_orchestrator.jobs.tasks.inpainting import Original
 from triptych_orchestrator.pipeline.begun import Begun
@@ -28,6 +30,10 @@ from triptych_orchestrator.sampling.variations import Randomness
 
 Array = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
+
+# All requests' together: a file's picture may be large, and is decoded again.
+_MOST_THREADS = 2
+_LAYERS = Readers(_MOST_THREADS)
 
 
 async def begin_masked(
@@ -66,10 +72,8 @@ def _pixels(rgb: bytes, one: Pass) -> Pixels:
 
 async def laid_on(images: Sequence[Pixels], originals: Sequence[Original]) -> list[Pixels]:
     """The pictures as they go out, each on its original; one original may be for all."""
-    found = []
-    for index, pixels in enumerate(images):  # one at a time, for a file's picture may be large
-        found.append(await asyncio.to_thread(_laid_on, pixels, originals[index % len(originals)]))
-    return found
+    laid = (partial(_laid_on, pixels, originals[index % len(originals)]) for index, pixels in enumerate(images))
+    return [await asyncio.wrap_future(_LAYERS.submit(work)) for work in laid]
 
 
 def _laid_on(pixels: Pixels, original: Original) -> Pixels:

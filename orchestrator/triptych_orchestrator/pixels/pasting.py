@@ -22,8 +22,9 @@ def laid_over(drawn: Image.Image, original: Image.Image, shares: Image.Image) ->
 
 
 def laid_into(drawn: Image.Image, original: Image.Image, shares: Image.Image, box: Box) -> Image.Image:
-    """The same for a part of the original, whose shares are as large as that: VaeImageProcessor.apply_overlay."""
-    part = laid_over(covering(drawn, box.size), original.crop(box), shares)
-    whole = original.copy()
-    whole.paste(part, box[:2])
-    return whole
+    """The same for a part of the original, which is changed and may be large: VaeImageProcessor.apply_overlay.
+
+    The shares are as large as the part.
+    """
+    original.paste(laid_over(covering(drawn, box.size), original.crop(box), shares), box[:2])
+    return original
