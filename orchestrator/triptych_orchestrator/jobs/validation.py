@@ -20,7 +20,7 @@ from triptych_orchestrator.jobs.tasks.canvases import read_canvases
 from triptych_orchestrator.jobs.tasks.editing import check_needs, default_steps, edit_of
 from triptych_orchestrator.jobs.tasks.formats import format_of
 from triptych_orchestrator.jobs.tasks.hires import hires_of, of_hires
-from triptych_orchestrator.jobs.tasks.inpainting import check_count, inpaint_of
+from triptych_orchestrator.jobs.tasks.inpainting import check_count, inpaint_of, result_size
 from triptych_orchestrator.jobs.tasks.tiling import tiling_of
 from triptych_orchestrator.jobs.tasks.upscaling import upscale_of
 from triptych_orchestrator.jobs.tasks.variations import random_seeds, variation_of
@@ -84,6 +84,7 @@ def check(
         asked.inpaint,
         len(asked.images),
         with_hires=asked.hires is not None,
+        with_upscale=asked.upscale is not None,
         is_seen=checkpoint.editing is INPAINTING,
     )
     images = _given(asked.num_images_per_prompt, max(1, len(asked.images), len(asked.inpaint.mask_images)))
@@ -98,7 +99,7 @@ def check(
     edit = edit_of(asked, checkpoint)
     strength = 1.0 if edit else _strength(asked, checkpoint, steps)
     hires = hires_of(asked.hires, (width, height), steps, checkpoint, limits) if asked.hires else None
-    final = (hires.width, hires.height) if hires else (width, height)
+    final = (hires.width, hires.height) if hires else result_size(asked.inpaint, (width, height), image_size)
     last_steps, last_strength = (hires.num_inference_steps, hires.strength) if hires else (steps, strength)
     with of_hires() if hires else nullcontext():
         solvers = [_solver(scheduler, each, last_steps, eta) for each in experts]

@@ -20,6 +20,9 @@ from triptych_orchestrator.pixels.masks import binary, blurred, inverted
 from triptych_orchestrator.pixels.pasting import share
 from triptych_orchestrator.pixels.regions import Size, fitted, region
 
+# Pixels each way, of the formats that hold less than any picture that is read.
+_MOST_EXTENT = {"webp": 16_383, "jpeg": 65_500}
+
 
 class Canvas(NamedTuple):
     """One picture to draw on and its mask, both of the drawn size, and what the result is laid on."""
@@ -44,7 +47,7 @@ async def read_canvases(
         at = min(index, len(asked.images) - 1), min(index, len(masks) - 1)
         files = asked.images[at[0]], masks[at[1]] if masks else b""
         canvas, told = await pictures.run(partial(_read, at, files, inpaint, place, pictures.most_pixels))
-        _check_whole(canvas.original, job.num_images_per_prompt, pictures.most_pixels)
+        _check_whole(canvas.original, job, pictures.most_pixels)
         if not binary(canvas.mask)[::scale, ::scale].any():
             told.append(f"{_mask_field(at[1])} {_too_fine(scale)}")
         found, warnings = [*found, canvas], [*warnings, *told]
@@ -134,9 +137,14 @@ def _nothing(index: int, inpaint: Inpaint) -> InvalidArgumentError:
     return invalid(_mask_field(index), problem)
 
 
-def _check_whole(original: Original, count: int, most_pixels: int) -> None:
+def _check_whole(original: Original, job: Job, most_pixels: int) -> None:
     """Pictures that a part is laid on come back as large as they are, however small the part."""
-    if original.file and original.width * original.height * count > most_pixels:
-        size = f"{original.width} x {original.height}"
+    if not original.file:
+        return
+    size, count = f"{original.width} x {original.height}", job.num_images_per_prompt
+    if original.width * original.height * count > most_pixels:
         problem = f"{count} pictures of {size} are more than the {most_pixels} pixels that this server lays parts on"
         raise invalid("padding_mask_crop", problem)
+    if max(original.width, original.height) > (most := _MOST_EXTENT.get(job.format.name, most_pixels)):
+        problem = f"{job.format.name} holds {most} pixels each way, and the picture comes back {size}; ask for png"
+        raise invalid("image_format", problem)

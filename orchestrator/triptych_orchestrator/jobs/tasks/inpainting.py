@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from triptych.errors import invalid
 from triptych_orchestrator.pixels.borders import COPY, REFLECT, Sides
-from triptych_orchestrator.pixels.regions import Box
+from triptych_orchestrator.pixels.regions import Box, Size
 
 # As A1111 names them; the last two are about latents, so that no picture shows them.
 ORIGINAL, FILL, LATENT_NOISE, LATENT_NOTHING = "original", "fill", "latent_noise", "latent_nothing"
@@ -96,7 +96,9 @@ class Inpaint:
         return strength == 1.0 and self.masked_content in contents
 
 
-def inpaint_of(asked: InpaintAsked, images: int, *, with_hires: bool = False, is_seen: bool = False) -> Inpaint | None:
+def inpaint_of(
+    asked: InpaintAsked, images: int, *, with_hires: bool = False, with_upscale: bool = False, is_seen: bool = False
+) -> Inpaint | None:
     """Masks left out; InvalidArgumentError that names what is wrong or comes without what it is about."""
     if not asked.wanted:
         _refuse_alone(asked)
@@ -106,6 +108,8 @@ def inpaint_of(asked: InpaintAsked, images: int, *, with_hires: bool = False, is
         raise invalid(field, "says what is drawn anew of an image; send one as well")
     if with_hires:
         raise invalid("hires", "does not go with mask_images or expand; leave one of them out")
+    if with_upscale and asked.padding_mask_crop is not None:
+        raise invalid("upscale", "does not go with padding_mask_crop; enlarge the picture in a request of its own")
     if asked.expand:
         _check_expanding(asked)
     elif asked.expand_fill:
@@ -127,6 +131,14 @@ def inpaint_of(asked: InpaintAsked, images: int, *, with_hires: bool = False, is
         asked.expand_fill or COPY,
         is_seen,
     )
+
+
+def result_size(asked: InpaintAsked, drawn: Size, image_size: Size | None) -> Size:
+    """How large a picture is that was drawn in that size, parts laid on larger images apart."""
+    if not (asked.expand and image_size):
+        return drawn
+    left, top, right, bottom = asked.expand
+    return left + image_size[0] + right, top + image_size[1] + bottom
 
 
 def check_count(asked: InpaintAsked, count: int) -> None:

@@ -14,8 +14,10 @@ from tests.orchestrator.jobs.test_pictures import file
 from tests.orchestrator.jobs.test_validation import job_of, picture
 from triptych.errors import InvalidArgumentError
 from triptych_orchestrator.jobs.job import Job
+from triptych_orchestrator.jobs.tasks.enlarging import Enlargement
 from triptych_orchestrator.jobs.tasks.hires import AskedHires
 from triptych_orchestrator.jobs.tasks.inpainting import InpaintAsked
+from triptych_orchestrator.jobs.tasks.upscaling import AskedUpscale
 from triptych_orchestrator.pipeline.plan import FromMasked, models_of, plan_of
 from triptych_orchestrator.pipeline.writing.infotext import describe
 from triptych_orchestrator.pixels.borders import Sides
@@ -151,6 +153,13 @@ async def test_a_mask_that_no_latent_sees_is_told() -> None:
         ([], {"invert_mask": True}, "invert_mask", "is about what is drawn anew"),
         ([], {"paste_original": True}, "paste_original", "is about what is drawn anew"),
         ([half()], {"hires": AskedHires()}, "hires", "does not go with mask_images or expand"),
+        ([half()], {"upscale": AskedUpscale(), "padding_mask_crop": 1}, "upscale", "does not go"),
+        (
+            [half()],
+            {"images": (picture(16_384, 16),), "padding_mask_crop": 1, "image_format": "webp"},
+            "image_format",
+            "webp holds 16383 pixels each way, and the picture comes back 16384 x 16",
+        ),
         ([half()], {"masked_content": "paint"}, "masked_content", "must be one of original, fill, latent_noise"),
         ([half()], {"mask_blur": 257}, "mask_blur", "from 0 to 256 pixels, not 257"),
         ([half()] * 3, {"num_images_per_prompt": 2}, "mask_images", "one for each of the 2, not 3"),
@@ -210,6 +219,11 @@ async def test_what_is_new_fades_into_the_picture_unless_all_of_it_is_to_stay() 
         shares = np.frombuffer(job.inpaint.originals[0].shares, np.uint8).reshape(48, 80)
         assert (shares[:, :16] == 255).all() and (shares[:, untouched + 10 :] == (255 if not paste else 0)).all()
         assert (shares[:, 16] == (0 if blur == 0 else 255)).all()
+
+
+async def test_what_is_expanded_may_be_enlarged_at_last() -> None:
+    job = await expanded(9, 0, 0, 5, upscale=AskedUpscale(Enlargement(scale=2.0)))
+    assert job.upscale and (job.upscale.width, job.upscale.height) == (2 * 73, 2 * 53)
 
 
 async def test_a_mask_may_say_what_else_is_drawn_anew() -> None:
