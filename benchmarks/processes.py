@@ -11,7 +11,7 @@ from pathlib import Path
 
 from triptych.embedded import Stack
 from triptych.embedded.processes.process import group_members, group_states
-from triptych.measuring.memory import Watch
+from triptych.measuring.memory import PeakMemory, Watch
 
 WATCH_S = 0.1
 # The processes of each name, as they are now.
@@ -69,9 +69,14 @@ def memory_by_process(stack: Stack) -> dict[str, Memory]:
     }
 
 
-def own_bytes(stack: Stack) -> dict[str, int]:
+def own_bytes(groups: Mapping[str, Iterable[int]]) -> dict[str, int]:
     """What each holds now that is no file's: anonymous and shared memory."""
-    return {name: round(sum(_now(pid).own for pid in pids) * 10**9) for name, pids in processes_of(stack).items()}
+    return {name: round(sum(_now(pid).own for pid in pids) * 10**9) for name, pids in groups.items()}
+
+
+def peak_of_own(groups: Groups) -> PeakMemory:
+    """The greatest sum of that while a `with` block lasts."""
+    return PeakMemory(lambda: own_bytes(groups()), WATCH_S)
 
 
 @dataclass(frozen=True)

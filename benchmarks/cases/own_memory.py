@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.checkpoints import merged
 from benchmarks.placements import two_cores, unet_on_each
-from benchmarks.processes import WATCH_S, own_bytes
+from benchmarks.processes import peak_of_own, processes_of
 from benchmarks.report import print_judgement, print_table
 from benchmarks.setting import Setting
 from triptych.checkpoint import Checkpoint
@@ -51,7 +51,7 @@ def run(setting: Setting) -> bool:
 
 
 def _peak(local: LocalStack) -> PeakMemory:
-    return PeakMemory(partial(own_bytes, local.stack), WATCH_S)
+    return peak_of_own(partial(processes_of, local.stack))
 
 
 def _picture(client: Client, setting: Setting, **more: Any) -> Any:
