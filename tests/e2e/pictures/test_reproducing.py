@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from tests.tiny import replace_weights
 from triptych.checkpoint.identity.digests import tensors_digest
 from triptych.cli.main import main
 from triptych.contract.processor import processor_kind
+from triptych.errors import NotFoundError
 from triptych.sdk.reading.settling import read_request
 
 REQUEST: dict[str, Any] = {
@@ -104,6 +106,7 @@ def test_a_picture_is_verified_until_its_checkpoint_is_another(
 ) -> None:
     folder = Path(shutil.copytree(checkpoints["sd1"], tmp_path / "copy"))
     file = tmp_path / "a.png"
+    replace_weights(folder / "vae" / "diffusion_pytorch_model.safetensors")  # else it is that other one by content
     served.client.register_checkpoint("remade", folder, load=True)
     try:
         file.write_bytes(served.client.generate(**REQUEST | {"checkpoint": "remade"}).files[0])
@@ -117,14 +120,20 @@ def test_a_picture_is_verified_until_its_checkpoint_is_another(
         assert verify(str(tmp_path / "b.png")) == 0
         out = capsys.readouterr().out
         assert "b.png: the same pixels\n" in out and "models.remade.unet.threads: 1" in out
+        copy = Path(shutil.copytree(folder, tmp_path / "too"))
         replace_weights(folder / "unet" / "diffusion_pytorch_model.safetensors")
         served.client.register_checkpoint("remade", folder, load=True, with_hash=True)
         assert verify(str(file), str(tmp_path / "b.png")) == 1
         out = capsys.readouterr().out
         assert "pixels differ, by at most" in out and "  checkpoints.remade.weights: " in out
         assert "checkpoint: 'remade' has other weights here" in out
+        served.client.register_checkpoint("remade-too", copy, load=True, with_hash=True)
+        assert verify(str(file)) == 0
+        assert capsys.readouterr().out == f"{file}: the same pixels\n  checkpoint: 'remade' is 'remade-too' here\n"
     finally:
-        served.client.unregister_checkpoint("remade")
+        for name in ("remade", "remade-too"):
+            with contextlib.suppress(NotFoundError):
+                served.client.unregister_checkpoint(name)
 
 
 def test_a_web_uis_picture_finds_its_checkpoint_by_the_hash(served: Served) -> None:

@@ -76,15 +76,32 @@ def _verify(client: Client, name: str, files: Mapping[str, bytes]) -> bool:
     found = difference(made, content)
     line = "the same pixels" if not found.pixels else f"{found.pixels} of {found.of} pixels differ, by at most "
     print(f"{name}: {line}{f'{found.farthest} of 255' if found.pixels else ''}")
-    _explain(told, read_request(made))
+    _explain(told, _renamed(read_request(content), told), read_request(made).made_of)
     return not found.pixels
 
 
-def _explain(then: PictureRequest, now: PictureRequest) -> None:
+def _explain(told: PictureRequest, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """What is otherwise here, or was made of something else."""
-    said = [line for line in then.left_out if line.partition(":")[0] not in then.files]
-    for line in [*said, *unlike(then.made_of, now.made_of)]:
+    said = [line for line in told.left_out if line.partition(":")[0] not in told.files]
+    for line in [*said, *unlike(then, now)]:
         print(f"  {line}")
+
+
+def _renamed(raw: PictureRequest, told: PictureRequest) -> dict[str, Any]:
+    """What it was made of, checkpoints by the names that they have here."""
+    fields = ("checkpoint", "refiner", "vae")
+    names = {raw.parameters.get(field): str(told.parameters.get(field)) for field in fields}
+    made_of = dict(raw.made_of)
+    for part, split in (("checkpoints", ""), ("models", ".")):
+        if isinstance(known := made_of.get(part), dict):
+            made_of[part] = {_name(name, names, split): value for name, value in known.items()}
+    return made_of
+
+
+def _name(name: str, names: Mapping[Any, str], split: str) -> str:
+    """A checkpoint's, or a model's, whose own follows behind the last point."""
+    checkpoint, point, model = name.rpartition(split) if split else (name, "", "")
+    return f"{names.get(checkpoint, checkpoint)}{point}{model}"
 
 
 def _brought(told: PictureRequest, files: Mapping[str, bytes]) -> dict[str, list[bytes]]:
