@@ -47,7 +47,7 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
         self._admission = admission
         self._limits = limits
         self._pictures = PictureReader(limits)
-        self._upscaler = PictureUpscaler(painter.upscalers, self._pictures, admission, limits)
+        self._upscaler = PictureUpscaler(painter.pool, painter.upscalers, self._pictures, admission, limits)
 
     async def Generate(  # noqa: N802
         self, request: generation_pb2.GenerateRequest, context: grpc.aio.ServicerContext

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from triptych.errors import invalid
+from triptych_orchestrator.library.entry import Entry
 
 Pixels = npt.NDArray[np.uint8]
 Size = tuple[int, int]
@@ -32,11 +33,15 @@ _FILTERS = {
 
 @dataclass(frozen=True)
 class Upscaler:
-    """`takes_turn`: whether a request for it alone waits for its turn as one that draws does, since a stage works."""
+    """`takes_turn`: whether a request for it alone waits for its turn as one that draws does, since a stage works.
+
+    `entry` is the network's, where it is one.
+    """
 
     name: str
     enlarge: Enlarge
     takes_turn: bool = False
+    entry: Entry | None = None
 
 
 class Upscalers:
@@ -56,6 +61,12 @@ class Upscalers:
         if name not in found:
             raise invalid(field, f"{name!r} is no upscaler of pictures; there are {', '.join(found)}")
         return found[name]
+
+    def networks(self, names: Iterable[str]) -> dict[str, Entry]:
+        """Of these names those that are networks, with their entries."""
+        found = self._all()
+        entries = {name: found[name].entry for name in names if name in found}
+        return {name: entry for name, entry in entries.items() if entry}
 
     def _all(self) -> Mapping[str, Upscaler]:
         added = {upscaler.name: upscaler for upscaler in self._added()}

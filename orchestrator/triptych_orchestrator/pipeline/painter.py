@@ -56,7 +56,7 @@ class Painter:
         limits: Limits = _DEFAULT_LIMITS,
         upscalers: Upscalers | None = None,
     ) -> None:
-        self._pool = pool
+        self.pool = pool
         self.upscalers = upscalers or Upscalers()
         self._timeout_s = call_timeout_s
         self.batchers = Batchers(call_timeout_s, limits.max_batch_samples)
@@ -93,7 +93,9 @@ class Painter:
         told = dict.fromkeys(warning for expert in experts for warning in expert.warnings)
         models = {name: abouts for use in uses.values() for name, abouts in use.made_by.items()}
         tile_size = max(expert.vae.tile_size for expert in experts)
-        of = replace(await made_of(entries, models), vae_tile_size=tile_size)
+        networks = self.upscalers.networks(each.upscaler for each in (job.hires, job.upscale) if each)
+        models |= self.pool.abouts(model for one in networks.values() for model in one.models().values())
+        of = replace(await made_of({**entries, **networks}, models), vae_tile_size=tile_size)
         pictures, unwritten = await asyncio.to_thread(pictures_of, job, images, of)
         warnings = [*told, *job.loras.warnings, *job.warnings, *unwritten, *unsound(uses)]
         yield Result(
@@ -119,7 +121,7 @@ class Painter:
         entry, vae_entry = entries[one.checkpoint], entries[one.vae]
         conditions = await conditions_of(job, one, entry, self._encoder, uses["encoder"])
         denoiser = Denoiser(
-            self._pool,
+            self.pool,
             self.batchers,
             entry.models()[UNET.name],
             guidance_of(conditions.conditionings, job.guidance_scale, one.edit),
@@ -131,7 +133,7 @@ class Painter:
         )
         scaling = entry.opened.scaling_with(vae_entry.opened)
         tiling = replace(self._tiling, axes=job.tiling)
-        vae = Vae(self._pool, vae_entry, scaling, tiling, job.request_id, self._timeout_s, uses["vae"])
+        vae = Vae(self.pool, vae_entry, scaling, tiling, job.request_id, self._timeout_s, uses["vae"])
         beginning = Beginning(one, vae, self.upscalers, job.request_id)
         return Expert(one, entry.opened, denoiser, vae, beginning, conditions.warnings)
 

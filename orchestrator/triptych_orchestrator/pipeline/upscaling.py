@@ -21,7 +21,10 @@ from triptych_orchestrator.jobs.tasks.hires import check_upscaler
 from triptych_orchestrator.jobs.tasks.upscaling import AskedUpscale, Upscale, upscale_of
 from triptych_orchestrator.library.upscalers import Pixels, Upscaler, Upscalers, enlarged
 from triptych_orchestrator.pipeline.writing.files import Written, write
+from triptych_orchestrator.pipeline.writing.made_of import made_of
+from triptych_orchestrator.pipeline.writing.pictures import told_json
 from triptych_orchestrator.settings import Limits
+from triptych_orchestrator.stages.pool import ReplicaPool
 
 # What counts for such a request; all else says how to draw.
 _KNOWN = {"request_id", "images", "upscale", "image_format", "quality", "priority", "deadline_seconds", "told"}
@@ -44,7 +47,10 @@ def check_upscalers(asked: Asked, upscalers: Upscalers) -> None:
 class PictureUpscaler:
     """Filters work at once, a few pictures at a time; for an upscaler that a stage runs, a request takes its turn."""
 
-    def __init__(self, upscalers: Upscalers, pictures: PictureReader, admission: Admission, limits: Limits) -> None:
+    def __init__(
+        self, pool: ReplicaPool, upscalers: Upscalers, pictures: PictureReader, admission: Admission, limits: Limits
+    ) -> None:
+        self._pool = pool
         self._upscalers = upscalers
         self._pictures = pictures
         self._admission = admission
@@ -68,7 +74,8 @@ class PictureUpscaler:
                 rgb, told = await self._pictures.pixels(field_of(index), asked.images[index], *size)
                 pixels = np.frombuffer(rgb, np.uint8).reshape(size[1], size[0], 3)
                 pixels = await enlarged(pixels, upscaler, (upscale.width, upscale.height), asked.request_id)
-                written = await asyncio.to_thread(_written, pixels, kind, upscale)
+                request = await self._told(asked, index, kind, upscaler)
+                written = await asyncio.to_thread(_written, pixels, kind, upscale, request)
                 pictures.append(Picture(written.data, kind.name, 0, upscale.width, upscale.height))
                 warnings += [*told, *written.warnings]
         yield Result(
@@ -78,6 +85,13 @@ class PictureUpscaler:
             total_seconds=time.monotonic() - began,
             queue_seconds=waited_s,
         )
+
+    async def _told(self, asked: Asked, index: int, kind: Format, upscaler: Upscaler) -> str:
+        """The request for one of its pictures alone, and what enlarged it."""
+        own = {"image_format": kind.name, "images": [asked.told["images"][index]]}
+        networks = {upscaler.name: upscaler.entry} if upscaler.entry else {}
+        models = [model for entry in networks.values() for model in entry.models().values()]
+        return told_json({**asked.told, **own}, None, (await made_of(networks, self._pool.abouts(models))).told({}))
 
     @asynccontextmanager
     async def _turn(self, upscaler: Upscaler, priority: int) -> AsyncIterator[float]:
@@ -110,6 +124,6 @@ def _field(asked: Asked, name: str) -> str:
     return asked.variation.field if name == "variation" else name
 
 
-def _written(pixels: Pixels, kind: Format, upscale: Upscale) -> Written:
+def _written(pixels: Pixels, kind: Format, upscale: Upscale, request: str) -> Written:
     told = {**upscale.infotext, "Version": f"Triptych {__version__}"}
-    return write(pixels, kind, ", ".join(f"{name}: {value}" for name, value in told.items()))
+    return write(pixels, kind, ", ".join(f"{name}: {value}" for name, value in told.items()), request)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
 from triptych.errors import CheckpointChangedError, TriptychError, UnavailableError
@@ -80,6 +80,11 @@ class ReplicaPool:
     def holders(self, model: PlacedModel) -> list[Replica]:
         """The replicas that are up and hold the model."""
         return [replica for replica in self._of(model.spec.stage) if replica.ready and model.name in replica.held]
+
+    def abouts(self, models: Iterable[PlacedModel]) -> dict[str, set[str]]:
+        """What models have said of themselves, by their public names: of each all replicas that were given it."""
+        told = {model.public_name: {one.about(model) for one in self._of(model.spec.stage)} - {""} for model in models}
+        return {name: abouts for name, abouts in told.items() if abouts}
 
     async def wait_ready(self, stage: str, until_s: float | None = None) -> list[Replica]:
         """The replicas that are up; UnavailableError if none comes up in `recovery_timeout_s`, or until `until_s`."""

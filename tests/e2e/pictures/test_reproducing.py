@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from safetensors.torch import save_file
 
 import triptych
 from tests.conftest import Served
 from tests.e2e.serving import SIZE
 from tests.loras import save_lora
 from tests.tiny import replace_weights
+from tests.upscalers import rrdb
 from triptych.checkpoint.identity.digests import tensors_digest
 from triptych.cli.main import main
 from triptych.contract.processor import processor_kind
@@ -71,6 +73,23 @@ def test_a_picture_of_a_picture_needs_that(served: Served) -> None:
     told = served.client.request_from(first.files[0])
     assert told.files.keys() == {"image"} and told.left_out[0].startswith("image: is not in the picture")
     assert served.client.generate(**told.parameters, image=image).files == first.files
+
+
+def test_a_picture_that_was_only_enlarged(served: Served, tmp_path: Path) -> None:
+    file = tmp_path / "tiny.safetensors"
+    save_file(rrdb(2, unshuffled=True), file)
+    network = served.client.register_checkpoint("told-upscaler", file, load=True, with_hash=True)
+    try:
+        images = [Image.linear_gradient("L").resize((24, 16)), Image.radial_gradient("L").resize((20, 20))]
+        first = served.client.upscale(images, scale=2, upscaler="told-upscaler", image_format="webp")
+        told = served.client.request_from(first.files[1])
+        assert told.made_of["checkpoints"]["told-upscaler"]["weights"] == network.sha256
+        assert told.made_of["models"]["told-upscaler.upscaler"][0]["engine"] == "onnxruntime"
+        assert served.client.generate(**told.parameters, image=images[1]).files == first.files[1:]
+        drawn = served.client.generate(**REQUEST, upscale={"scale": 2, "upscaler": "told-upscaler"})
+        assert read_request(drawn.files[0]).made_of["checkpoints"].keys() == {"sd1", "told-upscaler"}
+    finally:
+        served.client.unregister_checkpoint("told-upscaler")
 
 
 def test_what_it_was_made_of(served: Served, tmp_path: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from triptych.errors import InvalidArgumentError
+from triptych_orchestrator.library.entry import Entry
 from triptych_orchestrator.library.upscalers import Pixels, Size, Upscaler, Upscalers, enlarged
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (9, 12, 3), np.uint8)
@@ -31,6 +34,12 @@ async def test_what_makes_another_size_is_brought_to_the_one_that_is_wanted() ->
     )
     expected = Image.fromarray(PIXELS.repeat(4, 0).repeat(4, 1)).resize((24, 18), Image.Resampling.LANCZOS)
     assert np.array_equal(await enlarged(PIXELS, added, (24, 18)), np.asarray(expected))
+
+
+def test_networks_are_told_from_filters() -> None:
+    entry = Entry("fourfold", Path("/x"), "")
+    upscalers = Upscalers(lambda: [Upscaler("fourfold", fourfold, entry=entry)])
+    assert upscalers.networks(["lanczos", "latent", "fourfold"]) == {"fourfold": entry}
 
 
 def test_names_are_those_that_there_are_just_now() -> None:

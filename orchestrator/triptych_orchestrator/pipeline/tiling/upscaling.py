@@ -32,7 +32,7 @@ class StageUpscalers:
         """Those that can be asked for."""
         for entry in self._catalog.entries():
             if entry.checkpoint is not None and entry.checkpoint.family.enlarges:
-                yield Upscaler(entry.name, partial(self._enlarge, entry), takes_turn=True)
+                yield Upscaler(entry.name, partial(self._enlarge, entry), takes_turn=True, entry=entry)
 
     async def _enlarge(self, entry: Entry, pixels: Pixels, size: Size, request_id: str) -> Pixels:
         """By the network's own factor, until both extents are reached."""

@@ -19,6 +19,7 @@ from triptych.contract.processor import processor_kind
 from triptych.errors import TriptychError
 from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.library.entry import Entry
+from triptych_orchestrator.library.loras.choice import LoraContent
 
 logger = logging.getLogger("triptych.painter")
 
@@ -54,12 +55,12 @@ class MadeOf:
         """For the result."""
         return [f"the picture does not name the hash of {name!r}, which could not be had" for name in self.missing]
 
-    def told(self, job: Job) -> dict[str, Any]:
-        """As plain values."""
+    def told(self, loras: Mapping[str, LoraContent]) -> dict[str, Any]:
+        """As plain values, with those of LoRAs by their names."""
         found = {name: asdict(digests) for name, digests in self.digests.items()}
         return {
             "checkpoints": {name: {what: hex_ for what, hex_ in all_.items() if hex_} for name, all_ in found.items()},
-            "loras": {name: content.digest for name, content in job.loras.content.items()},
+            "loras": {name: content.digest for name, content in loras.items()},
             "models": {name: [json.loads(about or "{}") for about in abouts] for name, abouts in self.models.items()},
             "orchestrator": _orchestrator()
             | ({"vae_tile_size": str(self.vae_tile_size)} if self.vae_tile_size else {}),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from triptych_orchestrator.jobs.events import Picture
 from triptych_orchestrator.jobs.job import Job
@@ -32,8 +33,12 @@ def request_json(job: Job, index: int, made_of: MadeOf) -> str:
     """The request that makes this picture, and what it was made of: no time, no id and no host, so that equal requests
     give equal files.
     """
-    request, place = of_picture(job.told, index)
-    told = {"revision": _REVISION, "request": request, "made_of": made_of.told(job)}
+    return told_json(*of_picture(job.told, index), made_of.told(job.loras.content))
+
+
+def told_json(request: Mapping[str, Any], place: int | None, made_of: Mapping[str, Any]) -> str:
+    """A request as the JSON in its pictures; `place` is that among several that it makes."""
+    told: dict[str, Any] = {"revision": _REVISION, "request": request, "made_of": made_of}
     if place is not None:
         told["index"] = place
     return json.dumps(told, sort_keys=True, separators=(",", ":"))
