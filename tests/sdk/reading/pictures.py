@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from triptych.contract.picture_texts import xmp_of
+from triptych.contract.pictures.texts import xmp_of
 
 
 def png(**texts: str) -> bytes:

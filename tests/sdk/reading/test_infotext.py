@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from triptych.contract.samplers import BY_SCHEDULER
+from triptych.contract.pictures.samplers import BY_SCHEDULER
 from triptych.sdk.reading.infotext import infotext_request, scheduler_of
 
 WEB_UI = """a (cat:1.2), <lora:ink:0.7>

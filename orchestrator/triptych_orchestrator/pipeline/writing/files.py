@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, PngImagePlugin
 
-from triptych.contract.picture_texts import PARAMETERS, REQUEST, xmp_of
+from triptych.contract.pictures.texts import PARAMETERS, REQUEST, xmp_of
 from triptych_orchestrator.jobs.tasks.formats import Format
 from triptych_orchestrator.pipeline.writing.exif import exif_of
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from triptych._version import __version__
 from triptych.checkpoint.identity.digests import SHORT_LETTERS
-from triptych.contract.samplers import BY_SCHEDULER, Sampler
+from triptych.contract.pictures.samplers import BY_SCHEDULER, Sampler
 from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.pipeline.writing.made_of import MadeOf
 from triptych_orchestrator.sampling.guidance import is_guided

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from triptych.contract.samplers import BY_SCHEDULER, Sampler
+from triptych.contract.pictures.samplers import BY_SCHEDULER, Sampler
 from triptych.sdk.parameters import GenerateParameters
 from triptych.sdk.reading.picture_request import PictureRequest
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
-from triptych.contract.picture_texts import PARAMETERS, REQUEST, request_in_xmp
+from triptych.contract.pictures.texts import PARAMETERS, REQUEST, request_in_xmp
 from triptych.errors import InvalidArgumentError, invalid
 from triptych.sdk.images import ImageInput
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from triptych.contract.picture_texts import request_in_xmp
+from triptych.contract.pictures.texts import request_in_xmp
 from triptych_orchestrator.jobs.tasks.formats import Format
 from triptych_orchestrator.pipeline.writing.files import write
 

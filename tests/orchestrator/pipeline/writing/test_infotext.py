@@ -6,7 +6,7 @@ from pathlib import Path
 from triptych import demo
 from triptych.checkpoint import Checkpoint
 from triptych.checkpoint.identity.digests import Digests
-from triptych.contract.samplers import BY_SCHEDULER
+from triptych.contract.pictures.samplers import BY_SCHEDULER
 from triptych.v1.generation_pb2 import Coordinates, GenerateRequest, Size
 from triptych_orchestrator.api.messages import asked_of, told_of
 from triptych_orchestrator.jobs.job import Job

@@ -60,8 +60,9 @@ def test_a_picture_with_a_seed_of_its_own_needs_no_company() -> None:
 def test_a_random_variation_is_told() -> None:
     job = job_of(subseed_strength=0.5)
     assert job.variation and told(job)["request"]["subseeds"] == list(job.variation.subseeds)
-    # One that draws for all needs those before it, whatever seeds they have.
-    assert told(job_of(subseed_strength=0.5, subseeds=[1], seeds=[2, 3], num_images_per_prompt=2), 1)["index"] == 1
+    # One beside several seeds is each picture's.
+    shared = told(job_of(subseed_strength=0.5, subseeds=[1], seeds=[2, 3], num_images_per_prompt=2), 1)
+    assert (shared["request"]["subseeds"], shared["request"]["seeds"], "index" in shared) == ([1], [3], False)
     own = told(job_of(subseed_strength=0.5, seeds=[2, 3], num_images_per_prompt=2), 1)
     assert len(own["request"]["subseeds"]) == 1 and "index" not in own
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from triptych.contract.picture_texts import request_in_xmp, xmp_of
+from triptych.contract.pictures.texts import request_in_xmp, xmp_of
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"prompt":"<a> & \\u56f3 ]]></rdf:RDF></triptych:request>"}'])
