@@ -41,12 +41,14 @@ def filled(told: Mapping[str, Any], job: Job) -> dict[str, Any]:
 def of_picture(told: Mapping[str, Any], index: int) -> tuple[dict[str, Any], int | None]:
     """The request that makes one picture, and its place among those that the request makes; None where it is alone.
 
-    A picture with a seed of its own needs no company; of one seed for several, each needs those before it.
+    A picture with a seed of its own needs no company; of one seed for several, each needs those before it. So it does
+    of one image that is drawn anew in part, whose latents the first seed draws for all.
     """
     count = told["num_images_per_prompt"]
     if count == 1:
         return dict(told), None
-    if any(len(told.get(name, ())) not in (0, count) for name in _DRAWING):
+    is_shared = len(told.get("images", ())) == 1 and ("mask_images" in told or "expand" in told)
+    if is_shared or any(len(told.get(name, ())) not in (0, count) for name in _DRAWING):
         return dict(told), index
     own = {name: [told[name][index]] for name in _PER_PICTURE if len(told.get(name, ())) == count}
     return {**told, **own, "num_images_per_prompt": 1}, None

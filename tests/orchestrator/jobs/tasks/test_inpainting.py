@@ -18,6 +18,7 @@ from triptych_orchestrator.jobs.tasks.enlarging import Enlargement
 from triptych_orchestrator.jobs.tasks.hires import AskedHires
 from triptych_orchestrator.jobs.tasks.inpainting import InpaintAsked
 from triptych_orchestrator.jobs.tasks.upscaling import AskedUpscale
+from triptych_orchestrator.jobs.told import of_picture
 from triptych_orchestrator.pipeline.plan import FromMasked, models_of, plan_of
 from triptych_orchestrator.pipeline.writing.infotext import describe
 from triptych_orchestrator.pixels.borders import Sides
@@ -69,6 +70,13 @@ async def test_what_is_expanded_tells_no_size_that_would_be_refused() -> None:
     told = {"images": ["sha256:0"], "expand": {"left": 8, "top": 0, "right": 0, "bottom": 0}}
     assert not {"width", "height"} & (await expanded(8, 0, 0, 0, told=told)).told.keys()
     assert (await masked(half(), told={"images": []})).told["width"] == 64
+
+
+async def test_a_picture_of_one_image_needs_the_others_whose_first_seed_draws_its_latents() -> None:
+    for images, place in ((["sha256:0"], 1), (["sha256:0", "sha256:1"], None)):
+        told = {"num_images_per_prompt": 2, "seeds": [1, 2], "images": images, "mask_images": ["sha256:2"]}
+        request, index = of_picture(told, 1)
+        assert index == place and request["images"] == images[-1:] and request["mask_images"] == ["sha256:2"]
 
 
 async def test_only_a_strength_of_one_leaves_nothing_of_the_image(sdxl: Path) -> None:
