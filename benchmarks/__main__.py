@@ -13,20 +13,17 @@ from benchmarks.cases import (
     first_picture,
     guidance_split,
     half_weights,
-    lora_step,
-    lora_swap,
-    lora_swaps,
     memory,
     own_memory,
     pickled,
     real_files,
-    refittable,
     registration,
     reload,
     split_cost,
     switch,
     whole_request,
 )
+from benchmarks.cases.loras import refittable, step, swap, swaps
 from benchmarks.cases.pictures import large_pictures
 from benchmarks.setting import Setting
 from triptych.measuring.checkpoints import SIZES
@@ -50,11 +47,11 @@ BENCHMARKS = {
     "memory": _Benchmark(memory.run, 1, 2, 512),
     "own-memory": _Benchmark(own_memory.run, 1, 2, 512, "sdxl"),
     "large-pictures": _Benchmark(large_pictures.run, 1, 1, 1024),
-    "lora-step": _Benchmark(lora_step.run, 15, 1),
+    "lora-step": _Benchmark(step.run, 15, 1),
     "refittable": _Benchmark(refittable.run, 15, 1),
     "half-weights": _Benchmark(half_weights.run, 15, 1, 256, "sd15-fp16"),
-    "lora-swap": _Benchmark(lora_swap.run, 5, 1),
-    "lora-swaps": _Benchmark(lora_swaps.run, 20, 50, 64),
+    "lora-swap": _Benchmark(swap.run, 5, 1),
+    "lora-swaps": _Benchmark(swaps.run, 20, 50, 64),
     "guidance-split": _Benchmark(guidance_split.run, 3, 20),
     "concurrency": _Benchmark(concurrency.run, 3, 4),
     "switch": _Benchmark(switch.run, 5, 2),

@@ -1,0 +1,1 @@
+"""What it costs that weights can be exchanged, and to exchange them."""
