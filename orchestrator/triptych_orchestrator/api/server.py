@@ -142,7 +142,7 @@ def _server(
     received_bytes = min(limits.max_image_bytes + _MESSAGE_BYTES, _MOST_MESSAGE_BYTES)
     options = [*_OPTIONS, ("grpc.max_receive_message_length", received_bytes)]
     server = grpc.aio.server(interceptors=interceptors, options=options)
-    upscalers = Upscalers(StageUpscalers(pool, catalog, settings.call_timeout_s))
+    upscalers = Upscalers(StageUpscalers(pool, catalog, settings.call_timeout_s, limits.max_image_pixels))
     painter = Painter(pool, settings.call_timeout_s, limits, upscalers)
     generation = GenerationService(catalog, LoraChooser(loras), painter, admission, limits)
     generation_pb2_grpc.add_GenerationServiceServicer_to_server(generation, server)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 import triptych
@@ -41,7 +42,7 @@ async def upscalers(served: Served, file: Path, tmp_path: Path) -> AsyncIterator
     catalog = Catalog(settings, pool)
     await catalog.register("apart", file)
     try:
-        yield Upscalers(StageUpscalers(pool, catalog, 60.0))
+        yield Upscalers(StageUpscalers(pool, catalog, 60.0, 512 * 1024))
         await catalog.unregister("apart")
     finally:
         await pool.stop()
@@ -76,6 +77,11 @@ async def test_odd_pictures_and_several_times(upscalers: Upscalers) -> None:
     assert (await enlarged(odd, upscaler, (100, 66))).shape == (66, 100, 3)
 
 
+async def test_what_it_would_make_is_bounded(upscalers: Upscalers) -> None:
+    with pytest.raises(InvalidArgumentError, match="would make 1024 x 1024 pixels of 512 x 512 first"):
+        await upscalers.get("upscaler", "apart").enlarge(drawn(512, 512), (520, 520), "r")
+
+
 def test_it_is_told_and_draws_nothing(served: Served, file: Path) -> None:
     told = served.client.register_upscaler("tiny-x2", file, load=True)
     try:
@@ -88,6 +94,9 @@ def test_it_is_told_and_draws_nothing(served: Served, file: Path) -> None:
         }
         assert [one.images[0].size for one in pictures.values()] == [(128, 128)] * 2
         assert difference(*pictures.values()) > 10
+        pixels = drawn(20, 30)
+        alone = served.client.generate("", image=Image.fromarray(pixels), upscale=triptych.Upscale(upscaler="tiny-x2"))
+        assert np.abs(np.asarray(alone.images[0], np.int16) - expected(pixels)).max() <= 1
         with pytest.raises(InvalidArgumentError, match="an upscaler"):
             served.client.generate("a red circle", checkpoint="tiny-x2", width=64, height=64)
     finally:

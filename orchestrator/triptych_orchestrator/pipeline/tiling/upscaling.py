@@ -10,6 +10,7 @@ import numpy as np
 
 from triptych.checkpoint.families.upscalers import pixels_together, upscale_factor
 from triptych.contract import UPSCALER
+from triptych.errors import invalid
 from triptych_orchestrator.library.catalog import Catalog
 from triptych_orchestrator.library.entry import Entry
 from triptych_orchestrator.library.upscalers import Pixels, Size, Upscaler
@@ -23,10 +24,11 @@ _TILE = 192
 
 
 class StageUpscalers:
-    """For `Upscalers`: what the catalog has of them at the moment."""
+    """For `Upscalers`: what the catalog has of them at the moment. None makes more than `most_pixels` of a picture."""
 
-    def __init__(self, pool: ReplicaPool, catalog: Catalog, timeout_s: float) -> None:
+    def __init__(self, pool: ReplicaPool, catalog: Catalog, timeout_s: float, most_pixels: int) -> None:
         self._pool, self._catalog, self._timeout_s = pool, catalog, timeout_s
+        self._most_pixels = most_pixels
 
     def __call__(self) -> Iterator[Upscaler]:
         """Those that can be asked for."""
@@ -45,6 +47,11 @@ class StageUpscalers:
 
     async def _once(self, entry: Entry, pixels: Pixels, factor: int, request_id: str) -> Pixels:
         height, width, _ = pixels.shape
+        if height * width * factor**2 > self._most_pixels:
+            problem = (
+                f"{entry.name!r} would make {width * factor} x {height * factor} pixels of {width} x {height} first"
+            )
+            raise invalid("upscaler", f"{problem}; this server allows {self._most_pixels} (max_image_pixels)")
         together = pixels_together(entry.opened.components[UPSCALER.name].architecture)
         spare = [(0, -extent % together) for extent in (height, width)]
         whole = np.pad(pixels, [*spare, (0, 0)], mode="edge").transpose(2, 0, 1)
