@@ -79,7 +79,7 @@ def test_small_pictures_are_made_at_once(client: triptych.Client) -> None:
 def test_a_large_picture_that_tiles_goes_round_its_edge(client: triptych.Client) -> None:
     """Its VAE's tiles are cut with some of the other side around them: the edge is one like any between two tiles."""
     across, beside = [], []
-    for seed in range(4):
+    for seed in range(2):
         ours = client.generate(**REQUEST, **SIZE, seed=seed, tiling="x")
         columns = np.asarray(ours.images[0], np.float32)
         across.append(np.abs(columns[:, 0] - columns[:, -1]).mean())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -13,14 +14,16 @@ from triptych.errors import InvalidArgumentError
 REQUEST: dict[str, Any] = {"prompt": "a red circle", "num_inference_steps": 4, "seed": 3, **SIZE}
 
 
-@pytest.mark.parametrize("checkpoint", ["sd1", "sdxl-torch"])
-def test_one_model_serves_pictures_that_tile_and_others(served: Served, checkpoint: str) -> None:
-    requests = [REQUEST | {"checkpoint": checkpoint, "tiling": axes} for axes in (None, True, "x", "y", None)]
+@pytest.mark.parametrize(
+    ("checkpoint", "kinds"), [("sd1", (None, True, "x", "y", None)), ("sd1-torch", (None, True))], ids=["sd1", "torch"]
+)
+def test_one_model_serves_pictures_that_tile_and_others(served: Served, checkpoint: str, kinds: Sequence[Any]) -> None:
+    requests = [REQUEST | {"checkpoint": checkpoint, "tiling": axes} for axes in kinds]
     alone = [served.client.generate(**request) for request in requests]
     assert min(difference(one, other) for one in alone[:4] for other in alone[:4] if one is not other) > 5
     for (_, ours), theirs in zip(at_once(served.client, requests), alone, strict=True):
         assert difference(ours, theirs) <= (0 if checkpoint == "sd1" else 1)
-    for told, one in zip(("True", "x", "y"), alone[1:4], strict=True):
+    for told, one in zip(("True", "x", "y"), alone[1:4], strict=False):
         assert f"Tiling: {told}," in f"{one.images[0].info['parameters']},"
 
 
