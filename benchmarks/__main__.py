@@ -24,7 +24,7 @@ from benchmarks.cases import (
     whole_request,
 )
 from benchmarks.cases.loras import refittable, step, swap, swaps
-from benchmarks.cases.pictures import large_pictures
+from benchmarks.cases.pictures import large_pictures, tasks
 from benchmarks.setting import Setting
 from triptych.measuring.checkpoints import SIZES
 from triptych.measuring.machine import describe
@@ -46,6 +46,7 @@ BENCHMARKS = {
     "split-cost": _Benchmark(split_cost.run, 5, 20, 512, "tiny"),
     "memory": _Benchmark(memory.run, 1, 2, 512),
     "own-memory": _Benchmark(own_memory.run, 1, 2, 512, "sdxl"),
+    "tasks": _Benchmark(tasks.run, 3, 10),
     "large-pictures": _Benchmark(large_pictures.run, 1, 1, 1024),
     "lora-step": _Benchmark(step.run, 15, 1),
     "refittable": _Benchmark(refittable.run, 15, 1),
