@@ -23,8 +23,13 @@ def load(setting: dict[str, Any]) -> Work:
     """The pipelines in eager mode, in float32 on the CPU; what they do with a request."""
     import torch
     from diffusers import AutoPipelineForImage2Image, AutoPipelineForInpainting, AutoPipelineForText2Image
+    from diffusers.utils import logging
     from PIL import Image
+    from transformers.utils import logging as transformers_logging
 
+    for library in (logging, transformers_logging):
+        library.set_verbosity_error()
+        library.disable_progress_bar()
     torch.set_num_threads(setting["threads"])
     text = AutoPipelineForText2Image.from_pretrained(setting["checkpoint"], dtype=torch.float32)
     pipelines = {
