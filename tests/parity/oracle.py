@@ -15,7 +15,7 @@ from PIL import Image
 
 import triptych
 from tests.engine.wrapped import wrapped
-from tests.formulas import TORCHS, torchs_first
+from tests.parity.formulas import TORCHS, torchs_first
 from tests.parity.matrix import MORE, Case
 from triptych_orchestrator.sampling.schedulers import SCHEDULERS
 

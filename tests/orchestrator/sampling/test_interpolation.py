@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.formulas import TORCHS
+from tests.parity.formulas import TORCHS
 from triptych_orchestrator.sampling.interpolation import LATENT_UPSCALERS, enlarge_latents
 
 SIZES = [

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.formulas import torchs_first, torchs_noise
+from tests.parity.formulas import torchs_first, torchs_noise
 from triptych_orchestrator.sampling.variations import Randomness, Variation, slerp
 
 SHAPE = (4, 8, 12)
