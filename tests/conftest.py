@@ -14,7 +14,7 @@ import pytest
 
 import triptych
 from tests import tiny
-from tests.graphs import fill_cache
+from tests.session.graphs import fill_cache
 from triptych.embedded import Stack, StackConfig
 
 # Exported graphs outlive a run: an architecture is exported once, not once a session.
@@ -27,8 +27,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """For `--dist loadfile`; see tests/workers.py."""
-    from tests.workers import ByStack
+    """For `--dist loadfile`; see tests/session/workers.py."""
+    from tests.session.workers import ByStack
 
     return ByStack(config, log)
 

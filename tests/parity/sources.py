@@ -9,8 +9,8 @@ from pathlib import Path
 import triptych
 from tests import tiny
 from tests.conftest import CACHE
-from tests.graphs import fill_cache
 from tests.parity.matrix import EDITING, ONLY, Case
+from tests.session.graphs import fill_cache
 from tests.single_files import Pair, save_pair
 
 

@@ -1,6 +1,6 @@
 """Exports the graphs of checkpoints in one process, where a stage would import torch anew for each of them.
 
-python -m tests.graphs CACHE CHECKPOINT...
+python -m tests.session.graphs CACHE CHECKPOINT...
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from triptych.engine.cache import artifacts
 def fill_cache(cache: Path, checkpoints: Iterable[Path]) -> None:
     """Has the cache hold what the stages will look for there."""
     if any(list(missing(cache, path)) for path in checkpoints):
-        subprocess.run([sys.executable, "-m", "tests.graphs", cache, *checkpoints], check=True)
+        subprocess.run([sys.executable, "-m", "tests.session.graphs", cache, *checkpoints], check=True)
 
 
 def missing(cache: Path, checkpoint: Path) -> Iterable[Component]:
