@@ -18,12 +18,9 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-import onnx
 
 from triptych.cache_folders import MANIFEST_FILE, read_manifest
 from triptych.checkpoint import Architecture
@@ -40,6 +37,7 @@ from triptych.engine.cache.artifacts import (
     is_sound,
     read_graph,
 )
+from triptych.engine.cache.kin import kin_of, with_channels
 
 _SOURCES = ("exporter.py", "modules.py")
 _PACKAGES = ("torch", "diffusers", "transformers", "onnx", "onnxscript")
@@ -152,21 +150,12 @@ def _is_fresh(architecture: Architecture, present: Mapping[str, str]) -> bool:
 
 def make(architecture: Architecture) -> bytes:
     """The graph; a UNet of more channels has that of its kin for text but for two numbers, so that one is traced."""
-    if architecture.model != UNET.name or architecture.config["in_channels"] == _TEXT_TO_IMAGE:
+    kin = kin_of(architecture)
+    if kin is None:
         return _export(architecture)
-    kin = replace(architecture, config={**architecture.config, "in_channels": _TEXT_TO_IMAGE})
     path = SHIPPED / artifact_key(kin) / COMPRESSED_FILE
     graph = read_graph(path) if _is_fresh(kin, made_by()) else _export(kin)
     return with_channels(graph, architecture.config["in_channels"])
-
-
-def with_channels(graph: bytes, channels: int) -> bytes:
-    """A UNet's graph as it is where latents have so many channels."""
-    model = onnx.load_model_from_string(graph)
-    (latents,) = (value for value in model.graph.input if value.name == "latents")
-    (kernel,) = (tensor for tensor in model.graph.initializer if tensor.name == "conv_in.weight")
-    latents.type.tensor_type.shape.dim[1].dim_value = kernel.dims[1] = channels
-    return bytes(model.SerializeToString(deterministic=True))
 
 
 def _export(architecture: Architecture) -> bytes:

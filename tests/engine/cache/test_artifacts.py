@@ -11,14 +11,17 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
+import onnx
 import pytest
 
-from triptych.checkpoint import Architecture
+from triptych.checkpoint import Architecture, Checkpoint
+from triptych.demo import checkpoint_path
 from triptych.engine.cache import artifacts
 from triptych.engine.cache.artifacts import artifact_key, ensure_graph, find_graph
-from triptych.errors import FailedPreconditionError
+from triptych.errors import FailedPreconditionError, TriptychError
 
 ARCHITECTURE = Architecture.of("vae_decoder", "AutoencoderKL", {"block_out_channels": [8], "norm_num_groups": 4})
 KEY = artifact_key(ARCHITECTURE)
@@ -161,6 +164,19 @@ def test_many_threads_and_a_damaged_graph(tmp_path: Path, monkeypatch: pytest.Mo
     with ThreadPoolExecutor(8) as pool:
         paths = list(pool.map(lambda _: ensure_graph(ARCHITECTURE, shop.cache), range(8)))
     assert shop.exports() == 2 and all(path.read_bytes() == b"a graph" for path in paths)
+
+
+def test_a_unet_of_more_channels_takes_its_kins_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That the graph is the one that would be exported, test_shipped.py shows."""
+    monkeypatch.setattr(artifacts, "_python", lambda: "/bin/false")
+    kin = Checkpoint.open(checkpoint_path()).components["unet"].architecture
+    inpainting = replace(kin, config={**kin.config, "in_channels": 9})
+    path = ensure_graph(inpainting, tmp_path)
+    assert path == find_graph(inpainting, tmp_path)
+    latents = onnx.load(path, load_external_data=False).graph.input[0]
+    assert (latents.name, latents.type.tensor_type.shape.dim[1].dim_value) == ("latents", 9)
+    with pytest.raises(TriptychError, match="exporting UNet2DConditionModel failed"):
+        ensure_graph(replace(inpainting, config={**inpainting.config, "layers_per_block": 3}), tmp_path)
 
 
 def test_shipped_graphs_are_sound() -> None:

@@ -11,9 +11,10 @@ import pytest
 
 from tests.engine.cache.hub_configs import ENCODERS, OPEN_CLIP_BIG_G, REFINERS, UNETS, VAES
 from tests.hollow import save_hollow
-from tools.ship_graphs import shipped, stale, with_channels
+from tools.ship_graphs import shipped, stale
 from triptych.checkpoint import Architecture, Checkpoint
 from triptych.engine.cache.artifacts import find_graph, is_shipped, read_graph
+from triptych.engine.cache.kin import with_channels
 from triptych.engine.conditions import conditioning_dims
 from triptych.engine.exporter import export_graph
 from triptych.measuring.checkpoints import SIZES

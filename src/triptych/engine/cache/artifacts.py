@@ -1,8 +1,8 @@
 """The cache of exported graphs: one folder per architecture, complete or absent, whoever builds it and dies.
 
-A graph is looked for among those shipped with the package, then in the cache, then built there. Builders of one
-architecture wait for each other on a file lock, which the kernel drops with its holder; a folder appears by one rename.
-Those shipped are compressed, and read as they are: nothing is written for them.
+A graph is looked for among those shipped with the package, then in the cache, then built there: from its kin's, or by
+an export. Builders of one architecture wait for each other on a file lock, which the kernel drops with its holder; a
+folder appears by one rename. Those shipped are compressed, and read as they are: nothing is written for them.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import triptych
 from triptych.cache_folders import MANIFEST_FILE, lock, mark_used, publishing, read_manifest
 from triptych.checkpoint import Architecture, Component
 from triptych.contract import ENCODER, MODELS
+from triptych.engine.cache.kin import kin_of, with_channels
 from triptych.engine.exporting import describe_weights, run_exporter
 from triptych.errors import ArtifactMissingError
 
@@ -89,6 +90,8 @@ def _export_once(architecture: Architecture, cache_dir: Path, progress: Progress
     with lock(root / f"{key}.lock"):
         if path := find_graph(architecture, cache_dir):
             return path
+        if graph := _from_kin(architecture, cache_dir):
+            return _publish(architecture, root, key, lambda file: file.write_bytes(graph))
         missing = [
             name for name in ("torch", "diffusers", "transformers", "onnxscript") if not importlib.util.find_spec(name)
         ]
@@ -102,15 +105,28 @@ def _export_once(architecture: Architecture, cache_dir: Path, progress: Progress
         return _build(architecture, root, key, component)
 
 
+def _from_kin(architecture: Architecture, cache_dir: Path) -> bytes | None:
+    kin = kin_of(architecture)
+    path = find_graph(kin, cache_dir) if kin else None
+    return with_channels(read_graph(path), architecture.config["in_channels"]) if path else None
+
+
 def _build(architecture: Architecture, root: Path, key: str, component: Component | None) -> Path:
-    with publishing(root, key) as building:
-        (building / REQUEST_FILE).write_text(architecture.traced().canonical())
-        arguments = [str(building / REQUEST_FILE), str(building / GRAPH_FILE)]
+    def export(file: Path) -> None:
+        arguments = [str(file.with_name(REQUEST_FILE)), str(file)]
         if component:
-            described = building.parent / "weights.json"  # of one checkpoint: not to be kept
+            described = file.parent.with_name("weights.json")  # of one checkpoint: not to be kept
             described.write_text(describe_weights(component))
             arguments += ["--weights", str(described)]
         run_exporter(_python(), architecture.class_name, arguments)
+
+    return _publish(architecture, root, key, export)
+
+
+def _publish(architecture: Architecture, root: Path, key: str, write: Callable[[Path], object]) -> Path:
+    with publishing(root, key) as building:
+        (building / REQUEST_FILE).write_text(architecture.traced().canonical())
+        write(building / GRAPH_FILE)
         graph = (building / GRAPH_FILE).read_bytes()
         manifest = {"revision": EXPORT_REVISIONS[architecture.model], "sha256": hashlib.sha256(graph).hexdigest()}
         (building / MANIFEST_FILE).write_text(json.dumps(manifest))
