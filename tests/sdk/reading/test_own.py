@@ -31,6 +31,33 @@ def test_the_same_message_again() -> None:
     assert (found.left_out, found.index, found.origin) == ([], 1, "triptych")
 
 
+def test_no_field_is_forgotten() -> None:
+    """Whatever a request has by now: each field alone, some value in it, but for files and what is never taken over."""
+    for field in GenerateRequest.DESCRIPTOR.fields:
+        if field.type == field.TYPE_BYTES or field.name in ("request_id", "priority", "deadline_seconds"):
+            continue
+        request = GenerateRequest()
+        _fill(request, field)
+        found = own(request)
+        if field.name == "preview_every_steps":
+            assert found.parameters == {"prompt": ""}
+        else:
+            assert (build_request(**found.parameters), found.left_out) == (request, []), field.name
+
+
+def _fill(message: Any, field: Any) -> None:
+    """With values unlike the defaults, in all fields of a message within."""
+    values = {field.CPPTYPE_STRING: "x", field.CPPTYPE_BOOL: True, field.CPPTYPE_DOUBLE: 0.25}
+    if field.message_type:
+        inner = getattr(message, field.name).add() if field.is_repeated else getattr(message, field.name)
+        for part in field.message_type.fields:
+            _fill(inner, part)
+    elif field.is_repeated:
+        getattr(message, field.name).append(values.get(field.cpp_type, 3))
+    else:
+        setattr(message, field.name, values.get(field.cpp_type, 3))
+
+
 def test_files_are_for_the_caller_to_bring() -> None:
     found = own(GenerateRequest(prompt="a", images=[b"one", b"two"], strength=0.5, seeds=[1, 2]))
     assert found.parameters == {"prompt": "a", "strength": 0.5, "seed": [1, 2]}
