@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -180,11 +181,18 @@ def _damaged(draw: random.Random, data: bytes) -> bytes:
     return data
 
 
+@pytest.fixture
+def seen(served: Served) -> Iterator[str]:
+    """The demo checkpoint, whose pictures show something."""
+    served.client.register_checkpoint("seen", demo.checkpoint_path(), load=True)
+    yield "seen"
+    served.client.unregister_checkpoint("seen")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("axis", [0, 1])
-def test_no_seam_shows_where_new_sides_begin(served: Served, axis: int) -> None:
+def test_no_seam_shows_where_new_sides_begin(served: Served, seen: str, axis: int) -> None:
     """Over 50 seeds of the demo checkpoint: across the seam lines differ as those beside it do."""
-    served.client.register_checkpoint("demo", demo.checkpoint_path(), load=True)
     across, beside = [], []
     sides = (32, 0, 32, 0) if axis else (0, 32, 0, 32)
     colours = ("red", "green", "blue", "yellow", "white")
@@ -192,7 +200,7 @@ def test_no_seam_shows_where_new_sides_begin(served: Served, axis: int) -> None:
         prompt = f"a {colours[seed % 4]} star on a {colours[seed % 4 + 1]} background"
         request = {
             "prompt": prompt,
-            "checkpoint": "demo",
+            "checkpoint": seen,
             "scheduler": "dpmpp_2m",
             "num_inference_steps": 20,
             "seed": seed,
