@@ -12,8 +12,8 @@ import torch
 
 from tests.checkpoint.test_safetensors import mutated
 from tests.lora import making
+from tests.lora.algorithms.formulas import ALGORITHMS
 from tests.lora.conftest import Components
-from tests.lora.formulas import ALGORITHMS
 from triptych.checkpoint.safetensors import map_tensor
 from triptych.errors import LoraInvalidError
 from triptych.lora import LoraFile, match_lora, merge

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from tests.lora.algorithms.test_algorithms import LAYERS
 from tests.lora.conftest import Components
-from tests.lora.test_algorithms import LAYERS
 from triptych.checkpoint.safetensors import map_tensor
 from triptych.checkpoint.weights import canonical_name
 from triptych.lora import LoraFile, match_lora, merge

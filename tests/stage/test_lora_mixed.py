@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.lora import making
-from tests.lora.formulas import ALGORITHMS, Made, norm
+from tests.lora.algorithms.formulas import ALGORITHMS, Made, norm
 from tests.stage.test_lora_sets import INPUTS, SETTINGS, at, noise_pred, swap
 from triptych.checkpoint import Checkpoint
 from triptych.contract import LoraWeight

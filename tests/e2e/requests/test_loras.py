@@ -15,8 +15,8 @@ from tests.conftest import Served
 from tests.e2e.requests.test_parity import TOLERANCE, largest_difference
 from tests.e2e.serving import SIZE, at_once, difference
 from tests.lora import making
-from tests.lora.test_algorithms import Changes, changes, written
-from tests.lora.writers import WRITERS
+from tests.lora.algorithms.test_algorithms import Changes, changes, written
+from tests.lora.algorithms.writers import WRITERS
 from tests.loras import save_lora
 from triptych.checkpoint import Checkpoint
 from triptych.errors import InvalidArgumentError, LoraInvalidError, NotFoundError

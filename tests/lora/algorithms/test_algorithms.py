@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from tests.lora import making
+from tests.lora.algorithms.formulas import ALGORITHMS, Made, Tensors, norm
+from tests.lora.algorithms.writers import WRITERS, Writer
 from tests.lora.conftest import Components
-from tests.lora.formulas import ALGORITHMS, Made, Tensors, norm
-from tests.lora.writers import WRITERS, Writer
 from triptych.checkpoint.safetensors import map_tensor
 from triptych.lora import LoraFile, match_lora, merge
 

@@ -1,0 +1,1 @@
+"""What every algorithm adds, beside its formula, from the files of every writer."""
