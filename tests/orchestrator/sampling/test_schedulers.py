@@ -346,7 +346,7 @@ def test_null_switches_a_flag_off_and_leaves_the_rest_at_its_default(name: str) 
     check_run(name, {**SD1, **dict.fromkeys(FLAGS), **optional}, 6)
 
 
-@pytest.mark.parametrize("name", ["", *NAMES, *{info.class_name for info in SCHEDULERS.values()}])
+@pytest.mark.parametrize("name", ["", *NAMES, *sorted({info.class_name for info in SCHEDULERS.values()})])
 def test_names_and_aliases(name: str) -> None:
     check_run(name, SD1, 4)
     check_run(name, {**SDXL, "use_karras_sigmas": True}, 4)
