@@ -21,6 +21,7 @@ from triptych.checkpoint import Checkpoint
 from triptych.contract import UNET
 from triptych.engine import EngineSettings
 from triptych.engine.port import Array
+from triptych.engine.tensorrt.build.keys import Gpu
 from triptych.engine.tensorrt.build.plan import RefitPlan
 from triptych.engine.tensorrt.complaints import note_error
 from triptych.engine.tensorrt.engine import TensorRtEngine
@@ -47,11 +48,14 @@ def new_session(graph: TypedGraph) -> Session:
     return Session(plan, graph.dims, graph.profiles, torch.device("cpu"))
 
 
+GPU = Gpu("NVIDIA L4", (8, 9), "10.13.0")
+
+
 def new_engine(
     graph: TypedGraph, one: Session | None = None, plan: RefitPlan = RefitPlan.PER_CHECKPOINT
 ) -> tuple[TensorRtEngine, Any]:
     pair = Pair(Refittable(graph, one or new_session(graph), plan), threading.Lock())
-    return TensorRtEngine(graph, pair, NOTHING_BESIDE, None), pair.refittable.session.engine
+    return TensorRtEngine(graph, pair, NOTHING_BESIDE, None, GPU), pair.refittable.session.engine
 
 
 def inputs(batch: int = 2, extent: int = 8) -> dict[str, Array]:
