@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import onnx
-
 from triptych.checkpoint import Architecture
 from triptych.contract import UNET
 
@@ -21,6 +19,8 @@ def kin_of(architecture: Architecture) -> Architecture | None:
 
 def with_channels(graph: bytes, channels: int) -> bytes:
     """A UNet's graph as it is where latents have so many channels."""
+    import onnx  # which whoever only lists the cache does without
+
     model = onnx.load_model_from_string(graph)
     (latents,) = (value for value in model.graph.input if value.name == "latents")
     (kernel,) = (tensor for tensor in model.graph.initializer if tensor.name == "conv_in.weight")
