@@ -16,8 +16,8 @@ from tritonclient.utils import InferenceServerException
 
 from triptych._version import __version__
 from triptych.checkpoint import Checkpoint
+from triptych.checkpoint.pixels import rounded
 from triptych.contract import NO_LORAS, Report
-from triptych.contract.pixels import rounded
 from triptych.contract.processor import processor_kind
 from triptych.engine import EngineSettings
 from triptych.errors import FailedPreconditionError, InvalidArgumentError, ResourceExhaustedError

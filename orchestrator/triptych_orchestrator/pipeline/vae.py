@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from triptych.checkpoint import LatentScaling
+from triptych.checkpoint.pixels import rounded
 from triptych.contract import VAE_DECODER, VAE_ENCODER
-from triptych.contract.pixels import rounded
 from triptych_orchestrator.library.entry import Entry
 from triptych_orchestrator.pipeline.tiling.calls import answers
 from triptych_orchestrator.pipeline.tiling.tiles import Tiles, Tiling

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from triptych.checkpoint import Checkpoint
+from triptych.checkpoint.pixels import rounded
 from triptych.contract import VAE_DECODER, VAE_ENCODER
-from triptych.contract.pixels import rounded
 from triptych.errors import invalid
 from triptych.stage import NOT_FINITE, Batch, StageModel, not_finite
 

@@ -1,4 +1,4 @@
-"""From a VAE's numbers to the pixels of the contract's `image`; numpy's, which no client needs."""
+"""From a VAE's numbers to the pixels of the contract's `image`."""
 
 from __future__ import annotations
 
