@@ -120,7 +120,9 @@ def save_pair(root: Path, name: str, dtype: torch.dtype = torch.float32, seed: i
             second = part.endswith("_2") or name.startswith("sd2")
             save_clip_tokenizer(folder / part.replace("text_encoder", "tokenizer"), "!" if second else "<|endoftext|>")
     (folder / "scheduler").mkdir()
-    (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(kind.scheduler))
+    # All of the original checkpoints' folders say so, whatever their scheduler is, for PNDM in its place.
+    scheduler = {**kind.scheduler, "skip_prk_steps": True}
+    (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(scheduler))
     (folder / "model_index.json").write_text(json.dumps(_index(kind, models)))
     file = root / f"{name}.safetensors"
     tensors = {key: tensor.clone().contiguous() for key, tensor in original(models, kind).items()}

@@ -53,6 +53,7 @@ class Painter:
         self.painting = asyncio.Event()
         self.go = asyncio.Event()
         self.upscalers = Upscalers()
+        self.pool = None
 
     async def paint(
         self, job: Any, entries: Mapping[str, Entry], queue_seconds: float, deadline_s: float
