@@ -1,25 +1,22 @@
 """Makes docs/images/inpainting.png and outpainting.png: what the demo checkpoint draws in pictures and beside them.
 
-python tools/inpainting_pictures.py
+python -m tools.inpainting_pictures
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageDraw
 
 import triptych
+from tools.sheets import save_row
 
-FOLDER = Path(__file__).resolve().parent.parent / "docs" / "images"
 PROMPT = "a red heart on a blue background"
 GROUND = "a blue background"
 SIZE = 128
 SEED = 7
-GAP = 8
 COMMON: dict[str, Any] = {"seed": SEED, "num_inference_steps": 30, "guidance_scale": 5.0}
 
 
@@ -53,21 +50,11 @@ def outpainted(client: triptych.Client) -> list[Image.Image]:
     return [image, *(client.generate(GROUND, **given, expand_fill=fill).images[0] for fill in ("noise", "copy"))]
 
 
-def save(name: str, pictures: Sequence[Image.Image]) -> None:
-    """All of them in a row."""
-    width = sum(picture.width for picture in pictures) + GAP * (len(pictures) - 1)
-    sheet, left = Image.new("RGB", (width, SIZE), "white"), 0
-    for picture in pictures:
-        sheet.paste(picture, (left, 0))
-        left += picture.width + GAP
-    sheet.save(FOLDER / name, optimize=True)
-
-
 def main() -> int:
     """Both sheets."""
     with triptych.local() as client:
-        save("inpainting.png", inpainted(client))
-        save("outpainting.png", outpainted(client))
+        save_row("inpainting.png", inpainted(client))
+        save_row("outpainting.png", outpainted(client))
     return 0
 
 

@@ -1,6 +1,6 @@
 """Compiles a torch module for one shape after another, in a thread beside the one that runs it.
 
-It takes torch.compile a minute for a UNet, in which steps go on uncompiled.
+It takes torch.compile minutes for a UNet, in which steps go on uncompiled, and slower.
 """
 
 from __future__ import annotations
