@@ -85,3 +85,19 @@ class Source(ABC):
     @abstractmethod
     def place(self, part: str) -> Path:
         """What an error about a part as a whole names: its folder, or the file that all parts lie in."""
+
+
+class OnePart(Source):
+    """A source with no UNet and no text encoder, which draws nothing: a VAE alone, say, or an upscaler."""
+
+    def tokenizer_file(self, part: str, name: str) -> bytes | None:
+        """It reads no text."""
+        return None
+
+    def prediction(self) -> Prediction:
+        """It predicts nothing."""
+        return Prediction("", "")
+
+    def place(self, part: str) -> Path:
+        """All of it."""
+        return self.path

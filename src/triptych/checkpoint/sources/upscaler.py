@@ -9,7 +9,7 @@ from typing import Any
 
 from triptych.checkpoint.configs import broken
 from triptych.checkpoint.safetensors import TensorInfo
-from triptych.checkpoint.sources.base import Prediction, Source, Told
+from triptych.checkpoint.sources.base import OnePart, Told
 from triptych.checkpoint.sources.original.tensors import Tensors
 
 PART = "upscaler"
@@ -32,7 +32,7 @@ _SEQUENTIAL_LAYER = re.compile(r"model\.(\d+)\.(weight|bias)")
 _SEQUENTIAL_BODY = re.compile(r"model\.1\.sub\.(\d+)\.(weight|bias)")
 
 
-class UpscalerFile(Source):
+class UpscalerFile(OnePart):
     """The file at `path`; all that is asked of it is the part "upscaler"."""
 
     format = "single-file"
@@ -71,18 +71,6 @@ class UpscalerFile(Source):
     def weights(self, part: str, class_name: str) -> dict[str, TensorInfo]:
         """By today's names."""
         return dict(self._tensors.by_name)
-
-    def tokenizer_file(self, part: str, name: str) -> bytes | None:
-        """It reads no text."""
-        return None
-
-    def prediction(self) -> Prediction:
-        """It predicts nothing."""
-        return Prediction("", "")
-
-    def place(self, part: str) -> Path:
-        """All of it."""
-        return self.path
 
 
 def _prefix(names: Collection[str]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from triptych.checkpoint.configs import read_json
 from triptych.checkpoint.safetensors import TensorInfo
-from triptych.checkpoint.sources.base import Prediction, Source, Told
+from triptych.checkpoint.sources.base import OnePart, Told
 from triptych.checkpoint.sources.folder import INDEX
 from triptych.checkpoint.sources.original.kinds import UNET_PREFIX, VAE_PREFIX
 from triptych.checkpoint.sources.original.tensors import Tensors
@@ -23,7 +23,7 @@ _OTHERS = (UNET_PREFIX, "cond_stage_model.", "conditioner.")
 _OWN = ("encoder.", "decoder.", "quant_conv.", "post_quant_conv.")
 
 
-class VaeAlone(Source):
+class VaeAlone(OnePart):
     """All that is asked of it is the part "vae"."""
 
     def index(self) -> Told:
@@ -33,18 +33,6 @@ class VaeAlone(Source):
     @abstractmethod
     def config(self, part: str) -> Told:
         """The VAE's own."""
-
-    def tokenizer_file(self, part: str, name: str) -> bytes | None:
-        """It reads no text."""
-        return None
-
-    def prediction(self) -> Prediction:
-        """It predicts nothing."""
-        return Prediction("", "")
-
-    def place(self, part: str) -> Path:
-        """All of it."""
-        return self.path
 
 
 class VaeFolder(VaeAlone):
