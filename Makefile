@@ -52,7 +52,7 @@ parity: $(VENV)/.dev ## Compare every family, task and parameter with diffusers,
 check: $(VENV)/.dev ## Formatting, lint, types, and that nothing derived is stale
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy src orchestrator services training tools benchmarks examples
+	$(BIN)/mypy src orchestrator services gateway training tools benchmarks examples
 	$(BIN)/python tools/generate.py --check
 
 .PHONY: format

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -14,7 +15,16 @@ def requirements(pyproject: Path, extras: list[str]) -> list[str]:
     """The dependencies, then those of each extra; KeyError names an extra that there is not."""
     project = tomllib.loads(pyproject.read_text())["project"]
     optional = project["optional-dependencies"]
-    return [*project["dependencies"], *(line for extra in extras for line in optional[extra])]
+    return [*project["dependencies"], *_of(optional, extras)]
+
+
+def _of(optional: dict[str, list[str]], extras: list[str]) -> Iterator[str]:
+    for extra in extras:
+        for line in optional[extra]:
+            if line.startswith("triptych["):  # this package with other extras
+                yield from _of(optional, line.removeprefix("triptych[").removesuffix("]").split(","))
+            else:
+                yield line
 
 
 if __name__ == "__main__":

@@ -86,6 +86,7 @@ def served(checkpoints: dict[str, Path], tmp_path_factory: pytest.TempPathFactor
         checkpoints,
         run_dir=tmp_path_factory.mktemp("run"),
         cache_dir=CACHE,
+        gateway_port=0,
         startup_timeout_s=900,
         # Batch sizes are not learned: what else the machine does would decide how requests share.
         limits={"max_pixels": 256 * 256, "max_batch_samples": 16},

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = ("src", "orchestrator", "services/encoder", "services/unet", "services/vae")
+FOLDERS = ("src", "orchestrator", "services/encoder", "services/unet", "services/vae", "gateway")
 
 ORCHESTRATOR = {"triptych.contract", "triptych.checkpoint", "triptych.lora", "triptych.logs"}
 
@@ -48,6 +48,7 @@ ALLOWED = {
     "triptych_encoder": {"triptych.contract", "triptych.checkpoint", "triptych.engine", "triptych.stage"},
     "triptych_unet": {"triptych.contract", "triptych.checkpoint", "triptych.engine", "triptych.stage"},
     "triptych_vae": {"triptych.contract", "triptych.checkpoint", "triptych.engine", "triptych.stage"},
+    "triptych_gateway": {"triptych.contract", "triptych.sdk", "triptych.logs"},
     **{
         f"triptych_orchestrator.{room}": {f"triptych_orchestrator.{below}" for below in below_it} | shared
         for room, shared, below_it in (
@@ -84,6 +85,9 @@ RESERVED = {
     "onnxscript": {"triptych.engine"},
     "onnxruntime": {"triptych.engine"},
     "tensorrt": {"triptych.engine"},
+    "fastapi": {"triptych_gateway"},
+    "starlette": {"triptych_gateway"},
+    "uvicorn": {"triptych_gateway"},
     "tritonclient": {"triptych_orchestrator.stages"},
     "triton_python_backend_utils": {"triptych.stage"},
 }

@@ -51,3 +51,11 @@ def test_chosen_ports_are_taken_as_they_are_and_given_to_nobody_else(port: int, 
     assert len(others | {f"127.0.0.1:{number}" for number in range(25_001, 25_006)}) == 10
     if port:
         assert plan.orchestrator.address == "127.0.0.1:25000"
+
+
+def test_a_gateway_stands_before_the_orchestrator_and_is_stopped_before_it(tmp_path: Path) -> None:
+    plan = make_plan(StackConfig({}, gateway_port=0), StandIns(), tmp_path, tmp_path / "tmp")
+    assert plan.gateway is not None
+    assert f"--orchestrator {plan.orchestrator.address} " in " ".join(plan.gateway.command)
+    assert plan.gateway.stop_order > plan.orchestrator.stop_order > plan.stages[0].stop_order
+    assert make_plan(StackConfig({}), StandIns(), tmp_path, tmp_path / "tmp").gateway is None

@@ -34,6 +34,7 @@ class LocalStack:
         self.stack.start()
         try:
             self._client = Client(self.stack.address)
+            self._client.gateway_url = self.stack.gateway_url
         except BaseException:
             self.stack.stop()
             raise
@@ -57,6 +58,8 @@ def local(
     host: str = "127.0.0.1",
     port: int = 0,
     metrics_port: int = 0,
+    gateway: bool = False,
+    gateway_port: int = 0,
     run_dir: str | Path | None = None,
     cache_dir: str | Path | None = None,
     replicas: Mapping[str, int] | None = None,
@@ -72,7 +75,8 @@ def local(
 
     `checkpoints` maps names to single files, diffusers-format directories or a hub's OWNER/NAME; without it, those are
     served that `run_dir` keeps or, where it keeps none, the demo as "demo". Without `run_dir` nothing is kept. `loras`
-    maps names to files; `placement` is a file (see triptych.embedded.placement). StackConfig says what the rest means.
+    maps names to files; `placement` is a file (see triptych.embedded.placement). With `gateway` there is HTTP too,
+    at the client's `gateway_url`. StackConfig says what the rest means.
     """
     return LocalStack(
         StackConfig(
@@ -82,6 +86,7 @@ def local(
             host=host,
             port=port,
             metrics_port=metrics_port,
+            gateway_port=gateway_port if gateway else None,
             run_dir=run_dir,
             cache_dir=cache_dir,
             replicas=replicas or {},

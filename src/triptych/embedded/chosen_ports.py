@@ -12,6 +12,12 @@ def refused_port(config: StackConfig) -> FailedPreconditionError | None:
     for field, host, ports, remedy in (
         ("host", config.host, (0,), "it must be an address of this machine"),
         ("port", config.host, (config.port,), "choose another with --port; 0 is a free one"),
+        (
+            "gateway_port",
+            config.host,
+            () if config.gateway_port is None else (config.gateway_port,),
+            "choose another with --gateway-port; 0 is a free one",
+        ),
         ("metrics_port", LOOPBACK, config.metrics_ports(), "choose others with --metrics-port; 0 means free ones"),
     ):
         for port in ports:

@@ -13,12 +13,13 @@ from triptych.contract.state import keeps_checkpoints
 from triptych.demo import checkpoint_path
 from triptych.embedded.config import StackConfig
 from triptych.embedded.ports import LOOPBACK, free_ports, join, reachable
-from triptych.embedded.processes.probe import ORCHESTRATOR_HEALTHY, TRITON_READY
+from triptych.embedded.processes.probe import GATEWAY_LISTENS, ORCHESTRATOR_HEALTHY, TRITON_READY
 from triptych.embedded.processes.process import ProcessSpec
 from triptych.embedded.processes.triton import Triton, as_triton, find_triton
 from triptych.embedded.replica import Replica
 
 ORCHESTRATOR_END_S = 3.5  # it ends by itself within 3 s of its drain, whatever hangs
+GATEWAY_END_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Plan:
 
     stages: list[ProcessSpec]
     orchestrator: ProcessSpec
+    gateway: ProcessSpec | None
     elsewhere: dict[str, Replica]  # those that somebody else runs, by name
 
 
@@ -53,14 +55,18 @@ class Commands:
         """The orchestrator, without its arguments."""
         return (sys.executable, "-m", "triptych_orchestrator")
 
+    def gateway(self) -> tuple[str, ...]:
+        """The gateway, likewise."""
+        return (sys.executable, "-m", "triptych_gateway")
+
 
 def make_plan(config: StackConfig, commands: Commands, run_dir: Path, temporary: Path) -> Plan:
     """Chooses ports and writes down every process; nothing starts yet. Their temporary files go to `temporary`."""
     replicas = _named(config.stage_replicas())
     ours = {name: replica for name, replica in replicas.items() if not replica.address}
     chosen = config.metrics_ports()
-    ports = free_ports(LOOPBACK, len(ours), {config.port, *chosen})
-    metrics_ports = chosen or free_ports(LOOPBACK, 1 + len(ours), {config.port, *ports})
+    ports = free_ports(LOOPBACK, len(ours), {config.port, config.gateway_port or 0, *chosen})
+    metrics_ports = chosen or free_ports(LOOPBACK, 1 + len(ours), {config.port, config.gateway_port or 0, *ports})
     stages = {
         name: _stage_spec(config, commands, run_dir, temporary, replica, name, port, metrics_port)
         for (name, replica), port, metrics_port in zip(ours.items(), ports, metrics_ports[1:], strict=True)
@@ -68,7 +74,7 @@ def make_plan(config: StackConfig, commands: Commands, run_dir: Path, temporary:
     addresses = [(f"--{replica.stage}", replica.address or stages[name].address) for name, replica in replicas.items()]
     metrics = join(LOOPBACK, metrics_ports[0])
     # Free on the wildcard address is free on loopback too.
-    port = config.port or free_ports(config.host, 1, {*ports, *metrics_ports})[0]
+    port = config.port or free_ports(config.host, 1, {*ports, *metrics_ports, config.gateway_port or 0})[0]
     env = {**os.environ, "TRIPTYCH_STAGE": "orchestrator", "TRIPTYCH_CACHE_DIR": str(config.cache_path)}
     env["PYTHONUTF8"] = "1"  # paths come in messages, and whatever the locale they name the same files
     orchestrator = ProcessSpec(
@@ -94,8 +100,35 @@ def make_plan(config: StackConfig, commands: Commands, run_dir: Path, temporary:
         ready_method=ORCHESTRATOR_HEALTHY,
         stop_grace_s=config.drain_timeout_s + ORCHESTRATOR_END_S,
         temporary_dir=temporary / "orchestrator",
+        stop_order=1,
     )
-    return Plan([*stages.values()], orchestrator, {n: replica for n, replica in replicas.items() if replica.address})
+    taken = {port, *ports, *metrics_ports}
+    gateway = _gateway_spec(config, commands, run_dir, temporary, orchestrator.address, taken)
+    elsewhere = {name: replica for name, replica in replicas.items() if replica.address}
+    return Plan([*stages.values()], orchestrator, gateway, elsewhere)
+
+
+def _gateway_spec(
+    config: StackConfig, commands: Commands, run_dir: Path, temporary: Path, orchestrator: str, taken: set[int]
+) -> ProcessSpec | None:
+    if config.gateway_port is None:
+        return None
+    port = config.gateway_port or free_ports(config.host, 1, taken)[0]
+    return ProcessSpec(
+        name="gateway",
+        command=(
+            *commands.gateway(),
+            *("--orchestrator", orchestrator, "--host", config.host, "--port", str(port)),
+            *("--state-dir", str(run_dir / "gateway"), "--drain-timeout", f"{config.drain_timeout_s:g}"),
+        ),
+        env={**os.environ, "PYTHONUTF8": "1"},
+        log_path=run_dir / "gateway.log",
+        address=join(reachable(config.host), port),
+        ready_method=GATEWAY_LISTENS,
+        stop_grace_s=config.drain_timeout_s + GATEWAY_END_S,
+        temporary_dir=temporary / "gateway",
+        stop_order=2,
+    )
 
 
 def _demo(config: StackConfig, state: Path) -> tuple[str, ...]:

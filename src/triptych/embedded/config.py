@@ -38,6 +38,7 @@ class StackConfig:
     host: str = "127.0.0.1"  # of the orchestrator's API; stages and metrics stay on loopback
     port: int = 0  # 0: a free one
     metrics_port: int = 0  # the orchestrator's; each stage server here has one of those after it. 0: free ones
+    gateway_port: int | None = None  # of the HTTP gateway, on `host` too; 0: a free one; None: there is none
     run_dir: str | Path | None = None  # logs and state; None: a fresh one, removed after a clean stop
     cache_dir: str | Path | None = None  # engine artifacts; None: TRIPTYCH_CACHE_DIR or ~/.cache/triptych
     replicas: Mapping[str, int] = field(default_factory=dict)  # stage -> how many servers, default 1
@@ -122,6 +123,8 @@ class StackConfig:
             raise invalid("host", "is empty; 0.0.0.0 is every interface, 127.0.0.1 this machine only")
         if not 0 <= self.port <= 65_535:
             raise invalid("port", f"{self.port} is not within 0..65535")
+        if self.gateway_port is not None and not 0 <= self.gateway_port <= 65_535:
+            raise invalid("gateway_port", f"{self.gateway_port} is not within 0..65535")
         if self.startup_timeout_s is not None and not self.startup_timeout_s > 0:
             raise invalid("startup_timeout_s", f"{self.startup_timeout_s} is not above 0")
         if not 0 < self.drain_timeout_s < math.inf:
@@ -151,8 +154,11 @@ class StackConfig:
         if ports and ports[-1] > 65_535:
             problem = f"with one for each stage server, the ports from {self.metrics_port} on end beyond 65535"
             raise invalid("metrics_port", problem)
-        if self.port and self.port in ports:
-            raise invalid("metrics_port", f"{ports[0]} to {ports[-1]} include the API's port {self.port}")
+        for name, port in (("the API's", self.port), ("the gateway's", self.gateway_port)):
+            if port and port in ports:
+                raise invalid("metrics_port", f"{ports[0]} to {ports[-1]} include {name} port {port}")
+        if self.port and self.port == self.gateway_port:
+            raise invalid("gateway_port", f"{self.port} is the API's port")
 
 
 def _absolute(field_name: str, paths: Mapping[str, str | Path]) -> dict[str, Path]:

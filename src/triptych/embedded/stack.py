@@ -40,6 +40,7 @@ class Stack:
         config.validate()
         self.config = config
         self.address = ""  # of the orchestrator, once started
+        self.gateway_url = ""  # "http://host:port", once started, where there is one
         self.failure: BaseException | None = None  # why it stopped, if nobody asked it to
         self.run_dir: Path | None = None  # of logs and state, once started
         self._commands = commands or Commands()
@@ -149,8 +150,9 @@ class Stack:
         deadline_s = time.monotonic() + self.config.startup_limit_s
         for attempt in range(1, PORT_ATTEMPTS + 1):
             plan = make_plan(self.config, self._commands, folder.path, temporary)
+            doors = [plan.orchestrator, *([plan.gateway] if plan.gateway else [])]
             if attempt == 1:
-                for spec in (*plan.stages, plan.orchestrator):
+                for spec in (*plan.stages, *doors):
                     if spec.log_path:
                         set_aside(spec.log_path)
             self._elsewhere = [
@@ -159,7 +161,7 @@ class Stack:
             ]
             try:
                 self._supervisor.start(plan.stages, deadline_s)
-                self._supervisor.start([plan.orchestrator], deadline_s)
+                self._supervisor.start(doors, deadline_s)
             except PortTakenError as error:
                 if attempt == PORT_ATTEMPTS:
                     raise
@@ -168,6 +170,7 @@ class Stack:
                 self._require_ports(0.0)
             else:
                 self.address = plan.orchestrator.address
+                self.gateway_url = f"http://{plan.gateway.address}" if plan.gateway else ""
                 return
 
     def _require_ports(self, patience_s: float) -> None:

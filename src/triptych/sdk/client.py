@@ -46,6 +46,8 @@ class Client:
         timeout_s: float | None = None,
         options: Sequence[tuple[str, Any]] = (),
     ) -> None:
+        self.gateway_url = ""
+        """Of the HTTP gateway, "http://host:port", where `triptych.local` started one."""
         self._connection = Connection(grpc, address, credentials, timeout_s, options)
 
     @property

@@ -21,6 +21,7 @@ from triptych.embedded.folders.places import state_folder
 from triptych.embedded.processes.supervisor import ProcessStatus
 from triptych.errors import CancelledError, InvalidArgumentError, TriptychError, invalid
 
+GATEWAY_PORT = 7860
 EXIT_STOPPED, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 
 
@@ -80,6 +81,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="Prometheus metrics: of the orchestrator here, of the stages' servers at the ports that follow; "
         "0 for free ones (default: the one after --port)",
     )
+    door = parser.add_mutually_exclusive_group()
+    door.add_argument(
+        "--gateway-port",
+        type=int,
+        metavar="PORT",
+        help="the HTTP gateway's, which has the page, at --host (default: 7860, with --port 0 a free one)",
+    )
+    door.add_argument("--no-gateway", action="store_true", help="no HTTP, gRPC alone")
     folder = parser.add_mutually_exclusive_group()
     folder.add_argument(
         "--run-dir",
@@ -159,6 +168,8 @@ def serve(stack: Stack) -> int:
         print("starting the stages' Triton servers and the orchestrator", flush=True)
         stack.start()
         print(table(stack.processes()), flush=True)
+        if stack.gateway_url:
+            print(f"\nthe page, and HTTP, at {stack.gateway_url}", flush=True)
         print(f"\nserving on {stack.address}; Ctrl-C stops everything; {_kept(stack)}", flush=True)
         stack.wait()
         failed = stack.failure is not None
@@ -191,6 +202,7 @@ def configuration(args: argparse.Namespace) -> StackConfig:
         host=args.host,
         port=args.port,
         metrics_port=_metrics_port(args),
+        gateway_port=_gateway_port(args),
         run_dir=_run_dir(args),
         cache_dir=args.cache_dir,
         replicas=dict(args.replicas),
@@ -225,6 +237,15 @@ def _metrics_port(args: argparse.Namespace) -> int:
     if args.metrics_port is not None:
         return int(args.metrics_port)
     return args.port + 1 if args.port else 0
+
+
+def _gateway_port(args: argparse.Namespace) -> int | None:
+    """Its usual one, unless something else is said."""
+    if args.no_gateway:
+        return None
+    if args.gateway_port is not None:
+        return int(args.gateway_port)
+    return GATEWAY_PORT if args.port else 0
 
 
 def _kept(stack: Stack) -> str:

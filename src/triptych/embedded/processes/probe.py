@@ -1,6 +1,8 @@
-"""Readiness probes over gRPC."""
+"""Readiness probes over gRPC, and over HTTP."""
 
 from __future__ import annotations
+
+from http.client import HTTPConnection, HTTPException
 
 import grpc
 
@@ -9,6 +11,7 @@ from triptych.wire.target import proxy_options
 TRITON_READY = "/inference.GRPCInferenceService/ServerReady"
 TRITON_LIVE = "/inference.GRPCInferenceService/ServerLive"  # stays yes while a model loads
 ORCHESTRATOR_HEALTHY = "/grpc.health.v1.Health/Check"
+GATEWAY_LISTENS = "GET /health"
 
 PROBE_TIMEOUT_S = 2.0
 # Without the back-off of an earlier refusal.
@@ -22,6 +25,8 @@ YES = b"\x08\x01"
 
 def is_ready(address: str, method: str) -> bool:
     """Whether the server answers yes; False while it does not listen or answers anything else."""
+    if method.startswith("GET "):
+        return _answers(address, method.removeprefix("GET "))
     # A stage is reached as by the orchestrator, and that as by any client.
     proxy = proxy_options(address) if method == ORCHESTRATOR_HEALTHY else [("grpc.enable_http_proxy", 0)]
     with grpc.insecure_channel(address, options=[*OPTIONS, *proxy]) as channel:
@@ -30,3 +35,14 @@ def is_ready(address: str, method: str) -> bool:
             return bool(call(b"", timeout=PROBE_TIMEOUT_S) == YES)
         except grpc.RpcError:
             return False
+
+
+def _answers(address: str, path: str) -> bool:
+    connection = HTTPConnection(address, timeout=PROBE_TIMEOUT_S)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -36,9 +36,10 @@ class ProcessSpec:
     log_path: Path | None  # None: it writes where this process does
     address: str
     metrics_address: str = ""
-    ready_method: str = ""  # the gRPC method of its readiness probe
+    ready_method: str = ""  # the gRPC method of its readiness probe, or "GET /path" over HTTP
     stop_grace_s: float = 15.0  # from SIGTERM to SIGKILL
     death_signal: int = signal.SIGKILL  # sent by the kernel when the supervisor dies
+    stop_order: int = 0  # those of a higher one are stopped, and have ended, before those of a lower one are
     loses_children: bool = False  # it may wait for one that ended long ago, and would not stop within its grace
     temporary_dir: Path | None = None  # its own TMPDIR, empty at every start
     shm_prefix: str = ""  # of the /dev/shm regions that it owns

@@ -123,11 +123,12 @@ class Supervisor:
             logger.warning("%s cannot be restarted now: %s", one.process.spec.name, error)
 
     def stop(self, within_s: float = math.inf) -> None:
-        """Stops the last started first, so that the orchestrator drains while its stages still serve."""
+        """Stops in the order that they ask for: whoever drains does so while those that it calls still serve."""
         processes = [one.process for one in self._supervised]
         deadline_s = time.monotonic() + within_s
-        stop_all(processes[-1:], self._hurry, within_s)
-        stop_all(processes[:-1], self._hurry, deadline_s - time.monotonic())
+        for order in sorted({process.spec.stop_order for process in processes}, reverse=True):
+            members = [process for process in processes if process.spec.stop_order == order]
+            stop_all(members, self._hurry, deadline_s - time.monotonic())
         for process in processes:
             remove_regions(process.spec.shm_prefix)
         self._supervised = []

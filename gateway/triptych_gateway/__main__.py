@@ -1,0 +1,57 @@
+"""`python -m triptych_gateway`: reads the command line and serves."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+
+from triptych.errors import FailedPreconditionError, TriptychError
+from triptych.logs import setup_logging
+from triptych_gateway.settings import Settings
+
+logger = logging.getLogger("triptych.gateway")
+
+
+def parse(arguments: list[str] | None = None) -> Settings:
+    """Settings from the command line; exits with 2 and a message where it is wrong."""
+    parser = argparse.ArgumentParser(prog="triptych-gateway", description=__doc__)
+    add = parser.add_argument
+    add("--orchestrator", metavar="HOST:PORT", default="127.0.0.1:50051", help="its gRPC address; default %(default)s")
+    add("--host", default=Settings.host, help="where to listen; default %(default)s")
+    add("--port", type=int, default=Settings.port, help="default %(default)s")
+    add("--state-dir", type=Path, required=True, help="where pictures and uploads are kept")
+    add(
+        "--drain-timeout", type=float, metavar="SECONDS", default=Settings.drain_timeout_s,
+        help="how long running requests may go on after SIGTERM; default %(default)g",
+    )  # fmt: skip
+    given = parser.parse_args(arguments)
+    return Settings(given.orchestrator, given.state_dir, given.host, given.port, given.drain_timeout)
+
+
+def main() -> int:
+    """Exit code 1 if it cannot serve."""
+    os.umask(0o077)  # prompts and pictures pass through
+    settings = parse()
+    setup_logging("gateway")
+    try:
+        _serve(settings)
+    except TriptychError as error:
+        logger.error(error.message, extra={"reason": error.reason})
+        return 1
+    return 0
+
+
+def _serve(settings: Settings) -> None:
+    try:
+        from triptych_gateway.server import serve
+    except ModuleNotFoundError as error:
+        problem = f"the gateway needs the module {error.name!r}; install it: pip install 'triptych[gateway]'"
+        raise FailedPreconditionError(problem) from error
+    serve(settings)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,33 @@
+"""What all routes share: the orchestrator's client, and what runs.
+
+@router.get("/samplers")
+async def samplers(gateway: GatewayOf) -> ...
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from triptych import AsyncClient
+from triptych_gateway.settings import Settings
+from triptych_gateway.tasks import Tasks
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """One process's; lives as long as its event loop."""
+
+    settings: Settings
+    client: AsyncClient
+    tasks: Tasks
+
+
+def gateway_of(request: Request) -> Gateway:
+    """The gateway that serves a request."""
+    return cast(Gateway, request.app.state.gateway)
+
+
+GatewayOf = Annotated[Gateway, Depends(gateway_of)]

@@ -1,0 +1,1 @@
+"""REST of our own, under `/api/v1`."""

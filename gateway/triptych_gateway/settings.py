@@ -1,0 +1,17 @@
+"""What a gateway is told when it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One gateway's; any number of them may stand before one orchestrator, with one state folder or several."""
+
+    orchestrator: str  # "host:port", or any gRPC target
+    state_dir: Path  # pictures, uploads, and what is to outlive a restart
+    host: str = "127.0.0.1"
+    port: int = 7860
+    drain_timeout_s: float = 20.0  # how long running requests may go on once it is to stop

@@ -1,0 +1,192 @@
+"""What runs for whom: one task for each call that makes pictures, with its state for whoever may ask.
+
+task = tasks.start(caller, work, jobs=2)    # async def work(task): ... await task.generate(prompt, **parameters)
+value = await task.value()                  # what `work` returned
+
+A state is the latest, not a history: who listens slowly misses steps, and nothing piles up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing, suppress
+from typing import Any, Generic, TypeVar, Unpack
+
+from triptych import AsyncClient
+from triptych.errors import AlreadyExistsError, CancelledError, TriptychError
+from triptych.sdk.events import Event, Queued, Result, Step, require_result
+from triptych.sdk.parameters import GenerateParameters
+from triptych_gateway.caller import Caller
+
+Value = TypeVar("Value")
+
+# Finished ones are remembered for whoever asks again.
+KEPT = 200
+
+
+class Task(Generic[Value]):
+    """One call's work: a number of jobs, each a `Generate`, one after the other."""
+
+    def __init__(self, client: AsyncClient, task_id: str, caller: Caller, jobs: int, label: str) -> None:
+        self.id = task_id
+        self.caller = caller
+        self.label = label  # for people: what it makes
+        self.jobs = jobs
+        self.jobs_done = 0
+        self.started_s = time.time()
+        self.queued: Queued | None = None  # of the job that runs, as are step and preview
+        self.step: Step | None = None
+        self.preview: Any = None  # a PIL image
+        self.error: BaseException | None = None
+        self.is_done = False
+        self.is_interrupted = False
+        self.is_skipped = False
+        self._client = client
+        self._changed = asyncio.Event()
+        self._job: asyncio.Task[Result] | None = None
+        self._work: asyncio.Task[Value] | None = None
+
+    async def generate(self, prompt: str, **parameters: Unpack[GenerateParameters]) -> Result:
+        """Runs one job; CancelledError where it is skipped."""
+        self.queued = self.step = self.preview = None
+        self._job = asyncio.create_task(self._generate(prompt, parameters))
+        try:
+            return await self._job
+        except asyncio.CancelledError:
+            own = asyncio.current_task()
+            if own is not None and own.cancelling():
+                self._job.cancel()
+                raise
+            raise CancelledError("the job was skipped") from None
+        finally:
+            self.jobs_done += 1
+            self._tell()
+
+    async def value(self) -> Value:
+        """What its work came to; its error is raised, CancelledError where it was cancelled."""
+        assert self._work is not None
+        try:
+            return await asyncio.shield(self._work)
+        except asyncio.CancelledError:
+            if self._work.cancelled():
+                raise CancelledError("the request was cancelled") from None
+            raise
+
+    async def changes(self) -> AsyncGenerator[None, None]:
+        """Yields now, after each change, and once more at the end."""
+        while True:
+            changed, is_done = self._changed, self.is_done
+            yield
+            if is_done:
+                return
+            await changed.wait()
+
+    def interrupt(self) -> None:
+        """No further job begins and the one that runs is given up; work that looks at the flag may end well."""
+        self.is_interrupted = True
+        self.skip()
+
+    def skip(self) -> None:
+        """Gives up the job that runs; the next one begins."""
+        self.is_skipped = True
+        if self._job is not None:
+            self._job.cancel()
+
+    def cancel(self) -> None:
+        """Ends all of it at once."""
+        self.is_interrupted = True
+        if self._work is not None:
+            self._work.cancel()
+
+    def begin(self, work: Callable[[Task[Value]], Awaitable[Value]]) -> None:
+        """For `Tasks`."""
+
+        async def run() -> Value:
+            return await work(self)
+
+        self._work = asyncio.create_task(run())
+        self._work.add_done_callback(self._ended)
+
+    async def _generate(self, prompt: str, parameters: GenerateParameters) -> Result:
+        last: Event | None = None
+        async with aclosing(self._client.stream(prompt, **parameters)) as events:
+            async for last in events:
+                match last:
+                    case Queued():
+                        self.queued = last
+                    case Step():
+                        self.step, self.preview = last, last.preview or self.preview
+                self._tell()
+        return require_result(last)
+
+    def _ended(self, work: asyncio.Task[Value]) -> None:
+        self.error = CancelledError("the request was cancelled") if work.cancelled() else work.exception()
+        self.is_done = True
+        self._tell()
+
+    def _tell(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+
+class Tasks:
+    """All tasks of one gateway: those that run, and the latest that ended."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+        self._tasks: dict[tuple[Caller, str], Task[Any]] = {}
+
+    def start(
+        self,
+        caller: Caller,
+        work: Callable[[Task[Value]], Awaitable[Value]],
+        *,
+        task_id: str | None = None,
+        jobs: int = 1,
+        label: str = "",
+    ) -> Task[Value]:
+        """Starts work; AlreadyExistsError where this caller has one of that id running."""
+        identity = task_id or secrets.token_hex(16)
+        known = self._tasks.get((caller, identity))
+        if known is not None and not known.is_done:
+            raise AlreadyExistsError(f"task_id: {identity} is running; choose another", field="task_id")
+        self._forget_some()
+        task: Task[Value] = Task(self._client, identity, caller, jobs, label)
+        self._tasks.pop((caller, identity), None)
+        self._tasks[caller, identity] = task
+        task.begin(work)
+        return task
+
+    def get(self, caller: Caller, task_id: str) -> Task[Any] | None:
+        """A caller's task by its id."""
+        return self._tasks.get((caller, task_id))
+
+    def of(self, caller: Caller) -> list[Task[Any]]:
+        """A caller's tasks, the latest first."""
+        return [task for (whose, _), task in reversed(self._tasks.items()) if whose == caller]
+
+    async def run(self, caller: Caller, work: Callable[[Task[Value]], Awaitable[Value]], **options: Any) -> Value:
+        """Work whose caller waits for it: leaving cancels it."""
+        task = self.start(caller, work, **options)
+        try:
+            return await task.value()
+        finally:
+            if not task.is_done:
+                task.cancel()
+
+    async def close(self) -> None:
+        """Cancels what still runs, and waits for it."""
+        running = [task for task in self._tasks.values() if not task.is_done]
+        for task in running:
+            task.cancel()
+        for task in running:
+            with suppress(TriptychError):
+                await task.value()
+
+    def _forget_some(self) -> None:
+        ended = [key for key, task in self._tasks.items() if task.is_done]
+        for key in ended[: max(0, len(ended) - KEPT)]:
+            del self._tasks[key]
