@@ -44,13 +44,18 @@ class Step:
 
 @dataclass(frozen=True)
 class Picture:
-    """A file of a format and the seed that drew it; sizes in pixels."""
+    """A file of a format and the seed that drew it; sizes in pixels.
+
+    `nsfw_content_detected` is None where nobody looked.
+    """
 
     file: bytes
     format: str
     seed: int
     width: int
     height: int
+    nsfw_content_detected: bool | None = None
+    watermarked: bool = False
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,10 @@ class Progress:
     def keep(self, index: int) -> None:
         """Of the pictures of the result that one alone."""
         result = self.result
-        lists = {name: getattr(result, name)[index : index + 1] for name in ("images", "pngs", "seeds", "files")}
+        names = ("images", "pngs", "seeds", "files", "watermarked")
+        lists = {name: getattr(result, name)[index : index + 1] for name in names}
+        if (found := result.nsfw_content_detected) is not None:
+            lists["nsfw_content_detected"] = found[index : index + 1]
         self._last = replace(result, **lists)
 
     @property

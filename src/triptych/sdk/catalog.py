@@ -128,6 +128,8 @@ class ServerInfo:
     """What enlarges pictures."""
     latent_upscalers: list[str] = field(default_factory=list)
     """What enlarges them between the passes of hires fix, before they are decoded."""
+    hooks: list[str] = field(default_factory=list)
+    """What becomes of every picture that is drawn before it goes out, in order: "safety_checker", "watermark"."""
 
 
 def decode_checkpoint(message: Any) -> Checkpoint:

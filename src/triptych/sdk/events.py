@@ -92,6 +92,10 @@ class Result:
     """The files as the server wrote them, generation parameters included; `image.save` drops those."""
     image_format: str = "png"
     """What the files are: "png", "jpeg" or "webp"."""
+    nsfw_content_detected: list[bool] | None = None
+    """For each picture whether it was found not safe for work, and is black therefore; None where nobody looked."""
+    watermarked: list[bool] = field(default_factory=list)
+    """For each picture whether the server's invisible watermark is in its pixels."""
 
 
 Event: TypeAlias = Queued | Step | Result
@@ -132,8 +136,15 @@ def _result(message: Any) -> Result:
         # A server that knows no others does not say.
         image_format=next((image.format for image in message.images if image.format), "png"),
         seeds=[image.seed for image in message.images],
+        nsfw_content_detected=_detected(message.images),
+        watermarked=[image.watermarked for image in message.images],
         timings=plain(Timings, message.timings, **stages),
     )
+
+
+def _detected(images: Any) -> list[bool] | None:
+    was_checked = any(image.HasField("nsfw_content_detected") for image in images)
+    return [image.nsfw_content_detected for image in images] if was_checked else None
 
 
 def _picture(file: bytes) -> Image.Image:

@@ -239,20 +239,24 @@ class Result(_message.Message):
     def __init__(self, request_id: _Optional[str] = ..., images: _Optional[_Iterable[_Union[Image, _Mapping]]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Image(_message.Message):
-    __slots__ = ("png", "seed", "width", "height", "file", "format")
+    __slots__ = ("png", "seed", "width", "height", "file", "format", "nsfw_content_detected", "watermarked")
     PNG_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
     WIDTH_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
     FILE_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
+    NSFW_CONTENT_DETECTED_FIELD_NUMBER: _ClassVar[int]
+    WATERMARKED_FIELD_NUMBER: _ClassVar[int]
     png: bytes
     seed: int
     width: int
     height: int
     file: bytes
     format: str
-    def __init__(self, png: _Optional[bytes] = ..., seed: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., file: _Optional[bytes] = ..., format: _Optional[str] = ...) -> None: ...
+    nsfw_content_detected: bool
+    watermarked: bool
+    def __init__(self, png: _Optional[bytes] = ..., seed: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., file: _Optional[bytes] = ..., format: _Optional[str] = ..., nsfw_content_detected: bool = ..., watermarked: bool = ...) -> None: ...
 
 class Timings(_message.Message):
     __slots__ = ("total_seconds", "queue_seconds", "encoder", "unet", "vae")

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from triptych.v1 import checkpoints_pb2 as triptych_dot_v1_dot_checkpoints__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18triptych/v1/system.proto\x12\x0btriptych.v1\x1a\x1dtriptych/v1/checkpoints.proto\"\x16\n\x14GetServerInfoRequest\"\xea\x01\n\nServerInfo\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x12\n\nschedulers\x18\x02 \x03(\t\x12\x0f\n\x07\x65ngines\x18\x03 \x03(\t\x12#\n\x06limits\x18\x04 \x01(\x0b\x32\x13.triptych.v1.Limits\x12&\n\x08replicas\x18\x05 \x03(\x0b\x32\x14.triptych.v1.Replica\x12,\n\x0b\x63heckpoints\x18\x06 \x03(\x0b\x32\x17.triptych.v1.Checkpoint\x12\x11\n\tupscalers\x18\x07 \x03(\t\x12\x18\n\x10latent_upscalers\x18\x08 \x03(\t\"\xfd\x04\n\x06Limits\x12\x11\n\tmax_width\x18\x01 \x01(\r\x12\x12\n\nmax_height\x18\x02 \x01(\r\x12\x12\n\nmax_pixels\x18\x03 \x01(\x04\x12\x1f\n\x17max_num_inference_steps\x18\x04 \x01(\r\x12!\n\x19max_num_images_per_prompt\x18\x05 \x01(\r\x12\x1d\n\x15max_prompt_characters\x18\x06 \x01(\r\x12\x1f\n\x17max_concurrent_requests\x18\x07 \x01(\r\x12\x1b\n\x13max_queued_requests\x18\x08 \x01(\r\x12\x11\n\tmax_loras\x18\t \x01(\r\x12\x16\n\x0emax_lora_bytes\x18\n \x01(\x04\x12\x19\n\x11max_batch_samples\x18\x0b \x01(\r\x12\x1a\n\x12max_unread_seconds\x18\x0c \x01(\r\x12#\n\x1bmax_checkpoint_read_seconds\x18\x0f \x01(\r\x12\x18\n\x10max_lora_uploads\x18\x14 \x01(\r\x12\x16\n\x0emax_kept_loras\x18\x15 \x01(\r\x12\x1b\n\x13max_kept_lora_bytes\x18\x16 \x01(\x04\x12%\n\x1dmax_lora_upload_pause_seconds\x18\x17 \x01(\r\x12\x17\n\x0fmax_checkpoints\x18\x18 \x01(\r\x12\x17\n\x0fmax_image_bytes\x18\x19 \x01(\x04\x12\x18\n\x10max_image_pixels\x18\x1a \x01(\r\x12\x1a\n\x12max_untiled_pixels\x18\x1e \x01(\r\x12\x15\n\rvae_tile_size\x18\x1f \x01(\r\x12\x1b\n\x13max_upscaled_pixels\x18  \x01(\x04\"\x83\x01\n\x07Replica\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05stage\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\r\n\x05ready\x18\x04 \x01(\x08\x12\x0e\n\x06models\x18\x05 \x03(\t\x12+\n\x0b\x62\x61tch_sizes\x18\x06 \x03(\x0b\x32\x16.triptych.v1.BatchSize\"\x99\x01\n\tBatchSize\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rlatent_height\x18\x02 \x01(\r\x12\x14\n\x0clatent_width\x18\x03 \x01(\r\x12\x0f\n\x07samples\x18\x04 \x01(\r\x12\x1a\n\x12seconds_per_sample\x18\x05 \x01(\x02\x12\x13\n\x0bmax_samples\x18\x06 \x01(\r\x12\x0e\n\x06tokens\x18\x07 \x01(\r2\\\n\rSystemService\x12K\n\rGetServerInfo\x12!.triptych.v1.GetServerInfoRequest\x1a\x17.triptych.v1.ServerInfob\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18triptych/v1/system.proto\x12\x0btriptych.v1\x1a\x1dtriptych/v1/checkpoints.proto\"\x16\n\x14GetServerInfoRequest\"\xf9\x01\n\nServerInfo\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x12\n\nschedulers\x18\x02 \x03(\t\x12\x0f\n\x07\x65ngines\x18\x03 \x03(\t\x12#\n\x06limits\x18\x04 \x01(\x0b\x32\x13.triptych.v1.Limits\x12&\n\x08replicas\x18\x05 \x03(\x0b\x32\x14.triptych.v1.Replica\x12,\n\x0b\x63heckpoints\x18\x06 \x03(\x0b\x32\x17.triptych.v1.Checkpoint\x12\x11\n\tupscalers\x18\x07 \x03(\t\x12\x18\n\x10latent_upscalers\x18\x08 \x03(\t\x12\r\n\x05hooks\x18\t \x03(\t\"\xfd\x04\n\x06Limits\x12\x11\n\tmax_width\x18\x01 \x01(\r\x12\x12\n\nmax_height\x18\x02 \x01(\r\x12\x12\n\nmax_pixels\x18\x03 \x01(\x04\x12\x1f\n\x17max_num_inference_steps\x18\x04 \x01(\r\x12!\n\x19max_num_images_per_prompt\x18\x05 \x01(\r\x12\x1d\n\x15max_prompt_characters\x18\x06 \x01(\r\x12\x1f\n\x17max_concurrent_requests\x18\x07 \x01(\r\x12\x1b\n\x13max_queued_requests\x18\x08 \x01(\r\x12\x11\n\tmax_loras\x18\t \x01(\r\x12\x16\n\x0emax_lora_bytes\x18\n \x01(\x04\x12\x19\n\x11max_batch_samples\x18\x0b \x01(\r\x12\x1a\n\x12max_unread_seconds\x18\x0c \x01(\r\x12#\n\x1bmax_checkpoint_read_seconds\x18\x0f \x01(\r\x12\x18\n\x10max_lora_uploads\x18\x14 \x01(\r\x12\x16\n\x0emax_kept_loras\x18\x15 \x01(\r\x12\x1b\n\x13max_kept_lora_bytes\x18\x16 \x01(\x04\x12%\n\x1dmax_lora_upload_pause_seconds\x18\x17 \x01(\r\x12\x17\n\x0fmax_checkpoints\x18\x18 \x01(\r\x12\x17\n\x0fmax_image_bytes\x18\x19 \x01(\x04\x12\x18\n\x10max_image_pixels\x18\x1a \x01(\r\x12\x1a\n\x12max_untiled_pixels\x18\x1e \x01(\r\x12\x15\n\rvae_tile_size\x18\x1f \x01(\r\x12\x1b\n\x13max_upscaled_pixels\x18  \x01(\x04\"\x83\x01\n\x07Replica\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05stage\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\r\n\x05ready\x18\x04 \x01(\x08\x12\x0e\n\x06models\x18\x05 \x03(\t\x12+\n\x0b\x62\x61tch_sizes\x18\x06 \x03(\x0b\x32\x16.triptych.v1.BatchSize\"\x99\x01\n\tBatchSize\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rlatent_height\x18\x02 \x01(\r\x12\x14\n\x0clatent_width\x18\x03 \x01(\r\x12\x0f\n\x07samples\x18\x04 \x01(\r\x12\x1a\n\x12seconds_per_sample\x18\x05 \x01(\x02\x12\x13\n\x0bmax_samples\x18\x06 \x01(\r\x12\x0e\n\x06tokens\x18\x07 \x01(\r2\\\n\rSystemService\x12K\n\rGetServerInfo\x12!.triptych.v1.GetServerInfoRequest\x1a\x17.triptych.v1.ServerInfob\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,13 +35,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSERVERINFOREQUEST']._serialized_start=72
   _globals['_GETSERVERINFOREQUEST']._serialized_end=94
   _globals['_SERVERINFO']._serialized_start=97
-  _globals['_SERVERINFO']._serialized_end=331
-  _globals['_LIMITS']._serialized_start=334
-  _globals['_LIMITS']._serialized_end=971
-  _globals['_REPLICA']._serialized_start=974
-  _globals['_REPLICA']._serialized_end=1105
-  _globals['_BATCHSIZE']._serialized_start=1108
-  _globals['_BATCHSIZE']._serialized_end=1261
-  _globals['_SYSTEMSERVICE']._serialized_start=1263
-  _globals['_SYSTEMSERVICE']._serialized_end=1355
+  _globals['_SERVERINFO']._serialized_end=346
+  _globals['_LIMITS']._serialized_start=349
+  _globals['_LIMITS']._serialized_end=986
+  _globals['_REPLICA']._serialized_start=989
+  _globals['_REPLICA']._serialized_end=1120
+  _globals['_BATCHSIZE']._serialized_start=1123
+  _globals['_BATCHSIZE']._serialized_end=1276
+  _globals['_SYSTEMSERVICE']._serialized_start=1278
+  _globals['_SYSTEMSERVICE']._serialized_end=1370
 # @@protoc_insertion_point(module_scope)

@@ -12,7 +12,7 @@ class GetServerInfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class ServerInfo(_message.Message):
-    __slots__ = ("version", "schedulers", "engines", "limits", "replicas", "checkpoints", "upscalers", "latent_upscalers")
+    __slots__ = ("version", "schedulers", "engines", "limits", "replicas", "checkpoints", "upscalers", "latent_upscalers", "hooks")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     SCHEDULERS_FIELD_NUMBER: _ClassVar[int]
     ENGINES_FIELD_NUMBER: _ClassVar[int]
@@ -21,6 +21,7 @@ class ServerInfo(_message.Message):
     CHECKPOINTS_FIELD_NUMBER: _ClassVar[int]
     UPSCALERS_FIELD_NUMBER: _ClassVar[int]
     LATENT_UPSCALERS_FIELD_NUMBER: _ClassVar[int]
+    HOOKS_FIELD_NUMBER: _ClassVar[int]
     version: str
     schedulers: _containers.RepeatedScalarFieldContainer[str]
     engines: _containers.RepeatedScalarFieldContainer[str]
@@ -29,7 +30,8 @@ class ServerInfo(_message.Message):
     checkpoints: _containers.RepeatedCompositeFieldContainer[_checkpoints_pb2.Checkpoint]
     upscalers: _containers.RepeatedScalarFieldContainer[str]
     latent_upscalers: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, version: _Optional[str] = ..., schedulers: _Optional[_Iterable[str]] = ..., engines: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., replicas: _Optional[_Iterable[_Union[Replica, _Mapping]]] = ..., checkpoints: _Optional[_Iterable[_Union[_checkpoints_pb2.Checkpoint, _Mapping]]] = ..., upscalers: _Optional[_Iterable[str]] = ..., latent_upscalers: _Optional[_Iterable[str]] = ...) -> None: ...
+    hooks: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, version: _Optional[str] = ..., schedulers: _Optional[_Iterable[str]] = ..., engines: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., replicas: _Optional[_Iterable[_Union[Replica, _Mapping]]] = ..., checkpoints: _Optional[_Iterable[_Union[_checkpoints_pb2.Checkpoint, _Mapping]]] = ..., upscalers: _Optional[_Iterable[str]] = ..., latent_upscalers: _Optional[_Iterable[str]] = ..., hooks: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Limits(_message.Message):
     __slots__ = ("max_width", "max_height", "max_pixels", "max_num_inference_steps", "max_num_images_per_prompt", "max_prompt_characters", "max_concurrent_requests", "max_queued_requests", "max_loras", "max_lora_bytes", "max_batch_samples", "max_unread_seconds", "max_checkpoint_read_seconds", "max_lora_uploads", "max_kept_loras", "max_kept_lora_bytes", "max_lora_upload_pause_seconds", "max_checkpoints", "max_image_bytes", "max_image_pixels", "max_untiled_pixels", "vae_tile_size", "max_upscaled_pixels")
