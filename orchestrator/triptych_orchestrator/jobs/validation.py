@@ -6,37 +6,39 @@ import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import TypeVar
 
 from triptych.checkpoint import INPAINTING, Checkpoint, MicroConditions, check_fields
 from triptych.errors import invalid
 from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.jobs.extents import Size
+from triptych_orchestrator.jobs.fields.drawing import (
+    clip_skip_of,
+    image_count_of,
+    priority_of,
+    seeds_of,
+    strength_of,
+    told_of,
+)
+from triptych_orchestrator.jobs.fields.numbers import given, real, within
+from triptych_orchestrator.jobs.fields.refining import check_drawing, check_refiner, check_vae, start_of
+from triptych_orchestrator.jobs.fields.sizes import size_of
 from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.jobs.pictures import PictureReader, check_bytes, field_of
-from triptych_orchestrator.jobs.refining import check_drawing, check_refiner, check_vae, start_of
-from triptych_orchestrator.jobs.sizes import size_of
 from triptych_orchestrator.jobs.tasks.canvases import read_canvases
 from triptych_orchestrator.jobs.tasks.editing import check_needs, default_steps, edit_of
 from triptych_orchestrator.jobs.tasks.formats import format_of
 from triptych_orchestrator.jobs.tasks.hires import hires_of, of_hires
-from triptych_orchestrator.jobs.tasks.inpainting import check_count, inpaint_of, result_size
+from triptych_orchestrator.jobs.tasks.inpainting import inpaint_of, result_size
 from triptych_orchestrator.jobs.tasks.tiling import tiling_of
 from triptych_orchestrator.jobs.tasks.upscaling import upscale_of
-from triptych_orchestrator.jobs.tasks.variations import random_seeds, variation_of
+from triptych_orchestrator.jobs.tasks.variations import variation_of
 from triptych_orchestrator.jobs.told import filled
 from triptych_orchestrator.library.loras.choice import asked_loras
 from triptych_orchestrator.sampling.schedulers import Solver, corrected_config, make_solver, resolved_name
 from triptych_orchestrator.settings import Limits
 
-Number = TypeVar("Number", int, float)
-
 _OTHER_PROMPTS = ("prompt_2", "negative_prompt", "negative_prompt_2")
-# Of what a UNet is told of a picture: pixels, and scores.
-_MOST_PIXELS_ASIDE = 1 << 16
-_HIGHEST_SCORE = 100.0
 _MAX_GUIDANCE_SCALE = 1000.0
-_HIGHEST_PRIORITY = 100
 
 
 async def resolve(
@@ -87,23 +89,23 @@ def check(
         with_upscale=asked.upscale is not None,
         is_seen=checkpoint.editing is INPAINTING,
     )
-    images = _given(asked.num_images_per_prompt, max(1, len(asked.images), len(asked.inpaint.mask_images)))
-    steps = _given(asked.num_inference_steps, default_steps(checkpoint))
-    guidance_scale = _given(asked.guidance_scale, checkpoint.family.default_guidance_scale)
+    images = given(asked.num_images_per_prompt, max(1, len(asked.images), len(asked.inpaint.mask_images)))
+    steps = given(asked.num_inference_steps, default_steps(checkpoint))
+    guidance_scale = given(asked.guidance_scale, checkpoint.family.default_guidance_scale)
     width, height = size_of(asked, checkpoint, limits, image_size)
-    seeds = _seeds(asked.seeds, images)
-    steps = _within("num_inference_steps", steps, limits.max_num_inference_steps)
-    eta = _real("eta", _given(asked.eta, 0.0), 1.0)
+    seeds = seeds_of(asked.seeds, images)
+    steps = within("num_inference_steps", steps, limits.max_num_inference_steps)
+    eta = real("eta", given(asked.eta, 0.0), 1.0)
     scheduler = resolved_name(asked.scheduler, checkpoint.scheduler_config)
     _solver(scheduler, checkpoint, steps, eta)
     edit = edit_of(asked, checkpoint)
-    strength = 1.0 if edit else _strength(asked, checkpoint, steps)
+    strength = 1.0 if edit else strength_of(asked, checkpoint, steps)
     hires = hires_of(asked.hires, (width, height), steps, checkpoint, limits) if asked.hires else None
     final = (hires.width, hires.height) if hires else result_size(asked.inpaint, (width, height), image_size)
     last_steps, last_strength = (hires.num_inference_steps, hires.strength) if hires else (steps, strength)
     with of_hires() if hires else nullcontext():
         solvers = [_solver(scheduler, each, last_steps, eta) for each in experts]
-    told = {field: _told(field, numbers) for field, numbers in asked.micro_conditions.items()}
+    told = {field: told_of(field, numbers) for field, numbers in asked.micro_conditions.items()}
     job = Job(
         request_id=asked.request_id,
         checkpoint=asked.checkpoint,
@@ -112,19 +114,19 @@ def check(
         negative_prompt=asked.negative_prompt or "",
         negative_prompt_2=asked.negative_prompt_2,
         zeroes_negative=asked.negative_prompt is None and checkpoint.zeroes_negative,
-        clip_skip=_clip_skip(_given(asked.clip_skip, 0), experts),
+        clip_skip=clip_skip_of(given(asked.clip_skip, 0), experts),
         num_inference_steps=steps,
-        guidance_scale=_real("guidance_scale", guidance_scale, _MAX_GUIDANCE_SCALE),
-        guidance_rescale=_real("guidance_rescale", _given(asked.guidance_rescale, 0.0), 1.0),
+        guidance_scale=real("guidance_scale", guidance_scale, _MAX_GUIDANCE_SCALE),
+        guidance_rescale=real("guidance_rescale", given(asked.guidance_rescale, 0.0), 1.0),
         micro_conditions=told,
         width=width,
         height=height,
-        num_images_per_prompt=_image_count(asked, images, limits),
+        num_images_per_prompt=image_count_of(asked, images, limits),
         seeds=seeds,
         scheduler=scheduler,
         eta=eta,
         preview_every_steps=asked.preview_every_steps,
-        priority=_priority(asked.priority),
+        priority=priority_of(asked.priority),
         loras=loras,
         strength=strength,
         edit=edit,
@@ -164,7 +166,7 @@ def _idle(
 
 def deadline_of(asked: Asked, remaining_s: float | None) -> float:
     """Seconds until the request is to be given up, by its own field or what remains of the call's gRPC deadline."""
-    own_s = _given(asked.deadline_seconds, math.inf)
+    own_s = given(asked.deadline_seconds, math.inf)
     if not own_s > 0:
         raise invalid("deadline_seconds", f"must be a number above 0, not {own_s}")
     return min(float(own_s), math.inf if remaining_s is None else remaining_s)
@@ -173,75 +175,3 @@ def deadline_of(asked: Asked, remaining_s: float | None) -> float:
 def _given_fields(asked: Asked) -> list[str]:
     """All that were given, of which the families tell whose they are."""
     return [field for field, value in {**vars(asked), **asked.micro_conditions}.items() if value not in (None, "")]
-
-
-def _clip_skip(clip_skip: int, experts: Sequence[Checkpoint]) -> int:
-    """Within the layers that every text encoder of the checkpoints has."""
-    if clip_skip > (most := min(each.most_clip_skip for each in experts)):
-        raise invalid("clip_skip", f"must be from 0 to {most}, not {clip_skip}")
-    return clip_skip
-
-
-def _told(field: str, numbers: tuple[float, ...]) -> tuple[float, ...]:
-    """A size, or a score."""
-    if len(numbers) == 1:
-        return (_real(field, numbers[0], _HIGHEST_SCORE),)
-    if max(numbers) > _MOST_PIXELS_ASIDE:
-        raise invalid(field, f"must be at most {_MOST_PIXELS_ASIDE} pixels each way, not {numbers[0]} and {numbers[1]}")
-    return numbers
-
-
-def _priority(priority: int) -> int:
-    if abs(priority) > _HIGHEST_PRIORITY:
-        raise invalid("priority", f"must be from {-_HIGHEST_PRIORITY} to {_HIGHEST_PRIORITY}, not {priority}")
-    return priority
-
-
-def _given(value: Number | None, default: Number) -> Number:
-    return default if value is None else value
-
-
-def _within(field: str, value: int, high: int) -> int:
-    if not 1 <= value <= high:
-        raise invalid(field, f"must be from 1 to {high}, not {value}")
-    return value
-
-
-def _real(field: str, value: float, high: float) -> float:
-    if not math.isfinite(value) or not 0 <= value <= high:
-        raise invalid(field, f"must be a number from 0 to {high:g}, not {value}")
-    return value
-
-
-def _image_count(asked: Asked, count: int, limits: Limits) -> int:
-    if asked.num_images_per_prompt is None and count > (most := limits.max_num_images_per_prompt):
-        raise invalid("images", f"must be at most {most}, a picture being drawn from each, not {count}")
-    count = _within("num_images_per_prompt", count, limits.max_num_images_per_prompt)
-    if len(asked.images) not in (0, 1, count):
-        raise invalid("images", f"must be one for all, or one for each of the {count}, not {len(asked.images)}")
-    check_count(asked.inpaint, count)
-    return count
-
-
-def _strength(asked: Asked, checkpoint: Checkpoint, steps: int) -> float:
-    if not asked.images:
-        if checkpoint.family.needs_image:
-            raise invalid("images", f"is missing: {checkpoint.family.title} draws from an image alone; send one")
-        if asked.strength is not None:
-            raise invalid("strength", "says how much of an image is drawn anew; send one, or leave it out")
-        return 1.0
-    family = checkpoint.family
-    own = family.inpaint_strength if asked.inpaint.wanted else family.strength
-    strength = _real("strength", _given(asked.strength, own), 1.0)
-    if int(steps * strength) < 1:
-        problem = f"{strength:g} of num_inference_steps {steps} is less than one step; raise one of the two"
-        raise invalid("strength", problem)
-    return strength
-
-
-def _seeds(seeds: tuple[int, ...], images: int) -> tuple[int, ...]:
-    if not seeds:
-        return random_seeds(images)
-    if len(seeds) not in (1, images):
-        raise invalid("seeds", f"must be none, one, or one for each of the {images} images, not {len(seeds)}")
-    return seeds
