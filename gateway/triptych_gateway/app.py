@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from triptych import AsyncClient, __version__
 from triptych_gateway.a1111.routes import API as A1111
+from triptych_gateway.door.leaving import CancelOnDisconnect
 from triptych_gateway.errors import add_error_handlers
 from triptych_gateway.gateway import Gateway
 from triptych_gateway.openai.routes import API as OPENAI
@@ -32,6 +33,7 @@ def create_app(settings: Settings) -> FastAPI:
             await tasks.close()
 
     app = FastAPI(title="Triptych", version=__version__, lifespan=lifespan)
+    app.add_middleware(CancelOnDisconnect)
     add_error_handlers(app, APIS)
     for api in APIS:
         app.include_router(api.router)
