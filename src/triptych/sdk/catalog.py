@@ -50,6 +50,8 @@ class Checkpoint:
     prediction_type: str = ""
     """"epsilon" or "v_prediction"; "undecided" until the first load where nothing but the UNet can tell."""
     prediction_told_by: str = ""
+    purpose: str = ""
+    """"drawing", "instructed" (InstructPix2Pix), "inpainting"; of what draws nothing by itself "vae" or "upscaling"."""
 
     @property
     def short_hash(self) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from tests.tiny import update
+from tests.tiny import save_editing_checkpoint, update
 from triptych.checkpoint import Checkpoint
 from triptych.checkpoint.identity.about import about
 from triptych.checkpoint.sources.folder import Folder
@@ -28,6 +28,7 @@ def test_a_folder(checkpoints: dict[str, Path]) -> None:
     assert told["sd1"].architecture.startswith("16-32/32 ") and told["sdxl"].architecture.startswith("8-16-16/80 ")
     assert told["sd2"].architecture == told["sd2zero"].architecture != told["sd1"].architecture
     assert told["sd1"].title == "" and told["sd1"].trigger_words == ()
+    assert {each.purpose for each in told.values()} == {"drawing"}
 
 
 def test_what_shapes_no_graph_is_no_other_architecture(copy: Path) -> None:
@@ -65,3 +66,12 @@ def test_metadata(
     told = about(Checkpoint.open(checkpoints["sd1"]))
     assert told.title == title and len(told.trigger_words) <= 20
     assert words is None or told.trigger_words == words
+
+
+def test_what_it_is_for(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    ways = {"instructed": ("InstructPix2Pix", 8), "inpainting": ("Inpaint", 9)}
+    for purpose, (kind, channels) in ways.items():
+        path = save_editing_checkpoint(
+            tmp_path / purpose, checkpoints["sd1"], f"StableDiffusion{kind}Pipeline", channels
+        )
+        assert about(Checkpoint.open(path)).purpose == purpose

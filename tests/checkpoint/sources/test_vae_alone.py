@@ -111,6 +111,7 @@ def test_it_is_told_of_like_a_checkpoint(checkpoints: dict[str, Path], folder: P
     told = [about(Checkpoint.open(path)) for path in (folder, file)]
     assert [each.format for each in told] == ["diffusers", "single-file"]
     assert {each.architecture.split()[0] for each in told} == {"8-8-16-16/4"}
+    assert {each.purpose for each in told} == {"vae"}
     assert checkpoint_digests(Checkpoint.open(file).source).weights == sha256(file.read_bytes()).hexdigest()
     lent, own = Checkpoint.open(checkpoints["sd1"], vae=file), Checkpoint.open(checkpoints["sd1"])
     assert about(lent) == about(own)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from triptych.checkpoint.component import Component
 from triptych.checkpoint.directory import Checkpoint
+from triptych.checkpoint.editing import INPAINTING, INSTRUCTED
 from triptych.checkpoint.families.upscalers import upscale_factor
 from triptych.contract import UNET, UPSCALER, VAE_DECODER
 
@@ -26,17 +27,22 @@ _PRECISIONS = {
     "F8_E5M2": "float8_e5m2",
 }
 _DIGEST_LETTERS = 8
+_EDITING = {INSTRUCTED: "instructed", INPAINTING: "inpainting", None: "drawing"}
 
 
 @dataclass(frozen=True)
 class About:
-    """`architecture` is equal where checkpoints share a UNet's graph; `precision` names all types, the most first."""
+    """`architecture` is equal where checkpoints share a UNet's graph; `precision` names all types, the most first.
+
+    `purpose` is "drawing", "instructed" or "inpainting", or of what draws nothing by itself "vae" or "upscaling".
+    """
 
     format: str
     architecture: str
     precision: str
     title: str
     trigger_words: tuple[str, ...]
+    purpose: str
 
 
 def about(checkpoint: Checkpoint) -> About:
@@ -48,7 +54,14 @@ def about(checkpoint: Checkpoint) -> About:
         _precision(checkpoint.components),
         _first(metadata, _TITLES)[:_LONGEST],
         _words(_first(metadata, _TRIGGERS)),
+        _purpose(checkpoint),
     )
+
+
+def _purpose(checkpoint: Checkpoint) -> str:
+    if checkpoint.family.draws:
+        return _EDITING[checkpoint.editing]
+    return "upscaling" if UPSCALER.name in checkpoint.components else "vae"
 
 
 def _architecture(components: Mapping[str, Component]) -> str:
