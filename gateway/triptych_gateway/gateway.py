@@ -6,12 +6,13 @@ async def samplers(gateway: GatewayOf) -> ...
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
 from triptych import AsyncClient
+from triptych_gateway.a1111.options import CallersOptions
 from triptych_gateway.settings import Settings
 from triptych_gateway.tasks import Tasks
 
@@ -23,6 +24,7 @@ class Gateway:
     settings: Settings
     client: AsyncClient
     tasks: Tasks
+    options: CallersOptions = field(default_factory=CallersOptions)  # A1111's
 
 
 def gateway_of(request: Request) -> Gateway:

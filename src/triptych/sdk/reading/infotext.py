@@ -70,6 +70,11 @@ def infotext_request(text: str) -> PictureRequest:
     return PictureRequest(parameters, left_out, "a1111", int(index), hashes=_hashes(pairs))
 
 
+def pairs_of(text: str) -> dict[str, str]:
+    """The `Name: value` pairs of its last line."""
+    return _parts(text)[2]
+
+
 def _hashes(pairs: Mapping[str, str]) -> dict[str, str]:
     told = {"checkpoint": pairs.get("Model hash", ""), "vae": pairs.get("VAE hash", "")}
     return {name: digest for name, digest in told.items() if digest}

@@ -1,0 +1,95 @@
+"""What txt2img and img2img take, with that API's names and defaults."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Prompt = Annotated[str, Field(max_length=1_000_000)]
+Name = Annotated[str, Field(max_length=1000)]
+_MOST_ITERATIONS = 100
+
+
+class Drawn(BaseModel):
+    """`info` is JSON in a text."""
+
+    images: list[str]
+    parameters: dict[str, Any]
+    info: str
+
+
+class Common(BaseModel):
+    """Of both. A null is as good as nothing; what is not known is passed over, as that API does."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    prompt: Prompt = ""
+    negative_prompt: Prompt = ""
+    styles: list[Name] = []
+    seed: int = -1
+    subseed: int = -1
+    subseed_strength: float = 0.0
+    seed_resize_from_h: int = -1
+    seed_resize_from_w: int = -1
+    sampler_name: Name | None = None
+    sampler_index: Name = "Euler"
+    scheduler: Name | None = None
+    batch_size: Annotated[int, Field(ge=1)] = 1
+    n_iter: Annotated[int, Field(ge=1, le=_MOST_ITERATIONS)] = 1
+    steps: int = 50
+    cfg_scale: float = 7.0
+    width: int = 512
+    height: int = 512
+    restore_faces: bool | None = None
+    tiling: bool | None = None
+    do_not_save_samples: bool = False
+    do_not_save_grid: bool = False
+    eta: float | None = None
+    s_min_uncond: float | None = None
+    s_churn: float | None = None
+    s_tmax: float | None = None
+    s_tmin: float | None = None
+    s_noise: float | None = None
+    override_settings: dict[str, Any] = {}
+    override_settings_restore_afterwards: bool = True
+    refiner_checkpoint: Name | None = None
+    refiner_switch_at: float | None = None
+    disable_extra_networks: bool = False
+    script_name: Name | None = None
+    alwayson_scripts: dict[str, Any] = {}
+    send_images: bool = True
+    save_images: bool = False
+    force_task_id: Annotated[str, Field(max_length=200)] | None = None
+    infotext: Prompt | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, given: Any) -> Any:
+        if isinstance(given, dict):
+            return {name: value for name, value in given.items() if value is not None}
+        return given
+
+    @property
+    def images_in_all(self) -> int:
+        """Of all batches."""
+        return self.batch_size * self.n_iter
+
+
+class Txt2Img(Common):
+    """POST /sdapi/v1/txt2img."""
+
+    enable_hr: bool = False
+    denoising_strength: float = 0.75
+    firstphase_width: int = 0
+    firstphase_height: int = 0
+    hr_scale: float = 2.0
+    hr_upscaler: Name | None = None
+    hr_second_pass_steps: int = 0
+    hr_resize_x: int = 0
+    hr_resize_y: int = 0
+    hr_checkpoint_name: Name | None = None
+    hr_sampler_name: Name | None = None
+    hr_scheduler: Name | None = None
+    hr_prompt: Prompt = ""
+    hr_negative_prompt: Prompt = ""

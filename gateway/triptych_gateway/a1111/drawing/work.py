@@ -1,0 +1,64 @@
+"""A call's jobs, one after the other, and what is answered of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from triptych.errors import CancelledError, invalid
+from triptych_gateway.a1111.drawing.info import Picture, info_of
+from triptych_gateway.a1111.drawing.parameters import Asked
+from triptych_gateway.a1111.drawing.requests import Common
+from triptych_gateway.a1111.images import encoded
+from triptych_gateway.a1111.options import Options
+from triptych_gateway.a1111.words import in_their_words
+from triptych_gateway.caller import Caller
+from triptych_gateway.gateway import Gateway
+from triptych_gateway.tasks import Task
+
+
+async def drawn(gateway: Gateway, caller: Caller, asked: Asked, label: str, task_id: str | None) -> list[Picture]:
+    """What all jobs made; of an interrupted call what was finished by then, of a skipped job nothing."""
+
+    async def work(task: Task[list[Picture]]) -> list[Picture]:
+        pictures: list[Picture] = []
+        for iteration in range(asked.jobs):
+            if task.is_interrupted:
+                break
+            pictures += await _made(task, asked, iteration)
+        return pictures
+
+    if task_id and (known := gateway.tasks.get(caller, task_id)) and not known.is_done:
+        raise invalid("force_task_id", f"{task_id!r} is running; choose another")
+    with in_their_words():
+        return await gateway.tasks.run(caller, work, task_id=task_id, jobs=asked.jobs, label=label)
+
+
+async def _made(task: Task[list[Picture]], asked: Asked, iteration: int) -> list[Picture]:
+    task.is_skipped = False
+    try:
+        result = await task.generate(asked.prompt, **asked.job(iteration))
+    except CancelledError:
+        if task.is_skipped:
+            return []
+        raise
+    first = iteration * asked.batch_size
+    return await asyncio.to_thread(lambda: [Picture.of(file, first + index) for index, file in enumerate(result.files)])
+
+
+def answer(
+    request: Common, asked: Asked, options: Options, pictures: Sequence[Picture], echo: dict[str, Any]
+) -> dict[str, Any]:
+    """The response's fields."""
+    info = info_of(
+        echo,
+        asked.seeds,
+        asked.subseeds,
+        pictures,
+        asked.checkpoint,
+        sampler_name=asked.sampler,
+        clip_skip=options.CLIP_stop_at_last_layers,
+    )
+    images = [encoded(picture.file) for picture in pictures] if request.send_images else []
+    return {"images": images, "parameters": echo, "info": info}

@@ -1,0 +1,53 @@
+"""What there is."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from tests.conftest import Served
+
+
+def test_models_with_titles_that_name_them(http: httpx.Client, served: Served) -> None:
+    models = {each["model_name"]: each for each in http.get("/sdapi/v1/sd-models").json()}
+    known = {each.name: each for each in served.client.checkpoints() if each.purpose == "drawing"}
+    assert models.keys() == known.keys()
+    for name, model in models.items():
+        assert model["filename"] == known[name].path
+        if model["sha256"]:
+            assert (model["title"], model["hash"]) == (f"{name} [{model['hash']}]", model["sha256"][:10])
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["hypernetworks", "face-restorers", "realesrgan-models", "prompt-styles", "script-info", "extensions", "sd-vae"],
+)
+def test_what_there_is_none_of_is_an_empty_list(path: str, http: httpx.Client) -> None:
+    assert http.get(f"/sdapi/v1/{path}").json() == []
+
+
+def test_upscalers_by_their_labels(http: httpx.Client) -> None:
+    names = [each["name"] for each in http.get("/sdapi/v1/upscalers").json()]
+    assert names[:5] == ["None", "Lanczos", "Nearest", "Bicubic", "Bilinear"]
+    latent = [each["name"] for each in http.get("/sdapi/v1/latent-upscale-modes").json()]
+    assert sorted(latent) == [
+        "Latent", "Latent (antialiased)", "Latent (bicubic antialiased)", "Latent (bicubic)", "Latent (nearest)",
+        "Latent (nearest-exact)",
+    ]  # fmt: skip
+
+
+def test_scripts_memory_and_flags(http: httpx.Client) -> None:
+    assert http.get("/sdapi/v1/scripts").json() == {"txt2img": [], "img2img": []}
+    ram = http.get("/sdapi/v1/memory").json()["ram"]
+    assert 0 < ram["used"] < ram["total"] == ram["free"] + ram["used"]
+    assert http.get("/sdapi/v1/cmd-flags").json()["api"] is True
+    assert http.get("/sdapi/v1/embeddings").json() == {"loaded": {}, "skipped": {}}
+    for path in ("checkpoints", "vae", "loras"):
+        assert http.post(f"/sdapi/v1/refresh-{path}").json() is None
+
+
+@pytest.mark.parametrize("path", ["interrogate", "create/embedding", "train/hypernetwork"])
+def test_what_is_not_covered_says_so(path: str, http: httpx.Client) -> None:
+    answer = http.post(f"/sdapi/v1/{path}", json={})
+    assert answer.status_code == 501
+    assert answer.json()["detail"].startswith(f"/sdapi/v1/{path} is not covered")
