@@ -19,6 +19,7 @@ ORCHESTRATOR = {"triptych.contract", "triptych.checkpoint", "triptych.lora", "tr
 ALLOWED = {
     "triptych.contract": set(),
     "triptych.logs": set(),
+    "triptych.keys": set(),
     "triptych.demo": set(),
     "triptych.v1": set(),
     "triptych.checkpoint": {"triptych.contract"},
@@ -27,7 +28,7 @@ ALLOWED = {
     "triptych.lora": {"triptych.contract", "triptych.checkpoint"},
     "triptych.stage": {"triptych.contract", "triptych.checkpoint", "triptych.lora", "triptych.engine", "triptych.logs"},
     "triptych.sdk": {"triptych.contract", "triptych.v1", "triptych.wire"},
-    "triptych.embedded": {"triptych.contract", "triptych.demo", "triptych.sdk", "triptych.wire"},
+    "triptych.embedded": {"triptych.contract", "triptych.demo", "triptych.keys", "triptych.sdk", "triptych.wire"},
     "triptych.measuring": {"triptych.contract", "triptych.checkpoint", "triptych.engine"},
     "triptych.gpu_check": {
         "triptych.contract",
@@ -43,12 +44,13 @@ ALLOWED = {
         "triptych.engine",
         "triptych.demo",
         "triptych.gpu_check",
+        "triptych.keys",
     },
     "triptych.__main__": {"triptych.cli"},
     "triptych_encoder": {"triptych.contract", "triptych.checkpoint", "triptych.engine", "triptych.stage"},
     "triptych_unet": {"triptych.contract", "triptych.checkpoint", "triptych.engine", "triptych.stage"},
     "triptych_vae": {"triptych.contract", "triptych.checkpoint", "triptych.engine", "triptych.stage"},
-    "triptych_gateway": {"triptych.contract", "triptych.sdk", "triptych.logs"},
+    "triptych_gateway": {"triptych.contract", "triptych.keys", "triptych.sdk", "triptych.logs"},
     **{
         f"triptych_orchestrator.{room}": {f"triptych_orchestrator.{below}" for below in below_it} | shared
         for room, shared, below_it in (
@@ -62,7 +64,7 @@ ALLOWED = {
             ("pipeline", ORCHESTRATOR, ("sampling", "pixels", "text", "stages", "batching", "library", "jobs")),
             (
                 "api",
-                ORCHESTRATOR | {"triptych.v1", "triptych.wire"},
+                ORCHESTRATOR | {"triptych.keys", "triptych.v1", "triptych.wire"},
                 ("sampling", "pixels", "stages", "batching", "library", "jobs", "pipeline"),
             ),
         )

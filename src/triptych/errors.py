@@ -54,6 +54,14 @@ class LoraInvalidError(InvalidArgumentError):
     reason = "LORA_INVALID"
 
 
+class UnauthenticatedError(TriptychError):
+    """The server wants credentials, and none came, or wrong ones."""
+
+    reason = "UNAUTHENTICATED"
+    grpc_status = "UNAUTHENTICATED"
+    http_status = 401
+
+
 class NotFoundError(TriptychError):
     """Something named by the request does not exist; the message lists what does."""
 

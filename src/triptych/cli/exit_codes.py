@@ -7,6 +7,7 @@ from triptych.errors import TriptychError
 OK = 0
 FAILED = 1
 NO_GPU = 10
+NOT_LET_IN = 11
 INTERRUPTED = 130
 
 BY_GRPC_STATUS = {
@@ -18,6 +19,7 @@ BY_GRPC_STATUS = {
     "RESOURCE_EXHAUSTED": 7,
     "FAILED_PRECONDITION": 8,
     "ALREADY_EXISTS": 9,
+    "UNAUTHENTICATED": NOT_LET_IN,
 }
 
 TABLE = """\
@@ -27,7 +29,8 @@ exit codes:
   2  invalid argument, usage    7  a limit of the server is reached
   3  not found                  8  not possible in the present state
   4  server unavailable         9  already exists
- 10  no GPU to check          130  interrupted (Ctrl-C)
+ 10  no GPU to check           11  credentials missing or wrong
+                              130  interrupted (Ctrl-C)
 """
 
 

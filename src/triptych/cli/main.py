@@ -20,6 +20,7 @@ from triptych.cli.commands import (
     generate,
     gpu_check,
     health,
+    keys,
     loras,
     stage,
     up,
@@ -64,6 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
         gpu_check,
         stage,
         health,
+        keys,
         version,
     ):
         command.add_parser(subparsers)
