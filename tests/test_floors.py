@@ -27,7 +27,7 @@ ALLOWED = {
     "triptych.engine": {"triptych.contract", "triptych.checkpoint"},
     "triptych.lora": {"triptych.contract", "triptych.checkpoint"},
     "triptych.stage": {"triptych.contract", "triptych.checkpoint", "triptych.lora", "triptych.engine", "triptych.logs"},
-    "triptych.sdk": {"triptych.contract", "triptych.v1", "triptych.wire"},
+    "triptych.sdk": {"triptych.contract", "triptych.keys", "triptych.v1", "triptych.wire"},
     "triptych.embedded": {"triptych.contract", "triptych.demo", "triptych.keys", "triptych.sdk", "triptych.wire"},
     "triptych.measuring": {"triptych.contract", "triptych.checkpoint", "triptych.engine"},
     "triptych.gpu_check": {
@@ -69,7 +69,7 @@ ALLOWED = {
             ),
         )
     },
-    "triptych_orchestrator.__main__": ORCHESTRATOR | {"triptych_orchestrator.api"},
+    "triptych_orchestrator.__main__": ORCHESTRATOR | {"triptych.keys", "triptych_orchestrator.api"},
     # What every room may use: settings, metrics and the like.
     "triptych_orchestrator": {"triptych.contract", "triptych.checkpoint", "triptych.logs"},
 }

@@ -15,6 +15,8 @@ from triptych.contract import STAGES
 from triptych.contract.engines import DEFAULT_ENGINE, ENGINES
 from triptych.contract.installation import server_packages
 from triptych.errors import TriptychError
+from triptych.keys.exposure import check_exposure
+from triptych.keys.options import add_door_options, check_tls
 from triptych.logs import setup_logging
 from triptych_orchestrator.settings import Limits, Settings
 
@@ -88,9 +90,17 @@ def parse(arguments: list[str] | None = None) -> Settings:
         help="how long running requests may go on after SIGTERM; the process ends 3 s later at most; "
         "default %(default)g",
     )  # fmt: skip
+    parser.add_argument(
+        "--listen-inside", metavar="HOST:PORT",
+        help="listen here too, in plain text whatever --tls-cert says: for what runs on the same machine",
+    )  # fmt: skip
+    add_door_options(parser)
     given = parser.parse_args(arguments)
     try:
         limits = Limits().with_changes(given.limit)
+        host = given.listen.rpartition(":")[0] if not given.listen.startswith("unix:") else given.listen
+        check_exposure("listen", host, has_credentials=bool(given.credentials), open_to_anyone=given.open_to_anyone)
+        check_tls(given.tls_cert, given.tls_key)
     except TriptychError as error:
         parser.error(error.message)
     return Settings(
@@ -108,6 +118,11 @@ def parse(arguments: list[str] | None = None) -> Settings:
         recovery_timeout_s=given.recovery_timeout,
         load_timeout_s=given.load_timeout,
         drain_timeout_s=given.drain_timeout,
+        credentials=tuple(given.credentials),
+        open_to_anyone=given.open_to_anyone,
+        tls_cert=given.tls_cert,
+        tls_key=given.tls_key,
+        listen_inside=given.listen_inside,
     )
 
 

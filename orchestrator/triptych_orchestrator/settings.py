@@ -100,6 +100,14 @@ class Settings:
     load_timeout_s: float = BUILDING_S
     # How long requests may go on after SIGTERM; the process ends 3 s later at most. Kubernetes kills after 30.
     drain_timeout_s: float = 20.0
+    # Files of those who may call; empty: whoever reaches the server.
+    credentials: Sequence[Path] = ()
+    # On a public address without credentials.
+    open_to_anyone: bool = False
+    # PEM files; both or none. `listen` is TLS then, `listen_inside` never is: for the same machine.
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    listen_inside: str | None = None
 
     @property
     def lora_folder(self) -> Path:

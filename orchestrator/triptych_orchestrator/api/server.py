@@ -17,6 +17,7 @@ from prometheus_client import start_http_server
 
 from triptych.contract.hub import HubId
 from triptych.errors import FailedPreconditionError
+from triptych.keys import Keys
 from triptych.v1 import (
     checkpoints_pb2,
     checkpoints_pb2_grpc,
@@ -27,6 +28,7 @@ from triptych.v1 import (
     system_pb2,
     system_pb2_grpc,
 )
+from triptych_orchestrator.api.authentication import Authentication
 from triptych_orchestrator.api.checkpoints import CheckpointService
 from triptych_orchestrator.api.drain import Drain, cut_off
 from triptych_orchestrator.api.generation import GenerationService
@@ -138,7 +140,8 @@ def _server(
     admission: Admission,
 ) -> grpc.aio.Server:
     limits = settings.limits
-    interceptors = [Patience(limits.max_unread_seconds), ErrorInterceptor(), drain]
+    guards = [Authentication(Keys(settings.credentials))] if settings.credentials else []
+    interceptors = [Patience(limits.max_unread_seconds), ErrorInterceptor(), *guards, drain]
     received_bytes = min(limits.max_image_bytes + _MESSAGE_BYTES, _MOST_MESSAGE_BYTES)
     options = [*_OPTIONS, ("grpc.max_receive_message_length", received_bytes)]
     server = grpc.aio.server(interceptors=interceptors, options=options)
@@ -157,10 +160,7 @@ def _server(
         for service in module.DESCRIPTOR.services_by_name.values()
     ]
     reflection.enable_server_reflection([*described, reflection.SERVICE_NAME], server)
-    try:
-        server.add_insecure_port(settings.listen)
-    except RuntimeError as error:
-        raise FailedPreconditionError(f"cannot listen on {settings.listen}: {error}") from error
+    _listen(server, settings)
     if settings.metrics:
         host, _, port = settings.metrics.rpartition(":")
         try:
@@ -170,3 +170,16 @@ def _server(
     for stage in settings.stages:
         REPLICAS_READY.labels(stage).set_function(functools.partial(pool.count_ready, stage))
     return server
+
+
+def _listen(server: grpc.aio.Server, settings: Settings) -> None:
+    addresses = [settings.listen, *([settings.listen_inside] if settings.listen_inside else [])]
+    for address in addresses:
+        try:
+            if address == settings.listen and settings.tls_cert and settings.tls_key:
+                pair = (settings.tls_key.read_bytes(), settings.tls_cert.read_bytes())
+                server.add_secure_port(address, grpc.ssl_server_credentials([pair]))
+            else:
+                server.add_insecure_port(address)
+        except (RuntimeError, OSError) as error:
+            raise FailedPreconditionError(f"cannot listen on {address}: {error}") from error

@@ -19,13 +19,19 @@ AnyClient = TypeVar("AnyClient", Client, AsyncClient)
 
 
 def add_connection_options(parser: argparse.ArgumentParser, *, inherited: bool = False) -> None:
-    """Adds --address, --tls-ca and --timeout; `inherited` ones leave alone what an outer parser has set."""
+    """Adds --address, --api-key, --tls-ca and --timeout; `inherited` ones leave alone what an outer parser has set."""
     group = parser.add_argument_group("server")
     group.add_argument(
         "--address",
         metavar="HOST:PORT",
         default=argparse.SUPPRESS if inherited else os.environ.get("TRIPTYCH_ADDRESS") or DEFAULT_ADDRESS,
         help=f"or any other gRPC target, unix:PATH say (default: $TRIPTYCH_ADDRESS, else {DEFAULT_ADDRESS})",
+    )
+    group.add_argument(
+        "--api-key",
+        metavar="KEY",
+        default=argparse.SUPPRESS if inherited else os.environ.get("TRIPTYCH_API_KEY", ""),
+        help="for a server that wants one (default: $TRIPTYCH_API_KEY, which other users of the machine cannot see)",
     )
     group.add_argument(
         "--tls-ca",
@@ -48,4 +54,4 @@ def connect(kind: type[AnyClient], arguments: argparse.Namespace) -> AnyClient:
     credentials = None
     if arguments.tls_ca is not None:
         credentials = grpc.ssl_channel_credentials(arguments.tls_ca.read_bytes())
-    return kind(arguments.address, credentials=credentials, timeout_s=arguments.timeout)
+    return kind(arguments.address, credentials=credentials, api_key=arguments.api_key, timeout_s=arguments.timeout)

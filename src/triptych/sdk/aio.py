@@ -39,12 +39,13 @@ class AsyncClient:
         address: str = DEFAULT_ADDRESS,
         *,
         credentials: grpc.ChannelCredentials | None = None,
+        api_key: str = "",
         timeout_s: float | None = None,
         options: Sequence[tuple[str, Any]] = (),
     ) -> None:
-        self._connection = Connection(grpc.aio, address, credentials, timeout_s, options)
+        self._connection = Connection(grpc.aio, address, credentials, timeout_s, api_key, options)
         # grpc's asyncio transport may make an internal error of a refusal that comes amid an upload.
-        self._uploads = Connection(grpc, address, credentials, timeout_s, options)
+        self._uploads = Connection(grpc, address, credentials, timeout_s, api_key, options)
 
     @property
     def address(self) -> str:
@@ -150,7 +151,7 @@ class AsyncClient:
         """Sends a LoRA's file to the server; see `Client.add_lora`."""
         call = calls.add_lora(name, path, replace)
         method = call.method(self._uploads.channel())
-        sending = method.future(call.request, timeout=self._uploads.deadline_s(timeout_s))
+        sending = method.future(call.request, **self._uploads.call_options(timeout_s))
         try:
             with self._uploads.translated_errors():
                 return call.decode(await asyncio.to_thread(sending.result))
@@ -197,7 +198,7 @@ class AsyncClient:
     async def _run(self, call: calls.Call[calls.Value], timeout_s: float | None) -> calls.Value:
         method = call.method(self._connection.channel())
         with self._translated_errors():
-            return call.decode(await method(call.request, timeout=self._connection.deadline_s(timeout_s)))
+            return call.decode(await method(call.request, **self._connection.call_options(timeout_s)))
 
     async def _generation(
         self, request: GenerateRequest, images: Mapping[str, Any], timeout_s: float | None
@@ -210,7 +211,7 @@ class AsyncClient:
 
     async def _events(self, call: calls.Call[Event | None], timeout_s: float | None) -> AsyncGenerator[Event, None]:
         method = call.method(self._connection.channel())
-        responses = method(call.request, timeout=self._connection.deadline_s(timeout_s))
+        responses = method(call.request, **self._connection.call_options(timeout_s))
         try:
             with self._translated_errors():
                 async for response in responses:

@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 
 from triptych.errors import FailedPreconditionError
+from triptych.keys.headers import bearer
 from triptych.wire.status import from_rpc_error
 from triptych.wire.target import proxy_options
 
@@ -39,6 +40,7 @@ class Connection:
         address: "host:port", or any gRPC target.
         credentials: TLS; None for plain text.
         timeout_s: deadline of every call that names none; None for no deadline.
+        api_key: what each call says that it is from; "" for nothing.
         options: gRPC channel arguments on top of `OPTIONS`.
     """
 
@@ -48,10 +50,13 @@ class Connection:
         address: str,
         credentials: grpc.ChannelCredentials | None,
         timeout_s: float | None,
+        api_key: str,
         options: Sequence[tuple[str, Any]],
     ) -> None:
         self.address = address
         self.timeout_s = timeout_s
+        # Metadata, and not gRPC's call credentials, which it sends over TLS alone: on one machine there is none.
+        self._metadata = (("authorization", bearer(api_key)),) if api_key else None
         self._transport = transport
         self._credentials = credentials
         self._options = [*OPTIONS, *proxy_options(address), *options]
@@ -79,9 +84,9 @@ class Connection:
             channel, self._channel = self._channel, None
             return channel
 
-    def deadline_s(self, timeout_s: float | None) -> float | None:
-        """The seconds a call may take: its own `timeout_s`, else the client's."""
-        return self.timeout_s if timeout_s is None else timeout_s
+    def call_options(self, timeout_s: float | None) -> dict[str, Any]:
+        """Of one call: the seconds it may take, its own `timeout_s` or else the client's, and who calls."""
+        return {"timeout": self.timeout_s if timeout_s is None else timeout_s, "metadata": self._metadata}
 
     @contextmanager
     def translated_errors(self) -> Iterator[None]:

@@ -34,6 +34,7 @@ class Client:
     Args:
         address: "host:port", or any gRPC target.
         credentials: TLS, from `grpc.ssl_channel_credentials()`, say; None for plain text.
+        api_key: one of those that the server's operator made; a password too, as "NAME.PASSWORD".
         timeout_s: seconds that a call may take unless it names its own `timeout_s`; None for no limit.
         options: gRPC channel arguments on top of the client's own.
     """
@@ -43,12 +44,13 @@ class Client:
         address: str = DEFAULT_ADDRESS,
         *,
         credentials: grpc.ChannelCredentials | None = None,
+        api_key: str = "",
         timeout_s: float | None = None,
         options: Sequence[tuple[str, Any]] = (),
     ) -> None:
         self.gateway_url = ""
         """Of the HTTP gateway, "http://host:port", where `triptych.local` started one."""
-        self._connection = Connection(grpc, address, credentials, timeout_s, options)
+        self._connection = Connection(grpc, address, credentials, timeout_s, api_key, options)
 
     @property
     def address(self) -> str:
@@ -274,11 +276,11 @@ class Client:
     def _run(self, call: calls.Call[calls.Value], timeout_s: float | None) -> calls.Value:
         method = call.method(self._connection.channel())
         with self._connection.translated_errors():
-            return call.decode(method(call.request, timeout=self._connection.deadline_s(timeout_s)))
+            return call.decode(method(call.request, **self._connection.call_options(timeout_s)))
 
     def _events(self, call: calls.Call[Event | None], timeout_s: float | None) -> Generator[Event, None, None]:
         method = call.method(self._connection.channel())
-        responses = method(call.request, timeout=self._connection.deadline_s(timeout_s))
+        responses = method(call.request, **self._connection.call_options(timeout_s))
         try:
             with self._connection.translated_errors():
                 for response in responses:
