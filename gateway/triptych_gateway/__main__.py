@@ -10,6 +10,7 @@ from pathlib import Path
 
 from triptych.errors import FailedPreconditionError, TriptychError
 from triptych.logs import setup_logging
+from triptych_gateway.door.settings import add_options, settings_of
 from triptych_gateway.settings import Settings
 
 logger = logging.getLogger("triptych.gateway")
@@ -27,8 +28,27 @@ def parse(arguments: list[str] | None = None) -> Settings:
         "--drain-timeout", type=float, metavar="SECONDS", default=Settings.drain_timeout_s,
         help="how long running requests may go on after SIGTERM; default %(default)g",
     )  # fmt: skip
+    add("--api-key", metavar="KEY", default=os.environ.get("TRIPTYCH_API_KEY", ""),
+        help="the gateway's own, for an orchestrator that wants one; default $TRIPTYCH_API_KEY")  # fmt: skip
+    add("--orchestrator-ca", type=Path, metavar="FILE",
+        help="TLS to the orchestrator, trusting this certificate authority (PEM)")  # fmt: skip
+    add_options(parser)
     given = parser.parse_args(arguments)
-    return Settings(given.orchestrator, given.state_dir, given.host, given.port, given.drain_timeout)
+    door = settings_of(given)
+    try:
+        door.check(given.host)
+    except TriptychError as error:
+        parser.error(error.message)
+    return Settings(
+        given.orchestrator,
+        given.state_dir,
+        given.host,
+        given.port,
+        given.drain_timeout,
+        given.api_key,
+        given.orchestrator_ca,
+        door,
+    )
 
 
 def main() -> int:

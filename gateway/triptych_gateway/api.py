@@ -18,3 +18,4 @@ class Api:
     prefix: str
     router: APIRouter
     tell: Callable[[TriptychError, int], dict[str, Any]]
+    challenge: str = "Bearer"  # asked for where no credentials come; of Basic browsers make a dialog

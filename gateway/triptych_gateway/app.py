@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+import grpc
 from fastapi import FastAPI
 
 from triptych import AsyncClient, __version__
 from triptych_gateway.a1111.routes import API as A1111
-from triptych_gateway.door.leaving import CancelOnDisconnect
-from triptych_gateway.errors import add_error_handlers
+from triptych_gateway.door import login
+from triptych_gateway.door.door import Door
+from triptych_gateway.errors import add_error_handlers, answering
 from triptych_gateway.gateway import Gateway
 from triptych_gateway.openai.routes import API as OPENAI
 from triptych_gateway.rest.routes import API as REST
@@ -19,22 +21,25 @@ from triptych_gateway.tasks import Tasks
 
 # A path of none of them is answered as the last one answers.
 APIS = (A1111, OPENAI, REST)
+ANSWER = answering(APIS)
 
 
 def create_app(settings: Settings) -> FastAPI:
     """An application that serves once its lifespan has begun."""
+    door = Door(settings.door, settings.state_dir)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
-        async with AsyncClient(settings.orchestrator) as client:
+        async with AsyncClient(settings.orchestrator, credentials=_tls(settings), api_key=settings.api_key) as client:
             tasks = Tasks(client)
-            app.state.gateway = Gateway(settings, client, tasks)
+            app.state.gateway = Gateway(settings, client, tasks, door.secret)
             yield
             await tasks.close()
 
-    app = FastAPI(title="Triptych", version=__version__, lifespan=lifespan)
-    app.add_middleware(CancelOnDisconnect)
-    add_error_handlers(app, APIS)
+    app = FastAPI(title="Triptych", version=__version__, lifespan=lifespan, max_body_size=settings.door.max_body_bytes)
+    app.state.door = door
+    add_error_handlers(app, ANSWER)
+    app.include_router(login.router)
     for api in APIS:
         app.include_router(api.router)
 
@@ -43,3 +48,7 @@ def create_app(settings: Settings) -> FastAPI:
         return {"status": "listening"}
 
     return app
+
+
+def _tls(settings: Settings) -> grpc.ChannelCredentials | None:
+    return settings.orchestrator_ca and grpc.ssl_channel_credentials(settings.orchestrator_ca.read_bytes())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -11,7 +11,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from triptych.errors import InvalidArgumentError, ResourceExhaustedError, TriptychError, invalid
+from triptych.errors import (
+    InvalidArgumentError,
+    ResourceExhaustedError,
+    ServerStoppingError,
+    TriptychError,
+    UnauthenticatedError,
+    invalid,
+)
 from triptych_gateway.api import Api
 
 logger = logging.getLogger("triptych.gateway")
@@ -30,17 +37,31 @@ class HttpError(TriptychError):
         self.headers = headers or {}
 
 
-def add_error_handlers(app: FastAPI, apis: Sequence[Api]) -> None:
-    """Has every failure of `app` answered in the shape of the API whose prefix its path has, the last one's else."""
+Answer = Callable[[str, TriptychError], JSONResponse]
+"""What is answered at a path, of an error."""
 
-    def answer(request: Request, error: TriptychError) -> JSONResponse:
-        path = request.url.path
+
+def answering(apis: Sequence[Api]) -> Answer:
+    """In the shape of the API whose prefix the path has, the last one's else."""
+
+    def answer(path: str, error: TriptychError) -> JSONResponse:
         api = next((api for api in apis if path.startswith(api.prefix)), apis[-1])
         status = error.status if isinstance(error, HttpError) else error.http_status
         headers = dict(error.headers) if isinstance(error, HttpError) else {}
-        if isinstance(error, ResourceExhaustedError):
-            headers["Retry-After"] = str(RETRY_AFTER_S)
+        if isinstance(error, ResourceExhaustedError | ServerStoppingError):
+            headers["Retry-After"] = error.metadata.get("retry_after_seconds", str(RETRY_AFTER_S))
+        if isinstance(error, UnauthenticatedError):
+            headers["WWW-Authenticate"] = f'{api.challenge} realm="Triptych"'
         return JSONResponse(api.tell(error, status), status, headers)
+
+    return answer
+
+
+def add_error_handlers(app: FastAPI, by_path: Answer) -> None:
+    """Has every failure of `app` answered in the shape of its API."""
+
+    def answer(request: Request, error: TriptychError) -> JSONResponse:
+        return by_path(request.url.path, error)
 
     async def told(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, TriptychError)

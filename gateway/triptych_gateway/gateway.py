@@ -13,6 +13,7 @@ from fastapi import Depends, Request
 
 from triptych import AsyncClient
 from triptych_gateway.a1111.options import CallersOptions
+from triptych_gateway.door.secret import Secret
 from triptych_gateway.settings import Settings
 from triptych_gateway.tasks import Tasks
 
@@ -24,6 +25,7 @@ class Gateway:
     settings: Settings
     client: AsyncClient
     tasks: Tasks
+    secret: Secret  # `gateway.secret("purpose")` is a key to sign with, the same on every replica
     options: CallersOptions = field(default_factory=CallersOptions)  # A1111's
 
 

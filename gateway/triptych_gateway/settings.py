@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from triptych_gateway.door.settings import DoorSettings
 
 
 @dataclass(frozen=True)
@@ -15,3 +17,6 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 7860
     drain_timeout_s: float = 20.0  # how long running requests may go on once it is to stop
+    api_key: str = ""  # the gateway's own, for an orchestrator that wants one
+    orchestrator_ca: Path | None = None  # PEM: TLS to the orchestrator, trusting this authority
+    door: DoorSettings = field(default_factory=DoorSettings)

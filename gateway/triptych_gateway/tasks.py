@@ -16,7 +16,7 @@ from contextlib import aclosing, suppress
 from typing import Any, Generic, TypeVar, Unpack
 
 from triptych import AsyncClient
-from triptych.errors import AlreadyExistsError, CancelledError, TriptychError
+from triptych.errors import AlreadyExistsError, CancelledError, ServerStoppingError, TriptychError
 from triptych.sdk.events import Event, Queued, Result, Step, require_result
 from triptych.sdk.parameters import GenerateParameters
 from triptych_gateway.caller import Caller
@@ -84,6 +84,11 @@ class Task(Generic[Value]):
                 return
             await changed.wait()
 
+    async def ended(self) -> None:
+        """Returns once it has."""
+        async for _ in self.changes():
+            pass
+
     def interrupt(self) -> None:
         """No further job begins and the one that runs is given up; work that looks at the flag may end well."""
         self.is_interrupted = True
@@ -138,6 +143,7 @@ class Tasks:
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
         self._tasks: dict[tuple[Caller, str], Task[Any]] = {}
+        self._is_stopping = False
 
     def start(
         self,
@@ -149,6 +155,8 @@ class Tasks:
         label: str = "",
     ) -> Task[Value]:
         """Starts work; AlreadyExistsError where this caller has one of that id running."""
+        if self._is_stopping:
+            raise ServerStoppingError("the gateway is stopping and takes nothing new; try again once it is back")
         identity = task_id or secrets.token_hex(16)
         known = self._tasks.get((caller, identity))
         if known is not None and not known.is_done:
@@ -176,6 +184,20 @@ class Tasks:
         finally:
             if not task.is_done:
                 task.cancel()
+
+    def running(self) -> int:
+        """How many have not ended."""
+        return sum(not task.is_done for task in self._tasks.values())
+
+    async def drain(self, timeout_s: float) -> None:
+        """Takes nothing new, and waits until all has ended, for that long at most; then cancels what is left."""
+        self._is_stopping = True
+        waiting = [asyncio.ensure_future(task.ended()) for task in self._tasks.values() if not task.is_done]
+        if waiting:
+            await asyncio.wait(waiting, timeout=timeout_s)
+        await self.close()
+        for each in waiting:
+            each.cancel()
 
     async def close(self) -> None:
         """Cancels what still runs, and waits for it."""

@@ -23,4 +23,4 @@ def tell(error: TriptychError, status: int) -> dict[str, Any]:
     return {"error": name, "detail": error.message, "body": "", "errors": error.message}
 
 
-API = Api("/sdapi/v1", router, tell)
+API = Api("/sdapi/v1", router, tell, challenge="Basic")
