@@ -5,8 +5,8 @@ from __future__ import annotations
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from triptych.errors import ResourceExhaustedError
-from triptych_gateway.errors import Answer
+from triptych.errors import ResourceExhaustedError, TriptychError
+from triptych_gateway.errors import Answer, HttpError
 
 
 class BodyBudget:
@@ -24,9 +24,8 @@ class BodyBudget:
             await self._app(scope, receive, send)
             return
         size_bytes = self._announced(Headers(scope=scope))
-        if size_bytes > self._left_bytes:
-            error = ResourceExhaustedError("the gateway holds as many bytes of requests as it may; try again")
-            await self._answer(scope["path"], error)(scope, receive, send)
+        if refusal := self._refusal(size_bytes):
+            await self._answer(scope["path"], refusal)(scope, receive, send)
             return
         self._left_bytes -= size_bytes
         try:
@@ -34,9 +33,16 @@ class BodyBudget:
         finally:
             self._left_bytes += size_bytes
 
+    def _refusal(self, size_bytes: int) -> TriptychError | None:
+        if size_bytes > self._most_each:
+            return HttpError(413, f"the request's body must not have more than {self._most_each} bytes")
+        if size_bytes > self._left_bytes:
+            return ResourceExhaustedError("the gateway holds as many bytes of requests as it may; try again")
+        return None
+
     def _announced(self, headers: Headers) -> int:
-        """A body of unknown length may become as long as one may be; one that is too long is refused further on."""
+        """A body of unknown length may become as long as one may be, and is cut off there further on."""
         if "transfer-encoding" in headers:
             return self._most_each
         length = headers.get("content-length", "0")
-        return min(int(length), self._most_each) if length.isdecimal() else 0
+        return int(length) if length.isdecimal() else 0

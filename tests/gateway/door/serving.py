@@ -14,7 +14,9 @@ from starlette.types import ASGIApp
 @asynccontextmanager
 async def listening(app: ASGIApp, **options: Any) -> AsyncGenerator[int, None]:
     """Gives its port; uvicorn's `options` may be named."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False, **options))
+    server = uvicorn.Server(
+        uvicorn.Config(app, port=0, log_config=None, access_log=False, server_header=False, **options)
+    )
     serving = asyncio.create_task(server.serve())
     try:
         while not server.started:
