@@ -22,7 +22,7 @@ from triptych.embedded.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 PROJECT = "triptych-test"
-SERVICES = (*STAGES, "orchestrator")
+SERVICES = (*STAGES, "orchestrator", "gateway")
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 UP_TIMEOUT_S, HEALTHY_TIMEOUT_S = 1500, 180
 
@@ -95,8 +95,8 @@ class Containers:
 @pytest.fixture(scope="module")
 def containers() -> Iterator[Containers]:
     compose = compose_command()
-    port, metrics_port = free_ports("127.0.0.1", 2)
-    ours = {"TRIPTYCH_PORT": str(port), "TRIPTYCH_METRICS_PORT": str(metrics_port), "COMPOSE_PROJECT_NAME": PROJECT}
+    names = ("TRIPTYCH_PORT", "TRIPTYCH_METRICS_PORT", "TRIPTYCH_GATEWAY_PORT")
+    ours = dict(zip(names, map(str, free_ports("127.0.0.1", 3)), strict=True)) | {"COMPOSE_PROJECT_NAME": PROJECT}
     theirs = {name: value for name, value in os.environ.items() if not name.startswith("TRIPTYCH_")}
     stack = Containers(compose, theirs | ours)
     try:
@@ -120,6 +120,14 @@ def test_a_picture_from_outside(client: triptych.Client) -> None:
     assert first.tobytes() == again.tobytes()
 
 
+def test_a_picture_over_http(containers: Containers) -> None:
+    url = f"http://127.0.0.1:{containers.environment['TRIPTYCH_GATEWAY_PORT']}/sdapi/v1/txt2img"
+    body = json.dumps({"prompt": "a red circle", "seed": 7, "steps": 3, "width": 128, "height": 128}).encode()
+    asked = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    with DIRECT.open(asked, timeout=120) as answer:
+        assert json.load(answer)["images"]
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_no_process_is_root_or_can_become_it(containers: Containers, service: str) -> None:
     top = output(["docker", "top", containers.id(service), "-eo", "pid,uid,comm"])
@@ -138,7 +146,7 @@ def test_the_root_file_system_is_read_only(containers: Containers, service: str)
 
 def test_loras_are_the_orchestrators_to_write_and_the_stages_to_read(containers: Containers) -> None:
     touch = "touch /var/lib/triptych-loras/x 2>&1 && rm /var/lib/triptych-loras/x || true"
-    said = {service: containers.run("exec", "-T", service, "sh", "-c", touch) for service in SERVICES}
+    said = {service: containers.run("exec", "-T", service, "sh", "-c", touch) for service in (*STAGES, "orchestrator")}
     assert said.pop("orchestrator") == ""
     assert all("Read-only file system" in each for each in said.values())
 
@@ -152,11 +160,13 @@ def test_a_lora_sent_from_outside_draws(client: triptych.Client) -> None:
     assert plain == again != striped
 
 
-def test_the_orchestrator_alone_is_published_and_on_loopback(containers: Containers) -> None:
+def test_orchestrator_and_gateway_alone_are_published_and_on_loopback(containers: Containers) -> None:
     for stage in STAGES:
         assert not any(containers.inspect(stage)["NetworkSettings"]["Ports"].values())
-    bindings = containers.inspect("orchestrator")["NetworkSettings"]["Ports"]
-    assert {binding["HostIp"] for ports in bindings.values() for binding in ports} == {"127.0.0.1"}
+    for service in ("orchestrator", "gateway"):
+        bindings = containers.inspect(service)["NetworkSettings"]["Ports"]
+        assert {binding["HostIp"] for ports in bindings.values() for binding in ports} == {"127.0.0.1"}
+    assert [*containers.inspect("gateway")["NetworkSettings"]["Networks"]] == [f"{PROJECT}_public"]
     metrics = f"http://127.0.0.1:{containers.environment['TRIPTYCH_METRICS_PORT']}/metrics"
     with DIRECT.open(metrics, timeout=10) as answer:
         assert b"triptych_requests_total" in answer.read()

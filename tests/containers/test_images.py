@@ -15,7 +15,7 @@ from triptych.embedded.config import BUILDING_STARTUP_S
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILES = {stage: ROOT / "services" / stage / "Dockerfile" for stage in STAGES}
-DOCKERFILES["orchestrator"] = ROOT / "orchestrator" / "Dockerfile"
+DOCKERFILES |= {role: ROOT / role / "Dockerfile" for role in ("orchestrator", "gateway")}
 DEPENDENCIES = ROOT / "deploy" / "dependencies.py"
 
 
@@ -61,7 +61,8 @@ def test_the_dependencies_layer_holds_what_the_package_wants() -> None:
     printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    assert printed == project["dependencies"] + extras["server"] + extras["torch"]
+    assert extras["server"][0] == "triptych[gateway]"
+    assert printed == project["dependencies"] + extras["gateway"] + extras["server"][1:] + extras["torch"]
 
 
 def test_an_unknown_extra_fails_the_build() -> None:

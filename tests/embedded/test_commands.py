@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from triptych.demo import checkpoint_path
 from triptych.embedded import StackConfig
 from triptych.embedded.commands import make_plan
+from triptych.keys import KeyFile
+from triptych.keys.entry import Entry
 
 from .standin import StandIns
 
@@ -51,6 +54,26 @@ def test_chosen_ports_are_taken_as_they_are_and_given_to_nobody_else(port: int, 
     assert len(others | {f"127.0.0.1:{number}" for number in range(25_001, 25_006)}) == 10
     if port:
         assert plan.orchestrator.address == "127.0.0.1:25000"
+
+
+def test_the_gateways_metrics_come_last(tmp_path: Path) -> None:
+    config = StackConfig({}, metrics_port=25_001, gateway_port=25_009)
+    plan = make_plan(config, StandIns(), tmp_path, tmp_path / "tmp")
+    assert plan.gateway and plan.gateway.metrics_address == "127.0.0.1:25005"
+
+
+def test_credentials_go_to_both_and_the_gateways_own_key_to_none_else(tmp_path: Path) -> None:
+    KeyFile(tmp_path / "credentials").put(Entry.with_password("ann", "correct horse"))
+    config = StackConfig({}, gateway_port=0, host="0.0.0.0", credentials=[tmp_path / "credentials"])
+    plan = make_plan(config, StandIns(), tmp_path, tmp_path / "tmp")
+    assert plan.gateway
+    name, _, secret = plan.gateway.env["TRIPTYCH_API_KEY"].partition(".")
+    command = plan.orchestrator.command
+    files = [Path(value) for option, value in pairwise(command) if option == "--credentials"]
+    assert [sorted(KeyFile(file).entries()) for file in files] == [["ann"], [name]]
+    assert KeyFile(files[1]).entries()[name].matches(secret)
+    assert secret not in " ".join((*plan.gateway.command, *plan.orchestrator.command))
+    assert secret not in str(plan.orchestrator.env)
 
 
 def test_a_gateway_stands_before_the_orchestrator_and_is_stopped_before_it(tmp_path: Path) -> None:

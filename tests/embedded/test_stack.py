@@ -179,7 +179,7 @@ def test_what_is_taken_is_refused_by_its_name(config: StackConfig, tmp_path: Pat
 def test_a_host_that_is_not_here_is_refused_by_its_name(config: StackConfig) -> None:
     problem = r"^host: cannot listen on 192.0.2.1:0: .*; it must be an address of this machine$"
     with pytest.raises(FailedPreconditionError, match=problem):
-        Stack(replace(config, host="192.0.2.1"), StandIns()).start()
+        Stack(replace(config, host="192.0.2.1", open_to_anyone=True), StandIns()).start()
 
 
 def test_after_a_kill_ports_are_waited_for_and_the_logs_stay_once(config: StackConfig, tmp_path: Path) -> None:

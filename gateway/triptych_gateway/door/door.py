@@ -39,8 +39,8 @@ class Door:
         app = CancelOnDisconnect(app)
         app = BodyBudget(app, settings.max_bodies_bytes, settings.max_body_bytes, answer)
         app = Authentication(app, self.keys, self.sessions, self.secret, answer)
-        is_guarded = self.keys is not None or settings.open_to_anyone
-        app = OriginCheck(app, settings.cors_origins, None if is_guarded else settings.allowed_hosts, answer)
+        takes_any_host = self.keys is not None or (settings.open_to_anyone and not settings.allowed_hosts)
+        app = OriginCheck(app, settings.cors_origins, None if takes_any_host else settings.allowed_hosts, answer)
         if settings.cors_origins:
             app = CORSMiddleware(
                 app, settings.cors_origins, allow_methods=["*"], allow_headers=["*"], expose_headers=["X-Request-ID"]

@@ -11,9 +11,15 @@ from pathlib import Path
 
 from triptych.contract.state import keeps_checkpoints
 from triptych.demo import checkpoint_path
+from triptych.embedded.callers import Callers, make_callers
 from triptych.embedded.config import StackConfig
 from triptych.embedded.ports import LOOPBACK, free_ports, join, reachable
-from triptych.embedded.processes.probe import GATEWAY_LISTENS, ORCHESTRATOR_HEALTHY, TRITON_READY
+from triptych.embedded.processes.probe import (
+    GATEWAY_LISTENS,
+    GATEWAY_LISTENS_BY_TLS,
+    ORCHESTRATOR_HEALTHY,
+    TRITON_READY,
+)
 from triptych.embedded.processes.process import ProcessSpec
 from triptych.embedded.processes.triton import Triton, as_triton, find_triton
 from triptych.embedded.replica import Replica
@@ -65,16 +71,22 @@ def make_plan(config: StackConfig, commands: Commands, run_dir: Path, temporary:
     replicas = _named(config.stage_replicas())
     ours = {name: replica for name, replica in replicas.items() if not replica.address}
     chosen = config.metrics_ports()
-    ports = free_ports(LOOPBACK, len(ours), {config.port, config.gateway_port or 0, *chosen})
-    metrics_ports = chosen or free_ports(LOOPBACK, 1 + len(ours), {config.port, config.gateway_port or 0, *ports})
+    # One more than stages: where the orchestrator speaks TLS, what runs here reaches it in plain text there.
+    inside, *ports = free_ports(LOOPBACK, 1 + len(ours), {config.port, config.gateway_port or 0, *chosen})
+    taken = {config.port, config.gateway_port or 0, inside, *ports}
+    metrics_ports = chosen or free_ports(LOOPBACK, 2 + len(ours), taken)
+    places = zip(ours.items(), ports, metrics_ports[1 : 1 + len(ours)], strict=True)
     stages = {
         name: _stage_spec(config, commands, run_dir, temporary, replica, name, port, metrics_port)
-        for (name, replica), port, metrics_port in zip(ours.items(), ports, metrics_ports[1:], strict=True)
+        for (name, replica), port, metrics_port in places
     }
     addresses = [(f"--{replica.stage}", replica.address or stages[name].address) for name, replica in replicas.items()]
     metrics = join(LOOPBACK, metrics_ports[0])
     # Free on the wildcard address is free on loopback too.
-    port = config.port or free_ports(config.host, 1, {*ports, *metrics_ports, config.gateway_port or 0})[0]
+    port = config.port or free_ports(config.host, 1, {*taken, *metrics_ports})[0]
+    callers = make_callers(config, run_dir)
+    has_tls = config.tls_files() is not None
+    inside_address = join(LOOPBACK, inside) if has_tls else join(reachable(config.host), port)
     env = {**os.environ, "TRIPTYCH_STAGE": "orchestrator", "TRIPTYCH_CACHE_DIR": str(config.cache_path)}
     env["PYTHONUTF8"] = "1"  # paths come in messages, and whatever the locale they name the same files
     orchestrator = ProcessSpec(
@@ -82,6 +94,9 @@ def make_plan(config: StackConfig, commands: Commands, run_dir: Path, temporary:
         command=(
             *commands.orchestrator(),
             *("--listen", join(config.host, port), "--metrics", metrics),
+            *(("--listen-inside", inside_address) if has_tls else ()),
+            *callers.options,
+            *callers.orchestrator_options,
             *("--drain-timeout", f"{config.drain_timeout_s:g}"),
             *("--load-timeout", f"{config.load_limit_s:g}"),
             *(part for address in addresses for part in address),
@@ -97,34 +112,46 @@ def make_plan(config: StackConfig, commands: Commands, run_dir: Path, temporary:
         log_path=run_dir / "orchestrator.log",
         address=join(reachable(config.host), port),
         metrics_address=metrics,
+        probe_address=inside_address,
         ready_method=ORCHESTRATOR_HEALTHY,
         stop_grace_s=config.drain_timeout_s + ORCHESTRATOR_END_S,
         temporary_dir=temporary / "orchestrator",
         stop_order=1,
     )
-    taken = {port, *ports, *metrics_ports}
-    gateway = _gateway_spec(config, commands, run_dir, temporary, orchestrator.address, taken)
+    gateway = None
+    if config.gateway_port is not None:
+        gateway_port = config.gateway_port or free_ports(config.host, 1, {port, *taken, *metrics_ports})[0]
+        ports_of_it = (gateway_port, metrics_ports[-1])
+        gateway = _gateway_spec(config, commands, run_dir, temporary, callers, inside_address, ports_of_it)
     elsewhere = {name: replica for name, replica in replicas.items() if replica.address}
     return Plan([*stages.values()], orchestrator, gateway, elsewhere)
 
 
 def _gateway_spec(
-    config: StackConfig, commands: Commands, run_dir: Path, temporary: Path, orchestrator: str, taken: set[int]
-) -> ProcessSpec | None:
-    if config.gateway_port is None:
-        return None
-    port = config.gateway_port or free_ports(config.host, 1, taken)[0]
+    config: StackConfig,
+    commands: Commands,
+    run_dir: Path,
+    temporary: Path,
+    callers: Callers,
+    orchestrator: str,
+    ports: tuple[int, int],
+) -> ProcessSpec:
+    port, metrics = ports[0], join(LOOPBACK, ports[1])
+    key = {"TRIPTYCH_API_KEY": callers.gateway_key} if callers.gateway_key else {}
     return ProcessSpec(
         name="gateway",
         command=(
             *commands.gateway(),
             *("--orchestrator", orchestrator, "--host", config.host, "--port", str(port)),
             *("--state-dir", str(run_dir / "gateway"), "--drain-timeout", f"{config.drain_timeout_s:g}"),
+            *("--metrics", metrics),
+            *callers.options,
         ),
-        env={**os.environ, "PYTHONUTF8": "1"},
+        env={**os.environ, "PYTHONUTF8": "1", **key},
         log_path=run_dir / "gateway.log",
         address=join(reachable(config.host), port),
-        ready_method=GATEWAY_LISTENS,
+        metrics_address=metrics,
+        ready_method=GATEWAY_LISTENS_BY_TLS if config.tls_files() else GATEWAY_LISTENS,
         stop_grace_s=config.drain_timeout_s + GATEWAY_END_S,
         temporary_dir=temporary / "gateway",
         stop_order=2,

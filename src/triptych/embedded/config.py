@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
@@ -18,6 +18,9 @@ from triptych.embedded.hub_files import located
 from triptych.embedded.placement import MOST_REPLICAS, read_placement
 from triptych.embedded.replica import MOST_THREADS, Replica
 from triptych.errors import InvalidArgumentError, invalid
+from triptych.keys import KeyFile
+from triptych.keys.exposure import check_exposure
+from triptych.keys.options import check_tls
 from triptych.sdk.catalog import Limits
 from triptych.wire.lora_files import lora_file
 
@@ -37,8 +40,12 @@ class StackConfig:
     engine: str = "onnxruntime"
     host: str = "127.0.0.1"  # of the orchestrator's API; stages and metrics stay on loopback
     port: int = 0  # 0: a free one
-    metrics_port: int = 0  # the orchestrator's; each stage server here has one of those after it. 0: free ones
+    metrics_port: int = 0  # the orchestrator's; each stage server here, and the gateway, has one after it. 0: free ones
     gateway_port: int | None = None  # of the HTTP gateway, on `host` too; 0: a free one; None: there is none
+    credentials: Sequence[str | Path] = ()  # files of those who may call, both of them; empty: whoever reaches `host`
+    open_to_anyone: bool = False  # though `host` is no loopback address, and there are no such files
+    tls_cert: str | Path | None = None  # PEM; with it and its key the API and the gateway speak TLS
+    tls_key: str | Path | None = None
     run_dir: str | Path | None = None  # logs and state; None: a fresh one, removed after a clean stop
     cache_dir: str | Path | None = None  # engine artifacts; None: TRIPTYCH_CACHE_DIR or ~/.cache/triptych
     replicas: Mapping[str, int] = field(default_factory=dict)  # stage -> how many servers, default 1
@@ -89,6 +96,16 @@ class StackConfig:
         """Where the orchestrator keeps LoRA files, and the stages read them."""
         return absolute("lora_dir", self.lora_dir) if self.lora_dir else run_dir / "state" / "loras"
 
+    def credential_files(self) -> tuple[Path, ...]:
+        """Absolute paths, likewise."""
+        return tuple(absolute("credentials", path) for path in self.credentials)
+
+    def tls_files(self) -> tuple[Path, Path] | None:
+        """Certificate and key, likewise; None for plain text."""
+        if self.tls_cert is None or self.tls_key is None:
+            return None
+        return absolute("tls_cert", self.tls_cert), absolute("tls_key", self.tls_key)
+
     def stage_replicas(self) -> tuple[Replica, ...]:
         """Every server of the stages, stage by stage; InvalidArgumentError about the placement file."""
         if self.placement is not None:
@@ -99,8 +116,8 @@ class StackConfig:
         )
 
     def metrics_ports(self) -> range:
-        """The orchestrator's, then those of the stage servers that run here, in their order; empty: free ones."""
-        ours = sum(not replica.address for replica in self.stage_replicas())
+        """The orchestrator's, those of the stage servers that run here, the gateway's; empty: free ones."""
+        ours = sum(not replica.address for replica in self.stage_replicas()) + (self.gateway_port is not None)
         return range(self.metrics_port, self.metrics_port + 1 + ours) if self.metrics_port else range(0)
 
     def validate(self) -> None:
@@ -121,6 +138,7 @@ class StackConfig:
             raise invalid("engine", f"{self.engine!r} is none of {', '.join(ENGINES)}")
         if not self.host:
             raise invalid("host", "is empty; 0.0.0.0 is every interface, 127.0.0.1 this machine only")
+        self._check_callers()
         if not 0 <= self.port <= 65_535:
             raise invalid("port", f"{self.port} is not within 0..65535")
         if self.gateway_port is not None and not 0 <= self.gateway_port <= 65_535:
@@ -140,6 +158,13 @@ class StackConfig:
         for name in self.limits:
             if name not in LIMIT_NAMES:
                 raise invalid("limits", f"{name!r} is none of {', '.join(LIMIT_NAMES)}")
+
+    def _check_callers(self) -> None:
+        known = bool(self.credentials)
+        check_exposure("host", self.host, has_credentials=known, open_to_anyone=self.open_to_anyone)
+        for path in self.credential_files():
+            KeyFile(path).entries()
+        check_tls(*(None if path is None else Path(path) for path in (self.tls_cert, self.tls_key)))
 
     def _check_folders(self) -> None:
         if self.run_dir is not None and not str(self.run_dir):

@@ -170,7 +170,8 @@ class Stack:
                 self._require_ports(0.0)
             else:
                 self.address = plan.orchestrator.address
-                self.gateway_url = f"http://{plan.gateway.address}" if plan.gateway else ""
+                scheme = "https" if self.config.tls_files() else "http"
+                self.gateway_url = f"{scheme}://{plan.gateway.address}" if plan.gateway else ""
                 return
 
     def _require_ports(self, patience_s: float) -> None:

@@ -31,7 +31,7 @@ def add_door_options(parser: argparse.ArgumentParser) -> None:
 def check_tls(cert: Path | None, key: Path | None) -> None:
     """InvalidArgumentError where one is missing, or is no file that can be read."""
     if (cert is None) != (key is None):
-        raise invalid("tls_key" if key is None else "tls_cert", "--tls-cert and --tls-key go together")
+        raise invalid("tls_cert" if key is None else "tls_key", "--tls-cert and --tls-key go together")
     for field, path in (("tls_cert", cert), ("tls_key", key)):
         if path is not None:
             try:

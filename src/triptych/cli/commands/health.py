@@ -6,7 +6,7 @@ import argparse
 import os
 from typing import Any
 
-from triptych.embedded.processes.probe import ORCHESTRATOR_HEALTHY, TRITON_LIVE, is_ready
+from triptych.embedded.processes.probe import GATEWAY_LISTENS, ORCHESTRATOR_HEALTHY, TRITON_LIVE, is_ready
 from triptych.errors import UnavailableError
 from triptych.sdk.channel import DEFAULT_ADDRESS
 
@@ -26,12 +26,15 @@ def add_parser(subparsers: Any) -> None:
         default=default,
         help=f"or any other gRPC target (default: $TRIPTYCH_ADDRESS, else {DEFAULT_ADDRESS})",
     )
-    parser.add_argument("--stage", action="store_true", help="the server is a stage's Triton, not the orchestrator")
+    other = parser.add_mutually_exclusive_group()
+    other.add_argument("--stage", action="store_true", help="the server is a stage's Triton, not the orchestrator")
+    other.add_argument("--gateway", action="store_true", help="the server is a gateway: whether it listens")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Silent when all is well."""
-    if not is_ready(arguments.address, TRITON_LIVE if arguments.stage else ORCHESTRATOR_HEALTHY):
+    method = TRITON_LIVE if arguments.stage else GATEWAY_LISTENS if arguments.gateway else ORCHESTRATOR_HEALTHY
+    if not is_ready(arguments.address, method):
         raise UnavailableError(f"{arguments.address} does not serve")
     return 0

@@ -20,6 +20,7 @@ from triptych.embedded.config import BUILDING_STARTUP_S, LIMIT_NAMES, STARTUP_S
 from triptych.embedded.folders.places import state_folder
 from triptych.embedded.processes.supervisor import ProcessStatus
 from triptych.errors import CancelledError, InvalidArgumentError, TriptychError, invalid
+from triptych.keys.options import add_door_options
 
 GATEWAY_PORT = 7860
 EXIT_STOPPED, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
@@ -78,8 +79,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--metrics-port",
         type=int,
         metavar="PORT",
-        help="Prometheus metrics: of the orchestrator here, of the stages' servers at the ports that follow; "
-        "0 for free ones (default: the one after --port)",
+        help="Prometheus metrics: of the orchestrator here, of the stages' servers and the gateway at the ports that "
+        "follow; 0 for free ones (default: the one after --port)",
     )
     door = parser.add_mutually_exclusive_group()
     door.add_argument(
@@ -146,6 +147,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="SECONDS",
         help="how long running requests may go on after a signal; all has ended 5 s later (default: %(default)g)",
     )
+    add_door_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -203,6 +205,10 @@ def configuration(args: argparse.Namespace) -> StackConfig:
         port=args.port,
         metrics_port=_metrics_port(args),
         gateway_port=_gateway_port(args),
+        credentials=tuple(args.credentials),
+        open_to_anyone=args.open_to_anyone,
+        tls_cert=args.tls_cert,
+        tls_key=args.tls_key,
         run_dir=_run_dir(args),
         cache_dir=args.cache_dir,
         replicas=dict(args.replicas),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from http.client import HTTPConnection, HTTPException
+import ssl
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 
 import grpc
 
@@ -12,6 +13,7 @@ TRITON_READY = "/inference.GRPCInferenceService/ServerReady"
 TRITON_LIVE = "/inference.GRPCInferenceService/ServerLive"  # stays yes while a model loads
 ORCHESTRATOR_HEALTHY = "/grpc.health.v1.Health/Check"
 GATEWAY_LISTENS = "GET /health"
+GATEWAY_LISTENS_BY_TLS = "GET https:/health"
 
 PROBE_TIMEOUT_S = 2.0
 # Without the back-off of an earlier refusal.
@@ -39,6 +41,10 @@ def is_ready(address: str, method: str) -> bool:
 
 def _answers(address: str, path: str) -> bool:
     connection = HTTPConnection(address, timeout=PROBE_TIMEOUT_S)
+    if path.startswith("https:"):
+        # Nothing is told to it, and its certificate is of another name than this address.
+        path, unchecked = path.removeprefix("https:"), ssl._create_unverified_context()
+        connection = HTTPSConnection(address, timeout=PROBE_TIMEOUT_S, context=unchecked)
     try:
         connection.request("GET", path)
         return connection.getresponse().status == 200

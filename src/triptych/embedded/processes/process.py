@@ -36,6 +36,7 @@ class ProcessSpec:
     log_path: Path | None  # None: it writes where this process does
     address: str
     metrics_address: str = ""
+    probe_address: str = ""  # where readiness is asked for; empty: at `address`
     ready_method: str = ""  # the gRPC method of its readiness probe, or "GET /path" over HTTP
     stop_grace_s: float = 15.0  # from SIGTERM to SIGKILL
     death_signal: int = signal.SIGKILL  # sent by the kernel when the supervisor dies

@@ -135,7 +135,7 @@ class Supervisor:
 
 
 def _ready(process: Process) -> bool:
-    return is_ready(process.spec.address, process.spec.ready_method)
+    return is_ready(process.spec.probe_address or process.spec.address, process.spec.ready_method)
 
 
 def _start_error(process: Process) -> StartError:
