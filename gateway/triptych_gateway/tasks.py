@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar, Unpack
 
 from triptych import AsyncClient
 from triptych.errors import AlreadyExistsError, CancelledError, ServerStoppingError, TriptychError
+from triptych.logs import request_id
 from triptych.sdk.events import Event, Queued, Result, Step, require_result
 from triptych.sdk.parameters import GenerateParameters
 from triptych_gateway.caller import Caller
@@ -25,6 +26,14 @@ Value = TypeVar("Value")
 
 # Finished ones are remembered for whoever asks again.
 KEPT = 200
+
+
+def _cancelled() -> TriptychError:
+    return CancelledError("the request was cancelled")
+
+
+def _cut_off() -> TriptychError:
+    return ServerStoppingError("the gateway is stopping, and this did not end in time; try again once it is back")
 
 
 class Task(Generic[Value]):
@@ -45,6 +54,7 @@ class Task(Generic[Value]):
         self.is_interrupted = False
         self.is_skipped = False
         self._client = client
+        self._why: Callable[[], TriptychError] = _cancelled
         self._changed = asyncio.Event()
         self._job: asyncio.Task[Result] | None = None
         self._work: asyncio.Task[Value] | None = None
@@ -72,7 +82,7 @@ class Task(Generic[Value]):
             return await asyncio.shield(self._work)
         except asyncio.CancelledError:
             if self._work.cancelled():
-                raise CancelledError("the request was cancelled") from None
+                raise self._why() from None
             raise
 
     async def changes(self) -> AsyncGenerator[None, None]:
@@ -100,9 +110,9 @@ class Task(Generic[Value]):
         if self._job is not None:
             self._job.cancel()
 
-    def cancel(self) -> None:
-        """Ends all of it at once."""
-        self.is_interrupted = True
+    def cancel(self, why: Callable[[], TriptychError] = _cancelled) -> None:
+        """Ends all of it at once; `why` makes the error that its caller is told."""
+        self.is_interrupted, self._why = True, why
         if self._work is not None:
             self._work.cancel()
 
@@ -117,6 +127,8 @@ class Task(Generic[Value]):
 
     async def _generate(self, prompt: str, parameters: GenerateParameters) -> Result:
         last: Event | None = None
+        if identity := request_id.get():  # the orchestrator's log has it too; of several jobs each needs its own
+            parameters.setdefault("request_id", f"{identity}.{secrets.token_hex(4)}")
         async with aclosing(self._client.stream(prompt, **parameters)) as events:
             async for last in events:
                 match last:
@@ -128,7 +140,7 @@ class Task(Generic[Value]):
         return require_result(last)
 
     def _ended(self, work: asyncio.Task[Value]) -> None:
-        self.error = CancelledError("the request was cancelled") if work.cancelled() else work.exception()
+        self.error = self._why() if work.cancelled() else work.exception()
         self.is_done = True
         self._tell()
 
@@ -203,7 +215,7 @@ class Tasks:
         """Cancels what still runs, and waits for it."""
         running = [task for task in self._tasks.values() if not task.is_done]
         for task in running:
-            task.cancel()
+            task.cancel(_cut_off)
         for task in running:
             with suppress(TriptychError):
                 await task.value()
