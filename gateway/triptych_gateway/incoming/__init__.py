@@ -1,0 +1,1 @@
+"""What callers bring: images, as text or by their addresses."""
