@@ -14,6 +14,8 @@ from triptych_gateway.door import login
 from triptych_gateway.door.door import Door
 from triptych_gateway.errors import add_error_handlers, answering
 from triptych_gateway.gateway import Gateway
+from triptych_gateway.kept.pictures import kept_pictures
+from triptych_gateway.kept.sweeping import sweeping
 from triptych_gateway.openai.routes import API as OPENAI
 from triptych_gateway.rest.routes import API as REST
 from triptych_gateway.settings import Settings
@@ -32,8 +34,10 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         async with AsyncClient(settings.orchestrator, credentials=_tls(settings), api_key=settings.api_key) as client:
             tasks = Tasks(client)
-            app.state.gateway = Gateway(settings, client, tasks, door.secret)
-            yield
+            pictures = kept_pictures(settings)
+            app.state.gateway = Gateway(settings, client, tasks, pictures, door.secret)
+            async with sweeping(pictures):
+                yield
             await tasks.close()
 
     app = FastAPI(title="Triptych", version=__version__, lifespan=lifespan, max_body_size=settings.door.max_body_bytes)

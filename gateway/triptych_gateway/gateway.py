@@ -1,4 +1,4 @@
-"""What all routes share: the orchestrator's client, and what runs.
+"""What all routes share: the orchestrator's client, what runs, and what is kept.
 
 @router.get("/samplers")
 async def samplers(gateway: GatewayOf) -> ...
@@ -14,6 +14,7 @@ from fastapi import Depends, Request
 from triptych import AsyncClient
 from triptych_gateway.a1111.options import CallersOptions
 from triptych_gateway.door.secret import Secret
+from triptych_gateway.kept.pictures import Pictures
 from triptych_gateway.settings import Settings
 from triptych_gateway.tasks import Tasks
 
@@ -25,6 +26,7 @@ class Gateway:
     settings: Settings
     client: AsyncClient
     tasks: Tasks
+    pictures: Pictures
     secret: Secret  # `gateway.secret("purpose")` is a key to sign with, the same on every replica
     options: CallersOptions = field(default_factory=CallersOptions)  # A1111's
 

@@ -22,3 +22,5 @@ class Settings:
     orchestrator_ca: Path | None = None  # PEM: TLS to the orchestrator, trusting this authority
     door: DoorSettings = field(default_factory=DoorSettings)
     image_urls: ImageUrls = field(default_factory=ImageUrls)  # images that a request gives by their addresses
+    picture_lifetime_s: float = 30 * 24 * 3600.0
+    max_picture_bytes: int = 20 << 30  # of all kept pictures together; the oldest go first

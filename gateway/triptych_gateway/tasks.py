@@ -13,6 +13,7 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
+from functools import partial
 from typing import Any, Generic, TypeVar, Unpack
 
 from triptych import AsyncClient
@@ -39,10 +40,20 @@ def _cut_off() -> TriptychError:
 class Task(Generic[Value]):
     """One call's work: a number of jobs, each a `Generate`, one after the other."""
 
-    def __init__(self, client: AsyncClient, task_id: str, caller: Caller, jobs: int, label: str) -> None:
+    def __init__(
+        self,
+        client: AsyncClient,
+        task_id: str,
+        caller: Caller,
+        jobs: int,
+        label: str,
+        about: Any = None,
+        tell: Callable[[], None] = lambda: None,
+    ) -> None:
         self.id = task_id
         self.caller = caller
         self.label = label  # for people: what it makes
+        self.about = about  # for its API alone, which put it there
         self.jobs = jobs
         self.jobs_done = 0
         self.started_s = time.time()
@@ -55,6 +66,7 @@ class Task(Generic[Value]):
         self.is_skipped = False
         self._client = client
         self._why: Callable[[], TriptychError] = _cancelled
+        self._tell_others = tell
         self._changed = asyncio.Event()
         self._job: asyncio.Task[Result] | None = None
         self._work: asyncio.Task[Value] | None = None
@@ -147,6 +159,7 @@ class Task(Generic[Value]):
     def _tell(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
+        self._tell_others()
 
 
 class Tasks:
@@ -156,6 +169,7 @@ class Tasks:
         self._client = client
         self._tasks: dict[tuple[Caller, str], Task[Any]] = {}
         self._is_stopping = False
+        self._changed: dict[Caller, asyncio.Event] = {}
 
     def start(
         self,
@@ -165,6 +179,7 @@ class Tasks:
         task_id: str | None = None,
         jobs: int = 1,
         label: str = "",
+        about: Any = None,
     ) -> Task[Value]:
         """Starts work; AlreadyExistsError where this caller has one of that id running."""
         if self._is_stopping:
@@ -174,10 +189,11 @@ class Tasks:
         if known is not None and not known.is_done:
             raise AlreadyExistsError(f"task_id: {identity} is running; choose another", field="task_id")
         self._forget_some()
-        task: Task[Value] = Task(self._client, identity, caller, jobs, label)
+        task: Task[Value] = Task(self._client, identity, caller, jobs, label, about, partial(self._tell, caller))
         self._tasks.pop((caller, identity), None)
         self._tasks[caller, identity] = task
         task.begin(work)
+        self._tell(caller)
         return task
 
     def get(self, caller: Caller, task_id: str) -> Task[Any] | None:
@@ -187,6 +203,13 @@ class Tasks:
     def of(self, caller: Caller) -> list[Task[Any]]:
         """A caller's tasks, the latest first."""
         return [task for (whose, _), task in reversed(self._tasks.items()) if whose == caller]
+
+    async def changes(self, caller: Caller) -> AsyncGenerator[None, None]:
+        """Yields now, and whenever one of a caller's tasks has begun or changed."""
+        while True:
+            changed = self._changed.setdefault(caller, asyncio.Event())
+            yield
+            await changed.wait()
 
     async def run(self, caller: Caller, work: Callable[[Task[Value]], Awaitable[Value]], **options: Any) -> Value:
         """Work whose caller waits for it: leaving cancels it."""
@@ -219,6 +242,10 @@ class Tasks:
         for task in running:
             with suppress(TriptychError):
                 await task.value()
+
+    def _tell(self, caller: Caller) -> None:
+        if changed := self._changed.pop(caller, None):
+            changed.set()
 
     def _forget_some(self) -> None:
         ended = [key for key, task in self._tasks.items() if task.is_done]

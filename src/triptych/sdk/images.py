@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 from triptych.errors import invalid
 from triptych.v1.generation_pb2 import GenerateRequest
 
-ImageInput: TypeAlias = "Image.Image | str | os.PathLike[str] | bytes"
+ImageInput: TypeAlias = Image.Image | str | os.PathLike[str] | bytes
 """A PIL image, a file's path, or a file's bytes."""
 
 # The generation parameters that are images, each with the request's field.
