@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ipaddress
 import logging
 import os
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 from triptych.errors import FailedPreconditionError, TriptychError
 from triptych.logs import setup_logging
 from triptych_gateway.door.settings import add_options, settings_of
-from triptych_gateway.incoming.addresses import ImageUrls
+from triptych_gateway.kept.settings import add_kept_options, kept_settings_of
 from triptych_gateway.settings import Settings
 
 logger = logging.getLogger("triptych.gateway")
@@ -34,15 +33,8 @@ def parse(arguments: list[str] | None = None) -> Settings:
         help="the gateway's own, for an orchestrator that wants one; default $TRIPTYCH_API_KEY")  # fmt: skip
     add("--orchestrator-ca", type=Path, metavar="FILE",
         help="TLS to the orchestrator, trusting this certificate authority (PEM)")  # fmt: skip
-    add(
-        "--image-urls", action="store_true",
-        help="fetch images that requests give by http:// or https://, from public addresses; default: they are refused",
-    )  # fmt: skip
-    add(
-        "--image-urls-from", type=ipaddress.ip_network, metavar="NETWORK", action="append", default=[],
-        help="a network that is not public, 10.1.0.0/16 say, from which they may be fetched too; repeatable",
-    )  # fmt: skip
     add_options(parser)
+    add_kept_options(parser)
     given = parser.parse_args(arguments)
     door = settings_of(given)
     try:
@@ -58,7 +50,7 @@ def parse(arguments: list[str] | None = None) -> Settings:
         given.api_key,
         given.orchestrator_ca,
         door,
-        ImageUrls(given.image_urls, given.image_urls_from),
+        kept_settings_of(given),
     )
 
 

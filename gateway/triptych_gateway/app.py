@@ -14,8 +14,10 @@ from triptych_gateway.door import login
 from triptych_gateway.door.door import Door
 from triptych_gateway.errors import add_error_handlers, answering
 from triptych_gateway.gateway import Gateway
+from triptych_gateway.kept.models import Models
 from triptych_gateway.kept.pictures import kept_pictures
 from triptych_gateway.kept.sweeping import sweeping
+from triptych_gateway.kept.uploads import kept_uploads
 from triptych_gateway.openai.routes import API as OPENAI
 from triptych_gateway.rest.routes import API as REST
 from triptych_gateway.settings import Settings
@@ -34,9 +36,10 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         async with AsyncClient(settings.orchestrator, credentials=_tls(settings), api_key=settings.api_key) as client:
             tasks = Tasks(client)
-            pictures = kept_pictures(settings)
-            app.state.gateway = Gateway(settings, client, tasks, pictures, door.secret)
-            async with sweeping(pictures):
+            pictures, uploads = kept_pictures(settings), kept_uploads(settings)
+            models = Models(settings.state_dir / "models", uploads)
+            app.state.gateway = Gateway(settings, client, tasks, pictures, uploads, models, door.secret)
+            async with sweeping(pictures, uploads):
                 yield
             await tasks.close()
 

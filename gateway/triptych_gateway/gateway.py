@@ -14,7 +14,9 @@ from fastapi import Depends, Request
 from triptych import AsyncClient
 from triptych_gateway.a1111.options import CallersOptions
 from triptych_gateway.door.secret import Secret
+from triptych_gateway.kept.models import Models
 from triptych_gateway.kept.pictures import Pictures
+from triptych_gateway.kept.uploads import Uploads
 from triptych_gateway.settings import Settings
 from triptych_gateway.tasks import Tasks
 
@@ -27,6 +29,8 @@ class Gateway:
     client: AsyncClient
     tasks: Tasks
     pictures: Pictures
+    uploads: Uploads
+    models: Models
     secret: Secret  # `gateway.secret("purpose")` is a key to sign with, the same on every replica
     options: CallersOptions = field(default_factory=CallersOptions)  # A1111's
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from triptych_gateway.door.settings import DoorSettings
-from triptych_gateway.incoming.addresses import ImageUrls
+from triptych_gateway.kept.settings import KeptSettings
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,4 @@ class Settings:
     api_key: str = ""  # the gateway's own, for an orchestrator that wants one
     orchestrator_ca: Path | None = None  # PEM: TLS to the orchestrator, trusting this authority
     door: DoorSettings = field(default_factory=DoorSettings)
-    image_urls: ImageUrls = field(default_factory=ImageUrls)  # images that a request gives by their addresses
-    picture_lifetime_s: float = 30 * 24 * 3600.0
-    max_picture_bytes: int = 20 << 30  # of all kept pictures together; the oldest go first
+    kept: KeptSettings = field(default_factory=KeptSettings)

@@ -70,7 +70,7 @@ def test_a_file_that_it_was_made_from_must_be_brought(
     assert "image: another file than the picture was made from" in capsys.readouterr().err
     assert [bytes(file) for file in server.requests[0].images] == [Path(name).read_bytes()]
     assert triptych("verify", name) == 2
-    assert "by --file" in capsys.readouterr().err
+    assert "--file" in capsys.readouterr().err
 
 
 def test_what_is_left_out_is_said(triptych: Triptych, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ _BLANKS = re.compile(r"\s+")
 async def image_file(given: str, field: str, settings: Settings) -> bytes:
     """The bytes of the image's file, which nobody has looked into yet; errors are about the field."""
     if is_address(given):
-        return await asyncio.to_thread(fetch, given, field, settings.image_urls)
+        return await asyncio.to_thread(fetch, given, field, settings.kept.image_urls)
     return await asyncio.to_thread(decoded, given, field)
 
 

@@ -177,4 +177,4 @@ class Pictures:
 
 def kept_pictures(settings: Settings) -> Pictures:
     """Those of a gateway."""
-    return Pictures(settings.state_dir / "pictures", settings.picture_lifetime_s, settings.max_picture_bytes)
+    return Pictures(settings.state_dir / "pictures", settings.kept.picture_lifetime_s, settings.kept.max_picture_bytes)

@@ -22,8 +22,8 @@ _FULL = (28, 122)  # ENOSPC, EDQUOT
 
 
 def new_id() -> str:
-    """Sorts by when it was made, to the millisecond, and cannot be guessed."""
-    return f"{int(time.time() * 1000):012x}{secrets.token_hex(10)}"
+    """Sorts by when it was made, and cannot be guessed."""
+    return f"{time.time_ns():016x}{secrets.token_hex(8)}"
 
 
 def is_id(given: str) -> bool:

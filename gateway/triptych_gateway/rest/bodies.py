@@ -56,7 +56,7 @@ async def drawing_of(
     for field in IMAGE_FIELDS.keys() & parameters.keys() - files.keys():
         given = parameters[field]
         texts = [given] if isinstance(given, str) else given
-        parameters[field] = [await _image(gateway, caller, text, field) for text in texts]
+        parameters[field] = [await image_of(gateway, caller, text, field) for text in texts]
     return body.prompt, parameters
 
 
@@ -71,8 +71,11 @@ def told(body: Any, files: dict[str, list[bytes]]) -> dict[str, Any]:
     return request
 
 
-async def _image(gateway: Gateway, caller: Caller, text: str, field: str) -> bytes:
+async def image_of(gateway: Gateway, caller: Caller, text: str, field: str) -> bytes:
+    """The file of an image that stands in a request as text; errors are about the field."""
     source, _, identity = text.partition(":")
+    if source == "upload":
+        return await asyncio.to_thread((await gateway.uploads.path(caller, identity, "image")).read_bytes)
     if source == "picture":
         return await gateway.pictures.file(caller, identity)
     return await image_file(text, field, gateway.settings)

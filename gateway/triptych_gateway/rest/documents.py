@@ -81,3 +81,21 @@ MADE_ANSWERS: dict[int | str, dict[str, Any]] = {
         "content": {"image/*": _BINARY, "text/event-stream": {"schema": {"type": "string"}}},
     }
 }
+
+
+def picture_body(model: Any) -> dict[str, Any]:
+    """Of routes that take a picture, by its id, as text, or as a file."""
+    properties = {
+        "picture": {"type": "string", "format": "binary", "description": "The file."},
+        "files": {**_FILES, "description": "Images and masks that it was made from."},
+    }
+    multipart = {"type": "object", "required": ["picture"], "properties": properties}
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": inlined(model)},
+                "multipart/form-data": {"schema": multipart},
+            },
+        }
+    }

@@ -1,13 +1,16 @@
-"""Checkpoints and LoRAs."""
+"""Checkpoints and LoRAs: listed, added, switched, loaded, removed."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
-from triptych_gateway.described import Answer
-from triptych_gateway.gateway import GatewayOf
+from triptych.errors import NotFoundError, invalid
+from triptych.sdk import Checkpoint
+from triptych_gateway.caller import Caller, CallerOf
+from triptych_gateway.described import Answer, Body
+from triptych_gateway.gateway import Gateway, GatewayOf
 from triptych_gateway.rest.server import CheckpointAnswer, LoraAnswer
 
 router = APIRouter(tags=["models"])
@@ -27,13 +30,141 @@ class LorasAnswer(Answer):
     """By name."""
 
 
+class SwitchBody(Body):
+    """How a checkpoint is to be served; what is left out stays as it is."""
+
+    engine: str | None = None
+    """`onnxruntime`, `torch` or `tensorrt`, or one for each stage, `unet=torch`; empty: the server's choice."""
+    prediction_type: str | None = None
+    """`epsilon` or `v_prediction`, whatever the checkpoint says; empty: as it says."""
+    variant: str | None = None
+    """diffusers' own, `fp16` say; empty: the weights without one, or else those that there are."""
+    vae: str | None = None
+    """Another VAE, `upload:ID`, or a path where paths are allowed; empty: its own."""
+
+
+class CheckpointBody(SwitchBody):
+    """A checkpoint, a VAE alone or an upscaler, to be served under a name."""
+
+    name: str
+    """1 to 64 letters, digits, `.`, `_` or `-`."""
+    upload: str | None = None
+    """The id of a complete upload."""
+    path: str | None = None
+    """In the place of an upload, where the operator allows it: a file or folder of the server's machine."""
+    load: bool = False
+    """Loads it at once."""
+
+
+class LoraBody(Body):
+    """A LoRA, to be kept under a name."""
+
+    name: str
+    """1 to 128 letters, digits, spaces, `.`, `_`, `-`, `(` or `)`."""
+    upload: str
+    """The id of a complete upload."""
+    replace: bool = False
+    """The name may be another file's, which stays as `name@digest`."""
+
+
 @router.get("/checkpoints", response_model=CheckpointsAnswer)
 async def checkpoints(gateway: GatewayOf) -> Any:
-    """Those that the server knows, whether or not they are loaded."""
+    """Those that the server knows, whether or not they are loaded; VAEs alone and upscalers are among them."""
     return {"checkpoints": await gateway.client.checkpoints()}
+
+
+@router.post("/checkpoints", status_code=201, response_model=CheckpointAnswer)
+async def register(body: CheckpointBody, gateway: GatewayOf, caller: CallerOf) -> Any:
+    """Has the server check a model and take it under a name."""
+    if (body.upload is None) == (body.path is None):
+        raise invalid("upload", "give either this or path")
+    if body.path is not None:
+        path = _allowed(gateway, "path", body.path)
+    else:
+        path = str(await gateway.models.place(caller, body.upload or "", "checkpoint", "vae", "upscaler"))
+    vae = await _vae(gateway, caller, body.vae)
+    try:
+        registered = await gateway.client.register_checkpoint(
+            body.name, path, body.engine, body.load,
+            prediction_type=body.prediction_type, variant=body.variant, vae=vae,
+        )  # fmt: skip
+    except BaseException:
+        await gateway.models.forget(path, await gateway.client.checkpoints())
+        raise
+    if body.upload is not None:
+        await gateway.uploads.remove(caller, body.upload)
+    return registered
+
+
+@router.patch("/checkpoints/{name}", response_model=CheckpointAnswer)
+async def switch(name: str, body: SwitchBody, gateway: GatewayOf, caller: CallerOf) -> Any:
+    """Serves it with other engines, say; meanwhile it goes on serving as it did."""
+    known = await _known(gateway, name)
+    vae = await _vae(gateway, caller, body.vae)
+    return await gateway.client.register_checkpoint(
+        name, known.path, body.engine, prediction_type=body.prediction_type, variant=body.variant, vae=vae
+    )
+
+
+@router.post("/checkpoints/{name}/load", response_model=CheckpointAnswer)
+async def load(name: str, gateway: GatewayOf) -> Any:
+    """Loads it in every stage; answers once it can serve."""
+    return await gateway.client.load_checkpoint(name)
+
+
+@router.post("/checkpoints/{name}/unload", response_model=CheckpointAnswer)
+async def unload(name: str, gateway: GatewayOf) -> Any:
+    """Frees its memory in every stage, once running requests have ended; the next request loads it again."""
+    return await gateway.client.unload_checkpoint(name)
+
+
+@router.delete("/checkpoints/{name}", status_code=204, response_class=Response)
+async def unregister(name: str, gateway: GatewayOf) -> None:
+    """Has the server unload and forget it; its file goes where it came by an upload."""
+    known = await _known(gateway, name)
+    await gateway.client.unregister_checkpoint(name)
+    left = await gateway.client.checkpoints()
+    for path in (known.path, known.vae):
+        await gateway.models.forget(path, left)
 
 
 @router.get("/loras", response_model=LorasAnswer)
 async def loras(gateway: GatewayOf) -> Any:
     """Those that the server keeps."""
     return {"loras": await gateway.client.loras()}
+
+
+@router.post("/loras", status_code=201, response_model=LoraAnswer)
+async def add(body: LoraBody, gateway: GatewayOf, caller: CallerOf) -> Any:
+    """Has the server check a LoRA and keep it under a name."""
+    path = await gateway.uploads.path(caller, body.upload, "lora")
+    added = await gateway.client.add_lora(body.name, path, replace=body.replace)
+    await gateway.uploads.remove(caller, body.upload)
+    return added
+
+
+@router.delete("/loras/{name}", status_code=204, response_class=Response)
+async def remove(name: str, gateway: GatewayOf) -> None:
+    """Has the server forget it; requests that use it go on."""
+    await gateway.client.remove_lora(name)
+
+
+async def _known(gateway: Gateway, name: str) -> Checkpoint:
+    for each in await gateway.client.checkpoints():
+        if each.name == name:
+            return each
+    raise NotFoundError(f"there is no checkpoint {name!r}")
+
+
+async def _vae(gateway: Gateway, caller: Caller, given: str | None) -> str | None:
+    if not given:
+        return given
+    if given.startswith("upload:"):
+        return str(await gateway.models.place(caller, given.removeprefix("upload:"), "vae", "checkpoint"))
+    return _allowed(gateway, "vae", given)
+
+
+def _allowed(gateway: Gateway, field: str, path: str) -> str:
+    if not gateway.settings.kept.allow_paths:
+        raise invalid(field, "paths of the server's machine are switched off here; upload the file")
+    return path

@@ -6,14 +6,16 @@ import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, StreamingResponse
+from pydantic import Field
 
 from triptych.errors import NotFoundError
 from triptych.sdk.reading.settling import read_request
 from triptych.sdk.reading.texts import texts_of
 from triptych_gateway.caller import CallerOf
-from triptych_gateway.described import Answer
+from triptych_gateway.described import Answer, Body
 from triptych_gateway.gateway import GatewayOf
+from triptych_gateway.kept.archive import zipped
 from triptych_gateway.kept.thumbnails import MEDIA_TYPE, thumbnail
 from triptych_gateway.rest.answers import PictureAnswer, picture_answer
 
@@ -26,6 +28,7 @@ _FILE: dict[int | str, dict[str, Any]] = {
     200: {"description": "The file.", "content": {"image/*": _BINARY}},
     304: {"description": "The caller has it, as `If-None-Match` says."},
 }
+_ZIP: dict[int | str, dict[str, Any]] = {200: {"description": "The zip.", "content": {"application/zip": _BINARY}}}
 
 
 class PicturesAnswer(Answer):
@@ -59,6 +62,22 @@ async def pictures(
     """The caller's pictures, the newest first."""
     found = await gateway.pictures.newest(caller, search=search, limit=limit, before=before)
     return PicturesAnswer(pictures=[picture_answer(picture) for picture in found])
+
+
+class ZipBody(Body):
+    """Pictures that are wanted together."""
+
+    ids: list[str] = Field(min_length=1, max_length=1000)
+    """Theirs."""
+
+
+@router.post("/zip", response_class=StreamingResponse, responses=_ZIP)
+async def archive(body: ZipBody, gateway: GatewayOf, caller: CallerOf) -> StreamingResponse:
+    """Many of them as one zip."""
+    found = [await gateway.pictures.find(caller, picture_id) for picture_id in dict.fromkeys(body.ids)]
+    pieces = zipped([gateway.pictures.path(caller, picture) for picture in found])
+    headers = {"Content-Disposition": 'attachment; filename="pictures.zip"'}
+    return StreamingResponse(pieces, media_type="application/zip", headers=headers)
 
 
 @router.get("/{picture_id}", response_class=FileResponse, responses=_FILE)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import secrets
+import zipfile
 from typing import Any
 
 import httpx
@@ -22,11 +24,12 @@ def ids(http: httpx.Client, **query: Any) -> list[str]:
 
 
 def test_pictures_are_listed_and_found_by_their_prompts(served: Served, http: httpx.Client) -> None:
-    made = [make(http, prompt=f"{word} zebra on a hill")["id"] for word in ("one", "Two", "three")]
-    assert ids(http, search="ZEBRA") == made[::-1]
-    assert ids(http, search="hill two") == [made[1]]
-    assert ids(http, search="zebra", limit=1) == [made[2]]
-    assert ids(http, search="zebra", before=made[1]) == [made[0]]
+    herd = secrets.token_hex(4)
+    made = [make(http, prompt=f"{word} zebra of {herd}")["id"] for word in ("one", "Two", "three")]
+    assert ids(http, search=f"ZEBRA {herd}") == made[::-1]
+    assert ids(http, search=f"{herd} two") == [made[1]]
+    assert ids(http, search=herd, limit=1) == [made[2]]
+    assert ids(http, search=herd, before=made[1]) == [made[0]]
     assert ids(http, search="no such word") == []
 
 
@@ -61,6 +64,16 @@ def test_a_deleted_picture_is_gone(served: Served, http: httpx.Client) -> None:
         assert http.get(path).status_code == 404
     assert http.delete(picture["url"]).status_code == 404
     assert picture["id"] not in ids(http)
+
+
+def test_many_come_as_one_zip(served: Served, http: httpx.Client) -> None:
+    made = [make(http, seed=seed) for seed in (1, 2)]
+    answer = http.post("/api/v1/pictures/zip", json={"ids": [each["id"] for each in made]})
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.testzip() is None
+        files = {name: archive.read(name) for name in archive.namelist()}
+    assert files == {f"{each['id']}.png": http.get(each["url"]).content for each in made}
+    assert http.post("/api/v1/pictures/zip", json={"ids": ["none"]}).status_code == 404
 
 
 @pytest.mark.parametrize("name", ["none", "..%2F..%2Forchestrator.log", "0" * 32])

@@ -10,12 +10,10 @@ from typing import Any
 
 from triptych.cli import exit_codes
 from triptych.cli.connection import add_connection_options, connect
-from triptych.cli.pictures.again import again_of
-from triptych.cli.pictures.comparing import difference, unlike
 from triptych.cli.progress import say
 from triptych.errors import TriptychError, invalid
-from triptych.sdk import Client, PictureRequest
-from triptych.sdk.reading.settling import read_request
+from triptych.sdk import Client
+from triptych.sdk.reading.verifying import agreement_of, asked_again
 
 EPILOG = """\
 examples:
@@ -63,53 +61,17 @@ def run(arguments: argparse.Namespace) -> int:
 def _verify(client: Client, name: str, files: Mapping[str, bytes]) -> bool:
     content = _read(name)
     told = client.request_from(content)
-    if told.origin != "triptych":
-        raise invalid("picture", "was not made by Triptych, or its request was taken out of it")
-    again = again_of(told, told.parameters | _brought(told, files))
-    result = client.generate(again.prompt, **again.parameters)
-    if told.index >= len(result.files):
-        raise invalid("picture", "is damaged: its request makes fewer pictures than it counts")
-    made = result.files[told.index]
-    if made == content:
+    prompt, parameters = asked_again(told, files)
+    found = agreement_of(content, told, client.generate(prompt, **parameters).files)
+    if found.is_same_file:
         print(f"{name}: the same file")
         return True
-    found = difference(made, content)
-    line = "the same pixels" if not found.pixels else f"{found.pixels} of {found.of} pixels differ, by at most "
-    print(f"{name}: {line}{f'{found.farthest} of 255' if found.pixels else ''}")
-    _explain(told, _renamed(read_request(content), told), read_request(made).made_of)
-    return not found.pixels
-
-
-def _explain(told: PictureRequest, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """What is otherwise here, or was made of something else."""
-    said = [line for line in told.left_out if line.partition(":")[0] not in told.files]
-    for line in [*said, *unlike(then, now)]:
-        print(f"  {line}")
-
-
-def _renamed(raw: PictureRequest, told: PictureRequest) -> dict[str, Any]:
-    """What it was made of, checkpoints by the names that they have here."""
-    fields = ("checkpoint", "refiner", "vae")
-    names = {raw.parameters.get(field): str(told.parameters.get(field)) for field in fields}
-    made_of = dict(raw.made_of)
-    for part, split in (("checkpoints", ""), ("models", ".")):
-        if isinstance(known := made_of.get(part), dict):
-            made_of[part] = {_name(name, names, split): value for name, value in known.items()}
-    return made_of
-
-
-def _name(name: str, names: Mapping[Any, str], split: str) -> str:
-    """A checkpoint's, or a model's, whose own follows behind the last point."""
-    checkpoint, point, model = name.rpartition(split) if split else (name, "", "")
-    return f"{names.get(checkpoint, checkpoint)}{point}{model}"
-
-
-def _brought(told: PictureRequest, files: Mapping[str, bytes]) -> dict[str, list[bytes]]:
-    """The files that it was made from, of those that were named."""
-    for parameter, digests in told.files.items():
-        if missing := [digest for digest in digests if digest not in files]:
-            raise invalid(parameter, f"name the file of SHA-256 {missing[0][:12]}... by --file: no picture holds it")
-    return {parameter: [files[digest] for digest in digests] for parameter, digests in told.files.items()}
+    pixels, of, farthest = found.difference.pixels, found.difference.of, found.difference.farthest
+    line = f"{pixels} of {of} pixels differ, by at most {farthest} of 255" if pixels else "the same pixels"
+    print(f"{name}: {line}")
+    for explanation in found.explanations:
+        print(f"  {explanation}")
+    return not pixels
 
 
 def _read(name: str) -> bytes:
