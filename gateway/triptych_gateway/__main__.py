@@ -33,6 +33,8 @@ def parse(arguments: list[str] | None = None) -> Settings:
         help="the gateway's own, for an orchestrator that wants one; default $TRIPTYCH_API_KEY")  # fmt: skip
     add("--orchestrator-ca", type=Path, metavar="FILE",
         help="TLS to the orchestrator, trusting this certificate authority (PEM)")  # fmt: skip
+    add("--presets", type=Path, metavar="FILE",
+        help="TOML or JSON: mixtures of checkpoint, LoRAs and defaults by name, as models of OpenAI's API")  # fmt: skip
     add_options(parser)
     add_kept_options(parser)
     given = parser.parse_args(arguments)
@@ -51,6 +53,7 @@ def parse(arguments: list[str] | None = None) -> Settings:
         given.orchestrator_ca,
         door,
         kept_settings_of(given),
+        given.presets,
     )
 
 

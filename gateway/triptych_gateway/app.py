@@ -18,6 +18,7 @@ from triptych_gateway.kept.models import Models
 from triptych_gateway.kept.pictures import kept_pictures
 from triptych_gateway.kept.sweeping import sweeping
 from triptych_gateway.kept.uploads import kept_uploads
+from triptych_gateway.openai.presets import read_presets
 from triptych_gateway.openai.routes import API as OPENAI
 from triptych_gateway.rest.routes import API as REST
 from triptych_gateway.settings import Settings
@@ -31,6 +32,7 @@ ANSWER = answering(APIS)
 def create_app(settings: Settings) -> FastAPI:
     """An application that serves once its lifespan has begun."""
     door = Door(settings.door, settings.state_dir)
+    presets = read_presets(settings.presets)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
@@ -38,7 +40,7 @@ def create_app(settings: Settings) -> FastAPI:
             tasks = Tasks(client)
             pictures, uploads = kept_pictures(settings), kept_uploads(settings)
             models = Models(settings.state_dir / "models", uploads)
-            app.state.gateway = Gateway(settings, client, tasks, pictures, uploads, models, door.secret)
+            app.state.gateway = Gateway(settings, client, tasks, pictures, uploads, models, presets, door.secret)
             async with sweeping(pictures, uploads):
                 yield
             await tasks.close()

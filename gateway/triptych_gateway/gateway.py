@@ -17,6 +17,7 @@ from triptych_gateway.door.secret import Secret
 from triptych_gateway.kept.models import Models
 from triptych_gateway.kept.pictures import Pictures
 from triptych_gateway.kept.uploads import Uploads
+from triptych_gateway.openai.presets import Presets
 from triptych_gateway.settings import Settings
 from triptych_gateway.tasks import Tasks
 
@@ -31,6 +32,7 @@ class Gateway:
     pictures: Pictures
     uploads: Uploads
     models: Models
+    presets: Presets
     secret: Secret  # `gateway.secret("purpose")` is a key to sign with, the same on every replica
     options: CallersOptions = field(default_factory=CallersOptions)  # A1111's
 

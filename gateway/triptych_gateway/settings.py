@@ -22,3 +22,4 @@ class Settings:
     orchestrator_ca: Path | None = None  # PEM: TLS to the orchestrator, trusting this authority
     door: DoorSettings = field(default_factory=DoorSettings)
     kept: KeptSettings = field(default_factory=KeptSettings)
+    presets: Path | None = None  # the operator's, for OpenAI's API; see openai/presets.py

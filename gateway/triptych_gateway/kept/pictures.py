@@ -94,11 +94,14 @@ class Pictures:
 
     async def file(self, caller: Caller, picture_id: str) -> bytes:
         """A picture's file; NotFoundError."""
-        picture = await self.find(caller, picture_id)
+        return await self.file_of(owner_of(caller), await self.find(caller, picture_id))
+
+    async def file_of(self, owner: str, picture: Picture) -> bytes:
+        """Likewise by the owner's folder."""
         try:
-            return await asyncio.to_thread(self.path(caller, picture).read_bytes)
+            return await asyncio.to_thread(self.path_of(owner, picture).read_bytes)
         except FileNotFoundError:
-            raise NotFoundError(f"there is no picture {picture_id!r} any more") from None
+            raise NotFoundError(f"there is no picture {picture.id!r} any more") from None
 
     async def remove(self, caller: Caller, picture_id: str) -> None:
         """Deletes it; NotFoundError."""

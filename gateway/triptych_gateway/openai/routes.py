@@ -1,22 +1,16 @@
-"""All routes of OpenAI's API, and how it tells of errors."""
+"""All routes of OpenAI's images API."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter
 
-from triptych.errors import TriptychError
 from triptych_gateway.api import Api
+from triptych_gateway.openai import addresses, images, models
+from triptych_gateway.openai.documents import ERRORS
+from triptych_gateway.openai.telling import tell
 
-router = APIRouter(prefix="/v1")
-
-
-def tell(error: TriptychError, status: int) -> dict[str, Any]:
-    """`{"error": {"message", "type", "param", "code"}}`, as that API has it."""
-    kind = "invalid_request_error" if status < 500 else "server_error"
-    detail = {"message": error.message, "type": kind, "param": error.metadata.get("field")}
-    return {"error": {**detail, "code": error.reason.lower()}}
-
+router = APIRouter(prefix="/v1", responses=ERRORS)
+for part in (models, images, addresses):
+    router.include_router(part.router)
 
 API = Api("/v1", router, tell)

@@ -47,21 +47,18 @@ class _Prompted(Body):
     base64: bool = Field(False, description="Has a JSON answer hold the pictures' files, too.")
 
 
-_Lora = str | tuple[str, float] | tuple[str, float, float]
+Lora = str | tuple[str, float] | tuple[str, float, float]
 
-GenerateBody: Any = described(
-    "GenerateBody",
-    GenerateParameters,
-    _Prompted,
-    changed={
-        "image": str | list[str] | None,
-        "mask_image": str | list[str] | None,
-        "hires": HiresBody | None,
-        "upscale": UpscaleBody | None,
-        "loras": list[_Lora] | None,
-    },
-    without=("request_id",),
-)
+# What JSON has otherwise than Python.
+AS_JSON: dict[str, Any] = {
+    "image": str | list[str] | None,
+    "mask_image": str | list[str] | None,
+    "hires": HiresBody | None,
+    "upscale": UpscaleBody | None,
+    "loras": list[Lora] | None,
+}
+
+GenerateBody: Any = described("GenerateBody", GenerateParameters, _Prompted, AS_JSON, without=("request_id",))
 GenerateBody.__doc__ = f"What to draw; what is left out has the server's default. Images are {_IMAGE}."
 
 
