@@ -34,6 +34,31 @@ def txt2img(http: httpx.Client) -> Call:
     return call
 
 
+@pytest.fixture
+def img2img(http: httpx.Client) -> Call:
+    """Likewise, of images."""
+
+    def call(**fields: Any) -> dict[str, Any]:
+        answer = http.post("/sdapi/v1/img2img", json={**SMALL, **SD1, **fields})
+        assert answer.status_code == 200, answer.text
+        told: dict[str, Any] = answer.json()
+        return told
+
+    return call
+
+
+def text(image: Image.Image) -> str:
+    """A picture as a request has it."""
+    return base64.b64encode(png(image)).decode()
+
+
+def png(image: Image.Image) -> bytes:
+    """A picture's file."""
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    return stream.getvalue()
+
+
 def files(answer: dict[str, Any]) -> list[bytes]:
     """Its pictures."""
     return [base64.b64decode(image) for image in answer["images"]]

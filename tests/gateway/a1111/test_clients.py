@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 import pytest
+from PIL import Image
 from sd_backend_client import A1111Webservice, connect_to_backend
 from webuiapi import HiResUpscaler, WebUIApi
 
@@ -31,6 +32,18 @@ def test_webuiapi_draws(webui: WebUIApi) -> None:
     assert larger.image.size == (128, 128)
     webui.util_wait_for_ready()
     assert webui.interrupt() == {} and webui.skip() == {}
+
+
+def test_webuiapi_draws_from_images(webui: WebUIApi) -> None:
+    model = {"override_settings": {"sd_model_checkpoint": "sd1"}}
+    image = Image.radial_gradient("L").resize((96, 64)).convert("RGB")
+    mask = Image.new("L", image.size)
+    mask.paste(255, (30, 20, 55, 45))
+    result = webui.img2img([image], prompt="a red circle", width=64, height=64, **model)
+    assert result.image.size == (64, 64) and result.parameters["init_images"] is None
+    result = webui.img2img([image], mask_image=mask, inpainting_fill=1, width=64, height=64, **model)
+    assert result.image.size == image.size
+    assert result.image.getpixel((0, 0)) == image.getpixel((0, 0))
 
 
 def test_webuiapi_lists(webui: WebUIApi) -> None:

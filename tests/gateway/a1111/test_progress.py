@@ -64,7 +64,7 @@ def test_a_call_is_seen_by_its_id_and_interrupted(http: httpx.Client, threads: T
 
 
 def test_what_is_skipped_is_followed_by_the_next(http: httpx.Client, threads: ThreadPoolExecutor) -> None:
-    call = begin(http, threads, force_task_id="both", n_iter=2, steps=40)
+    call = begin(http, threads, force_task_id="both", n_iter=2, steps=40, width=128, height=128)
     once_drawing(http, "both")
     assert http.post("/sdapi/v1/skip", json={"force_task_id": "both"}).json() == {}
     answer = call.result().json()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from secrets import randbelow
 from typing import Any, cast
 
@@ -52,14 +52,18 @@ class Asked:
             seeds |= {"subseed": self.subseeds[own], "subseed_strength": self.subseed_strength}
         return cast(GenerateParameters, {**self.parameters, "num_images_per_prompt": self.batch_size, **seeds})
 
+    def beside(self, own: Mapping[str, Any]) -> Asked:
+        """With what only this kind of call asks for."""
+        return replace(self, parameters=cast(GenerateParameters, {**self.parameters, **own}))
+
     @property
     def jobs(self) -> int:
         """How many."""
         return len(self.seeds) // self.batch_size
 
 
-def asked_of(request: Common, options: Options, server: ServerInfo, own: Mapping[str, Any]) -> Asked:
-    """`own` are the parameters that only this kind of call has."""
+def asked_of(request: Common, options: Options, server: ServerInfo) -> Asked:
+    """What all kinds of call have."""
     check_idle(request, _IDLE)
     _check_scripts(request)
     drawing = checkpoints.drawing(server.checkpoints)
@@ -67,15 +71,15 @@ def asked_of(request: Common, options: Options, server: ServerInfo, own: Mapping
     scheduler = scheduler_of(request.sampler_name or request.sampler_index, request.scheduler or "", server.schedulers)
     if scheduler.endswith("_ancestral"):
         check_idle(request, _ANCESTRAL)
-    scale = max(1, checkpoint.vae_scale_factor)
+    width, height = size_of(request, checkpoint)
     parameters = {
         "checkpoint": checkpoint.name,
         # Empty, that API's Stable Diffusion XL sees zeros, which is what ours does where there is none.
         "negative_prompt": request.negative_prompt or None,
         "num_inference_steps": request.steps,
         "guidance_scale": request.cfg_scale,
-        "width": request.width // scale * scale,
-        "height": request.height // scale * scale,
+        "width": width,
+        "height": height,
         "scheduler": scheduler,
         "eta": request.eta if scheduler == "ddim" else None,
         "tiling": options.tiling if request.tiling is None else request.tiling,
@@ -90,7 +94,7 @@ def asked_of(request: Common, options: Options, server: ServerInfo, own: Mapping
     count = request.images_in_all
     return Asked(
         prompt=_TAG.sub("", request.prompt).strip() if request.disable_extra_networks else request.prompt,
-        parameters=cast(GenerateParameters, {**parameters, **own}),
+        parameters=cast(GenerateParameters, parameters),
         checkpoint=checkpoint,
         sampler=label_of(scheduler),
         seeds=[first + (0 if request.subseed_strength else index) for index in range(count)],
@@ -98,6 +102,12 @@ def asked_of(request: Common, options: Options, server: ServerInfo, own: Mapping
         subseed_strength=request.subseed_strength,
         batch_size=request.batch_size,
     )
+
+
+def size_of(request: Common, checkpoint: Checkpoint) -> tuple[int, int]:
+    """Width and height, cut to what the checkpoint can draw."""
+    scale = max(1, checkpoint.vae_scale_factor)
+    return request.width // scale * scale, request.height // scale * scale
 
 
 def check_idle(request: Common, fields: Mapping[str, tuple[object, ...]]) -> None:

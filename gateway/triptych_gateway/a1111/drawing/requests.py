@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Prompt = Annotated[str, Field(max_length=1_000_000)]
 Name = Annotated[str, Field(max_length=1000)]
 _MOST_ITERATIONS = 100
+_MOST_IMAGES = 100
 
 
 class Drawn(BaseModel):
@@ -75,6 +76,11 @@ class Common(BaseModel):
         """Of all batches."""
         return self.batch_size * self.n_iter
 
+    @property
+    def echo(self) -> dict[str, Any]:
+        """What an answer says was asked for."""
+        return {**self.model_dump(), "script_args": []}
+
 
 class Txt2Img(Common):
     """POST /sdapi/v1/txt2img."""
@@ -93,3 +99,30 @@ class Txt2Img(Common):
     hr_scheduler: Name | None = None
     hr_prompt: Prompt = ""
     hr_negative_prompt: Prompt = ""
+
+
+class Img2Img(Common):
+    """POST /sdapi/v1/img2img; images as base64, with the head of a data URI or without."""
+
+    init_images: Annotated[list[str], Field(max_length=_MOST_IMAGES)] | None = None
+    resize_mode: Literal[0, 1, 2, 3] = 0
+    denoising_strength: float = 0.75
+    image_cfg_scale: float | None = None
+    mask: str | None = None
+    mask_blur_x: int = 4
+    mask_blur_y: int = 4
+    mask_blur: int | None = None
+    mask_round: bool = True
+    inpainting_fill: Literal[0, 1, 2, 3] = 0
+    inpaint_full_res: bool = True
+    inpaint_full_res_padding: int = 0
+    inpainting_mask_invert: Literal[0, 1] = 0
+    initial_noise_multiplier: float | None = None
+    latent_mask: str | None = None
+    include_init_images: bool = False
+
+    @property
+    def echo(self) -> dict[str, Any]:
+        """Without the images, unless they are wanted back."""
+        images = {} if self.include_init_images else {"init_images": None, "mask": None}
+        return {**super().echo, **images}

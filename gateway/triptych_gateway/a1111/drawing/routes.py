@@ -1,20 +1,21 @@
-"""POST txt2img."""
+"""POST txt2img and img2img."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from fastapi import APIRouter, Response
 
 from triptych_gateway.a1111.answers import json_answer
+from triptych_gateway.a1111.drawing.from_images import images_of, with_batch
 from triptych_gateway.a1111.drawing.hires import hires_of
-from triptych_gateway.a1111.drawing.parameters import asked_of
-from triptych_gateway.a1111.drawing.requests import Drawn, Txt2Img
+from triptych_gateway.a1111.drawing.parameters import Asked, asked_of
+from triptych_gateway.a1111.drawing.requests import Common, Drawn, Img2Img, Txt2Img
 from triptych_gateway.a1111.drawing.work import answer, drawn
-from triptych_gateway.a1111.progress import TXT2IMG
-from triptych_gateway.caller import CallerOf
-from triptych_gateway.gateway import GatewayOf
+from triptych_gateway.a1111.options import Options
+from triptych_gateway.a1111.progress import IMG2IMG, TXT2IMG
+from triptych_gateway.caller import Caller, CallerOf
+from triptych_gateway.gateway import Gateway, GatewayOf
 
 router = APIRouter()
 
@@ -23,9 +24,25 @@ router = APIRouter()
 async def txt2img(request: Txt2Img, gateway: GatewayOf, caller: CallerOf) -> Response:
     """Draws from text."""
     options = gateway.options.of(caller).changed(request.override_settings)
-    asked = asked_of(request, options, await gateway.client.server_info(), hires_of(request))
-    pictures = await drawn(gateway, caller, asked, TXT2IMG, request.force_task_id)
+    asked = asked_of(request, options, await gateway.client.server_info()).beside(hires_of(request))
+    return await _answer(request, asked, options, gateway, caller, TXT2IMG)
+
+
+@router.post("/img2img", response_model=Drawn)
+async def img2img(request: Img2Img, gateway: GatewayOf, caller: CallerOf) -> Response:
+    """Draws from images, and with a mask a part of them anew."""
+    options = gateway.options.of(caller).changed(request.override_settings)
+    server = await gateway.client.server_info()
+    request = with_batch(request)
+    asked = asked_of(request, options, server)
+    own = await images_of(request, asked.checkpoint, server.limits.max_image_pixels, gateway.settings)
+    return await _answer(request, asked.beside(own), options, gateway, caller, IMG2IMG)
+
+
+async def _answer(
+    request: Common, asked: Asked, options: Options, gateway: Gateway, caller: Caller, label: str
+) -> Response:
+    pictures = await drawn(gateway, caller, asked, label, request.force_task_id)
     if not request.override_settings_restore_afterwards:
         gateway.options.choose(caller, options)
-    echo: dict[str, Any] = {**request.model_dump(), "script_args": []}
-    return json_answer(await asyncio.to_thread(answer, request, asked, options, pictures, echo))
+    return json_answer(await asyncio.to_thread(answer, request, asked, options, pictures))

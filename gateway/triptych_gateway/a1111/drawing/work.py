@@ -47,12 +47,10 @@ async def _made(task: Task[list[Picture]], asked: Asked, iteration: int) -> list
     return await asyncio.to_thread(lambda: [Picture.of(file, first + index) for index, file in enumerate(result.files)])
 
 
-def answer(
-    request: Common, asked: Asked, options: Options, pictures: Sequence[Picture], echo: dict[str, Any]
-) -> dict[str, Any]:
+def answer(request: Common, asked: Asked, options: Options, pictures: Sequence[Picture]) -> dict[str, Any]:
     """The response's fields."""
     info = info_of(
-        echo,
+        request.model_dump(exclude={"init_images", "mask"}),
         asked.seeds,
         asked.subseeds,
         pictures,
@@ -61,4 +59,4 @@ def answer(
         clip_skip=options.CLIP_stop_at_last_layers,
     )
     images = [encoded(picture.file) for picture in pictures] if request.send_images else []
-    return {"images": images, "parameters": echo, "info": info}
+    return {"images": images, "parameters": request.echo, "info": info}
