@@ -90,6 +90,7 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
         entry = self._catalog.get(asked.checkpoint)
         refiner = self._catalog.get(asked.refiner, "refiner") if asked.refiner else None
         vae = self._catalog.get(asked.vae, "vae") if asked.vae else None
+        self._catalog.on_engine(entry, asked.engine)  # tells of one that is none
         return entry.name, self._events(replace(asked, checkpoint=entry.name), entry, refiner, vae, deadline_s)
 
     async def _events(
@@ -99,6 +100,7 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
         checkpoint, others = _sound(entry), [_sound(each) if each else None for each in (refiner, vae)]
         with self._admission.preparing() if asked.files else nullcontext():  # decoding them is work
             job = await resolve(asked, checkpoint, self._limits, self._pictures, *others)
+        used = {self._catalog.on_engine(each, asked.engine) for each in (entry, refiner, vae) if each}
         del asked  # what it needs of the files the job has
         async with AsyncExitStack() as held:
             with self._admission.preparing() if job.loras.names else nullcontext():  # so is reading and matching LoRAs
@@ -108,8 +110,8 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
             yield Queued.of(job)
             async with (
                 self._admission.turn(job.priority) as waited_s,
-                self._catalog.use_all({each for each in (entry, refiner, vae) if each}, models) as used,
-                aclosing(self._painter.paint(replace(job, loras=loras), used, waited_s, deadline_s)) as events,
+                self._catalog.use_all(used, models) as experts,
+                aclosing(self._painter.paint(replace(job, loras=loras), experts, waited_s, deadline_s)) as events,
             ):
                 async for event in events:
                     yield event

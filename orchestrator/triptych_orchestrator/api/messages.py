@@ -59,6 +59,7 @@ def asked_of(request: pb.GenerateRequest) -> Asked:
         refiner=request.refiner,
         refiner_start=_given(request, "refiner_start"),
         vae=request.vae,
+        engine=request.engine,
         inpaint=_inpaint(request),
         tiling=request.tiling,
         image_format=request.image_format,

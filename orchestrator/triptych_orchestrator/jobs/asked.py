@@ -47,6 +47,7 @@ class Asked:
     refiner: str = ""
     refiner_start: float | None = None
     vae: str = ""
+    engine: str = ""
     tiling: str = ""
     image_format: str = ""
     quality: int | None = None

@@ -15,6 +15,7 @@ from triptych.contract.engines import join_engines, parse_engines
 from triptych.contract.hub import HubId
 from triptych.contract.names import check_checkpoint_name
 from triptych.errors import AlreadyExistsError, NotFoundError, ResourceExhaustedError, TriptychError, invalid
+from triptych_orchestrator.library.asides import Asides
 from triptych_orchestrator.library.entry import Entry, State, as_registered
 from triptych_orchestrator.library.kept_checkpoints import KeptCheckpoints
 from triptych_orchestrator.library.loading import Loader, check_absolute
@@ -35,6 +36,7 @@ class Catalog:
         self._max_checkpoints = settings.limits.max_checkpoints
         self._kept = KeptCheckpoints(settings.state_dir)
         self._loader = Loader(settings, pool)
+        self._asides = Asides(self._loader)
         self._entries: dict[str, Entry] = {}
         self._loads: SharedWork[Entry] = SharedWork()
 
@@ -57,6 +59,10 @@ class Catalog:
             problem = f"{field}: {name!r} is not registered; there are: {names}{remedy}"
             raise NotFoundError(problem, field=field)
         return self._entries[name]
+
+    def on_engine(self, entry: Entry, engine: str) -> Entry:
+        """The same on another engine than it is registered with, for `use`; "": as it is."""
+        return self._asides.get(entry, engine)
 
     def residence(self, entry: Entry) -> list[str]:
         """The replicas, by name, that hold any of its weights."""
@@ -185,6 +191,7 @@ class Catalog:
             extra = {"checkpoint": new.name, **asdict(told), "engine": told.engine or "the replicas' own"}
             logger.info("checkpoint switched", extra=extra)
             await self._loader.unload(old)
+            await self._asides.follow(new)
             return new
 
     async def _predict(self, known: Entry, prediction_type: str) -> None:
@@ -203,6 +210,7 @@ class Catalog:
         except TriptychError:
             known.checkpoint, known.prediction_type = former
             raise
+        await self._asides.follow(known)
 
     async def unregister(self, name: str) -> None:
         """Unloads and forgets; a load under way is given up."""
@@ -213,6 +221,7 @@ class Catalog:
                 current.is_leaving = True
             try:
                 await self._loader.unload(current)
+                await self._asides.forget(current)
             except BaseException:
                 current.is_leaving = False
                 self._try_save()
@@ -229,6 +238,7 @@ class Catalog:
         """Waits for the requests that use the checkpoint, then frees it in every stage."""
         async with self._locked(self.get(name)) as current:
             await self._loader.unload(current)
+            await self._asides.follow(current)
             self._save()
         return current
 
@@ -266,7 +276,7 @@ class Catalog:
 
     def _current(self, entry: Entry) -> Entry:
         """The entry, or the twin that replaced it."""
-        known = self._entries.get(entry.name)
+        known = self._known(entry)
         return known if known and known.lock is entry.lock else entry
 
     @asynccontextmanager
@@ -277,9 +287,13 @@ class Catalog:
         """
         async with entry.lock:
             current = self._current(entry)
-            if self._entries.get(entry.name) is not current:
+            if self._known(entry) is not current:
                 raise _unregistered(entry)
             yield current
+
+    def _known(self, entry: Entry) -> Entry | None:
+        """What its name stands for."""
+        return self._asides.current(entry) if entry.aside else self._entries.get(entry.name)
 
     async def _join_load(self, entry: Entry) -> Entry:
         """Loads together with all who want the same; the load is given up once the last of them has left."""
@@ -292,6 +306,8 @@ class Catalog:
                 # An orchestrator that died in a switch, or after one, has left the twin's models in the stages.
                 with contextlib.suppress(TriptychError):
                     await self._loader.withdraw(current.twin(current.registered))
+                    if current.loads == 1 and not current.aside:
+                        await self._asides.clear(current)
         return current
 
     async def restore(self) -> None:

@@ -64,7 +64,8 @@ class Entry:
     variant or with another VAE, whose models can be loaded beside its own. `is_new` until its first load has succeeded,
     where it is not to be registered otherwise. `held` are the models that the stages hold while it is loaded; `placing`
     is for changing them, while `lock` may wait for its users. Caches know it by its `number`: itself as the key, they
-    would keep its tokenizers.
+    would keep its tokenizers. `aside` is the engine of one that is on another than its name is registered with, for
+    requests that ask for it.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Entry:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     unused: asyncio.Event = field(default_factory=asyncio.Event)
     is_twin: bool = False
+    aside: str = ""
     is_transient: bool = False  # the next run shall not know it
     is_new: bool = False
     is_leaving: bool = False  # nor shall it, once it is unregistered
@@ -125,7 +127,8 @@ class Entry:
 
     def twin(self, told: Registered) -> Entry:
         """The same checkpoint, nothing of it open or loaded, made as was told."""
-        return Entry.of(self.name, self.path, told, self.default_engine, lock=self.lock, is_twin=not self.is_twin)
+        same = {"lock": self.lock, "aside": self.aside}
+        return Entry.of(self.name, self.path, told, self.default_engine, is_twin=not self.is_twin, **same)
 
     def open(self) -> None:
         """Reads and takes it, where nobody else has the entry."""
@@ -173,7 +176,7 @@ class Entry:
         present = self.checkpoint.family.parts if self.checkpoint else MODELS
         engines = parse_engines(self.engine)
         # No checkpoint can have a name with "~" in it.
-        name = f"{self.name}~" if self.is_twin else self.name
+        name = self.name + (f"~{self.aside}" if self.aside else "") + ("~" if self.is_twin else "")
         common = {
             "checkpoint": told_path("path", self.path),
             "variant": self.variant,

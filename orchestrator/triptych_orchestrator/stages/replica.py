@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import time
 import weakref
 from collections import deque
@@ -25,6 +26,8 @@ Value = TypeVar("Value")
 _REMEMBERED_LORAS = 16
 # Between two tries to end an export that may not have begun.
 _STOP_INTERVAL_S = 1.0
+# What is no part of a checkpoint's name in a model's.
+_UNTOLD = re.compile("~[a-z]*")
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,8 @@ class PlacedModel:
 
     @property
     def public_name(self) -> str:
-        """The same whether it is a checkpoint's or its twin's."""
-        return self.name.replace("~", "")
+        """The same whether it is a checkpoint's, its twin's or one's on another engine."""
+        return _UNTOLD.sub("", self.name)
 
 
 @dataclass(frozen=True, eq=False)

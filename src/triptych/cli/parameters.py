@@ -10,6 +10,7 @@ import argparse
 from triptych.cli import inpainting
 from triptych.cli.enlarging import add_enlarging_options, enlarging
 from triptych.cli.pictures.formats import ENDINGS
+from triptych.contract.engines import ENGINES
 from triptych.sdk import GenerateParameters
 from triptych.sdk.loras import LoraChoice
 
@@ -39,6 +40,7 @@ _NAMES = (
     "refiner",
     "refiner_start",
     "vae",
+    "engine",
     "tiling",
     "aesthetic_score",
     "negative_aesthetic_score",
@@ -89,6 +91,9 @@ def add_parameter_options(parser: argparse.ArgumentParser) -> None:
         "--refiner-start", type=float, metavar="X", help="where it takes over, between 0 and 1 (default: 0.8)"
     )
     group.add_argument("--vae", metavar="NAME", help="a VAE that was added alone (default: the checkpoint's own)")
+    group.add_argument(
+        "--engine", choices=ENGINES, help="another than the checkpoint is added with, for this picture alone"
+    )
     group.add_argument(
         "--tiling", nargs="?", const="xy", choices=("x", "y", "xy"), help="edges meet where pictures lie side by side"
     )

@@ -100,6 +100,9 @@ class GenerateParameters(TypedDict, total=False):
     """What the files are to be: "png", the default, "jpeg" or "webp"; each says in its metadata how it was made."""
     quality: int | None
     """1 to 100: a JPEG's, default 95, or a WebP's, which is lossless without."""
+    engine: str | None
+    """Another engine than the checkpoint is registered with, "torch" say, for this request alone; what it needs is
+    loaded beside what serves the others."""
     tiling: bool | str | None
     """Pictures whose edges meet where they are laid side by side: True, or along one axis, "x" or "y"."""
     upscale: Upscale | Mapping[str, Any] | None

@@ -39,6 +39,9 @@ class Library:
     def get(self, name: str) -> Entry:
         return self.entry
 
+    def on_engine(self, entry: Entry, engine: str) -> Entry:
+        return entry
+
     @asynccontextmanager
     async def use_all(
         self, entries: Iterable[Entry], models: Mapping[str, Collection[str]]

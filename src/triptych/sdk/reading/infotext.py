@@ -35,7 +35,7 @@ _NUMBERS = {
     "guidance_rescale": "guidance_rescale",
 }
 _SIZES = {"Size": ("width", "height")}
-_TEXTS = {name: name for name in ("prompt_2", "negative_prompt_2")} | {"Model": "checkpoint"}
+_TEXTS = {name: name for name in ("prompt_2", "negative_prompt_2", "engine")} | {"Model": "checkpoint"}
 _OF_HIRES = {"Hires upscale": "scale", "Hires steps": "num_inference_steps"}
 _STRENGTH_OF_HIRES = "Hires denoising strength"
 _UPSCALERS = {
@@ -47,7 +47,7 @@ _OTHER_NOISE = "RNG: the web UI drew its noise on a GPU, where it differs from a
 
 def infotext_request(text: str) -> PictureRequest:
     """Never fails: what is not understood is left out, and said so."""
-    prompt, negative, pairs = _parts(text)
+    prompt, negative, pairs = parts_of(text)
     parameters: dict[str, Any] = {"prompt": prompt, "negative_prompt": negative}
     is_ours = pairs.get("Version", "").startswith("Triptych")
     left_out = [] if is_ours or pairs.get("RNG") == "CPU" else [_OTHER_NOISE]
@@ -70,17 +70,8 @@ def infotext_request(text: str) -> PictureRequest:
     return PictureRequest(parameters, left_out, "a1111", int(index), hashes=_hashes(pairs))
 
 
-def pairs_of(text: str) -> dict[str, str]:
-    """The `Name: value` pairs of its last line."""
-    return _parts(text)[2]
-
-
-def _hashes(pairs: Mapping[str, str]) -> dict[str, str]:
-    told = {"checkpoint": pairs.get("Model hash", ""), "vae": pairs.get("VAE hash", "")}
-    return {name: digest for name, digest in told.items() if digest}
-
-
-def _parts(text: str) -> tuple[str, str, dict[str, str]]:
+def parts_of(text: str) -> tuple[str, str, dict[str, str]]:
+    """Prompt, negative prompt, and the `Name: value` pairs of the last line."""
     *lines, last = text.strip().split("\n")
     pairs = dict(_pairs(last))
     if len(pairs) < _LEAST_PAIRS:
@@ -88,6 +79,11 @@ def _parts(text: str) -> tuple[str, str, dict[str, str]]:
     start = next((number for number, line in enumerate(lines) if line.startswith(_NEGATIVE)), len(lines))
     negative = "\n".join(lines[start:]).removeprefix(_NEGATIVE).strip()
     return "\n".join(lines[:start]).strip(), negative, pairs
+
+
+def _hashes(pairs: Mapping[str, str]) -> dict[str, str]:
+    told = {"checkpoint": pairs.get("Model hash", ""), "vae": pairs.get("VAE hash", "")}
+    return {name: digest for name, digest in told.items() if digest}
 
 
 def _pairs(line: str) -> Iterator[tuple[str, str]]:
