@@ -10,6 +10,7 @@ from pathlib import Path
 
 from triptych.errors import FailedPreconditionError, TriptychError
 from triptych.logs import setup_logging
+from triptych_gateway.a1111.settings import a1111_settings_of, add_a1111_options
 from triptych_gateway.door.settings import add_options, settings_of
 from triptych_gateway.kept.settings import add_kept_options, kept_settings_of
 from triptych_gateway.settings import Settings
@@ -37,6 +38,7 @@ def parse(arguments: list[str] | None = None) -> Settings:
         help="TOML or JSON: mixtures of checkpoint, LoRAs and defaults by name, as models of OpenAI's API")  # fmt: skip
     add_options(parser)
     add_kept_options(parser)
+    add_a1111_options(parser)
     given = parser.parse_args(arguments)
     door = settings_of(given)
     try:
@@ -54,6 +56,7 @@ def parse(arguments: list[str] | None = None) -> Settings:
         door,
         kept_settings_of(given),
         given.presets,
+        a1111_settings_of(given),
     )
 
 

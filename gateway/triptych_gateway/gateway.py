@@ -6,7 +6,7 @@ async def samplers(gateway: GatewayOf) -> ...
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
@@ -34,7 +34,11 @@ class Gateway:
     models: Models
     presets: Presets
     secret: Secret  # `gateway.secret("purpose")` is a key to sign with, the same on every replica
-    options: CallersOptions = field(default_factory=CallersOptions)  # A1111's
+
+    @property
+    def options(self) -> CallersOptions:
+        """A1111's."""
+        return CallersOptions(self.settings.state_dir / "options")
 
 
 def gateway_of(request: Request) -> Gateway:

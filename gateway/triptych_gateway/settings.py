@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from triptych_gateway.a1111.settings import A1111Settings
 from triptych_gateway.door.settings import DoorSettings
 from triptych_gateway.kept.settings import KeptSettings
 
@@ -23,3 +24,4 @@ class Settings:
     door: DoorSettings = field(default_factory=DoorSettings)
     kept: KeptSettings = field(default_factory=KeptSettings)
     presets: Path | None = None  # the operator's, for OpenAI's API; see openai/presets.py
+    a1111: A1111Settings = field(default_factory=A1111Settings)

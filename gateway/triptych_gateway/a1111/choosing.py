@@ -11,8 +11,8 @@ from triptych.sdk.catalog import Checkpoint
 from triptych_gateway.a1111 import checkpoints
 from triptych_gateway.a1111.drawing.parameters import chosen
 from triptych_gateway.a1111.options import Options
-from triptych_gateway.caller import CallerOf
-from triptych_gateway.gateway import GatewayOf
+from triptych_gateway.caller import Caller, CallerOf
+from triptych_gateway.gateway import Gateway, GatewayOf
 
 router = APIRouter()
 
@@ -20,7 +20,7 @@ router = APIRouter()
 @router.get("/options", response_model=Options)
 async def options(gateway: GatewayOf, caller: CallerOf) -> Options:
     """The caller's."""
-    own = gateway.options.of(caller)
+    own = await gateway.options.of(caller)
     drawing = checkpoints.drawing(await gateway.client.checkpoints())
     if not drawing:
         return own
@@ -32,29 +32,30 @@ async def options(gateway: GatewayOf, caller: CallerOf) -> Options:
 @router.post("/options")
 async def set_options(given: Annotated[dict[str, Any], Body()], gateway: GatewayOf, caller: CallerOf) -> None:
     """Changes some of the caller's; a checkpoint is loaded, and what it needs built, before the answer comes."""
-    own = gateway.options.of(caller).changed({**given, "sd_checkpoint_hash": None})
+    own = (await gateway.options.of(caller)).changed({**given, "sd_checkpoint_hash": None})
     if given.get("sd_model_checkpoint"):
         checkpoint = chosen(own, checkpoints.drawing(await gateway.client.checkpoints()))
         await _load(gateway.client, checkpoint)
         own = own.model_copy(update={"sd_model_checkpoint": checkpoint.name})
-    gateway.options.choose(caller, own)
+    await gateway.options.choose(caller, own)
 
 
 @router.post("/unload-checkpoint")
 async def unload(gateway: GatewayOf, caller: CallerOf) -> dict[str, str]:
     """Frees the memory of the caller's checkpoint once nobody draws with it; the next call loads it again."""
-    checkpoint = chosen(gateway.options.of(caller), checkpoints.drawing(await gateway.client.checkpoints()))
-    await gateway.client.unload_checkpoint(checkpoint.name)
+    await gateway.client.unload_checkpoint((await _own(gateway, caller)).name)
     return {}
 
 
 @router.post("/reload-checkpoint")
 async def reload(gateway: GatewayOf, caller: CallerOf) -> dict[str, str]:
     """Loads the caller's checkpoint."""
-    await _load(
-        gateway.client, chosen(gateway.options.of(caller), checkpoints.drawing(await gateway.client.checkpoints()))
-    )
+    await _load(gateway.client, await _own(gateway, caller))
     return {}
+
+
+async def _own(gateway: Gateway, caller: Caller) -> Checkpoint:
+    return chosen(await gateway.options.of(caller), checkpoints.drawing(await gateway.client.checkpoints()))
 
 
 async def _load(client: AsyncClient, checkpoint: Checkpoint) -> None:

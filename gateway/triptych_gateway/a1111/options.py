@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import asyncio
+import logging
+import math
+import secrets
 from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from triptych.errors import InvalidArgumentError, invalid
+from triptych.errors import FailedPreconditionError, InvalidArgumentError, invalid
 from triptych_gateway.caller import Caller
 
-# Callers whose options are remembered; who has not been heard of the longest is forgotten first.
+logger = logging.getLogger("triptych.gateway")
+
+# Whose options are kept; who has changed none for the longest is forgotten first.
 _MOST_CALLERS = 10_000
 
 
@@ -66,18 +73,49 @@ def _told(error: ValidationError) -> InvalidArgumentError:
 
 
 class CallersOptions:
-    """What each caller has chosen."""
+    """What each caller has chosen, in a file each, which every gateway with this state folder reads anew."""
 
-    def __init__(self) -> None:
-        self._chosen: OrderedDict[Caller, Options] = OrderedDict()
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
 
-    def of(self, caller: Caller) -> Options:
+    async def of(self, caller: Caller) -> Options:
         """The caller's, or the defaults."""
-        return self._chosen.get(caller, Options())
+        return await asyncio.to_thread(self._read, self._path(caller))
 
-    def choose(self, caller: Caller, options: Options) -> None:
-        """From now on."""
-        self._chosen[caller] = options
-        self._chosen.move_to_end(caller)
-        while len(self._chosen) > _MOST_CALLERS:
-            self._chosen.popitem(last=False)
+    async def choose(self, caller: Caller, options: Options) -> None:
+        """From now on; FailedPreconditionError where it cannot be written down."""
+        try:
+            await asyncio.to_thread(self._write, self._path(caller), options)
+        except OSError as error:
+            problem = f"this server cannot write options to {self._folder}: {error.strerror}"
+            raise FailedPreconditionError(problem) from error
+
+    def _path(self, caller: Caller) -> Path:
+        return self._folder / f"{sha256(caller.scope.encode()).hexdigest()}.json"
+
+    def _read(self, path: Path) -> Options:
+        try:
+            return Options.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            return Options()
+        except (OSError, ValidationError) as error:  # an older version's, say
+            logger.warning(
+                "options are not readable; the defaults count", extra={"file": str(path), "error": str(error)}
+            )
+            return Options()
+
+    def _write(self, path: Path, options: Options) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+        beside.write_text(options.model_dump_json())
+        beside.replace(path)
+        kept = sorted(self._folder.iterdir(), key=_changed_s)
+        for forgotten in kept[: max(0, len(kept) - _MOST_CALLERS)]:
+            forgotten.unlink(missing_ok=True)
+
+
+def _changed_s(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # another's, which is in its place by now
+        return math.inf

@@ -7,13 +7,13 @@ from typing import Any
 from fastapi import APIRouter
 
 from triptych.errors import TriptychError
-from triptych_gateway.a1111 import choosing, listings, machine, progress, uncovered
+from triptych_gateway.a1111 import choosing, extras, listings, machine, progress, uncovered
 from triptych_gateway.a1111.drawing import routes as drawing
 from triptych_gateway.api import Api
 from triptych_gateway.errors import HttpError
 
 router = APIRouter(prefix="/sdapi/v1")
-for part in (drawing, progress, choosing, listings, machine, uncovered):
+for part in (drawing, extras, progress, choosing, listings, machine, uncovered):
     router.include_router(part.router)
 
 

@@ -45,16 +45,17 @@ _FIELDS: Mapping[str, str] = {
 
 
 @contextmanager
-def in_their_words() -> Iterator[None]:
-    """Within it errors name A1111's fields."""
+def in_their_words(own: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Within it errors name A1111's fields; `own` are those that a call has otherwise than most."""
+    fields = {**_FIELDS, **(own or {})}
     try:
         yield
     except TriptychError as error:
         field = error.metadata.get("field", "")
         base, bracket, index = field.partition("[")
-        if base not in _FIELDS:
+        if base not in fields:
             raise
-        renamed = f"{_FIELDS[base]}{bracket}{index}"
+        renamed = f"{fields[base]}{bracket}{index}"
         message = f"{renamed}{error.message.removeprefix(field)}" if error.message.startswith(field) else error.message
         told = {name: value for name, value in error.metadata.items() if name != "field"}
         raise type(error)(message, field=renamed, **told) from error

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from PIL import Image
-from sd_backend_client import A1111Webservice, connect_to_backend
+from sd_backend_client import A1111Webservice, DiffusionParams, connect_to_backend
 from webuiapi import HiResUpscaler, WebUIApi
 
 from tests.conftest import Served
@@ -65,5 +65,36 @@ def test_webuiapi_lists(webui: WebUIApi) -> None:
     assert not webui.has_controlnet
 
 
+def test_webuiapi_enlarges_and_reads(webui: WebUIApi) -> None:
+    image = Image.radial_gradient("L").resize((48, 32)).convert("RGB")
+    assert webui.extra_single_image(image, upscaler_1="Lanczos").image.size == (96, 64)
+    made = webui.extra_batch_images([image, image], upscaler_1="Nearest", upscaling_resize=1.5)
+    assert [each.size for each in made.images] == [(72, 48)] * 2
+    assert webui.png_info(image).info == ""
+
+
 def test_sd_backend_client_takes_it_for_a_web_ui(served: Served) -> None:
-    assert isinstance(connect_to_backend(served.stack.gateway_url), A1111Webservice)
+    client = connect_to_backend(served.stack.gateway_url)
+    assert isinstance(client, A1111Webservice)
+    abilities = client.get_capabilities()
+    assert abilities.scheduler and not abilities.controlnet and not abilities.soft_inpainting
+    assert "sd1" in {each.name for each in client.list_checkpoints()}
+    assert {"euler_ancestral", "dpmpp_2m", "ddim"} <= {each.name for each in client.list_samplers()}
+    assert {"normal", "karras"} <= {each.name for each in client.list_schedulers()}
+    assert "Lanczos" in {each.name for each in client.list_upscalers()}
+    assert (client.list_vaes(), client.list_loras(), client.list_hypernetworks()) == ([], [], [])
+
+
+def test_sd_backend_client_draws(served: Served) -> None:
+    client = connect_to_backend(served.stack.gateway_url)
+    image, mask = Image.radial_gradient("L").resize((64, 64)).convert("RGB"), Image.new("L", (64, 64))
+    mask.paste(255, (20, 20, 40, 40))
+    asked = DiffusionParams(sd_model_name="sd1", prompt="a red circle", seed=5, width=64, height=64, steps=2)
+    drawn = client.submit_txt2img(asked).wait(60)
+    assert (drawn.seeds, drawn.images[0].size) == ([5], (64, 64))
+    asked = asked.model_copy(update={"init_images": [image], "batch_size": 2})
+    assert client.submit_img2img(asked).wait(60).seeds == [5, 6]
+    asked = asked.model_copy(update={"mask": mask, "inpaint_full_res": True, "batch_size": 1})
+    assert client.submit_inpaint(asked).wait(60).images[0].getpixel((0, 0)) == image.convert("RGBA").getpixel((0, 0))
+    assert client.submit_upscale(image, 128, 96).wait(60).images[0].size == (128, 96)
+    client.set_config({"samples_format": "png"})

@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
 import httpx
 import pytest
 
 from tests.conftest import Served
 from triptych.errors import InvalidArgumentError
+from triptych_gateway.a1111 import options as options_module
 from triptych_gateway.a1111.options import CallersOptions, Options
 from triptych_gateway.caller import Caller
 
 ANN, BOB = Caller("ann"), Caller("bob")
 
 
-def test_callers_options_are_their_own() -> None:
-    callers = CallersOptions()
-    callers.choose(ANN, callers.of(ANN).changed({"jpeg_quality": 60}))
-    assert callers.of(ANN).jpeg_quality == 60
-    assert callers.of(BOB) == Options()
+async def test_callers_options_are_their_own(tmp_path: Path) -> None:
+    callers = CallersOptions(tmp_path / "options")
+    await callers.choose(ANN, (await callers.of(ANN)).changed({"jpeg_quality": 60}))
+    again = CallersOptions(tmp_path / "options")
+    assert (await again.of(ANN)).jpeg_quality == 60
+    assert await again.of(BOB) == Options()
+
+
+def test_what_cannot_be_read_is_as_good_as_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    callers = CallersOptions(tmp_path)
+    asyncio.run(callers.choose(ANN, Options(jpeg_quality=60)))
+    (file,) = tmp_path.iterdir()
+    file.write_text('{"jpeg_quality": 0}')
+    assert asyncio.run(callers.of(ANN)) == Options()
+    assert "options are not readable" in caplog.text
+
+
+async def test_the_longest_unchanged_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(options_module, "_MOST_CALLERS", 1)
+    callers = CallersOptions(tmp_path)
+    for caller in (ANN, BOB):
+        await callers.choose(caller, Options(jpeg_quality=60))
+    assert await callers.of(ANN) == Options()
+    assert (await callers.of(BOB)).jpeg_quality == 60
 
 
 @pytest.mark.parametrize(

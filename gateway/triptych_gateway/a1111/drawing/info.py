@@ -11,7 +11,7 @@ from typing import Any
 from triptych import __version__
 from triptych.errors import TriptychError
 from triptych.sdk.catalog import Checkpoint
-from triptych.sdk.reading.infotext import pairs_of
+from triptych.sdk.reading.infotext import parts_of
 from triptych.sdk.reading.texts import texts_of
 
 # Which have a place of their own in it.
@@ -50,13 +50,17 @@ def info_of(
     subseeds: Sequence[int],
     pictures: Sequence[Picture],
     checkpoint: Checkpoint,
+    grids: int = 0,
     **more: Any,
 ) -> str:
-    """`asked` has the request's own fields; of the seeds those of pictures that were made are told."""
+    """`asked` has the request's own fields; of the seeds those of pictures that were made are told.
+
+    `grids`: how many stand before the pictures, each of them all together.
+    """
     told = [seeds[picture.index] for picture in pictures] or [seeds[0]]
     told_too = [subseeds[picture.index] for picture in pictures] or [subseeds[0]]
     infotexts = [picture.infotext for picture in pictures]
-    pairs = pairs_of(infotexts[0]) if infotexts else {}
+    pairs = parts_of(infotexts[0])[2] if infotexts else {}
     info = {
         "prompt": asked["prompt"],
         "all_prompts": [asked["prompt"]] * len(told),
@@ -82,8 +86,8 @@ def info_of(
         "seed_resize_from_h": asked["seed_resize_from_h"],
         "denoising_strength": asked["denoising_strength"],
         "extra_generation_params": {name: value for name, value in pairs.items() if name not in _BASE},
-        "index_of_first_image": 0,
-        "infotexts": infotexts,
+        "index_of_first_image": grids,
+        "infotexts": [*infotexts[:grids], *infotexts],
         "styles": [],
         "job_timestamp": time.strftime("%Y%m%d%H%M%S"),
         "is_using_inpainting_conditioning": checkpoint.purpose == "inpainting",

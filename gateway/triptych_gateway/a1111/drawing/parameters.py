@@ -85,10 +85,11 @@ def asked_of(request: Common, options: Options, server: ServerInfo) -> Asked:
         "tiling": options.tiling if request.tiling is None else request.tiling,
         "clip_skip": options.CLIP_stop_at_last_layers - 1 or None,
         "vae": None if options.sd_vae.lower() in _NO_VAE else _vae(options.sd_vae, server),
+        "engine": None if options.acceleration else "torch",
         "preview_every_steps": options.preview_every_steps,
         "seed_resize_from": _seed_resize_from(request),
         **_refiner(request, drawing),
-        **_file(options),
+        **file_of(options),
     }
     first, other = (randbelow(_SEEDS) if seed < 0 else seed for seed in (request.seed, request.subseed))
     count = request.images_in_all
@@ -149,7 +150,8 @@ def _refiner(request: Common, drawing: list[Checkpoint]) -> dict[str, Any]:
     return {"refiner": refiner.name, "refiner_start": request.refiner_switch_at}
 
 
-def _file(options: Options) -> dict[str, Any]:
+def file_of(options: Options) -> dict[str, Any]:
+    """What files are to be."""
     if options.samples_format == "png":
         return {}
     kind = "webp" if options.samples_format == "webp" else "jpeg"

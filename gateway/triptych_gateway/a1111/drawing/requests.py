@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from triptych_gateway.a1111.drawing.from_infotext import with_infotext
+
 Prompt = Annotated[str, Field(max_length=1_000_000)]
 Name = Annotated[str, Field(max_length=1000)]
 _MOST_ITERATIONS = 100
@@ -66,9 +68,9 @@ class Common(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _without_nulls(cls, given: Any) -> Any:
+    def _completed(cls, given: Any) -> Any:
         if isinstance(given, dict):
-            return {name: value for name, value in given.items() if value is not None}
+            return with_infotext({name: value for name, value in given.items() if value is not None})
         return given
 
     @property

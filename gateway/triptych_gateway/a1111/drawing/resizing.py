@@ -32,6 +32,11 @@ def shaped(field: str, file: bytes, mode: int, size: Size, most_pixels: int) -> 
     return file if made is image else _png(made)
 
 
+def extent(field: str, file: bytes, most_pixels: int) -> Size:
+    """Width and height of a picture, which can be read."""
+    return _upright(field, file, most_pixels).size
+
+
 def white_mask(field: str, file: bytes, most_pixels: int) -> bytes:
     """The mask with white for what is to be drawn: where one has transparency, all that is not transparent."""
     image = _upright(field, file, most_pixels)

@@ -8,10 +8,9 @@ from typing import Any
 
 from triptych.errors import CancelledError, invalid
 from triptych_gateway.a1111.drawing.info import Picture, info_of
+from triptych_gateway.a1111.drawing.keeping import Keeping
 from triptych_gateway.a1111.drawing.parameters import Asked
-from triptych_gateway.a1111.drawing.requests import Common
 from triptych_gateway.a1111.images import encoded
-from triptych_gateway.a1111.options import Options
 from triptych_gateway.a1111.words import in_their_words
 from triptych_gateway.caller import Caller
 from triptych_gateway.gateway import Gateway
@@ -47,16 +46,20 @@ async def _made(task: Task[list[Picture]], asked: Asked, iteration: int) -> list
     return await asyncio.to_thread(lambda: [Picture.of(file, first + index) for index, file in enumerate(result.files)])
 
 
-def answer(request: Common, asked: Asked, options: Options, pictures: Sequence[Picture]) -> dict[str, Any]:
-    """The response's fields."""
+def answer(keeping: Keeping, asked: Asked, pictures: Sequence[Picture]) -> dict[str, Any]:
+    """The response's fields, once what is to be kept is saved."""
+    request = keeping.request
+    together = keeping.keep(asked, pictures)
     info = info_of(
         request.model_dump(exclude={"init_images", "mask"}),
         asked.seeds,
         asked.subseeds,
         pictures,
         asked.checkpoint,
+        grids=1 if together else 0,
         sampler_name=asked.sampler,
-        clip_skip=options.CLIP_stop_at_last_layers,
+        clip_skip=keeping.options.CLIP_stop_at_last_layers,
     )
-    images = [encoded(picture.file) for picture in pictures] if request.send_images else []
+    files = [*([together] if together else []), *(picture.file for picture in pictures)]
+    images = [encoded(file) for file in files] if request.send_images else []
     return {"images": images, "parameters": request.echo, "info": info}
