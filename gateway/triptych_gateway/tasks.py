@@ -84,6 +84,7 @@ class Task(Generic[Value]):
                 raise
             raise CancelledError("the job was skipped") from None
         finally:
+            self._job = None  # whose pictures nobody wants twice
             self.jobs_done += 1
             self._tell()
 

@@ -132,8 +132,9 @@ async def _enlarged(
     most_pixels = (await gateway.client.server_info()).limits.max_image_pixels
     kind = file_of(await gateway.options.of(caller))
 
-    async def work(task: Task[list[bytes]]) -> list[bytes]:
-        made = []
+    made: list[bytes] = []
+
+    async def work(task: Task[None]) -> None:
         for field, file in zip(fields, files, strict=True):
             if task.is_interrupted:
                 raise CancelledError("the call was interrupted")
@@ -143,10 +144,10 @@ async def _enlarged(
                 continue
             upscale = {"upscaler": upscaler_of(request.upscaler_1), **size}
             with in_their_words({"images": field}):
-                made += (await task.generate("", image=image, upscale=upscale, **kind)).files
-        return made
+                made.extend((await task.generate("", image=image, upscale=upscale, **kind)).files)
 
-    return await gateway.tasks.run(caller, work, jobs=len(files), label=EXTRAS)
+    await gateway.tasks.run(caller, work, jobs=len(files), label=EXTRAS)
+    return made
 
 
 def _prepared(request: Extras, field: str, file: bytes, most_pixels: int) -> tuple[bytes, dict[str, Any]]:

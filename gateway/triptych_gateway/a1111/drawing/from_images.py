@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from triptych.errors import invalid
-from triptych.sdk.catalog import Checkpoint
+from triptych.sdk.catalog import Checkpoint, Limits
 from triptych_gateway.a1111.drawing.parameters import check_idle, size_of
 from triptych_gateway.a1111.drawing.requests import Img2Img
 from triptych_gateway.a1111.drawing.resizing import JUST_RESIZE, LATENT, shaped, white_mask, whole_mask
@@ -29,25 +29,24 @@ def with_batch(request: Img2Img) -> Img2Img:
     return request.model_copy(update={"batch_size": count}) if count > 1 else request
 
 
-async def images_of(request: Img2Img, checkpoint: Checkpoint, most_pixels: int, settings: Settings) -> dict[str, Any]:
+async def images_of(request: Img2Img, checkpoint: Checkpoint, limits: Limits, settings: Settings) -> dict[str, Any]:
     """The parameters."""
     _check(request)
-    size = size_of(request, checkpoint)
-    if min(size) < 1:
-        raise invalid("width", f"and height must be above 0, not {request.width} x {request.height}")
+    size, most_pixels = size_of(request, checkpoint), limits.max_image_pixels
     given = request.init_images or []
     files = [await image_file(each, f"init_images[{at}]", settings) for at, each in enumerate(given)]
     is_part = request.mask is not None and request.inpaint_full_res
-    mode = JUST_RESIZE if is_part else request.resize_mode
+    # The server refuses a size that is none, or too large; until then nothing is made of that size.
+    is_possible = min(size) > 0 and size[0] * size[1] <= limits.max_pixels
+    mode = request.resize_mode if is_possible and not is_part else JUST_RESIZE
 
     def shape(field: str, file: bytes) -> bytes:
         return shaped(field, file, mode, size, most_pixels)
 
     images = [await asyncio.to_thread(shape, f"init_images[{at}]", file) for at, file in enumerate(files)]
-    parameters: dict[str, Any] = {"image": images}
-    if checkpoint.purpose == "instructed":
-        return {**parameters, "image_guidance_scale": request.image_cfg_scale}
-    parameters["strength"] = request.denoising_strength
+    parameters: dict[str, Any] = {"image": images, "strength": request.denoising_strength}
+    if checkpoint.purpose == "instructed":  # which does all steps
+        parameters |= {"strength": None, "image_guidance_scale": request.image_cfg_scale}
     if request.mask is None:
         # A UNet that sees a mask is told that all is to be drawn, as the web UI tells it.
         return {**parameters, **({"mask_image": whole_mask()} if checkpoint.purpose == "inpainting" else {})}

@@ -53,11 +53,11 @@ def _told(text: str) -> dict[str, Any]:
     return told
 
 
-def _settings(given: Mapping[str, Any], text: str) -> dict[str, Any]:
-    """A model that is not here is an error, like any that a request names, and is not passed over."""
+def _settings(given: Mapping[str, Any], text: str) -> Any:
+    """A model that is not here is an error, like any that a request names; what is no mapping is refused later."""
     pairs = parts_of(text)[2]
     told = {setting: pairs[name] for name, setting in _SETTINGS.items() if name in pairs}
     if model := pairs.get("Model hash") or pairs.get("Model"):
         told["sd_model_checkpoint"] = model
-    own = given.get("override_settings")
-    return {**told, **(own if isinstance(own, dict) else {})}
+    own = given.get("override_settings", {})
+    return {**told, **own} if isinstance(own, dict) else own

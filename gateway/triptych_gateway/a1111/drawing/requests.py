@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from triptych_gateway.a1111.drawing.from_infotext import with_infotext
 
@@ -110,7 +110,7 @@ class Img2Img(Common):
     resize_mode: Literal[0, 1, 2, 3] = 0
     denoising_strength: float = 0.75
     image_cfg_scale: float | None = None
-    mask: str | None = None
+    mask: Annotated[str | None, AfterValidator(lambda text: text or None)] = None
     mask_blur_x: int = 4
     mask_blur_y: int = 4
     mask_blur: int | None = None

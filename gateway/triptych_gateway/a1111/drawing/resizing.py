@@ -7,7 +7,6 @@ is sent on untouched.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from typing import TypeAlias
 
 from PIL import Image, ImageOps
@@ -15,6 +14,7 @@ from PIL import Image, ImageOps
 from triptych.errors import invalid
 
 Size: TypeAlias = tuple[int, int]
+Box: TypeAlias = tuple[int, int, int, int]  # left, top, right, bottom
 
 JUST_RESIZE, CROP, FILL, LATENT = 0, 1, 2, 3
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
@@ -54,8 +54,9 @@ def whole_mask() -> bytes:
 
 
 def _cropped(image: Image.Image, size: Size) -> Image.Image:
-    """The largest part in the middle."""
-    width, height = _within(image.size, size)
+    """The largest part in the middle that has the shape."""
+    width = min(image.width, max(1, round(image.height * size[0] / size[1])))
+    height = min(image.height, max(1, round(image.width * size[1] / size[0])))
     if (width, height) == image.size:
         return image
     left, top = (image.width - width) // 2, (image.height - height) // 2
@@ -63,42 +64,28 @@ def _cropped(image: Image.Image, size: Size) -> Image.Image:
 
 
 def _filled(image: Image.Image, size: Size) -> Image.Image:
-    """In the middle of a larger one, the outermost pixels going on to its edges."""
-    width, height = _around(image.size, size)
-    if (width, height) == image.size:
+    """The whole of it in the middle of `size`; its outermost pixels go on to the edges."""
+    if image.width * size[1] == image.height * size[0]:
         return image
     image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    left, top = (width - image.width) // 2, (height - image.height) // 2
-    canvas = Image.new(image.mode, (width, height))
+    scale = min(size[0] / image.width, size[1] / image.height)
+    inner = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    image = image.resize(inner, Image.Resampling.LANCZOS)
+    left, top = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+    canvas = Image.new(image.mode, size)
     canvas.paste(image, (left, top))
-    # One of the two is 0, and what is pasted there is nothing.
-    _stretch(canvas, image, (0, 0, 1, image.height), (0, 0, left, height))
-    _stretch(canvas, image, (image.width - 1, 0, image.width, image.height), (left + image.width, 0, width, height))
-    _stretch(canvas, image, (0, 0, image.width, 1), (0, 0, width, top))
-    _stretch(canvas, image, (0, image.height - 1, image.width, image.height), (0, top + image.height, width, height))
+    # Two of these four are nothing, the picture being as wide as the canvas, or as high.
+    _stretch(canvas, image, (0, 0, 1, inner[1]), (0, 0, left, size[1]))
+    _stretch(canvas, image, (inner[0] - 1, 0, inner[0], inner[1]), (left + inner[0], 0, *size))
+    _stretch(canvas, image, (0, 0, inner[0], 1), (0, 0, size[0], top))
+    _stretch(canvas, image, (0, inner[1] - 1, inner[0], inner[1]), (0, top + inner[1], *size))
     return canvas
 
 
-def _stretch(canvas: Image.Image, image: Image.Image, line: tuple[int, ...], to: tuple[int, int, int, int]) -> None:
+def _stretch(canvas: Image.Image, image: Image.Image, line: Box, to: Box) -> None:
     size = (to[2] - to[0], to[3] - to[1])
     if min(size) > 0:
-        canvas.paste(image.crop(line).resize(size, Image.Resampling.NEAREST), to[:2])  # type: ignore[arg-type]
-
-
-def _within(own: Size, size: Size) -> Size:
-    """The largest of that shape within."""
-    return _fitted(own, size, min)
-
-
-def _around(own: Size, size: Size) -> Size:
-    """The smallest of that shape around."""
-    return _fitted(own, size, max)
-
-
-def _fitted(own: Size, size: Size, choose: Callable[[int, int], int]) -> Size:
-    wide = max(1, round(own[1] * size[0] / size[1]))
-    high = max(1, round(own[0] * size[1] / size[0]))
-    return (choose(own[0], wide), own[1]) if choose(own[0], wide) != own[0] else (own[0], choose(own[1], high))
+        canvas.paste(image.crop(line).resize(size, Image.Resampling.NEAREST), to[:2])
 
 
 def _upright(field: str, file: bytes, most_pixels: int) -> Image.Image:

@@ -36,7 +36,7 @@ async def img2img(request: Img2Img, gateway: GatewayOf, caller: CallerOf) -> Res
     server = await gateway.client.server_info()
     request = with_batch(request)
     asked = asked_of(request, options, server)
-    own = await images_of(request, asked.checkpoint, server.limits.max_image_pixels, gateway.settings)
+    own = await images_of(request, asked.checkpoint, server.limits, gateway.settings)
     return await _answer(request, asked.beside(own), options, gateway, caller, IMG2IMG)
 
 
@@ -48,4 +48,4 @@ async def _answer(
     pictures = await drawn(gateway, caller, asked, label, request.force_task_id)
     if not request.override_settings_restore_afterwards:
         await gateway.options.choose(caller, options)
-    return json_answer(await asyncio.to_thread(answer, keeping, asked, pictures))
+    return await asyncio.to_thread(lambda: json_answer(answer(keeping, asked, pictures)))

@@ -19,22 +19,22 @@ from triptych_gateway.tasks import Task
 
 async def drawn(gateway: Gateway, caller: Caller, asked: Asked, label: str, task_id: str | None) -> list[Picture]:
     """What all jobs made; of an interrupted call what was finished by then, of a skipped job nothing."""
+    pictures: list[Picture] = []  # not the task's value: tasks are remembered, and pictures are large
 
-    async def work(task: Task[list[Picture]]) -> list[Picture]:
-        pictures: list[Picture] = []
+    async def work(task: Task[None]) -> None:
         for iteration in range(asked.jobs):
             if task.is_interrupted:
-                break
-            pictures += await _made(task, asked, iteration)
-        return pictures
+                return
+            pictures.extend(await _made(task, asked, iteration))
 
     if task_id and (known := gateway.tasks.get(caller, task_id)) and not known.is_done:
         raise invalid("force_task_id", f"{task_id!r} is running; choose another")
     with in_their_words():
-        return await gateway.tasks.run(caller, work, task_id=task_id, jobs=asked.jobs, label=label)
+        await gateway.tasks.run(caller, work, task_id=task_id, jobs=asked.jobs, label=label)
+    return pictures
 
 
-async def _made(task: Task[list[Picture]], asked: Asked, iteration: int) -> list[Picture]:
+async def _made(task: Task[None], asked: Asked, iteration: int) -> list[Picture]:
     task.is_skipped = False
     try:
         result = await task.generate(asked.prompt, **asked.job(iteration))

@@ -41,12 +41,12 @@ def test_resize_mode_1_takes_the_middle(img2img: Call, served: Served) -> None:
 
 
 def test_resize_mode_2_goes_on_beyond_the_edges(img2img: Call, served: Served) -> None:
-    larger = Image.new("RGB", (96, 96))
-    larger.paste(IMAGE.crop((0, 0, 96, 1)).resize((96, 16)), (0, 0))
-    larger.paste(IMAGE, (0, 16))
-    larger.paste(IMAGE.crop((0, 63, 96, 64)).resize((96, 16)), (0, 80))
+    inner, whole = IMAGE.resize((64, 43), Image.Resampling.LANCZOS), Image.new("RGB", (64, 64))
+    whole.paste(inner.crop((0, 0, 64, 1)).resize((64, 10)), (0, 0))
+    whole.paste(inner, (0, 10))
+    whole.paste(inner.crop((0, 42, 64, 43)).resize((64, 11)), (0, 53))
     answer = img2img(init_images=[text(IMAGE)], resize_mode=2)
-    assert pixels(files(answer)) == pixels(generated(served, image=png(larger), strength=0.75))
+    assert pixels(files(answer)) == pixels(generated(served, image=png(whole), strength=0.75))
 
 
 def test_a_mask_in_the_whole_image(img2img: Call, served: Served) -> None:
@@ -93,7 +93,8 @@ def test_several_images_are_a_batch(img2img: Call) -> None:
         ({"mask": text(Image.new("L", (8, 8)))}, 400, "mask"),
         ({"mask": text(MASK), "mask_blur_x": 1}, 400, "mask_blur_x"),
         ({"resize_mode": 3}, 400, "resize_mode"),
-        ({"resize_mode": 1, "height": 0}, 400, "width"),
+        ({"resize_mode": 1, "height": 0}, 400, "height"),
+        ({"resize_mode": 2, "width": 10**9}, 400, "width"),
         ({"denoising_strength": 0}, 400, "denoising_strength"),
         ({"initial_noise_multiplier": 1.1}, 400, "initial_noise_multiplier"),
         ({"mask": text(MASK), "inpaint_full_res_padding": -1}, 400, "inpaint_full_res_padding"),
