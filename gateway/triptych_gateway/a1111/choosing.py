@@ -9,7 +9,7 @@ from fastapi import APIRouter, Body
 from triptych import AsyncClient
 from triptych.sdk.catalog import Checkpoint
 from triptych_gateway.a1111 import checkpoints
-from triptych_gateway.a1111.drawing.parameters import chosen
+from triptych_gateway.a1111.drawing.parameters import chosen, vae_of
 from triptych_gateway.a1111.options import Options
 from triptych_gateway.caller import Caller, CallerOf
 from triptych_gateway.gateway import Gateway, GatewayOf
@@ -33,8 +33,10 @@ async def options(gateway: GatewayOf, caller: CallerOf) -> Options:
 async def set_options(given: Annotated[dict[str, Any], Body()], gateway: GatewayOf, caller: CallerOf) -> None:
     """Changes some of the caller's; a checkpoint is loaded, and what it needs built, before the answer comes."""
     own = (await gateway.options.of(caller)).changed({**given, "sd_checkpoint_hash": None})
+    known = await gateway.client.checkpoints()
+    vae_of(own, known)  # tells of one that is not here
     if given.get("sd_model_checkpoint"):
-        checkpoint = chosen(own, checkpoints.drawing(await gateway.client.checkpoints()))
+        checkpoint = chosen(own, checkpoints.drawing(known))
         await _load(gateway.client, checkpoint)
         own = own.model_copy(update={"sd_model_checkpoint": checkpoint.name})
     await gateway.options.choose(caller, own)

@@ -71,6 +71,11 @@ def test_every_title_can_be_chosen_one_after_the_other(http: httpx.Client, serve
     http.post("/sdapi/v1/options", json={"sd_model_checkpoint": before})
 
 
+def test_a_vae_that_is_not_there(http: httpx.Client) -> None:
+    answer = http.post("/sdapi/v1/options", json={"sd_vae": "nothing"})
+    assert answer.status_code == 404 and answer.json()["detail"].startswith("sd_vae: 'nothing' is not a model here")
+
+
 def test_a_model_that_is_not_there(http: httpx.Client) -> None:
     before = http.get("/sdapi/v1/options").json()
     answer = http.post("/sdapi/v1/options", json={"sd_model_checkpoint": "nothing.safetensors"})

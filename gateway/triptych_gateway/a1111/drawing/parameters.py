@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from secrets import randbelow
 from typing import Any, cast
@@ -84,7 +84,7 @@ def asked_of(request: Common, options: Options, server: ServerInfo) -> Asked:
         "eta": request.eta if scheduler == "ddim" else None,
         "tiling": options.tiling if request.tiling is None else request.tiling,
         "clip_skip": options.CLIP_stop_at_last_layers - 1 or None,
-        "vae": None if options.sd_vae.lower() in _NO_VAE else _vae(options.sd_vae, server),
+        "vae": vae_of(options, server.checkpoints),
         "engine": None if options.acceleration else "torch",
         "preview_every_steps": options.preview_every_steps,
         "seed_resize_from": _seed_resize_from(request),
@@ -132,9 +132,11 @@ def _check_scripts(request: Common) -> None:
         raise HttpError(422, f"alwayson_scripts: always on script {name!r} not found; there are none here")
 
 
-def _vae(name: str, server: ServerInfo) -> str:
-    alone = [each for each in server.checkpoints if each.purpose == "vae"]
-    return checkpoints.find(alone, name, "sd_vae").name
+def vae_of(options: Options, known: Sequence[Checkpoint]) -> str | None:
+    """The VAE that a caller's options name; None for the checkpoint's own."""
+    if options.sd_vae.lower() in _NO_VAE:
+        return None
+    return checkpoints.find([each for each in known if each.purpose == "vae"], options.sd_vae, "sd_vae").name
 
 
 def _seed_resize_from(request: Common) -> tuple[int, int] | None:
