@@ -9,6 +9,7 @@ import grpc
 from fastapi import FastAPI
 
 from triptych import AsyncClient, __version__
+from triptych_gateway import reference
 from triptych_gateway.a1111.routes import API as A1111
 from triptych_gateway.door import login
 from triptych_gateway.door.door import Door
@@ -45,10 +46,18 @@ def create_app(settings: Settings) -> FastAPI:
                 yield
             await tasks.close()
 
-    app = FastAPI(title="Triptych", version=__version__, lifespan=lifespan, max_body_size=settings.door.max_body_bytes)
+    app = FastAPI(
+        title="Triptych",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        max_body_size=settings.door.max_body_bytes,
+    )
     app.state.door = door
     add_error_handlers(app, ANSWER)
     app.include_router(login.router)
+    app.include_router(reference.router)
     for api in APIS:
         app.include_router(api.router)
 

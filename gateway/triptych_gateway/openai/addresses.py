@@ -8,8 +8,9 @@ import hashlib
 import hmac
 import json
 import time
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 
 from triptych.errors import NotFoundError
 from triptych_gateway.caller import Caller
@@ -20,6 +21,7 @@ from triptych_gateway.kept.records import owner_of
 router = APIRouter(prefix="/images/files", tags=["openai"])
 
 LIFETIME_S = 3600
+Token = Annotated[str, Path(description="What is to be found, until when, and the gateway's signature of it.")]
 _PURPOSE = "addresses of pictures"
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 
@@ -36,7 +38,7 @@ def address_of(request: Request, gateway: Gateway, caller: Caller, picture: Pict
     response_class=Response,
     responses={200: {"description": "The file.", "content": {"image/*": _BINARY}}},
 )
-async def file(token: str, gateway: GatewayOf) -> Response:
+async def file(token: Token, gateway: GatewayOf) -> Response:
     """The picture at an address that `response_format: url` gave."""
     owner, picture_id = _told(gateway, token)
     picture = await gateway.pictures.find_of(owner, picture_id)

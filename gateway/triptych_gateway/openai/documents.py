@@ -8,6 +8,11 @@ from triptych_gateway.described import Answer
 from triptych_gateway.rest.documents import inlined
 
 _EXAMPLE = {"prompt": "a large red circle on a white background", "size": "128x128", "steps": 4, "seed": 7}
+# Shades of grey, 8 by 8 pixels.
+_PNG = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAAGklEQVR42mMUYIAAFnkYQxHGUCDMYHwPZQAALeQB2gvqqowAAAAASUVORK5CYII="
+)
+_EDIT = _EXAMPLE | {"image": f"data:image/png;base64,{_PNG}", "strength": 0.6}
 
 
 class ImageAnswer(Answer):
@@ -86,5 +91,5 @@ def form_body(model: Any) -> dict[str, Any]:
     for each in told.values():
         each.pop("anyOf", None), each.pop("default", None)
     form = schema | {"properties": schema["properties"] | told, "required": [*schema.get("required", []), "image"]}
-    content = {"multipart/form-data": {"schema": form}, "application/json": {"schema": schema}}
+    content = {"multipart/form-data": {"schema": form}, "application/json": {"schema": schema, "example": _EDIT}}
     return {"requestBody": {"required": True, "content": content}}

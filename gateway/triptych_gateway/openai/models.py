@@ -12,6 +12,7 @@ from triptych.errors import FailedPreconditionError, NotFoundError
 from triptych.sdk import Checkpoint
 from triptych_gateway.described import Answer
 from triptych_gateway.gateway import Gateway, GatewayOf
+from triptych_gateway.rest.documents import Name
 
 router = APIRouter(tags=["openai"])
 
@@ -58,7 +59,7 @@ async def models(gateway: GatewayOf) -> ModelsAnswer:
 
 
 @router.get("/models/{model:path}")
-async def model(model: str, gateway: GatewayOf) -> ModelAnswer:
+async def model(model: Name, gateway: GatewayOf) -> ModelAnswer:
     """One of them."""
     found = await model_of(gateway, model)
     return ModelAnswer(id=found.name, owned_by=found.kind)
@@ -98,10 +99,15 @@ async def _drawing(gateway: Gateway) -> list[Checkpoint]:
 
 
 def _default(gateway: Gateway, checkpoints: Sequence[Checkpoint]) -> str:
-    """The operator's; else the first that is loaded, or that has not failed."""
+    """The operator's; else the first that draws from a prompt alone, has not failed, and is loaded, if there is one."""
     if gateway.presets.default_checkpoint:
         return gateway.presets.default_checkpoint
-    ranked = sorted(checkpoints, key=lambda each: (each.state == "failed", each.state != "loaded"))
+    ranked = sorted(checkpoints, key=_rank)
     if not ranked:
         raise FailedPreconditionError("model: the server has no checkpoint that draws; register one", field="model")
     return ranked[0].name
+
+
+def _rank(checkpoint: Checkpoint) -> tuple[bool, bool, bool]:
+    wants_image = checkpoint.purpose != "drawing" or checkpoint.family == "stable-diffusion-xl-refiner"
+    return wants_image, checkpoint.state == "failed", checkpoint.state != "loaded"

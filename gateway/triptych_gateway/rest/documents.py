@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+from fastapi import Path
 
 from triptych_gateway.described import Answer
 from triptych_gateway.rest.parameters import GenerateBody
@@ -51,6 +53,20 @@ def inlined(model: Any) -> dict[str, Any]:
     return filled_in
 
 
+# Stands in the examples for the id of whatever the route is about.
+EXAMPLE_ID = "186ae3f1c2d4b5a60123456789abcdef"
+
+PictureId = Annotated[str, Path(description="A picture's id.")]
+TaskId = Annotated[str, Path(description="A task's id.")]
+UploadId = Annotated[str, Path(description="An upload's id.")]
+Name = Annotated[str, Path(description="Its name in the list.")]
+
+
+def example(body: Any) -> dict[str, Any]:
+    """Of a route's JSON body."""
+    return {"requestBody": {"content": {"application/json": {"example": body}}}}
+
+
 _SCHEMA = inlined(GenerateBody)
 _FILES = {"type": "array", "items": {"type": "string", "format": "binary"}}
 _EXAMPLE = {"prompt": "a large red circle on a white background", "seed": 7, "num_inference_steps": 4}
@@ -94,7 +110,7 @@ def picture_body(model: Any) -> dict[str, Any]:
         "requestBody": {
             "required": True,
             "content": {
-                "application/json": {"schema": inlined(model)},
+                "application/json": {"schema": inlined(model), "example": {"picture": EXAMPLE_ID}},
                 "multipart/form-data": {"schema": multipart},
             },
         }

@@ -14,7 +14,7 @@ from triptych_gateway.described import Answer
 from triptych_gateway.gateway import Gateway, GatewayOf
 from triptych_gateway.rest.answers import MadeAnswer, TaskAnswer, made_answer, task_answer
 from triptych_gateway.rest.bodies import drawing_of, generation_of, told
-from triptych_gateway.rest.documents import GENERATION_BODY, MADE_ANSWERS
+from triptych_gateway.rest.documents import GENERATION_BODY, MADE_ANSWERS, TaskId
 from triptych_gateway.rest.events import EventStream, event_stream, of_all, of_task
 from triptych_gateway.rest.making import About, Made, making
 from triptych_gateway.tasks import Task
@@ -94,19 +94,19 @@ async def all_events(gateway: GatewayOf, caller: CallerOf) -> EventStream:
 
 
 @router.get("/tasks/{task_id}")
-async def task(task_id: str, gateway: GatewayOf, caller: CallerOf) -> TaskAnswer:
+async def task(task_id: TaskId, gateway: GatewayOf, caller: CallerOf) -> TaskAnswer:
     """How one of them fares."""
     return task_answer(_found(gateway, caller, task_id))
 
 
 @router.get("/tasks/{task_id}/events", response_class=EventStream)
-async def events(task_id: str, gateway: GatewayOf, caller: CallerOf) -> EventStream:
+async def events(task_id: TaskId, gateway: GatewayOf, caller: CallerOf) -> EventStream:
     """Its events, until it ends: `state`, `preview` where the request asked for any, then `done` or `failed`."""
     return event_stream(of_task(_found(gateway, caller, task_id)))
 
 
 @router.delete("/tasks/{task_id}", status_code=204)
-async def cancel(task_id: str, gateway: GatewayOf, caller: CallerOf) -> None:
+async def cancel(task_id: TaskId, gateway: GatewayOf, caller: CallerOf) -> None:
     """Cancels it; nothing happens to one that has ended."""
     _found(gateway, caller, task_id).cancel()
 

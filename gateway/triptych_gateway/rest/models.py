@@ -11,6 +11,7 @@ from triptych.sdk import Checkpoint
 from triptych_gateway.caller import Caller, CallerOf
 from triptych_gateway.described import Answer, Body
 from triptych_gateway.gateway import Gateway, GatewayOf
+from triptych_gateway.rest.documents import EXAMPLE_ID, Name, example
 from triptych_gateway.rest.server import CheckpointAnswer, LoraAnswer
 
 router = APIRouter(tags=["models"])
@@ -73,7 +74,10 @@ async def checkpoints(gateway: GatewayOf) -> Any:
     return {"checkpoints": await gateway.client.checkpoints()}
 
 
-@router.post("/checkpoints", status_code=201, response_model=CheckpointAnswer)
+@router.post(
+    "/checkpoints", status_code=201, response_model=CheckpointAnswer,
+    openapi_extra=example({"name": "mine", "upload": EXAMPLE_ID, "load": True}),
+)  # fmt: skip
 async def register(body: CheckpointBody, gateway: GatewayOf, caller: CallerOf) -> Any:
     """Has the server check a model and take it under a name."""
     if (body.upload is None) == (body.path is None):
@@ -96,8 +100,10 @@ async def register(body: CheckpointBody, gateway: GatewayOf, caller: CallerOf) -
     return registered
 
 
-@router.patch("/checkpoints/{name}", response_model=CheckpointAnswer)
-async def switch(name: str, body: SwitchBody, gateway: GatewayOf, caller: CallerOf) -> Any:
+@router.patch(
+    "/checkpoints/{name}", response_model=CheckpointAnswer, openapi_extra=example({"engine": "unet=onnxruntime"})
+)
+async def switch(name: Name, body: SwitchBody, gateway: GatewayOf, caller: CallerOf) -> Any:
     """Serves it with other engines, say; meanwhile it goes on serving as it did."""
     known = await _known(gateway, name)
     vae = await _vae(gateway, caller, body.vae)
@@ -107,19 +113,19 @@ async def switch(name: str, body: SwitchBody, gateway: GatewayOf, caller: Caller
 
 
 @router.post("/checkpoints/{name}/load", response_model=CheckpointAnswer)
-async def load(name: str, gateway: GatewayOf) -> Any:
+async def load(name: Name, gateway: GatewayOf) -> Any:
     """Loads it in every stage; answers once it can serve."""
     return await gateway.client.load_checkpoint(name)
 
 
 @router.post("/checkpoints/{name}/unload", response_model=CheckpointAnswer)
-async def unload(name: str, gateway: GatewayOf) -> Any:
+async def unload(name: Name, gateway: GatewayOf) -> Any:
     """Frees its memory in every stage, once running requests have ended; the next request loads it again."""
     return await gateway.client.unload_checkpoint(name)
 
 
 @router.delete("/checkpoints/{name}", status_code=204, response_class=Response)
-async def unregister(name: str, gateway: GatewayOf) -> None:
+async def unregister(name: Name, gateway: GatewayOf) -> None:
     """Has the server unload and forget it; its file goes where it came by an upload."""
     known = await _known(gateway, name)
     await gateway.client.unregister_checkpoint(name)
@@ -134,7 +140,10 @@ async def loras(gateway: GatewayOf) -> Any:
     return {"loras": await gateway.client.loras()}
 
 
-@router.post("/loras", status_code=201, response_model=LoraAnswer)
+@router.post(
+    "/loras", status_code=201, response_model=LoraAnswer,
+    openapi_extra=example({"name": "ink", "upload": EXAMPLE_ID}),
+)  # fmt: skip
 async def add(body: LoraBody, gateway: GatewayOf, caller: CallerOf) -> Any:
     """Has the server check a LoRA and keep it under a name."""
     path = await gateway.uploads.path(caller, body.upload, "lora")
@@ -144,7 +153,7 @@ async def add(body: LoraBody, gateway: GatewayOf, caller: CallerOf) -> Any:
 
 
 @router.delete("/loras/{name}", status_code=204, response_class=Response)
-async def remove(name: str, gateway: GatewayOf) -> None:
+async def remove(name: Name, gateway: GatewayOf) -> None:
     """Has the server forget it; requests that use it go on."""
     await gateway.client.remove_lora(name)
 

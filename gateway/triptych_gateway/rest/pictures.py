@@ -18,6 +18,7 @@ from triptych_gateway.gateway import GatewayOf
 from triptych_gateway.kept.archive import zipped
 from triptych_gateway.kept.thumbnails import MEDIA_TYPE, thumbnail
 from triptych_gateway.rest.answers import PictureAnswer, picture_answer
+from triptych_gateway.rest.documents import EXAMPLE_ID, PictureId, example
 
 router = APIRouter(prefix="/pictures", tags=["pictures"])
 
@@ -71,7 +72,7 @@ class ZipBody(Body):
     """Theirs."""
 
 
-@router.post("/zip", response_class=StreamingResponse, responses=_ZIP)
+@router.post("/zip", response_class=StreamingResponse, responses=_ZIP, openapi_extra=example({"ids": [EXAMPLE_ID]}))
 async def archive(body: ZipBody, gateway: GatewayOf, caller: CallerOf) -> StreamingResponse:
     """Many of them as one zip."""
     found = [await gateway.pictures.find(caller, picture_id) for picture_id in dict.fromkeys(body.ids)]
@@ -81,7 +82,7 @@ async def archive(body: ZipBody, gateway: GatewayOf, caller: CallerOf) -> Stream
 
 
 @router.get("/{picture_id}", response_class=FileResponse, responses=_FILE)
-async def picture(picture_id: str, request: Request, gateway: GatewayOf, caller: CallerOf) -> Response:
+async def picture(picture_id: PictureId, request: Request, gateway: GatewayOf, caller: CallerOf) -> Response:
     """The file as the server made it, its metadata with it."""
     found = await gateway.pictures.find(caller, picture_id)
     disposition = f'inline; filename="{found.id}.{found.format}"'
@@ -93,7 +94,7 @@ async def picture(picture_id: str, request: Request, gateway: GatewayOf, caller:
 
 
 @router.get("/{picture_id}/about")
-async def about(picture_id: str, gateway: GatewayOf, caller: CallerOf) -> AboutAnswer:
+async def about(picture_id: PictureId, gateway: GatewayOf, caller: CallerOf) -> AboutAnswer:
     """How it was made, read from its own file."""
     found = await gateway.pictures.find(caller, picture_id)
     file = await gateway.pictures.file(caller, picture_id)
@@ -105,7 +106,7 @@ async def about(picture_id: str, gateway: GatewayOf, caller: CallerOf) -> AboutA
 
 
 @router.get("/{picture_id}/thumbnail", response_class=Response, responses=_FILE)
-async def small(picture_id: str, gateway: GatewayOf, caller: CallerOf) -> Response:
+async def small(picture_id: PictureId, gateway: GatewayOf, caller: CallerOf) -> Response:
     """A small WebP of it."""
     found = await gateway.pictures.find(caller, picture_id)
     try:
@@ -116,6 +117,6 @@ async def small(picture_id: str, gateway: GatewayOf, caller: CallerOf) -> Respon
 
 
 @router.delete("/{picture_id}", status_code=204)
-async def delete(picture_id: str, gateway: GatewayOf, caller: CallerOf) -> None:
+async def delete(picture_id: PictureId, gateway: GatewayOf, caller: CallerOf) -> None:
     """Deletes it for good."""
     await gateway.pictures.remove(caller, picture_id)

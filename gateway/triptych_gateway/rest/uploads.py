@@ -11,10 +11,14 @@ from triptych_gateway.caller import CallerOf
 from triptych_gateway.described import Answer, Body
 from triptych_gateway.gateway import GatewayOf
 from triptych_gateway.kept.uploads import Upload
+from triptych_gateway.rest.documents import UploadId, example
 
 router = APIRouter(prefix="/uploads", tags=["uploads"])
 
 CHUNK_BYTES = 8 << 20
+
+
+_EXAMPLE = {"kind": "lora", "name": "ink.safetensors", "size": 9512347, "sha256": "0" * 64}
 
 
 class UploadBody(Body):
@@ -51,7 +55,7 @@ class UploadAnswer(Answer):
     """How much to send at once, at most."""
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, openapi_extra=example(_EXAMPLE))
 async def begin(body: UploadBody, gateway: GatewayOf, caller: CallerOf) -> UploadAnswer:
     """Tells of a file that is to come; it is forgotten when nothing comes for too long."""
     upload = await gateway.uploads.begin(
@@ -61,7 +65,7 @@ async def begin(body: UploadBody, gateway: GatewayOf, caller: CallerOf) -> Uploa
 
 
 @router.get("/{upload_id}")
-async def upload(upload_id: str, gateway: GatewayOf, caller: CallerOf) -> UploadAnswer:
+async def upload(upload_id: UploadId, gateway: GatewayOf, caller: CallerOf) -> UploadAnswer:
     """How far it has come, after a break."""
     return _answer(await gateway.uploads.find(caller, upload_id))
 
@@ -76,7 +80,7 @@ _PIECE = {
 
 @router.patch("/{upload_id}", openapi_extra=_PIECE)
 async def append(
-    upload_id: str,
+    upload_id: UploadId,
     request: Request,
     gateway: GatewayOf,
     caller: CallerOf,
@@ -91,7 +95,7 @@ async def append(
 
 
 @router.delete("/{upload_id}", status_code=204)
-async def delete(upload_id: str, gateway: GatewayOf, caller: CallerOf) -> None:
+async def delete(upload_id: UploadId, gateway: GatewayOf, caller: CallerOf) -> None:
     """Forgets it; what was registered of it stays."""
     await gateway.uploads.remove(caller, upload_id)
 

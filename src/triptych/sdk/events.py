@@ -54,9 +54,13 @@ class StageTiming:
     """One stage's share of a request: round trips, queueing in Triton included, and time in the engine."""
 
     calls: int
+    """How many there were."""
     wall_seconds: float
+    """Round trips, queueing included."""
     engine_seconds: float
+    """In the engine, whoever shared the calls."""
     replicas: list[str]
+    """Those that did it."""
     refit_seconds: float
     """Bringing the request's LoRA weights into the engines, between steps."""
     split_calls: int = 0
@@ -70,10 +74,15 @@ class Timings:
     """Seconds of wall-clock, as the orchestrator saw them."""
 
     total_seconds: float
+    """From arrival to the end."""
     queue_seconds: float
+    """Of them before its turn came."""
     encoder: StageTiming
+    """The texts."""
     unet: StageTiming
+    """The steps."""
     vae: StageTiming
+    """From and to pictures."""
 
 
 @dataclass(frozen=True)

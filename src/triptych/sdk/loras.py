@@ -35,6 +35,7 @@ class Lora:
     digest: str
     """SHA-256 of the file, in hexadecimal."""
     size_bytes: int
+    """Of the file."""
     format: str
     """The file's layout: "kohya", "diffusers" or "peft"."""
     modules: int

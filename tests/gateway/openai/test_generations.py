@@ -106,6 +106,6 @@ def test_a_fault_is_told_as_that_api_does(
 
 
 def test_an_unknown_model_is_not_found(served: Served, client: openai.OpenAI) -> None:
-    with pytest.raises(openai.NotFoundError, match="there are .*sd1") as raised:
+    with pytest.raises(openai.NotFoundError, match=r"there are .*sd1") as raised:
         client.images.generate(model="gpt-image-1", prompt="a dot")
     assert raised.value.param == "model"
