@@ -146,6 +146,7 @@ def _gateway_spec(
             *("--state-dir", str(run_dir / "gateway"), "--drain-timeout", f"{config.drain_timeout_s:g}"),
             *("--metrics", metrics),
             *callers.options,
+            *config.gateway_options,
         ),
         env={**os.environ, "PYTHONUTF8": "1", **key},
         log_path=run_dir / "gateway.log",

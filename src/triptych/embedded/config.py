@@ -42,6 +42,7 @@ class StackConfig:
     port: int = 0  # 0: a free one
     metrics_port: int = 0  # the orchestrator's; each stage server here, and the gateway, has one after it. 0: free ones
     gateway_port: int | None = None  # of the HTTP gateway, on `host` too; 0: a free one; None: there is none
+    gateway_options: Sequence[str] = ()  # more of `triptych-gateway --help`, for it
     credentials: Sequence[str | Path] = ()  # files of those who may call, both of them; empty: whoever reaches `host`
     open_to_anyone: bool = False  # though `host` is no loopback address, and there are no such files
     tls_cert: str | Path | None = None  # PEM; with it and its key the API and the gateway speak TLS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import shlex
 import signal
 import sys
 from collections import Counter
@@ -90,6 +91,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="the HTTP gateway's, which has the page, at --host (default: 7860, with --port 0 a free one)",
     )
     door.add_argument("--no-gateway", action="store_true", help="no HTTP, gRPC alone")
+    add(
+        "--gateway-options",
+        type=shlex.split,
+        default=[],
+        metavar="OPTIONS",
+        help="more for the gateway, of triptych-gateway --help, in one text: '--presets mine.toml --image-urls'",
+    )
     folder = parser.add_mutually_exclusive_group()
     folder.add_argument(
         "--run-dir",
@@ -205,6 +213,7 @@ def configuration(args: argparse.Namespace) -> StackConfig:
         port=args.port,
         metrics_port=_metrics_port(args),
         gateway_port=_gateway_port(args),
+        gateway_options=tuple(args.gateway_options),
         credentials=tuple(args.credentials),
         open_to_anyone=args.open_to_anyone,
         tls_cert=args.tls_cert,
