@@ -21,6 +21,7 @@ from triptych_gateway.kept.sweeping import sweeping
 from triptych_gateway.kept.uploads import kept_uploads
 from triptych_gateway.openai.presets import read_presets
 from triptych_gateway.openai.routes import API as OPENAI
+from triptych_gateway.page.routes import add_page
 from triptych_gateway.rest.routes import API as REST
 from triptych_gateway.settings import Settings
 from triptych_gateway.tasks import Tasks
@@ -60,6 +61,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(reference.router)
     for api in APIS:
         app.include_router(api.router)
+
+    add_page(app)
 
     @app.get("/health", include_in_schema=False)
     async def health() -> dict[str, str]:

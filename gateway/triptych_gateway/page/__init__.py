@@ -1,0 +1,1 @@
+"""The page at `/`: static files that speak `/api/v1` and nothing else."""

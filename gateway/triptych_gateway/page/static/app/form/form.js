@@ -1,0 +1,111 @@
+// @ts-check
+/** The form as a whole: what it asks for as a request of the API, and a request as what it shows. */
+
+import { byId } from "../base/dom.js";
+import { recall, remember } from "../base/store.js";
+import { checkpoints, server } from "../server/known.js";
+import { makeCheckpoint } from "./checkpoint.js";
+import { choicesNow, defaultsFor, needsMet } from "./defaults.js";
+import { complain } from "./fields.js";
+import { makeGroups } from "./groups.js";
+import { makeLoras } from "./loras.js";
+import { clearProblems, showProblem } from "./problems.js";
+import { makeSeed } from "./seed.js";
+import { readSource, showSource, source } from "./source.js";
+
+/**
+ * @typedef {Record<string, unknown>} Request
+ * @typedef {{ image?: Blob, mask_image?: Blob }} Files
+ * @typedef {(request: Request, files: Files) => Promise<void>} Submit
+ * @typedef {import("./problems.js").Part} Part
+ * @typedef {import("./groups.js").ShownGroup} ShownGroup
+ */
+
+/** @param {{ latestSeeds: () => (number | bigint)[], submit: Submit }} uses */
+export function setUpForm({ latestSeeds, submit }) {
+  const checkpoint = makeCheckpoint();
+  const loras = makeLoras();
+  const seed = makeSeed(latestSeeds);
+  const groups = makeGroups();
+  /** @type {Record<string, Part>} */
+  const parts = { prompt: textPart("prompt"), negative_prompt: textPart("negative_prompt"), checkpoint, loras, seed };
+  byId("model").append(checkpoint.element, loras.element);
+  byId("seed-place").append(seed.element);
+  byId("parameters").append(...groups.map((group) => group.element));
+  showSource(byId("source"));
+
+  const suit = () => suitGroups(groups, checkpoint.chosen());
+  const read = () => readAll(parts, groups);
+  const save = () => remember("draft", plain(read()));
+  const fill = (/** @type {Request} */ request) => {
+    for (const [name, part] of Object.entries(parts)) part.write(request[name]);
+    for (const group of groups) group.write(request);
+    suit();
+    save();
+  };
+  fill(recall("draft", {}));
+  server.watch(suit);
+  checkpoints.watch(suit);
+  source.watch(suit);
+  const form = /** @type {HTMLFormElement} */ (byId("form"));
+  form.addEventListener("input", suit);
+  form.addEventListener("change", save);
+  submitBy(form, async () => {
+    clearProblems(parts, groups);
+    const { fields, files } = await readSource();
+    await submit({ ...read(), ...fields }, files);
+  });
+  return {
+    fill,
+    /** Changes what is named and leaves the rest. */
+    fillIn: (/** @type {Request} */ some) => fill({ ...read(), ...some }),
+    tell: (/** @type {string} */ field, /** @type {string} */ message) => showProblem(field, message, parts, groups),
+  };
+}
+
+/** @type {(groups: ShownGroup[], chosen: import("../server/known.js").Checkpoint | undefined) => void} */
+function suitGroups(groups, chosen) {
+  const [there, choices, defaults] = [needsMet(chosen), choicesNow(), defaultsFor(chosen)];
+  for (const group of groups) group.suit(there);
+  for (const { parameter, offer, suggest } of groups.flatMap((group) => group.fields)) {
+    if (parameter.from) offer(choices[parameter.from]);
+    if (defaults[parameter.name]) suggest(defaults[parameter.name]);
+  }
+}
+
+/** @type {(parts: Record<string, Part>, groups: ShownGroup[]) => Request} */
+function readAll(parts, groups) {
+  const placed = Object.entries(parts).map(([name, part]) => [name, part.read()]);
+  const request = Object.assign({}, ...groups.map((group) => group.read()), Object.fromEntries(placed));
+  return Object.fromEntries(Object.entries(request).filter(([, value]) => value !== undefined));
+}
+
+/** @type {(form: HTMLFormElement, submit: () => Promise<void>) => void} with the button, or Ctrl+Enter anywhere */
+function submitBy(form, submit) {
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    void submit();
+  });
+  form.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
+  });
+}
+
+/** @param {Request} request large seeds as texts, which the form reads as well */
+function plain(request) {
+  return JSON.parse(JSON.stringify(request, (_key, value) => (typeof value === "bigint" ? String(value) : value)));
+}
+
+/**
+ * @param {string} id of a text field; an empty negative prompt is left out
+ * @returns {Part}
+ */
+function textPart(id) {
+  const input = /** @type {HTMLTextAreaElement} */ (byId(id));
+  const problem = byId(`${id}-problem`);
+  return {
+    read: () => (id === "prompt" ? input.value : input.value || undefined),
+    write: (value) => (input.value = value ?? ""),
+    complain: (text) => complain([input], problem, text),
+  };
+}

@@ -1,0 +1,43 @@
+// @ts-check
+/** A request as a list of names and values for people. */
+
+import { GROUPS } from "../form/parameters.js";
+import { stringify } from "../server/json.js";
+
+const LABELS = new Map([
+  ["prompt", "Prompt"], ["negative_prompt", "Negative prompt"], ["checkpoint", "Checkpoint"], ["seed", "Seed"],
+  ["loras", "LoRAs"], ["image", "Image"], ["mask_image", "Mask"], ["expand", "New borders"],
+  ...GROUPS.flatMap((group) => group.parameters.map((each) => /** @type {[string, string]} */ ([each.name, labelOf(group, each)]))),
+]);
+
+/** @type {(group: import("../form/parameters.js").Group, parameter: import("../form/parameters.js").Parameter) => string} */
+function labelOf(group, parameter) {
+  return group.object ? `${group.title}: ${parameter.label.toLowerCase()}` : parameter.label;
+}
+
+/**
+ * @param {Record<string, any>} request
+ * @returns {[string, string][]}
+ */
+export function factsOf(request) {
+  const flat = Object.entries(request).flatMap(([name, value]) => flatten(name, value));
+  const order = [...LABELS.keys()];
+  const place = (/** @type {string} */ name) => (order.indexOf(name) + order.length) % order.length;
+  flat.sort(([first], [second]) => place(first) - place(second));
+  return flat.map(([name, value]) => [LABELS.get(name) ?? name, textOf(value)]);
+}
+
+/** @type {(name: string, value: any) => [string, any][]} */
+function flatten(name, value) {
+  if (value === null || value === undefined || value === "") return [];
+  if (typeof value !== "object" || Array.isArray(value)) return [[name, value]];
+  return Object.entries(value).map(([part, each]) => [`${name}.${part}`, each]);
+}
+
+/** @param {any} value */
+function textOf(value) {
+  if (typeof value === "string") return value;
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  if (Array.isArray(value)) return value.map((each) => (Array.isArray(each) ? each.join(" ") : typeof each === "object" ? stringify(each) : String(each))).join(", ");
+  return stringify(value);
+}

@@ -1,0 +1,76 @@
+// @ts-check
+/** The page: sets its parts up and says what they tell each other. */
+
+import { notify } from "./base/announce.js";
+import { byId } from "./base/dom.js";
+import { setUpTheme } from "./base/theme.js";
+import { setUpForm } from "./form/form.js";
+import { setUpGallery } from "./gallery/gallery.js";
+import { refreshPictures } from "./gallery/pictures.js";
+import { setUpReading } from "./gallery/reading.js";
+import { openViewer } from "./gallery/viewer.js";
+import { openModels } from "./models/models.js";
+import { ApiError } from "./server/api.js";
+import { setUpBanner } from "./server/banner.js";
+import { connection } from "./server/connection.js";
+import { refreshKnown } from "./server/known.js";
+import { setUpLogin } from "./server/login.js";
+import { showTasks } from "./tasks/cards.js";
+import { followTasks, onEnd, startTask } from "./tasks/tasks.js";
+
+/** @type {(number | bigint)[]} */
+let seeds = [];
+
+const form = setUpForm({ latestSeeds: () => seeds, submit });
+
+/** @type {(request: Record<string, unknown>, files: { image?: Blob, mask_image?: Blob }) => Promise<void>} */
+async function submit(request, files) {
+  try {
+    await startTask(request, files);
+    byId("tasks").closest("section")?.scrollIntoView({ block: "nearest" });
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    form.tell(error instanceof ApiError ? error.field : "", error.message);
+  }
+}
+
+/** @type {(request: Record<string, any>, leftOut?: string[], name?: string) => void} */
+function reuse(request, leftOut = [], name = "a picture") {
+  form.fill(request);
+  byId("prompt").focus();
+  byId("form").scrollIntoView({ block: "start" });
+  const rest = leftOut.length ? ` Not taken over: ${leftOut.join("; ")}.` : "";
+  notify(`The form is filled in from ${name}.${rest}`, leftOut.length ? "error" : "note");
+}
+
+/** Everything that is fetched anew when the server answers (again). */
+async function refresh() {
+  try {
+    await Promise.all([refreshKnown(), refreshPictures()]);
+  } catch (error) {
+    if (error instanceof ApiError && error.status !== 401) notify(error.message, "error");
+  }
+}
+
+setUpTheme(/** @type {HTMLSelectElement} */ (byId("theme")));
+setUpBanner();
+setUpLogin(() => void refresh());
+setUpGallery((picture) => openViewer(picture, { reuse, useSeed: (seed) => form.fillIn({ seed }) }));
+setUpReading(reuse);
+showTasks(byId("tasks"), (request) => reuse(request, [], "that request"));
+byId("models").addEventListener("click", openModels);
+
+onEnd((task) => {
+  if (task.status === "failed" && task.error?.field) form.tell(task.error.field, task.error.message);
+  if (task.status !== "done") return;
+  seeds = task.pictures.map((picture) => picture.seed);
+  void refreshPictures().catch((error) => notify(error.message, "error"));
+});
+
+let wasLost = false;
+connection.watch((state) => {
+  if (state === "connected" && wasLost) void refresh();
+  wasLost = state === "lost";
+});
+void refresh();
+void followTasks();

@@ -1,0 +1,82 @@
+// @ts-check
+/** The form that adds a model from a file, and how far uploads have come. */
+
+import { button, freshId, h } from "../base/dom.js";
+import { bytesText } from "../base/text.js";
+import { upload, uploads } from "./uploads.js";
+
+/** @typedef {import("./uploads.js").Upload} Upload */
+
+const KINDS = [["checkpoint", "Checkpoint"], ["lora", "LoRA"], ["vae", "VAE"], ["upscaler", "Upscaler"]];
+
+export function makeAdding() {
+  const file = h("input", { id: freshId(), type: "file", accept: ".safetensors,.ckpt,.pt,.pth,.bin", required: true });
+  const name = h("input", { id: freshId(), type: "text", required: true, autocomplete: "off", spellcheck: false });
+  const kind = h("select", { id: freshId() }, KINDS.map(([value, text]) => h("option", { value }, text)));
+  file.addEventListener("change", () => {
+    const chosen = file.files?.[0];
+    if (!chosen) return;
+    name.value = chosen.name.replace(/\.[^.]+$/, "");
+    kind.value = guess(chosen);
+  });
+  const field = (/** @type {string} */ label, /** @type {HTMLElement} */ input) =>
+    h("div", { class: "field" }, h("label", { htmlFor: input.id }, label), input);
+  const send = h("button", { class: "primary" }, "Upload");
+  const form = h("form", { class: "adding" }, field("File", file), field("Name", name), field("What it is", kind), send);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const chosen = file.files?.[0];
+    if (chosen) void upload(chosen, name.value, /** @type {Upload["kind"]} */ (kind.value));
+    form.reset();
+  });
+  return form;
+}
+
+/** @param {File} file a checkpoint of Stable Diffusion has a gigabyte or more, a LoRA some hundred megabytes at most */
+function guess({ name, size }) {
+  if (/vae/i.test(name)) return "vae";
+  if (/esrgan|upscal|\dx[-_]|[-_]x\d/i.test(name)) return "upscaler";
+  return size < 900_000_000 ? "lora" : "checkpoint";
+}
+
+/** @returns {{ element: HTMLElement, stop: () => void }} */
+export function makeUploads() {
+  const list = h("ul", { class: "uploads" });
+  /** @type {Map<number, { element: HTMLElement, show: (upload: Upload) => void }>} */
+  const rows = new Map();
+  const stop = uploads.watch((all) => {
+    for (const each of all) {
+      const row = rows.get(each.key) ?? makeRow(each);
+      if (!rows.has(each.key)) list.prepend(row.element);
+      rows.set(each.key, row);
+      row.show(each);
+    }
+  });
+  return { element: list, stop };
+}
+
+/** @param {Upload} first */
+function makeRow(first) {
+  const bar = h("progress", { max: first.file.size, "aria-label": `Upload of ${first.name}` });
+  const state = h("p", { class: "state", role: "status" });
+  const stop = button("Stop", () => first.stop.abort(), { class: "quiet" });
+  const element = h("li", {}, h("strong", {}, first.name), bar, state, stop);
+  return {
+    element,
+    show(/** @type {Upload} */ latest) {
+      bar.value = latest.done;
+      bar.hidden = stop.hidden = ["done", "failed", "stopped"].includes(latest.status);
+      state.textContent = textOf(latest);
+    },
+  };
+}
+
+/** @param {Upload} upload */
+function textOf({ status, done, file, problem }) {
+  const share = `${bytesText(done)} of ${bytesText(file.size)}`;
+  if (status === "reading") return `Reading the file: ${share}`;
+  if (status === "sending") return `Sending: ${share}`;
+  if (status === "adding") return "The server is looking at it";
+  if (status === "failed") return `Not added: ${problem}. Choose the file again to go on.`;
+  return status === "stopped" ? "Stopped. Choose the file again to go on." : "Added";
+}

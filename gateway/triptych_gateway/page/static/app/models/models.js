@@ -1,0 +1,93 @@
+// @ts-check
+/** The dialog of models: checkpoints with their engines, LoRAs, and what is added. */
+
+import { notify } from "../base/announce.js";
+import { ask, openDialog } from "../base/dialog.js";
+import { button, h } from "../base/dom.js";
+import { bytesText } from "../base/text.js";
+import { stateText } from "../form/checkpoint.js";
+import { call } from "../server/api.js";
+import { checkpoints, loras, refreshCheckpoints, refreshLoras, server } from "../server/known.js";
+import { makeAdding, makeUploads } from "./adding.js";
+
+/** @typedef {import("../server/known.js").Checkpoint} Checkpoint */
+/** @typedef {import("../server/known.js").Lora} Lora */
+
+export function openModels() {
+  const served = h("ul", { class: "models" });
+  const kept = h("ul", { class: "models" });
+  const uploads = makeUploads();
+  const stops = [
+    checkpoints.watch((all) => show(served, all.map(makeCheckpoint), "No checkpoint yet.")),
+    loras.watch((all) => show(kept, all.map(makeLora), "No LoRA yet.")),
+    uploads.stop,
+  ];
+  const section = (/** @type {string} */ title, /** @type {Node[]} */ ...content) => h("section", {}, h("h3", {}, title), ...content);
+  const content = [section("Checkpoints", served), section("LoRAs", kept), section("Add from a file", makeAdding(), uploads.element)];
+  openDialog("Models", content, { class: "wide", onclose: () => stops.forEach((stop) => stop()) });
+  void Promise.all([refreshCheckpoints(), refreshLoras()]).catch((error) => notify(error.message, "error"));
+}
+
+/** @type {(list: HTMLElement, rows: HTMLElement[], nothing: string) => void} */
+function show(list, rows, nothing) {
+  list.replaceChildren(...(rows.length ? rows : [h("li", { class: "help" }, nothing)]));
+}
+
+/** @param {Checkpoint} checkpoint */
+function makeCheckpoint(checkpoint) {
+  const { name } = checkpoint;
+  const path = `/checkpoints/${encodeURIComponent(name)}`;
+  const isLoaded = checkpoint.state.toLowerCase() === "loaded";
+  const state = h("span", { class: `state ${checkpoint.state.toLowerCase()}` }, stateText(checkpoint.state));
+  const about = [checkpoint.family, checkpoint.precision, bytesText(checkpoint.weights_bytes)].filter(Boolean).join(" · ");
+  const load = button(isLoaded ? "Unload" : "Load", (event) => act(event, `${name} is ${isLoaded ? "unloaded" : "loaded"}`, () =>
+    call("POST", `${path}/${isLoaded ? "unload" : "load"}`)), { label: `${isLoaded ? "Unload" : "Load"} ${name}` });
+  const remove = button("Remove", (event) => act(event, `${name} is removed`, async () => {
+    if (await ask(`Remove ${name} from the server? Its files stay where they are.`, "Remove")) await call("DELETE", path);
+  }), { class: "quiet", label: `Remove ${name}` });
+  const problem = checkpoint.error && h("p", { class: "problem" }, checkpoint.error);
+  const text = h("div", { class: "model-text" }, h("strong", {}, name), state, h("p", { class: "help" }, about), problem);
+  return h("li", { class: "model" }, text, makeEngine(checkpoint, path), h("div", { class: "row" }, load, remove));
+}
+
+/**
+ * The switch of the engine: the checkpoint serves on while the other one is loaded.
+ *
+ * @type {(checkpoint: Checkpoint, path: string) => HTMLElement}
+ */
+function makeEngine({ name, engine }, path) {
+  const names = [...new Set([engine, ...server.get().engines])].filter(Boolean);
+  const select = h("select", { "aria-label": `Engine of ${name}` }, names.map((each) => h("option", { value: each }, each)));
+  select.value = engine;
+  select.addEventListener("change", (event) => act(event, `${name} is served by ${select.value}`, () => call("PATCH", path, { json: { engine: select.value } })));
+  return select;
+}
+
+/** @param {Lora} lora */
+function makeLora(lora) {
+  const { name } = lora;
+  const about = [lora.algorithms.join(", "), lora.rank && `rank ${lora.rank}`, bytesText(lora.size_bytes)].filter(Boolean).join(" · ");
+  const remove = button("Remove", (event) => act(event, `${name} is removed`, async () => {
+    if (await ask(`Remove ${name} from the server for good?`, "Remove")) await call("DELETE", `/loras/${encodeURIComponent(name)}`);
+  }), { class: "quiet", label: `Remove ${name}` });
+  const problem = lora.error && h("p", { class: "problem" }, lora.error);
+  return h("li", { class: "model" }, h("div", { class: "model-text" }, h("strong", {}, name), h("p", { class: "help" }, about), problem), remove);
+}
+
+/**
+ * Does something that may take a while; its control rests meanwhile.
+ *
+ * @type {(event: Event, done: string, action: () => Promise<unknown>) => Promise<void>}
+ */
+async function act(event, done, action) {
+  const control = /** @type {HTMLButtonElement | HTMLSelectElement} */ (event.currentTarget);
+  control.disabled = true;
+  control.setAttribute("aria-busy", "true");
+  try {
+    await action();
+    notify(`${done}.`);
+  } catch (error) {
+    notify(/** @type {Error} */ (error).message, "error");
+  }
+  await Promise.all([refreshCheckpoints(), refreshLoras()]).catch((error) => notify(error.message, "error"));
+}

@@ -1,0 +1,61 @@
+// @ts-check
+/** What the server knows: itself, its checkpoints and LoRAs; signals that the page shows. */
+
+import { signal } from "../base/signal.js";
+import { call } from "./api.js";
+
+/**
+ * @typedef {object} Server
+ * @property {string} version
+ * @property {string[]} schedulers
+ * @property {string[]} engines
+ * @property {Record<string, number>} limits
+ * @property {string[]} upscalers
+ * @property {string[]} latent_upscalers
+ *
+ * @typedef {object} Checkpoint
+ * @property {string} name
+ * @property {string} state
+ * @property {string} error
+ * @property {string} engine
+ * @property {string} family
+ * @property {string} purpose "drawing", "instructed", "inpainting", "vae" or "upscaling"
+ * @property {string} scheduler
+ * @property {number} default_width
+ * @property {number} default_height
+ * @property {number} weights_bytes
+ * @property {string} precision
+ * @property {string} architecture
+ * @property {string[]} trigger_words
+ *
+ * @typedef {object} Lora
+ * @property {string} name
+ * @property {number} size_bytes
+ * @property {string[]} algorithms
+ * @property {number} rank
+ * @property {string} error
+ */
+
+export const server = signal(/** @type {Server} */ ({
+  version: "", schedulers: [], engines: [], limits: {}, upscalers: [], latent_upscalers: [],
+}));
+export const checkpoints = signal(/** @type {Checkpoint[]} */ ([]));
+export const loras = signal(/** @type {Lora[]} */ ([]));
+
+export async function refreshKnown() {
+  server.set(await call("GET", "/server"));
+  await Promise.all([refreshCheckpoints(), refreshLoras()]);
+}
+
+export async function refreshCheckpoints() {
+  checkpoints.set((await call("GET", "/checkpoints")).checkpoints);
+}
+
+export async function refreshLoras() {
+  loras.set((await call("GET", "/loras")).loras);
+}
+
+/** @param {Checkpoint} checkpoint whether it draws; a VAE or an upscaler alone does not */
+export function draws({ purpose }) {
+  return purpose !== "vae" && purpose !== "upscaling";
+}
