@@ -5,6 +5,7 @@ import { notify } from "./base/announce.js";
 import { byId } from "./base/dom.js";
 import { setUpTheme } from "./base/theme.js";
 import { setUpForm } from "./form/form.js";
+import { source } from "./form/source.js";
 import { setUpGallery } from "./gallery/gallery.js";
 import { refreshPictures } from "./gallery/pictures.js";
 import { setUpReading } from "./gallery/reading.js";
@@ -35,7 +36,8 @@ async function submit(request, files) {
 }
 
 /** @type {(request: Record<string, any>, leftOut?: string[], name?: string) => void} */
-function reuse(request, leftOut = [], name = "a picture") {
+function reuse(request, leftOut = [], name = "the picture") {
+  if (!leftOut.some((each) => each.includes("image"))) source.set(undefined);
   form.fill(request);
   byId("prompt").focus();
   byId("form").scrollIntoView({ block: "start" });
@@ -57,7 +59,7 @@ setUpBanner();
 setUpLogin(() => void refresh());
 setUpGallery((picture) => openViewer(picture, { reuse, useSeed: (seed) => form.fillIn({ seed }) }));
 setUpReading(reuse);
-showTasks(byId("tasks"), (request) => reuse(request, [], "that request"));
+showTasks(byId("tasks"), (request) => reuse(request, request.image ? ["the image, unless it is still chosen here"] : [], "that request"));
 byId("models").addEventListener("click", openModels);
 
 onEnd((task) => {

@@ -13,7 +13,7 @@ import { aboutOf, addressOf } from "./pictures.js";
 export function openCompare(two) {
   const images = two.map((picture, index) => {
     const name = ["A", "B"][index];
-    const image = h("img", { src: addressOf(picture), alt: `${name}: ${picture.prompt ?? picture.seed}` });
+    const image = h("img", { src: addressOf(picture), alt: `${name}: ${picture.prompt}` });
     return h("figure", {}, image, h("figcaption", {}, name));
   });
   const pair = h("div", { class: "compared" }, images);

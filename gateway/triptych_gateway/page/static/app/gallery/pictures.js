@@ -13,13 +13,13 @@ const PAGE = 40;
  * @property {number} width
  * @property {number} height
  * @property {string} format
- * @property {string} [prompt]
+ * @property {string} prompt
+ * @property {number} made_s since 1970
  *
  * @typedef {object} About
  * @property {Record<string, any>} request
- * @property {string[]} [left_out]
+ * @property {string[]} left_out
  * @property {string} infotext
- * @property {number} [made] seconds since 1970
  */
 
 export const pictures = signal(/** @type {Picture[]} */ ([]));

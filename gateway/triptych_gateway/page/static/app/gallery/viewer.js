@@ -47,14 +47,14 @@ function describe(picture, about, close, uses) {
   const leave = (/** @type {() => unknown} */ action) => () => attempt(async () => (close(), await action()));
   const take = async () => await takeSource(await fileOf(picture), fileName(picture), picture.id);
   const actions = [
-    button("Make again", leave(() => uses.reuse(about.request, about.left_out ?? [])), { icon: "again", class: "primary" }),
+    button("Make again", leave(() => uses.reuse(about.request, about.left_out)), { icon: "again", class: "primary" }),
     button("Use its seed", leave(() => uses.useSeed(picture.seed)), { icon: "dice" }),
     button("Begin with it", leave(take), { icon: "image" }),
     button("Send to inpaint", leave(async () => (await take(), paint())), { icon: "brush" }),
     h("a", { class: "button", href: addressOf(picture), download: fileName(picture) }, icon("download"), h("span", {}, "Download")),
     button("Delete", () => attempt(() => remove(picture, close)), { icon: "delete", class: "danger" }),
   ];
-  const size = [`${picture.width} × ${picture.height}`, picture.format, about.made && dateText(about.made)];
+  const size = [`${picture.width} × ${picture.height}`, picture.format, dateText(picture.made_s)];
   const facts = [["Seed", String(picture.seed)], ...factsOf({ ...about.request, seed: undefined })];
   const list = h("dl", { class: "facts" }, facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
   const copy = button("Copy as A1111's text", () => attempt(async () => (await navigator.clipboard.writeText(about.infotext), announce("Copied."))), { class: "quiet", icon: "copy" });

@@ -71,7 +71,6 @@ export function dismissTask(task) {
 export async function followTasks() {
   for (;;) {
     try {
-      await refresh();
       await listen();
     } catch (error) {
       if (!(error instanceof LostError)) await signedIn();
@@ -100,25 +99,39 @@ async function refresh() {
   for (const task of tasks.get()) if (!known.has(task.id) && !hasEnded(task)) change(task.id, { status: "gone" });
 }
 
-/** Resolves when the stream ends. */
+/** Resolves when the stream ends. What ran before is asked for once it has begun, so that nothing is missed between. */
 function listen() {
-  return /** @type {Promise<void>} */ (new Promise((resolve) => {
+  return /** @type {Promise<void>} */ (new Promise((resolve, reject) => {
     const stream = new EventSource(`${ROOT}/tasks/events`);
     /** @type {(type: string, read: (told: any) => Partial<Task>) => void} */
     const on = (type, read) =>
       stream.addEventListener(type, (event) => {
         const told = parse(/** @type {MessageEvent} */ (event).data);
+        if (!find(told.id)) void adopt(told.id).catch(stop);
         change(told.id, read(told));
       });
-    on("state", ({ status, step, total, request }) => ({ status, step, total, ...(request && { request }) }));
+    on("state", ({ status, step, total }) => (ENDED.includes(status) ? {} : { status, step, total }));
     on("preview", ({ image }) => ({ preview: image }));
     on("done", ({ pictures, warnings }) => ({ status: "done", pictures, warnings }));
-    on("failed", ({ error, status }) => ({ status: status ?? "failed", error }));
-    stream.onerror = () => {
+    on("failed", ({ error }) => ({ status: error.reason === "CANCELLED" ? "cancelled" : "failed", error }));
+    const stop = (/** @type {Error | undefined} */ error) => {
       stream.close();
-      resolve();
+      if (error) reject(error);
+      else resolve();
     };
+    stream.onopen = () => void refresh().catch(stop);
+    stream.onerror = () => stop(undefined);
   }));
+}
+
+/**
+ * What another tab has begun.
+ *
+ * @param {string} id
+ */
+async function adopt(id) {
+  const { request } = await call("GET", `/tasks/${id}`);
+  change(id, { request });
 }
 
 /** @param {string} id */
