@@ -36,6 +36,10 @@ setup: $(VENV)/.dev ## Set up everything that tests and checks need (torch and d
 test: $(VENV)/.dev ## Set up, then run all tests but the slow and the container ones (WORKERS=1: one after the other)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
+.PHONY: test-browser
+test-browser: $(VENV)/.dev ## The page's tests alone, in Chromium (in `make test` too, where there is one)
+	TRIPTYCH_REQUIRE_BROWSER=1 $(BIN)/python -m pytest -m browser
+
 .PHONY: test-slow
 test-slow: $(VENV)/.dev ## The tests that take minutes
 	$(BIN)/python -m pytest -m slow --timeout 1800
