@@ -10,7 +10,7 @@ import { attempt } from "./gallery.js";
 export function setUpReading(reuse) {
   const read = (/** @type {File} */ file) => attempt(async () => {
     const form = new FormData();
-    form.set("file", file, file.name);
+    form.set("picture", file, file.name);
     const told = await call("POST", "/request-from", { form });
     reuse(told.request, told.left_out, file.name);
   });

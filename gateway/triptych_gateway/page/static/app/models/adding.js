@@ -16,7 +16,7 @@ export function makeAdding() {
   file.addEventListener("change", () => {
     const chosen = file.files?.[0];
     if (!chosen) return;
-    name.value = chosen.name.replace(/\.[^.]+$/, "");
+    name.value = chosen.name.replace(/\.[^.]+$/, "").replace(/[^\w.-]+/g, "-"); // what every name may hold
     kind.value = guess(chosen);
   });
   const field = (/** @type {string} */ label, /** @type {HTMLElement} */ input) =>

@@ -40,14 +40,22 @@ function makeCheckpoint(checkpoint) {
   const isLoaded = checkpoint.state.toLowerCase() === "loaded";
   const state = h("span", { class: `state ${checkpoint.state.toLowerCase()}` }, stateText(checkpoint.state));
   const about = [checkpoint.family, checkpoint.precision, bytesText(checkpoint.weights_bytes)].filter(Boolean).join(" · ");
-  const load = button(isLoaded ? "Unload" : "Load", (event) => act(event, `${name} is ${isLoaded ? "unloaded" : "loaded"}`, () =>
-    call("POST", `${path}/${isLoaded ? "unload" : "load"}`)), { label: `${isLoaded ? "Unload" : "Load"} ${name}` });
-  const remove = button("Remove", (event) => act(event, `${name} is removed`, async () => {
-    if (await ask(`Remove ${name} from the server? Its files stay where they are.`, "Remove")) await call("DELETE", path);
-  }), { class: "quiet", label: `Remove ${name}` });
+  const turn = () => call("POST", `${path}/${isLoaded ? "unload" : "load"}`);
+  const verb = isLoaded ? "Unload" : "Load";
+  const load = button(verb, () => act(load, `${name} is ${verb.toLowerCase()}ed`, turn), { label: `${verb} ${name}` });
+  const remove = makeRemove(name, path);
   const problem = checkpoint.error && h("p", { class: "problem" }, checkpoint.error);
   const text = h("div", { class: "model-text" }, h("strong", {}, name), state, h("p", { class: "help" }, about), problem);
   return h("li", { class: "model" }, text, makeEngine(checkpoint, path), h("div", { class: "row" }, load, remove));
+}
+
+/** @type {(name: string, path: string) => HTMLElement} */
+function makeRemove(name, path) {
+  const remove = async (/** @type {MouseEvent} */ event) => {
+    const control = /** @type {HTMLButtonElement} */ (event.currentTarget);
+    if (await ask(`Remove ${name} from the server?`, "Remove")) await act(control, `${name} is removed`, () => call("DELETE", path));
+  };
+  return button("Remove", remove, { class: "quiet", label: `Remove ${name}` });
 }
 
 /**
@@ -59,7 +67,8 @@ function makeEngine({ name, engine }, path) {
   const names = [...new Set([engine, ...server.get().engines])].filter(Boolean);
   const select = h("select", { "aria-label": `Engine of ${name}` }, names.map((each) => h("option", { value: each }, each)));
   select.value = engine;
-  select.addEventListener("change", (event) => act(event, `${name} is served by ${select.value}`, () => call("PATCH", path, { json: { engine: select.value } })));
+  const turn = () => call("PATCH", path, { json: { engine: select.value } });
+  select.addEventListener("change", () => act(select, `${name} is served by ${select.value}`, turn));
   return select;
 }
 
@@ -67,9 +76,7 @@ function makeEngine({ name, engine }, path) {
 function makeLora(lora) {
   const { name } = lora;
   const about = [lora.algorithms.join(", "), lora.rank && `rank ${lora.rank}`, bytesText(lora.size_bytes)].filter(Boolean).join(" · ");
-  const remove = button("Remove", (event) => act(event, `${name} is removed`, async () => {
-    if (await ask(`Remove ${name} from the server for good?`, "Remove")) await call("DELETE", `/loras/${encodeURIComponent(name)}`);
-  }), { class: "quiet", label: `Remove ${name}` });
+  const remove = makeRemove(name, `/loras/${encodeURIComponent(name)}`);
   const problem = lora.error && h("p", { class: "problem" }, lora.error);
   return h("li", { class: "model" }, h("div", { class: "model-text" }, h("strong", {}, name), h("p", { class: "help" }, about), problem), remove);
 }
@@ -77,10 +84,9 @@ function makeLora(lora) {
 /**
  * Does something that may take a while; its control rests meanwhile.
  *
- * @type {(event: Event, done: string, action: () => Promise<unknown>) => Promise<void>}
+ * @type {(control: HTMLButtonElement | HTMLSelectElement, done: string, action: () => Promise<unknown>) => Promise<void>}
  */
-async function act(event, done, action) {
-  const control = /** @type {HTMLButtonElement | HTMLSelectElement} */ (event.currentTarget);
+async function act(control, done, action) {
   control.disabled = true;
   control.setAttribute("aria-busy", "true");
   try {

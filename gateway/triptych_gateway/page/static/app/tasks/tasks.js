@@ -36,6 +36,7 @@ export function onEnd(listener) {
   endings.add(listener);
 }
 
+const PAUSE_MS = 300;
 const ENDED = ["done", "failed", "cancelled", "gone"];
 
 /** @param {Task} task */
@@ -71,10 +72,12 @@ export function dismissTask(task) {
 export async function followTasks() {
   for (;;) {
     try {
+      await call("GET", "/tasks"); // an event stream does not say why it is refused
       await listen();
     } catch (error) {
       if (!(error instanceof LostError)) await signedIn();
     }
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     await lost();
   }
 }
