@@ -55,7 +55,11 @@ def at_work(page: Page) -> None:
     expect(page.locator(".task").last).to_contain_text("Step 1", timeout=120_000)
     expect(page.locator(".task img").last).to_be_visible(timeout=120_000)
     page.locator(".form-body").evaluate("(form) => form.scrollTo(0, 0)")
+    is_narrow = (page.viewport_size or DESK)["width"] < 600
     page.evaluate("scrollTo(0, 0)")
+    if is_narrow:
+        page.get_by_role("heading", name="In the works").scroll_into_view_if_needed()
+        page.evaluate("document.querySelector('#tasks').closest('section').scrollIntoView()")
 
 
 def looking(page: Page) -> None:
@@ -109,8 +113,8 @@ def shoot(browser: Browser, url: str, name: str) -> None:
     act(page)
     picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     picture.quantize(256, dither=Image.Dither.NONE).save(FOLDER / f"page-{name}.png", optimize=True)
-    for button in page.locator(".task").get_by_role("button", name="Cancel").all():
-        button.click()
+    for task in page.request.get("/api/v1/tasks").json()["tasks"]:
+        page.request.delete(f"/api/v1/tasks/{task['id']}")
     context.close()
 
 

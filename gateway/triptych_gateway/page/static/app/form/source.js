@@ -5,7 +5,7 @@ import { button, freshId, h } from "../base/dom.js";
 import { signal } from "../base/signal.js";
 import { blankCanvas, openPainter } from "../painter/painter.js";
 import { anySide, SIDES } from "../painter/sides.js";
-import { draw } from "../painter/view.js";
+import { draw, sizeOf } from "../painter/view.js";
 
 /**
  * @typedef {object} Source
@@ -104,6 +104,7 @@ function describe(work) {
 /** @param {Source} work */
 function thumbnail({ canvas }) {
   const view = h("canvas", { class: "thumbnail", role: "img", "aria-label": "The image, its mask coloured" });
+  if (canvas) Object.assign(view, sizeOf(canvas)); // for its shape
   if (canvas) requestAnimationFrame(() => draw(view, { ...canvas, brush: undefined }));
   return view;
 }

@@ -19,8 +19,9 @@ export function paintWith(canvas, brush, mask, sides, changed) {
   /** @param {PointerEvent} event */
   const place = (event) => {
     const box = canvas.getBoundingClientRect();
-    const scale = canvas.width / box.width;
-    return { x: (event.clientX - box.left) * scale - sides().left, y: (event.clientY - box.top) * scale - sides().top };
+    const { left, top, right } = sides();
+    const scale = (left + mask.canvas.width + right) / box.width;
+    return { x: (event.clientX - box.left) * scale - left, y: (event.clientY - box.top) * scale - top };
   };
   /** @type {number | undefined} */
   let pointer;

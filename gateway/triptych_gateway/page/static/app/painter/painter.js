@@ -7,7 +7,7 @@ import { button, freshId, h } from "../base/dom.js";
 import { paintWith } from "./brush.js";
 import { Mask } from "./mask.js";
 import { makeHandles, makeSideFields, noSides } from "./sides.js";
-import { draw } from "./view.js";
+import { draw, sizeOf } from "./view.js";
 
 /** @typedef {{ picture: ImageBitmap, mask: Mask, sides: import("./sides.js").Sides }} Canvas what is painted on */
 
@@ -49,12 +49,8 @@ function makeStage(work, brush, changed) {
   const room = h("div", { class: "room" }, frame);
   let scale = 1;
   let isHeld = false;
-  const size = () => ({
-    width: work.picture.width + work.sides.left + work.sides.right,
-    height: work.picture.height + work.sides.top + work.sides.bottom,
-  });
   const fit = () => {
-    const { width, height } = size();
+    const { width, height } = sizeOf(work);
     if (!isHeld) scale = Math.min((room.clientWidth - 64) / width, (room.clientHeight - 64) / height);
     frame.style.width = `${width * scale}px`;
     frame.style.height = `${height * scale}px`;

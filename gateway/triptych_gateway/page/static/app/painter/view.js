@@ -14,24 +14,33 @@ const HATCH = 12;
  */
 
 /**
- * Draws all of it anew, in pixels of the picture.
+ * How large it is with its new borders.
+ *
+ * @param {Pick<Shown, "picture" | "sides">} shown
+ */
+export function sizeOf({ picture, sides }) {
+  return { width: picture.width + sides.left + sides.right, height: picture.height + sides.top + sides.bottom };
+}
+
+/**
+ * Draws all of it anew, as fine as the screen is.
  *
  * @param {HTMLCanvasElement} canvas
  * @param {Shown} shown
  */
 export function draw(canvas, { picture, mask, sides, brush }) {
-  const width = picture.width + sides.left + sides.right;
-  const height = picture.height + sides.top + sides.bottom;
-  if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+  const { width, height } = sizeOf({ picture, sides });
+  const scale = (canvas.clientWidth * devicePixelRatio) / width || 1;
+  Object.assign(canvas, { width: Math.round(width * scale), height: Math.round(height * scale) });
   const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   const accent = getComputedStyle(canvas).getPropertyValue("color");
-  pen.clearRect(0, 0, width, height);
+  pen.scale(scale, scale);
   if (SIDES.some((side) => sides[side])) hatch(pen, width, height, accent);
   pen.drawImage(picture, sides.left, sides.top);
   pen.globalAlpha = 0.6;
   pen.drawImage(tinted(mask.canvas, accent), sides.left, sides.top);
   pen.globalAlpha = 1;
-  if (brush) ring(pen, brush.x + sides.left, brush.y + sides.top, brush.size / 2, width / canvas.clientWidth);
+  if (brush) ring(pen, brush.x + sides.left, brush.y + sides.top, brush.size / 2, devicePixelRatio / scale);
 }
 
 /** @type {(pen: CanvasRenderingContext2D, width: number, height: number, colour: string) => void} */
