@@ -2,52 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.conftest import Served
+from tests.gateway.page.own_gateway import OwnGateway
 from tests.gateway.page.steps import Drawing
-from triptych.embedded.ports import free_ports
 
 pytestmark = pytest.mark.browser
 
 LONG = {"Steps": "200", "Width": "256", "Height": "256"}
-
-
-class OwnGateway:
-    """A second gateway before the session's orchestrator, to be killed."""
-
-    def __init__(self, orchestrator: str, state_dir: Path) -> None:
-        (port,) = free_ports("127.0.0.1", 1)
-        self.url = f"http://127.0.0.1:{port}"
-        self._command = [
-            *(sys.executable, "-m", "triptych_gateway", "--orchestrator", orchestrator),
-            *("--port", str(port), "--state-dir", str(state_dir)),
-        ]
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(self._command, stderr=subprocess.DEVNULL)
-        give_up = time.monotonic() + 60
-        while True:
-            try:
-                httpx.get(f"{self.url}/health", trust_env=False).raise_for_status()
-                return
-            except httpx.HTTPError:
-                assert self._process.poll() is None and time.monotonic() < give_up
-                time.sleep(0.1)
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
 
 
 @pytest.fixture
