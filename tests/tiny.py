@@ -147,6 +147,38 @@ def save_checkpoint(folder: Path, family: str = "sd1", seed: int = 0) -> Path:
     return folder
 
 
+def add_safety_checker(folder: Path, seed: int = 0, **thresholds: float) -> Path:
+    """Gives a checkpoint a safety checker of four layers, and the extractor that goes with it.
+
+    Its weights are large enough for pictures to be unlike. It finds nothing, but for the thresholds of concepts, as
+    `concept_3=0.2`, and of special ones, as `special_0=0.1`.
+    """
+    from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+    from transformers import CLIPConfig, CLIPImageProcessorPil
+
+    torch.manual_seed(seed)
+    vision = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4}
+    text = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4}
+    checker = StableDiffusionSafetyChecker(
+        CLIPConfig(vision_config=vision | {"patch_size": 32}, text_config=text, projection_dim=24)
+    )
+    for name, parameter in checker.named_parameters():
+        if parameter.ndim > 1:
+            parameter.data = torch.randn(parameter.shape) * (1.0 if "embeds" in name else 0.3)
+    for concept, threshold in thresholds.items():
+        kind, number = concept.split("_")
+        weights = checker.concept_embeds_weights if kind == "concept" else checker.special_care_embeds_weights
+        weights.data[int(number)] = threshold
+    checker.save_pretrained(folder / "safety_checker")
+    CLIPImageProcessorPil().save_pretrained(folder / "feature_extractor")
+    parts = {
+        "safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"],
+        "feature_extractor": ["transformers", "CLIPImageProcessor"],
+    }
+    update(folder / "model_index.json", **parts, requires_safety_checker=True)
+    return folder
+
+
 def save_sdxl_checkpoint(folder: Path, seed: int = 0, *, force_zeros_for_empty_prompt: bool = True) -> Path:
     """A StableDiffusionXLPipeline directory: encoders 32 and 48 wide, a pooled vector of 24 numbers, three blocks."""
     from diffusers import EulerDiscreteScheduler, StableDiffusionXLPipeline, UNet2DConditionModel

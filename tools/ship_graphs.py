@@ -24,7 +24,7 @@ from typing import Any
 
 from triptych.cache_folders import MANIFEST_FILE, read_manifest
 from triptych.checkpoint import Architecture
-from triptych.contract import ENCODER, ENCODER_2, UNET, VAE_DECODER, VAE_ENCODER
+from triptych.contract import ENCODER, ENCODER_2, SAFETY_CHECKER, UNET, VAE_DECODER, VAE_ENCODER
 from triptych.demo import checkpoint_path
 from triptych.engine import exporting
 from triptych.engine.build import open_models
@@ -89,6 +89,15 @@ _OPEN_CLIP_BIG_G = {
     "hidden_act": "gelu",
     "projection_dim": 1280,
 }
+# CLIP's ViT-L/14 again, its half that sees.
+_SAFETY_CHECKER = {
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "patch_size": 14,
+    "projection_dim": 768,
+}
 # Of latents alone; of a mask and a masked picture's latents besides; of a picture's latents besides.
 _TEXT_TO_IMAGE, _INPAINTING, _PIX2PIX = 4, 9, 8
 # An aesthetic score stands in the place of the target size.
@@ -103,6 +112,7 @@ def shipped() -> Mapping[str, Architecture]:
         "OpenCLIP ViT-bigG": Architecture.of(ENCODER_2.name, "CLIPTextModelWithProjection", _OPEN_CLIP_BIG_G),
         "VAE decoder": Architecture.of(VAE_DECODER.name, "AutoencoderKL", _VAE),
         "VAE encoder": Architecture.of(VAE_ENCODER.name, "AutoencoderKL", _VAE),
+        "safety checker": Architecture.of(SAFETY_CHECKER.name, "StableDiffusionSafetyChecker", _SAFETY_CHECKER),
         "SDXL refiner": Architecture.of(UNET.name, "UNet2DConditionModel", _SDXL_REFINER, _REFINER_TIME_IDS),
     }
     bases: Mapping[str, Mapping[str, Any]] = {"SD 1.x": _SD1, "SD 2.x": _SD2, "SDXL": _SDXL}

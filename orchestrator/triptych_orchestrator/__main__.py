@@ -14,6 +14,7 @@ from pathlib import Path
 from triptych.contract import STAGES
 from triptych.contract.engines import DEFAULT_ENGINE, ENGINES
 from triptych.contract.installation import server_packages
+from triptych.contract.pictures.hooks import SAFETY_CHECKERS, check_hooks
 from triptych.errors import TriptychError
 from triptych.keys.exposure import check_exposure
 from triptych.keys.options import add_door_options, check_tls
@@ -94,6 +95,15 @@ def parse(arguments: list[str] | None = None) -> Settings:
         "--listen-inside", metavar="HOST:PORT",
         help="listen here too, in plain text whatever --tls-cert says: for what runs on the same machine",
     )  # fmt: skip
+    parser.add_argument(
+        "--safety-checker", choices=SAFETY_CHECKERS, default=Settings.safety_checker,
+        help="who looks at every picture that is drawn: the checkpoint's own, which it must have then; what is not "
+        "safe for work comes back black; default %(default)s",
+    )  # fmt: skip
+    parser.add_argument(
+        "--watermark", metavar="TEXT", default=Settings.watermark,
+        help="a text of at most 16 bytes to mark all pictures with that are drawn, invisibly; default: none",
+    )  # fmt: skip
     add_door_options(parser)
     given = parser.parse_args(arguments)
     try:
@@ -101,6 +111,7 @@ def parse(arguments: list[str] | None = None) -> Settings:
         host = given.listen.rpartition(":")[0] if not given.listen.startswith("unix:") else given.listen
         check_exposure("listen", host, has_credentials=bool(given.credentials), open_to_anyone=given.open_to_anyone)
         check_tls(given.tls_cert, given.tls_key)
+        check_hooks(given.safety_checker, given.watermark)
     except TriptychError as error:
         parser.error(error.message)
     return Settings(
@@ -123,6 +134,8 @@ def parse(arguments: list[str] | None = None) -> Settings:
         tls_cert=given.tls_cert,
         tls_key=given.tls_key,
         listen_inside=given.listen_inside,
+        safety_checker=given.safety_checker,
+        watermark=given.watermark,
     )
 
 

@@ -28,4 +28,7 @@ BATCH_SAMPLES = Histogram(
 REFIT_SECONDS = Histogram(
     "triptych_refit_seconds", "Exchanging LoRA weights between steps", ["stage"], buckets=_SECONDS, registry=REGISTRY
 )
+FLAGGED_PICTURES = Counter(
+    "triptych_flagged_pictures", "Pictures that a safety checker had made black", ["checkpoint"], registry=REGISTRY
+)
 REPLICAS_READY = Gauge("triptych_replicas_ready", "Replicas of a stage that are up", ["stage"], registry=REGISTRY)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from triptych.checkpoint.reading import READ_TIMEOUT_S
-from triptych.contract import UNET
+from triptych.contract import SAFETY_CHECKER, UNET
 from triptych.contract.engines import BUILDING_S
 from triptych.errors import invalid
 
@@ -108,6 +108,14 @@ class Settings:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     listen_inside: str | None = None
+    # What is done to every picture that is drawn: one of SAFETY_CHECKERS, and a text, "" for none.
+    safety_checker: str = "off"
+    watermark: str = ""
+
+    @property
+    def wanted_models(self) -> tuple[str, ...]:
+        """The contract's that a checkpoint may lack, and must have here if it draws."""
+        return (SAFETY_CHECKER.name,) if self.safety_checker == "checkpoint" else ()
 
     @property
     def lora_folder(self) -> Path:

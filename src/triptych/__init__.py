@@ -22,8 +22,19 @@ if TYPE_CHECKING:
     from triptych.sdk.aio import AsyncClient
     from triptych.sdk.client import Client
     from triptych.sdk.enlarging import Hires, Upscale
+    from triptych.sdk.reading.watermark import read_watermark
 
-__all__ = ["AsyncClient", "Client", "Hires", "TriptychError", "Upscale", "__version__", "errors", "local"]
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "Hires",
+    "TriptychError",
+    "Upscale",
+    "__version__",
+    "errors",
+    "local",
+    "read_watermark",
+]
 
 # No subpackage may bear one of these names: importing it would bind the module over the exported name.
 _HOMES = {
@@ -32,6 +43,7 @@ _HOMES = {
     "Hires": "triptych.sdk.enlarging",
     "Upscale": "triptych.sdk.enlarging",
     "local": "triptych.embedded",
+    "read_watermark": "triptych.sdk.reading.watermark",
 }
 
 

@@ -58,7 +58,7 @@ def test_a_process_does_not_wait_for_one_that_is_stuck() -> None:
 
 def test_a_stage_waits_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
     never: Future[Checkpoint] = Future()
-    monkeypatch.setattr(Checkpoint, "open", lambda path, variant, vae: never.result(60))
+    monkeypatch.setattr(Checkpoint, "open", lambda *told: never.result(60))
     with pytest.raises(FailedPreconditionError, match=r"could not be read within 0\.01 s") as caught:
         open_in_time(Path("/models/x"), timeout_s=0.01)
     assert caught.value.metadata["file"] == "/models/x"
@@ -69,7 +69,7 @@ def test_a_stage_waits_for_as_long_as_a_conversion_gets_on(monkeypatch: pytest.M
     """Ten times as long as it may take otherwise, and no longer once it gets on no more."""
     done, opened = threading.Event(), object()
 
-    def convert(path: Path, variant: str, vae: Path | None) -> object:
+    def convert(path: Path, *told: object) -> object:
         with advancing(path / "unet" / "x.bin") as advanced:
             for _ in range(100):
                 if done.wait(0.05):
@@ -80,7 +80,7 @@ def test_a_stage_waits_for_as_long_as_a_conversion_gets_on(monkeypatch: pytest.M
     monkeypatch.setattr(Checkpoint, "open", convert)
     threading.Timer(3, done.set).start()
     assert open_in_time(Path("/models/x"), timeout_s=0.3) is opened
-    monkeypatch.setattr(Checkpoint, "open", lambda path, variant, vae: never.result(60))
+    monkeypatch.setattr(Checkpoint, "open", lambda *told: never.result(60))
     never: Future[Checkpoint] = Future()
     with advancing(Path("/models/y.ckpt")), pytest.raises(FailedPreconditionError, match="could not be read"):
         open_in_time(Path("/models/x"), timeout_s=0.01)

@@ -208,6 +208,6 @@ def test_the_command_fetches_what_is_needed_whatever_the_names_are() -> None:
 
 def test_every_familys_folders_are_known() -> None:
     in_folders = [family for family in FAMILIES.values() if not family.enlarges]  # upscalers are files
-    parts = {part.folder for family in in_folders for part in family.parts.values()}
+    parts = {part.folder for family in in_folders for part in family.parts.values() if not part.optional}
     tokenizers = {text.tokenizer for family in FAMILIES.values() for text in family.texts}
     assert {"scheduler", *parts, *tokenizers} == set(hub.FOLDERS)

@@ -56,6 +56,8 @@ def test_one_replica_that_builds_is_waited_for(tmp_path: Path) -> None:
         ("lora_dir", "~no-such-user/loras"),
         ("startup_timeout_s", 0.0),
         ("startup_timeout_s", float("nan")),
+        ("safety_checker", "on"),
+        ("watermark", "far too long a text"),
         ("drain_timeout_s", 0.0),
         ("drain_timeout_s", float("nan")),
         ("drain_timeout_s", float("inf")),

@@ -59,6 +59,8 @@ def test_a_whole_life(tmp_path: Path) -> None:
         replicas={"unet": 2},
         threads={"unet": 3},
         limits={"max_width": 64},
+        safety_checker="checkpoint",
+        watermark="ACME",
         drain_timeout_s=2.5,
         loras={"ink (2)": __file__},
     )
@@ -74,7 +76,8 @@ def test_a_whole_life(tmp_path: Path) -> None:
         arguments = Path(rows[-1].log_path).read_text()
         assert f"--unet {rows[1].address} --unet {rows[2].address} --vae {rows[3].address}" in arguments
         assert f"--engine onnxruntime --checkpoint tiny={tmp_path} --lora-dir {stack.run_dir}/state/loras" in arguments
-        assert f" --lora ink (2)={__file__} --limit max_width=64" in arguments
+        assert f" --lora ink (2)={__file__} --limit max_width=64 --safety-checker checkpoint" in arguments
+        assert "--watermark ACME" in arguments
         assert " --drain-timeout 2.5 " in arguments and " --load-timeout 3600 " in arguments
         environ = Path(f"/proc/{rows[1].pid}/environ").read_text()
         assert "TRIPTYCH_THREADS=3" in environ

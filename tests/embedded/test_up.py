@@ -144,6 +144,7 @@ def test_what_cannot_be_parsed_is_2(argument: str, capsys: pytest.CaptureFixture
             ["--checkpoint=x=/", "--limit=max_pixel=1"],
             "limits: 'max_pixel' is none of max_width, max_height, max_pixels",
         ),
+        (["--checkpoint=x=/", "--watermark=seventeen letters"], "watermark: must be a printable text of 1 to 16 bytes"),
         (["--checkpoint=x=/", "--placement=/no/such"], "placement: /no/such cannot be read: No such file"),
         (["--checkpoint=x=/", "--placement=x", "--replicas=unet=2"], "replicas: cannot be given together with"),
         (["--checkpoint=x=/", "--placement=x", "--threads=unet=2"], "threads: cannot be given together with"),

@@ -66,7 +66,7 @@ def sound_directories(monkeypatch: pytest.MonkeyPatch) -> None:
         checkpoint.prediction, checkpoint.own_prediction, checkpoint.predicting = prediction, own, predicting
         return checkpoint
 
-    def read(entry: Entry) -> Opened:
+    def read(entry: Entry, wanted: Collection[str]) -> Opened:
         checkpoint = as_registered(predicting(own), entry.prediction_type)
         return Opened(checkpoint, nothing, nothing, (), "", "")
 

@@ -28,7 +28,6 @@ from triptych_orchestrator.library.catalog import Catalog
 from triptych_orchestrator.library.entry import Entry
 from triptych_orchestrator.library.loras.choice import LoraChooser
 from triptych_orchestrator.pipeline.painter import Painter
-from triptych_orchestrator.pipeline.plan import models_of, plan_of
 from triptych_orchestrator.pipeline.upscaling import PictureUpscaler, check_upscalers, is_only_enlarged
 from triptych_orchestrator.settings import Limits
 
@@ -106,7 +105,7 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
             with self._admission.preparing() if job.loras.names else nullcontext():  # so is reading and matching LoRAs
                 loras = await held.enter_async_context(self._loras.choose(job.loras, entry, refiner))
             self._admission.check_room()
-            models = models_of(plan_of(job))
+            models = self._painter.models_of(job)
             yield Queued.of(job)
             async with (
                 self._admission.turn(job.priority) as waited_s,

@@ -43,6 +43,7 @@ from triptych_orchestrator.library.loras.choice import LoraChooser
 from triptych_orchestrator.library.loras.registry import LoraRegistry
 from triptych_orchestrator.library.upscalers import Upscalers
 from triptych_orchestrator.metrics import REGISTRY, REPLICAS_READY
+from triptych_orchestrator.pipeline.hooks.chosen import hooks_of
 from triptych_orchestrator.pipeline.painter import Painter
 from triptych_orchestrator.pipeline.tiling.upscaling import StageUpscalers
 from triptych_orchestrator.settings import Settings
@@ -146,12 +147,12 @@ def _server(
     options = [*_OPTIONS, ("grpc.max_receive_message_length", received_bytes)]
     server = grpc.aio.server(interceptors=interceptors, options=options)
     upscalers = Upscalers(StageUpscalers(pool, catalog, settings.call_timeout_s, limits.max_image_pixels))
-    painter = Painter(pool, settings.call_timeout_s, limits, upscalers)
+    painter = Painter(pool, settings.call_timeout_s, limits, upscalers, hooks_of(settings, pool))
     generation = GenerationService(catalog, LoraChooser(loras), painter, admission, limits)
     generation_pb2_grpc.add_GenerationServiceServicer_to_server(generation, server)
     checkpoints_pb2_grpc.add_CheckpointServiceServicer_to_server(CheckpointService(catalog), server)
     loras_pb2_grpc.add_LoraServiceServicer_to_server(LoraService(loras, limits.max_lora_upload_pause_seconds), server)
-    system = SystemService(pool, catalog, painter.batchers, upscalers, limits)
+    system = SystemService(pool, catalog, painter, limits)
     system_pb2_grpc.add_SystemServiceServicer_to_server(system, server)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     described: Sequence[str] = [

@@ -12,10 +12,9 @@ from triptych.v1 import system_pb2
 from triptych.v1 import system_pb2_grpc as system_grpc
 from triptych_orchestrator.api.checkpoints import checkpoint_messages
 from triptych_orchestrator.batching.profile import BatchProfile
-from triptych_orchestrator.batching.seats import Batchers
 from triptych_orchestrator.batching.signature import dims_of
 from triptych_orchestrator.library.catalog import Catalog
-from triptych_orchestrator.library.upscalers import Upscalers
+from triptych_orchestrator.pipeline.painter import Painter
 from triptych_orchestrator.sampling.interpolation import LATENT_UPSCALERS
 from triptych_orchestrator.sampling.schedulers import scheduler_names
 from triptych_orchestrator.settings import Limits
@@ -25,13 +24,10 @@ from triptych_orchestrator.stages.pool import ReplicaPool
 class SystemService(system_grpc.SystemServiceServicer):  # type: ignore[misc]
     """What this server is."""
 
-    def __init__(
-        self, pool: ReplicaPool, catalog: Catalog, batchers: Batchers, upscalers: Upscalers, limits: Limits
-    ) -> None:
+    def __init__(self, pool: ReplicaPool, catalog: Catalog, painter: Painter, limits: Limits) -> None:
         self._pool = pool
         self._catalog = catalog
-        self._batchers = batchers
-        self._upscalers = upscalers
+        self._painter = painter
         self._limits = limits
 
     async def GetServerInfo(  # noqa: N802
@@ -50,13 +46,14 @@ class SystemService(system_grpc.SystemServiceServicer):  # type: ignore[misc]
                     address=replica.server.address,
                     ready=replica.ready,
                     models=sorted(replica.held),
-                    batch_sizes=_batch_sizes(self._batchers.profiles(replica)),
+                    batch_sizes=_batch_sizes(self._painter.batchers.profiles(replica)),
                 )
                 for replica in self._pool.replicas
             ],
             checkpoints=checkpoint_messages(self._catalog),
-            upscalers=self._upscalers.names(),
+            upscalers=self._painter.upscalers.names(),
             latent_upscalers=LATENT_UPSCALERS,
+            hooks=self._painter.hooks.names,
         )
 
 

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
 from pathlib import Path
@@ -134,13 +134,15 @@ class Entry:
         """Reads and takes it, where nobody else has the entry."""
         self.take(self.read())
 
-    def read(self) -> Opened:
+    def read(self, wanted: Collection[str] = ()) -> Opened:
         """Reads and checks the checkpoint whole: components, weights' headers, tokenizers, scheduler.
+
+        `wanted` are the contract's models that it may lack elsewhere; see `Checkpoint.open`.
 
         The entry stays as it is: a thread that nobody waits for any more may end after a later one.
         """
-        path, *vae = self.paths
-        checkpoint = as_registered(Checkpoint.open(path, self.variant, *vae), self.prediction_type)
+        vae = Path(self.vae) if self.vae else None
+        checkpoint = as_registered(Checkpoint.open(self.path, self.variant, vae, wanted), self.prediction_type)
         scheduler, warning = own_scheduler(checkpoint.scheduler_config) if checkpoint.family.draws else ("", "")
         if warning:
             logger.warning("no default scheduler", extra={"checkpoint": self.name, "error": warning})

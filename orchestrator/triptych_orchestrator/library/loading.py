@@ -41,6 +41,7 @@ class Loader:
         self._placements: SharedWork[None] = SharedWork()
         self._readers = Readers(_MOST_READERS)
         self._call_timeout_s = settings.call_timeout_s
+        self._wanted = settings.wanted_models
         self._read_timeout_s = settings.limits.max_checkpoint_read_seconds
 
     async def locate(self, path: Path, variant: str) -> Path:
@@ -52,7 +53,7 @@ class Loader:
 
     async def open(self, entry: Entry) -> None:
         """Reads the entry's files."""
-        entry.take(await self._read(entry.path, entry.read, entry.paths))
+        entry.take(await self._read(entry.path, functools.partial(entry.read, self._wanted), entry.paths))
 
     async def is_changed(self, entry: Entry) -> bool:
         """Whether a file that an open entry was read from is another by now."""

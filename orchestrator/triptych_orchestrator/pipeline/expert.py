@@ -14,6 +14,7 @@ from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.pipeline.beginning import Beginning
 from triptych_orchestrator.pipeline.begun import Begun
 from triptych_orchestrator.pipeline.denoiser import Denoiser
+from triptych_orchestrator.pipeline.hooks.base import Hooks
 from triptych_orchestrator.pipeline.plan import Pass
 from triptych_orchestrator.pipeline.vae import Vae
 from triptych_orchestrator.pipeline.writing.files import encode_png
@@ -74,11 +75,11 @@ class Expert:
             metrics.STEPS.labels(self.one.checkpoint, job.scheduler).inc()
             yield state, event
 
-    async def preview(self, solver: Solver, state: LoopState) -> bytes:
+    async def preview(self, solver: Solver, state: LoopState, hooks: Hooks) -> bytes:
         """A PNG of the first picture as this state has it."""
         estimate = solver.predict_original(state.noise_pred, state.index, state.previous)[:1]
         pixels = await self.vae.decode(estimate)
-        return await asyncio.to_thread(encode_png, pixels[0])
+        return await asyncio.to_thread(lambda: encode_png(hooks.preview(pixels[0])))
 
 
 def latent_shape(one: Pass, checkpoint: Checkpoint) -> tuple[int, int, int]:

@@ -27,8 +27,9 @@ from triptych_orchestrator.pipeline.denoiser import Denoiser
 from triptych_orchestrator.pipeline.encoding import PromptEncoder
 from triptych_orchestrator.pipeline.expert import Expert, latent_shape
 from triptych_orchestrator.pipeline.guiding import guidance_of
+from triptych_orchestrator.pipeline.hooks.base import Drawn, Hooks
 from triptych_orchestrator.pipeline.inpainting import laid_on
-from triptych_orchestrator.pipeline.plan import FromBefore, Pass, plan_of
+from triptych_orchestrator.pipeline.plan import FromBefore, Pass, models_of, plan_of
 from triptych_orchestrator.pipeline.size_checks import SizeChecks
 from triptych_orchestrator.pipeline.tiling.tiles import Tiling
 from triptych_orchestrator.pipeline.vae import Vae
@@ -55,8 +56,10 @@ class Painter:
         call_timeout_s: float,
         limits: Limits = _DEFAULT_LIMITS,
         upscalers: Upscalers | None = None,
+        hooks: Hooks | None = None,
     ) -> None:
         self.pool = pool
+        self.hooks = hooks or Hooks()
         self.upscalers = upscalers or Upscalers()
         self._timeout_s = call_timeout_s
         self.batchers = Batchers(call_timeout_s, limits.max_batch_samples)
@@ -73,6 +76,8 @@ class Painter:
         `entries` are the checkpoints of the job's plan, and the VAE alone where one is asked for, by name.
         """
         began = time.monotonic()
+        if job.preview_every_steps and (hidden := self.hooks.without_previews):
+            job = replace(job, preview_every_steps=0, warnings=(*job.warnings, hidden))
         uses = {stage: StageUse() for stage in STAGES}
         plan, tiling = plan_of(job), replace(self._tiling, axes=job.tiling)
         for one in plan:
@@ -82,7 +87,7 @@ class Painter:
         ticket = Ticket(job.request_id, job.priority, deadline_s)
         experts = [await self._expert(job, one, entries, ticket, uses) for one in plan]
         latents = np.empty(0, np.float32)
-        async with aclosing(_steps(job, experts)) as steps:
+        async with aclosing(_steps(job, experts, self.hooks)) as steps:
             async for left, event in steps:
                 latents = left
                 yield event
@@ -90,14 +95,16 @@ class Painter:
         if job.inpaint and job.inpaint.originals:
             images = await laid_on(images, job.inpaint.originals)
         images = await self._upscaled(job, images)
+        finished, done = await self.hooks.finish(images, Drawn(job.request_id, entries[job.checkpoint], uses["vae"]))
         told = dict.fromkeys(warning for expert in experts for warning in expert.warnings)
         models = {name: abouts for use in uses.values() for name, abouts in use.made_by.items()}
         tile_size = max(expert.vae.tile_size for expert in experts)
         networks = self.upscalers.networks(each.upscaler for each in (job.hires, job.upscale) if each)
         models |= self.pool.abouts(model for one in networks.values() for model in one.models().values())
-        of = replace(await made_of({**entries, **networks}, models), vae_tile_size=tile_size)
-        pictures, unwritten = await asyncio.to_thread(pictures_of, job, images, of)
-        warnings = [*told, *job.loras.warnings, *job.warnings, *unwritten, *unsound(uses)]
+        of = await made_of({**entries, **networks}, models)
+        of = replace(of, vae_tile_size=tile_size, watermark=self.hooks.watermark)
+        pictures, unwritten = await asyncio.to_thread(pictures_of, job, finished, of)
+        warnings = [*told, *job.loras.warnings, *job.warnings, *done, *unwritten, *unsound(uses)]
         yield Result(
             request_id=job.request_id,
             images=pictures,
@@ -106,6 +113,12 @@ class Painter:
             queue_seconds=queue_seconds,
             stages={stage: _timing(use) for stage, use in uses.items()},
         )
+
+    def models_of(self, job: Job) -> dict[str, set[str]]:
+        """By checkpoints, the models that it needs of each besides those that every job needs."""
+        needed = models_of(plan_of(job))
+        needed[job.checkpoint] |= self.hooks.models
+        return needed
 
     async def _upscaled(self, job: Job, images: list[Pixels]) -> list[Pixels]:
         """What is enlarged at last; as it is where nothing is."""
@@ -138,7 +151,7 @@ class Painter:
         return Expert(one, entry.opened, denoiser, vae, beginning, conditions.warnings)
 
 
-async def _steps(job: Job, experts: Sequence[Expert]) -> AsyncGenerator[tuple[Latents, Step], None]:
+async def _steps(job: Job, experts: Sequence[Expert], hooks: Hooks) -> AsyncGenerator[tuple[Latents, Step], None]:
     """All passes, one after the other: the latents after each step, and its event, counted through them."""
     randomness = experts[0].randomness(job)
     solvers = [expert.solver(job) for expert in experts]
@@ -152,7 +165,7 @@ async def _steps(job: Job, experts: Sequence[Expert]) -> AsyncGenerator[tuple[La
             async for state, event in expert.steps(job, solver, begun, randomness):
                 begun, event.step, event.total = begun.at(state.latents), done + event.step, total
                 if job.preview_every_steps and event.step % job.preview_every_steps == 0 and event.step < total:
-                    event.preview_png = await expert.preview(solver, state)
+                    event.preview_png = await expert.preview(solver, state, hooks)
                 yield state.latents, event
         done += len(window)
 

@@ -35,6 +35,7 @@ OPTIONAL: dict[str, dict[str, Any]] = {
     "CLIPTextModelWithProjection": {},
     "RRDBNet": {},
     "SRVGGNetCompact": {},
+    "StableDiffusionSafetyChecker": {},
 }
 
 _CLIP_TEXT: dict[str, Any] = {
@@ -101,6 +102,18 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "CLIPTextModelWithProjection": _CLIP_TEXT | {"projection_dim": 512},
     "RRDBNet": {"num_feat": 64, "num_block": 23, "num_grow_ch": 32, "unshuffle": 1, "upsamplings": 2},
     "SRVGGNetCompact": {"num_feat": 64, "num_conv": 16, "scale": 4},
+    "StableDiffusionSafetyChecker": {
+        "hidden_size": 768,
+        "intermediate_size": 3072,
+        "projection_dim": 512,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+        "num_channels": 3,
+        "image_size": 224,
+        "patch_size": 32,
+        "hidden_act": "quick_gelu",
+        "layer_norm_eps": 1e-05,
+    },
 }
 
 
@@ -112,6 +125,7 @@ NULLABLE: dict[str, frozenset[str]] = {
     "CLIPTextModelWithProjection": frozenset(),
     "RRDBNet": frozenset(),
     "SRVGGNetCompact": frozenset(),
+    "StableDiffusionSafetyChecker": frozenset(),
 }
 
 # Keys that may be one value or a list, with one for each block.
@@ -131,6 +145,7 @@ BY_BLOCK: dict[str, frozenset[str]] = {
     "CLIPTextModelWithProjection": frozenset(),
     "RRDBNet": frozenset(),
     "SRVGGNetCompact": frozenset(),
+    "StableDiffusionSafetyChecker": frozenset(),
 }
 
 # Keys that shape a model but not its graph, which begins behind the table of tokens and is in float32 throughout.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from triptych.checkpoint.component import Component, LatentScaling
+from triptych.checkpoint.component import Component, LatentScaling, Part
 from triptych.checkpoint.configs import broken, channel_list, whole_number
 from triptych.checkpoint.editing import editing
+from triptych.checkpoint.sources import Told
 
 # Inputs that a UNet may want, and that only requests to some families bring.
 CONDITION_KEYS = (
@@ -20,6 +21,14 @@ CONDITION_KEYS = (
 )
 _LEAST = {"scaling_factor": 1e-6, "shift_factor": 0}
 _MOST_SCALING = 1e6
+
+
+def check_optional(index: Told, parts: Mapping[str, Part], optional: Iterable[str]) -> None:
+    """What its family has and a checkpoint may lack, where it must be there."""
+    for model in optional:
+        if model not in parts or index.values.get(parts[model].folder) in (None, [None, None]):
+            problem = f"it has no {model}, which this server wants of every checkpoint that draws"
+            raise broken(index.file, f"{problem}; register one that has it, or start the server without that demand")
 
 
 def check_vae(decoder: Component, encoder: Component) -> None:
@@ -101,6 +110,24 @@ def check_encoder(encoder: Component) -> None:
     )
     intermediate = config["intermediate_size"]
     encoder.expect_shape("encoder.layers.0.mlp.fc1.weight", (intermediate, hidden), "intermediate_size", "hidden_size")
+
+
+def check_safety_checker(checker: Component) -> None:
+    """One of CLIP's vision models, and an extractor that makes pictures of its size."""
+    path, config = checker.file, checker.architecture.config
+    hidden = whole_number(path, config, "hidden_size", high=65536)
+    projection = whole_number(path, config, "projection_dim", high=65536)
+    extent = whole_number(path, config, "image_size", high=4096)
+    patch = whole_number(path, config, "patch_size", high=extent)
+    if config["num_channels"] != 3:
+        raise broken(path, "num_channels must be 3 (RGB)")
+    checker.expect_shape("visual_projection.weight", (projection, hidden), "projection_dim", "hidden_size")
+    places = ((extent // patch) ** 2 + 1, hidden)
+    checker.expect_shape(
+        "vision_model.embeddings.position_embedding.weight", places, "image_size", "patch_size", "hidden_size"
+    )
+    if checker.extractor and not checker.extractor.makes(extent):
+        raise broken(path, f"image_size {extent} is not what the feature_extractor makes, by its crop_size or size")
 
 
 def check_cross_attention(unet: Component, encoders: Sequence[Component]) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 from triptych.checkpoint.architecture import Architecture
 from triptych.checkpoint.configs import broken
-from triptych.checkpoint.corrections import text_config
+from triptych.checkpoint.corrections import text_config, vision_config
 from triptych.checkpoint.safetensors import TensorInfo
 from triptych.checkpoint.sources import Source, Told
+from triptych.checkpoint.sources.feature_extractor import FeatureExtractor
 from triptych.checkpoint.values import check_values, count_layers
 from triptych.checkpoint.weights import is_text_encoder
 from triptych.contract import TIME_IDS
@@ -27,13 +28,16 @@ class Part:
     """Where one model of the contract lies in a checkpoint, by its folder's name, and the class that it must be.
 
     `prefixes` are how the names of its weights begin, where that part holds another model's too. What is `on_demand` is
-    not loaded with the checkpoint, but by the first request that needs it. `time_ids`: see Architecture.
+    not loaded with the checkpoint, but by the first request that needs it. What is `optional` counts only where it is
+    asked for. `extractor` is the folder of what prepares pictures for it. `time_ids`: see Architecture.
     """
 
     folder: str
     class_name: str
     prefixes: tuple[str, ...] = ("",)
     on_demand: bool = False
+    optional: bool = False
+    extractor: str = ""
     time_ids: int = TIME_IDS
 
 
@@ -63,6 +67,7 @@ class Component:
     latent_size: tuple[int, int] = (64, 64)  # height and width of the latents of the checkpoint's own pictures
     latent_scaling: LatentScaling = LatentScaling()
     overflows_in_half: bool = False  # what it computes on the way is too large for float16
+    extractor: FeatureExtractor | None = None
 
     @classmethod
     def open(cls, source: Source, index: Told, model: str, part: Part, read: ReadWeights) -> Component:
@@ -75,13 +80,16 @@ class Component:
         file, config = source.config(part.folder)
         if is_text_encoder(part.class_name):
             config = text_config(file, config)
+        elif part.extractor:
+            config = vision_config(file, config)
+        extractor = FeatureExtractor.of(*source.config(part.extractor)) if part.extractor else None
         architecture = Architecture.of(model, part.class_name, config, part.time_ids)
         check_values(file, part.class_name, architecture.config)
         weights = read(part.folder, part.class_name)
         own = {name: info for name, info in weights.items() if name.startswith(part.prefixes)}
         if (layers := count_layers(part.class_name, architecture.config)) > len(own):
             raise broken(file, f"asks for {layers} layers, but the weights have {len(own)} tensors")
-        return cls(source.place(part.folder), architecture, config, own, file, part.folder)
+        return cls(source.place(part.folder), architecture, config, own, file, part.folder, extractor=extractor)
 
     def expect_shape(self, name: str, shape: tuple[int, ...], *keys: str) -> None:
         """CheckpointInvalidError unless the tensor is there in that shape, which the configuration gives by `keys`."""

@@ -30,6 +30,20 @@ def text_config(path: Path, config: Mapping[str, Any]) -> Mapping[str, Any]:
     return nested
 
 
+def vision_config(path: Path, config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What shapes a safety checker, of a configuration, from file `path`, that is a whole CLIP model's.
+
+    Where the vision model's part is there twice, as older versions wrote it, the one of the older name counts.
+    """
+    own: dict[str, Any] = {}
+    for key in ("vision_config", "vision_config_dict"):
+        nested = config.get(key)
+        if nested is not None and not isinstance(nested, dict):
+            raise broken(path, f"{key} must be an object")
+        own |= nested or {}
+    return {**own, "projection_dim": config.get("projection_dim")}
+
+
 def scheduler_config(config: Mapping[str, Any], index: Mapping[str, Any]) -> dict[str, Any]:
     """The scheduler's configuration, its class being the one that the pipeline's `model_index.json` names."""
     entry = index.get("scheduler")

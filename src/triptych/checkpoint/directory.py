@@ -7,12 +7,12 @@ checkpoint.components["unet"].architecture.digest()
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from triptych.checkpoint.checks import latent_scaling
+from triptych.checkpoint.checks import check_optional, latent_scaling
 from triptych.checkpoint.component import Component, LatentScaling
 from triptych.checkpoint.configs import broken
 from triptych.checkpoint.corrections import scheduler_config
@@ -49,24 +49,31 @@ class Checkpoint:
     zeroes_negative: bool = False
 
     @classmethod
-    def open(cls, path: Path, variant: str = "", vae: Path | None = None) -> Checkpoint:
+    def open(cls, path: Path, variant: str = "", vae: Path | None = None, optional: Collection[str] = ()) -> Checkpoint:
         """Checks a folder or a file whole; CheckpointInvalidError names the file and the remedy.
 
         `variant` is diffusers': of the components' weights those under such a name (`*.fp16.safetensors`) where there
-        are any. `vae` is another folder or file, whose VAE takes the place of its own.
+        are any. `vae` is another folder or file, whose VAE takes the place of its own. `optional` are the contract's
+        models that a checkpoint which draws must have here, and is read without elsewhere.
         """
         try:
-            return cls._open(open_source(path, variant, vae))
+            return cls._open(open_source(path, variant, vae), optional)
         except OSError as error:
             file = Path(str(error.filename or path))
             raise broken(file, error.strerror or str(error)) from error
 
     @classmethod
-    def _open(cls, source: Source) -> Checkpoint:
+    def _open(cls, source: Source, optional: Collection[str]) -> Checkpoint:
         index = source.index()
         family = family_of(*index)
+        if family.draws:
+            check_optional(index, family.parts, optional)
         read = functools.cache(source.weights)  # the VAE's two models lie in one part
-        components = {model: Component.open(source, index, model, part, read) for model, part in family.parts.items()}
+        components = {
+            model: Component.open(source, index, model, part, read)
+            for model, part in family.parts.items()
+            if not part.optional or model in optional
+        }
         family.check(components)
         prediction = source.prediction()
         if VAE_DECODER.name not in components:

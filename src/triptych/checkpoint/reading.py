@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
@@ -76,10 +76,14 @@ def too_slow(path: Path, seconds: float) -> FailedPreconditionError:
 
 
 def open_in_time(
-    path: Path, variant: str = "", vae: Path | None = None, timeout_s: float = READ_TIMEOUT_S
+    path: Path,
+    variant: str = "",
+    vae: Path | None = None,
+    optional: Collection[str] = (),
+    timeout_s: float = READ_TIMEOUT_S,
 ) -> Checkpoint:
     """`Checkpoint.open`, or FailedPreconditionError after that many seconds in which no conversion got on."""
-    reading = Readers(1).submit(lambda: Checkpoint.open(path, variant, vae))
+    reading = Readers(1).submit(lambda: Checkpoint.open(path, variant, vae, optional))
     before = None
     while before != (before := steps(path) + (steps(vae) if vae else 0)):
         with suppress(TimeoutError):

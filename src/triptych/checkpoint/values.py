@@ -12,7 +12,6 @@ from typing import Any
 
 from triptych.checkpoint.architecture import BY_BLOCK, DEFAULTS, NULLABLE, OPTIONAL
 from triptych.checkpoint.configs import broken
-from triptych.checkpoint.weights import is_text_encoder
 
 _MOST = 1 << 24
 # How often a block is repeated, or how far a kernel reaches.
@@ -65,7 +64,7 @@ def _check_blocks(path: Path, config: Mapping[str, Any], by_block: Collection[st
 
 def count_layers(class_name: str, config: Mapping[str, Any]) -> int:
     """About how many layers a model has, each of several tensors; blocks count as if each were the deepest."""
-    if is_text_encoder(class_name):
+    if "num_hidden_layers" in config:
         return int(config["num_hidden_layers"])
     if _BLOCKS[0] not in config:
         return int(config["num_conv"] if "num_conv" in config else 3 * config["num_block"])

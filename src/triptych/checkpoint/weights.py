@@ -38,6 +38,8 @@ def canonical_name(class_name: str, name: str) -> str:
     """A parameter's name in today's diffusers and transformers, from the one in the file."""
     if is_text_encoder(class_name):
         return name.removeprefix("text_model.")
+    if class_name == "StableDiffusionSafetyChecker":
+        return name.replace("vision_model.vision_model.", "vision_model.", 1)
     if match := _OLD_ATTENTION_PATTERN.fullmatch(name):
         return f"{match[1]}.{_OLD_ATTENTION[match[2]]}.{match[3]}"
     return name

@@ -27,6 +27,7 @@ from triptych.cli.commands import (
     upscale,
     verify,
     version,
+    watermark,
 )
 from triptych.errors import TriptychError
 
@@ -57,6 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
         generate,
         upscale,
         verify,
+        watermark,
         checkpoints,
         loras,
         build,

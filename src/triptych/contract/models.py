@@ -190,12 +190,24 @@ UPSCALER = ModelSpec(
     max_queue_delay_microseconds=0,
 )
 
+# Of what a picture shows, as the checkpoint's own checker has it; `nsfw` is 1 for one that is not to be shown. An image
+# about which it computes no number is none to be shown either.
+SAFETY_CHECKER = ModelSpec(
+    name="safety_checker",
+    stage="vae",
+    implementation="triptych_vae.safety.SafetyCheckerModel",
+    inputs=(TensorSpec("image", "UINT8", ("height", "width", 3)), ABOUT_INPUT),
+    outputs=(TensorSpec("nsfw", "UINT8", (1,)), REPORT, ABOUT),
+    max_batch_size=4,
+    max_queue_delay_microseconds=0,
+)
+
 ENCODERS: tuple[str, ...] = (ENCODER.name, ENCODER_2.name)
 # Models whose weights a LoRA can change.
 LORA_MODELS: tuple[str, ...] = (*ENCODERS, UNET.name)
 # All there are; a checkpoint has those that its `components` name.
 MODELS: dict[str, ModelSpec] = {
-    spec.name: spec for spec in (ENCODER, ENCODER_2, UNET, VAE_DECODER, VAE_ENCODER, UPSCALER)
+    spec.name: spec for spec in (ENCODER, ENCODER_2, UNET, VAE_DECODER, VAE_ENCODER, UPSCALER, SAFETY_CHECKER)
 }
 STAGES: tuple[str, ...] = ("encoder", "unet", "vae")
 

@@ -70,6 +70,8 @@ def local(
     lora_dir: str | Path | None = None,
     startup_timeout_s: float | None = None,
     drain_timeout_s: float = 20.0,
+    safety_checker: str = "off",
+    watermark: str = "",
 ) -> LocalStack:
     """A context manager: starts Triton and the orchestrator, gives a Client, stops everything it started.
 
@@ -97,5 +99,7 @@ def local(
             lora_dir=lora_dir,
             startup_timeout_s=startup_timeout_s,
             drain_timeout_s=drain_timeout_s,
+            safety_checker=safety_checker,
+            watermark=watermark,
         )
     )

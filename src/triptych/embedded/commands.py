@@ -107,6 +107,8 @@ def make_plan(config: StackConfig, commands: Commands, run_dir: Path, temporary:
             *("--lora-dir", str(config.lora_folder(run_dir))),
             *(part for name, path in config.lora_paths().items() for part in ("--lora", f"{name}={path}")),
             *(part for name, value in config.limits.items() for part in ("--limit", f"{name}={value}")),
+            *("--safety-checker", config.safety_checker),
+            *(("--watermark", config.watermark) if config.watermark else ()),
         ),
         env=env,
         log_path=run_dir / "orchestrator.log",

@@ -13,6 +13,7 @@ from triptych.contract.checkpoints import not_a_path
 from triptych.contract.engines import BUILDING_S, ENGINES
 from triptych.contract.hub import HubId
 from triptych.contract.names import check_checkpoint_name, check_lora_name
+from triptych.contract.pictures.hooks import check_hooks
 from triptych.embedded.folders.places import absolute
 from triptych.embedded.hub_files import located
 from triptych.embedded.placement import MOST_REPLICAS, read_placement
@@ -57,6 +58,8 @@ class StackConfig:
     lora_dir: str | Path | None = None  # where LoRAs are kept; None: in run_dir
     startup_timeout_s: float | None = None  # None: 300, or an hour where engines may have to be built
     drain_timeout_s: float = 20.0  # how long running requests may go on once it is to stop
+    safety_checker: str = "off"  # "checkpoint": each one's own looks at every picture that it draws
+    watermark: str = ""  # a text of at most 16 bytes, with which all pictures that are drawn are marked invisibly
 
     @property
     def cache_path(self) -> Path:
@@ -153,6 +156,7 @@ class StackConfig:
         for other in ("replicas", "threads"):
             if self.placement is not None and getattr(self, other):
                 raise invalid(other, f"cannot be given together with placement: say it in {self.placement}")
+        check_hooks(self.safety_checker, self.watermark)
         self.stage_replicas()
         self._check_metrics_port()
         self._check_folders()

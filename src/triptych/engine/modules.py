@@ -11,7 +11,7 @@ from torch import nn
 
 from triptych.checkpoint import Architecture
 from triptych.checkpoint.families.upscalers import pixels_together
-from triptych.contract import ENCODER, ENCODER_2, ENCODERS, UNET, UPSCALER, VAE_DECODER, VAE_ENCODER
+from triptych.contract import ENCODER, ENCODER_2, ENCODERS, SAFETY_CHECKER, UNET, UPSCALER, VAE_DECODER, VAE_ENCODER
 from triptych.engine.conditions import conditioning_dims
 from triptych.engine.upscaling import upscaler_module
 
@@ -125,6 +125,30 @@ class _VaeEncoder(nn.Module):
         return (moments if self.model.quant_conv is None else self.model.quant_conv(moments),)
 
 
+class _SafetyChecker(nn.Module):
+    """diffusers' safety checker, which judges nothing here: image [B, 3, h, w] as its feature extractor makes it ->
+    special_scores [B, 3], concept_scores [B, 17].
+
+    A score is the cosine of picture and concept, less that from which on it counts.
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+        from transformers import CLIPConfig
+
+        super().__init__()
+        vision = {key: value for key, value in architecture.config.items() if key != "projection_dim"}
+        config = CLIPConfig(vision_config=vision, projection_dim=architecture.config["projection_dim"])
+        self.model: Any = StableDiffusionSafetyChecker(config)
+
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        checker, normalized = self.model, nn.functional.normalize
+        embeds = normalized(checker.visual_projection(checker.vision_model(image).pooler_output))
+        special = embeds @ normalized(checker.special_care_embeds).T - checker.special_care_embeds_weights
+        concepts = embeds @ normalized(checker.concept_embeds).T - checker.concept_embeds_weights
+        return special, concepts
+
+
 _MODULES: dict[str, Callable[[Architecture], nn.Module]] = {
     ENCODER.name: _Encoder,
     ENCODER_2.name: _Encoder,
@@ -132,6 +156,7 @@ _MODULES: dict[str, Callable[[Architecture], nn.Module]] = {
     VAE_DECODER.name: _VaeDecoder,
     VAE_ENCODER.name: _VaeEncoder,
     UPSCALER.name: upscaler_module,
+    SAFETY_CHECKER.name: _SafetyChecker,
 }
 OUTPUT_NAMES: dict[str, tuple[str, ...]] = {
     ENCODER.name: ("hidden_states", "pooled"),
@@ -140,6 +165,7 @@ OUTPUT_NAMES: dict[str, tuple[str, ...]] = {
     VAE_DECODER.name: ("image",),
     VAE_ENCODER.name: ("moments",),
     UPSCALER.name: ("sample",),
+    SAFETY_CHECKER.name: ("special_scores", "concept_scores"),
 }
 
 
@@ -175,6 +201,8 @@ def example_inputs(architecture: Architecture) -> tuple[dict[str, torch.Tensor],
             "final_norm": torch.ones(2, dtype=torch.bool),
         }
         return arguments, {name: {0: batch} for name in arguments}
+    if architecture.model == SAFETY_CHECKER.name:
+        return {"image": torch.zeros(2, 3, config["image_size"], config["image_size"])}, {"image": {0: batch}}
     height, width = (dim(name, min=2, max=_MAX_LATENT_EXTENT) for name in ("latent_height", "latent_width"))
     free = {0: batch, 2: height, 3: width}
     if architecture.model == VAE_DECODER.name:

@@ -50,7 +50,7 @@ class Engine(ABC):
     Inputs and outputs are those of `triptych.engine.modules`: `encoder` and `encoder_2` inputs_embeds,
     pooled_position, skip_layers, final_norm -> hidden_states, pooled; `unet` latents, timestep and the tensors of
     `conditioning_dims` -> noise_pred; `vae_decoder` latents -> image; `vae_encoder` image -> moments; `upscaler`
-    image -> sample. All float tensors are float32.
+    image -> sample; `safety_checker` image -> special_scores, concept_scores. All float tensors are float32.
     """
 
     @classmethod

@@ -96,7 +96,7 @@ class StageModel(ABC):
         `vae` is another VAE than the checkpoint's own. CheckpointChangedError where it is not what the orchestrator
         opened, by its `fingerprint`.
         """
-        checkpoint = open_in_time(path, variant, vae)
+        checkpoint = open_in_time(path, variant, vae, [self.spec.name])
         if fingerprint:
             fingerprint.check(checkpoint.source.states)
         self.component, self.device = checkpoint.components[self.spec.name], settings.device

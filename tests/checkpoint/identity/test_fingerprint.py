@@ -6,6 +6,7 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -177,8 +178,8 @@ def test_two_versions_are_not_read_at_once(copy: Path, monkeypatch: pytest.Monke
     """Its weights are exchanged after their header was read, and before the tokenizer is."""
     whole = Checkpoint.open
 
-    def slow(path: Path, variant: str) -> Checkpoint:
-        checkpoint = whole(path, variant)
+    def slow(path: Path, *told: Any) -> Checkpoint:
+        checkpoint = whole(path, *told)
         replace_weights(path / UNET)
         return checkpoint
 

@@ -81,8 +81,9 @@ def test_a_real_file_has_the_architecture_that_diffusers_has(
 ) -> None:
     path, parts = real(name)
     checkpoint = Checkpoint.open(path)
-    for model, part in checkpoint.family.parts.items():
-        component, theirs = checkpoint.components[model], parts[part.folder]
+    for model, component in checkpoint.components.items():
+        part = checkpoint.family.parts[model]
+        theirs = parts[part.folder]
         config = theirs.config.to_dict() if hasattr(theirs.config, "to_dict") else dict(theirs.config)
         expected = Architecture.of(model, part.class_name, config, part.time_ids)
         assert component.architecture.digest() == expected.digest()

@@ -58,6 +58,9 @@ class Painter:
         self.upscalers = Upscalers()
         self.pool = None
 
+    def models_of(self, job: Any) -> dict[str, set[str]]:
+        return {}
+
     async def paint(
         self, job: Any, entries: Mapping[str, Entry], queue_seconds: float, deadline_s: float
     ) -> AsyncGenerator[Result, None]:

@@ -79,7 +79,7 @@ async def test_directories_that_cannot_be_read_keep_nobody_else_waiting(
     pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go, read = threading.Event(), Entry.read
-    monkeypatch.setattr(Entry, "read", lambda entry: go.wait(60) and read(entry))
+    monkeypatch.setattr(Entry, "read", lambda entry, wanted: go.wait(60) and read(entry, wanted))
     limits = Limits(max_checkpoint_read_seconds=1)
     one = Catalog(Settings("x:1", None, {}, tmp_path, limits=limits), pool)  # type: ignore[arg-type]
     try:
@@ -180,6 +180,7 @@ async def test_a_switch_loads_the_new_engines_first_and_drops_the_old_when_unuse
         "unet": "torch",
         "vae_decoder": "",
         "vae_encoder": "",
+        "safety_checker": "",
     }
 
 

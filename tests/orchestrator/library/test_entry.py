@@ -16,10 +16,10 @@ def test_a_checkpoint_has_its_familys_models(checkpoints: dict[str, Path], sdxl:
         entry = Entry("x", path, "unet=torch")
         entry.open()
         assert entry.checkpoint is not None
-        present = entry.checkpoint.components.keys() & MODELS.keys()
+        present = entry.checkpoint.family.parts.keys() & MODELS.keys()
         assert {name: model.name for name, model in entry.models().items()} == {name: f"x.{name}" for name in present}
         # The VAE's encoder waits for the first request with an image.
-        assert {model.spec.name for model in entry.models_to_load()} == present - {"vae_encoder"}
+        assert {model.spec.name for model in entry.models_to_load()} == present - {"vae_encoder", "safety_checker"}
         assert entry.models()["unet"].parameters["engine"] == "torch"
 
 

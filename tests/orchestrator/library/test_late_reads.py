@@ -7,6 +7,7 @@ import shutil
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,8 +41,8 @@ def first(monkeypatch: pytest.MonkeyPatch) -> FirstRead:
     """Later ones are as ever."""
     read, whole = FirstRead(), Checkpoint.open
 
-    def held(path: Path, variant: str) -> Checkpoint:
-        checkpoint = whole(path, variant)
+    def held(*told: Any) -> Checkpoint:
+        checkpoint = whole(*told)
         if not read.begun.is_set():
             read.begun.set()
             read.go.wait(60)

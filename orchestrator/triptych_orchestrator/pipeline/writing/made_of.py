@@ -32,13 +32,14 @@ class MadeOf:
     """`digests` by checkpoints' names; `models` are what each model said of itself, by their names.
 
     Several where replicas that are unlike have shared the work. `missing` names what has no digest; `vae_tile_size` is
-    in pixels, 0 where the VAE worked at once.
+    in pixels, 0 where the VAE worked at once; `watermark` is the text that the server marks pictures with, if any.
     """
 
     digests: Mapping[str, Digests] = field(default_factory=dict)
     models: Mapping[str, Sequence[str]] = field(default_factory=dict)
     missing: Sequence[str] = ()
     vae_tile_size: int = 0
+    watermark: str = ""
 
     def model_digest(self, job: Job) -> str:
         """Of the checkpoint's weights."""
@@ -63,7 +64,8 @@ class MadeOf:
             "loras": {name: content.digest for name, content in loras.items()},
             "models": {name: [json.loads(about or "{}") for about in abouts] for name, abouts in self.models.items()},
             "orchestrator": _orchestrator()
-            | ({"vae_tile_size": str(self.vae_tile_size)} if self.vae_tile_size else {}),
+            | ({"vae_tile_size": str(self.vae_tile_size)} if self.vae_tile_size else {})
+            | ({"watermark": self.watermark} if self.watermark else {}),
         }
 
 

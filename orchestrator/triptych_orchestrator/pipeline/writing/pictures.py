@@ -9,7 +9,8 @@ from typing import Any
 from triptych_orchestrator.jobs.events import Picture
 from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.jobs.told import of_picture
-from triptych_orchestrator.pipeline.writing.files import Pixels, write
+from triptych_orchestrator.pipeline.hooks.base import Finished
+from triptych_orchestrator.pipeline.writing.files import write
 from triptych_orchestrator.pipeline.writing.infotext import describe
 from triptych_orchestrator.pipeline.writing.made_of import MadeOf
 
@@ -17,14 +18,16 @@ from triptych_orchestrator.pipeline.writing.made_of import MadeOf
 _REVISION = 1
 
 
-def pictures_of(job: Job, images: Sequence[Pixels], made_of: MadeOf) -> tuple[list[Picture], list[str]]:
-    """The files of pixels [H, W, 3], and what is worth knowing of them."""
+def pictures_of(job: Job, images: Sequence[Finished], made_of: MadeOf) -> tuple[list[Picture], list[str]]:
+    """The files of finished pictures, and what is worth knowing of them."""
     seeds = job.seeds if len(job.seeds) == len(images) else job.seeds * len(images)
     pictures, warnings = [], [*made_of.warnings]
-    for index, (pixels, seed) in enumerate(zip(images, seeds, strict=True)):
-        written = write(pixels, job.format, describe(job, seed, index, made_of), request_json(job, index, made_of))
-        height, width, _ = pixels.shape
-        pictures.append(Picture(written.data, job.format.name, seed, width, height))
+    for index, (image, seed) in enumerate(zip(images, seeds, strict=True)):
+        told = describe(job, seed, index, made_of), request_json(job, index, made_of)
+        written = write(image.pixels, job.format, *told)
+        height, width, _ = image.pixels.shape
+        did = image.nsfw_content_detected, image.watermarked
+        pictures.append(Picture(written.data, job.format.name, seed, width, height, *did))
         warnings += written.warnings
     return pictures, list(dict.fromkeys(warnings))
 

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from triptych.checkpoint.checks import check_cross_attention, check_encoder, check_unet, check_vae
+from triptych.checkpoint.checks import (
+    check_cross_attention,
+    check_encoder,
+    check_safety_checker,
+    check_unet,
+    check_vae,
+)
 from triptych.checkpoint.component import Component, Part
 from triptych.checkpoint.corrections import trained_sample_size
 from triptych.checkpoint.families.base import Family, TextPart, pipelines_for
-from triptych.contract import ENCODER, UNET, VAE_DECODER, VAE_ENCODER
+from triptych.contract import ENCODER, SAFETY_CHECKER, UNET, VAE_DECODER, VAE_ENCODER
 
 
 def _check(components: Mapping[str, Component]) -> None:
@@ -17,6 +23,8 @@ def _check(components: Mapping[str, Component]) -> None:
     check_unet(unet, vae.architecture.config["latent_channels"])
     check_encoder(encoder)
     check_cross_attention(unet, [encoder])
+    if SAFETY_CHECKER.name in components:
+        check_safety_checker(components[SAFETY_CHECKER.name])
 
 
 def _scheduler_config(config: Mapping[str, object], is_own: bool) -> dict[str, object]:
@@ -41,6 +49,13 @@ STABLE_DIFFUSION = Family(
         UNET.name: Part("unet", "UNet2DConditionModel"),
         VAE_DECODER.name: Part("vae", "AutoencoderKL", ("decoder.", "post_quant_conv.")),
         VAE_ENCODER.name: Part("vae", "AutoencoderKL", ("encoder.", "quant_conv."), on_demand=True),
+        SAFETY_CHECKER.name: Part(
+            "safety_checker",
+            "StableDiffusionSafetyChecker",
+            on_demand=True,
+            optional=True,
+            extractor="feature_extractor",
+        ),
     },
     texts=(TextPart(ENCODER.name, "tokenizer", "prompt", "negative_prompt"),),
     fields=frozenset({"clip_skip", "guidance_rescale"}),

@@ -28,17 +28,23 @@ SHORT_LETTERS = 10
 
 _FOLDER = "hashes"
 _WEIGHTS = (".safetensors", ".bin")
+_SAFETY = ("safety_checker", "feature_extractor")
 _IDLE = 19
 _CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class Digests:
-    """In hexadecimal: of the weights; of another VAE's, "" where it has none; of all else that was read of either."""
+    """In hexadecimal: of the weights; of another VAE's, "" where it has none; of all else that was read of either.
+
+    `safety_checker` is that of all files of the one which was asked for, and in none of the others: what draws is the
+    same with it and without it.
+    """
 
     weights: str
     vae: str = ""
     settings: str = ""
+    safety_checker: str = ""
 
 
 def checkpoint_digests(source: Source) -> Digests:
@@ -50,7 +56,7 @@ def checkpoint_digests(source: Source) -> Digests:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _IDLE)
     Fingerprint.of(source.states).check()
     vae = _weights(source.vae) if source.vae else ""
-    digests = Digests(_weights(source), vae, _settings(source))
+    digests = Digests(_weights(source), vae, _settings(source), _safety_checker(source))
     Fingerprint.of(source.states).check()
     return digests
 
@@ -76,9 +82,23 @@ def _settings(source: Source) -> str:
     return hashlib.sha256("".join(lists).encode()).hexdigest()
 
 
+def _safety_checker(source: Source) -> str:
+    files = [path for path in _all_files(source) if _is_safety(path, source)]
+    return _listed({path: file_digest(path, source.path) for path in files}, source.path) if files else ""
+
+
 def _files(source: Source) -> list[Path]:
+    """What draws, of what was read."""
+    return [path for path in _all_files(source) if not _is_safety(path, source)]
+
+
+def _all_files(source: Source) -> list[Path]:
     """What was read of a folder, and nothing of another VAE's; a single file is weights alone."""
     return sorted(path for path in source.states if path.is_relative_to(source.path) and path != source.path)
+
+
+def _is_safety(path: Path, source: Source) -> bool:
+    return path.relative_to(source.path).parts[0] in _SAFETY
 
 
 def _listed(digests: Mapping[Path, str], root: Path) -> str:

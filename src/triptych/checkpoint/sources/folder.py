@@ -12,7 +12,7 @@ from triptych.checkpoint.weights import check_variant, read_weights
 from triptych.contract.checkpoints import not_a_path
 
 INDEX = "model_index.json"
-_CONFIGS = {"scheduler": "scheduler_config.json"}
+_CONFIGS = {"scheduler": "scheduler_config.json", "feature_extractor": "preprocessor_config.json"}
 _MISSED = {"scheduler": "and what it says of the noise, and of what the UNet predicts, cannot be guessed"}
 # In an error that lists what is there instead.
 _MOST_NAMED = 5

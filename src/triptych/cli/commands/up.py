@@ -16,6 +16,7 @@ from triptych.cli.actions import columns
 from triptych.contract import STAGES
 from triptych.contract.engines import ENGINES
 from triptych.contract.names import checkpoint_name
+from triptych.contract.pictures.hooks import SAFETY_CHECKERS
 from triptych.embedded import Stack, StackConfig
 from triptych.embedded.config import BUILDING_STARTUP_S, LIMIT_NAMES, STARTUP_S
 from triptych.embedded.folders.places import state_folder
@@ -156,6 +157,19 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="how long running requests may go on after a signal; all has ended 5 s later (default: %(default)g)",
     )
     add_door_options(parser)
+    add(
+        "--safety-checker",
+        choices=SAFETY_CHECKERS,
+        default="off",
+        help="who looks at every picture that is drawn: checkpoint is its own, which each must have then; what is not "
+        "safe for work comes back black (default: %(default)s)",
+    )
+    add(
+        "--watermark",
+        metavar="TEXT",
+        default="",
+        help="at most 16 bytes, with which all pictures that are drawn are marked invisibly; see `triptych watermark`",
+    )
     parser.set_defaults(run=run)
 
 
@@ -228,6 +242,8 @@ def configuration(args: argparse.Namespace) -> StackConfig:
         lora_dir=args.lora_dir,
         startup_timeout_s=args.startup_timeout,
         drain_timeout_s=args.drain_timeout,
+        safety_checker=args.safety_checker,
+        watermark=args.watermark,
     )
 
 

@@ -35,6 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"server {info.version} at {arguments.address}")
         print(f"engines: {', '.join(info.engines)}")
         print(f"schedulers: {', '.join(info.schedulers)}")
+        print(f"pictures go through: {', '.join(info.hooks) or 'nothing'}")
         for replica in info.replicas:
             state = "ready" if replica.ready else "not ready"
             print(f"{replica.name}: {replica.stage} at {replica.address}, {state}")

@@ -12,6 +12,7 @@ from typing import Any
 from triptych.cli.pictures.outputs import DEFAULT_NAME, STANDARD_OUTPUT, Outputs, named, open_outputs
 from triptych.cli.progress import Progress, say
 from triptych.errors import invalid
+from triptych.sdk import Result
 
 
 def add_output_options(parser: argparse.ArgumentParser, default: str = DEFAULT_NAME) -> None:
@@ -87,8 +88,8 @@ def _as_json(prompt: str, paths: list[Path], progress: Progress) -> dict[str, An
     filled_in = asdict(progress.queued) if progress.queued else {}
     filled_in.pop("seeds", None)  # each image has its own below
     images = [
-        {"path": str(path), "seed": seed, "width": image.width, "height": image.height}
-        for path, seed, image in zip(paths, result.seeds, result.images, strict=True)
+        {"path": str(path), "seed": seed, "width": image.width, "height": image.height} | _done(result, index)
+        for index, (path, seed, image) in enumerate(zip(paths, result.seeds, result.images, strict=True))
     ]
     return {
         **filled_in,
@@ -99,3 +100,10 @@ def _as_json(prompt: str, paths: list[Path], progress: Progress) -> dict[str, An
         "timings": asdict(result.timings),
         "warnings": result.warnings,
     }
+
+
+def _done(result: Result, index: int) -> dict[str, bool]:
+    """What the server has done to a picture, where it does such things."""
+    marked = {"watermarked": True} if result.watermarked[index] else {}
+    found = result.nsfw_content_detected
+    return marked if found is None else {**marked, "nsfw_content_detected": found[index]}

@@ -14,7 +14,7 @@ from typing import Literal
 import onnx
 
 from triptych.checkpoint import Component
-from triptych.contract import ENCODERS
+from triptych.contract import ENCODERS, SAFETY_CHECKER
 from triptych.engine.tensorrt.network.extents import largest_extent, most_samples
 from triptych.errors import FailedPreconditionError, InvalidArgumentError, invalid
 
@@ -58,6 +58,8 @@ def profiles_of(component: Component) -> tuple[Profile, ...]:
     model = component.architecture.model
     if model in ENCODERS:  # whose samples the stage runs one by one
         return (Profile({"batch": Range(1, 1, 1)}),)
+    if model == SAFETY_CHECKER.name:  # whose pictures are of one size, whatever the checkpoint's are
+        return (Profile({"batch": Range(1, 1, _FEW)}),)
     height, width = component.latent_size
     most = min(_MOST_BATCH, most_samples(component, height, width))
     if not most:
