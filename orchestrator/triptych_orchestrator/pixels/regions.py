@@ -10,6 +10,10 @@ from PIL import Image
 
 Size = tuple[int, int]
 
+# Pixels of what is resized whole and then cut, as diffusers does it. Of a line in a long picture that would be all the
+# memory there is, so that more is cut first, which differs in the order of roundings.
+_MOST_COVERING = 1 << 24
+
 
 class Box(NamedTuple):
     """Pixels from left to right and top to bottom; right and bottom are the first ones outside."""
@@ -73,10 +77,19 @@ def fitted(image: Image.Image, size: Size) -> Image.Image:
 def covering(image: Image.Image, size: Size) -> Image.Image:
     """Resized to cover `size`; what is too much is cut off both ends."""
     inner = _scaled(image.size, size, covers=True)
+    if inner[0] * inner[1] > _MOST_COVERING:
+        (left, right), (top, bottom) = map(_seen, image.size, inner, size)
+        return image.resize(size, Image.Resampling.LANCZOS, box=(left, top, right, bottom))
     canvas = Image.new(image.mode, size)
     left, top = (outer // 2 - own // 2 for outer, own in zip(size, inner, strict=True))
     canvas.paste(image.resize(inner, Image.Resampling.LANCZOS), (left, top))
     return canvas
+
+
+def _seen(own: int, inner: int, outer: int) -> tuple[float, float]:
+    """Where, of an extent that is made another, the middle lies that is kept."""
+    start = inner // 2 - outer // 2
+    return start * own / inner, min((start + outer) * own / inner, own)
 
 
 def _scaled(own: Size, size: Size, *, covers: bool) -> Size:

@@ -7,6 +7,7 @@ import pytest
 from diffusers.image_processor import VaeImageProcessor
 from PIL import Image
 
+from triptych_orchestrator.pixels import regions
 from triptych_orchestrator.pixels.regions import covering, fitted, region
 
 PROCESSOR = VaeImageProcessor()
@@ -41,3 +42,14 @@ def test_resizing_into_and_over_a_size_is_diffusers(own: tuple[int, int], size: 
 def test_a_line_of_pixels_is_resized_too() -> None:
     for own in ((1, 20_000), (20_000, 1)):
         assert fitted(noise(*own), (64, 64)).size == (64, 64) and covering(noise(64, 64), own).size == own
+
+
+def test_a_line_of_a_long_picture_is_not_made_a_square(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies beyond it would be a hundred gigabytes; what is seen is the same within roundings."""
+    assert covering(noise(64, 64), (1, 200_000)).size == (1, 200_000)
+    smooth = noise(5, 5).resize((64, 48), Image.Resampling.BICUBIC)
+    for size in ((7, 300), (300, 7), (64, 65)):
+        whole = np.asarray(covering(smooth, size), np.int16)
+        monkeypatch.setattr(regions, "_MOST_COVERING", 0)
+        assert np.abs(np.asarray(covering(smooth, size), np.int16) - whole).max() <= 2
+        monkeypatch.undo()

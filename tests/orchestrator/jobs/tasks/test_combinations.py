@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import random
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import strategies as st
 
 from tests import tiny
+from tests.fuzzing import fuzzed
 from triptych.checkpoint import Checkpoint
 from triptych.contract import VAE_ENCODER
 from triptych.errors import InvalidArgumentError
@@ -58,7 +59,8 @@ AXES: Mapping[str, Sequence[Any]] = {
     "width": (None, 72, 7),
     "scheduler": ("", "pndm", "euler"),
 }
-COUNT = 4000
+REALS = ("strength", "image_guidance_scale")
+NAMES = ("sd1", "sdxl", "refiner", *EDITING)
 
 
 @pytest.fixture(scope="module")
@@ -70,32 +72,45 @@ def opened(checkpoints: dict[str, Path], tmp_path_factory: pytest.TempPathFactor
     return {name: Checkpoint.open(path) for name, path in paths.items()}
 
 
-def asked(names: Sequence[str]) -> Iterator[Asked]:
-    """Every two values together, and any number of others, the same ones each time."""
-    draw = random.Random(12)
-    for number in range(COUNT):
-        few = draw.sample([*AXES], 2 + number % 4)
-        values = {field: draw.choice(options) if field in few else options[0] for field, options in AXES.items()}
-        yield Asked("a", draw.choice(names), "a fox", num_inference_steps=6, **values)
+def values_of(field: str) -> st.SearchStrategy[Any]:
+    chosen = st.sampled_from(AXES[field][1:])
+    return st.one_of(chosen, st.floats()) if field in REALS else chosen
 
 
-def test_each_is_refused_by_name_or_makes_a_plan(opened: dict[str, Checkpoint]) -> None:
+@st.composite
+def requests(draw: st.DrawFn) -> Asked:
+    """A few fields at once, for of more each would be refused for the first."""
+    few = draw(st.lists(st.sampled_from([*AXES]), min_size=1, max_size=5, unique=True))
+    values = {field: draw(values_of(field)) for field in few}
+    return Asked("a", draw(st.sampled_from(NAMES)), "a fox", num_inference_steps=6, **values)
+
+
+@pytest.fixture(scope="module")
+def seen() -> Iterator[tuple[set[str], set[str]]]:
+    """Checkpoints of what was taken, and fields of what was refused: all that there are, in the end."""
     taken, refused = set[str](), set[str]()
-    for one in asked([*opened]):
-        refiner = opened[one.refiner] if one.refiner else None
-        try:
-            job = check(one, opened[one.checkpoint], Limits(), (64, 80) if one.images else None, refiner)
-        except InvalidArgumentError as error:
-            refused.add(error.metadata["field"])
-            assert error.message.startswith(error.metadata["field"])
-        else:
-            taken.add(one.checkpoint)
-            check_plan(job, opened)
-    assert taken == {*opened}
+    yield taken, refused
+    assert taken == {*NAMES}
     fields = {field.split(".")[0] for field in refused}
     assert fields <= {field.name for field in GenerateRequest.DESCRIPTOR.fields}
     assert {"images", "mask_images", "strength", "image_guidance_scale", "hires", "refiner", "expand"} <= fields
     assert {"upscale", "tiling"} <= fields
+
+
+def check_one(opened: dict[str, Checkpoint], seen: tuple[set[str], set[str]], one: Asked) -> None:
+    taken, refused = seen
+    refiner = opened[one.refiner] if one.refiner else None
+    try:
+        job = check(one, opened[one.checkpoint], Limits(), (64, 80) if one.images else None, refiner)
+    except InvalidArgumentError as error:
+        refused.add(error.metadata["field"])
+        assert error.message.startswith(error.metadata["field"])
+    else:
+        taken.add(one.checkpoint)
+        check_plan(job, opened)
+
+
+test_each_is_refused_by_name_or_makes_a_plan, test_each_of_many_is_so = fuzzed(800, requests())(check_one)
 
 
 def check_plan(job: Job, opened: Mapping[str, Checkpoint]) -> None:
