@@ -59,15 +59,16 @@ class SystemService(system_grpc.SystemServiceServicer):  # type: ignore[misc]
 
 def _batch_sizes(profiles: Mapping[str, BatchProfile]) -> Iterator[system_pb2.BatchSize]:
     for model, profile in sorted(profiles.items()):
-        for extents in profile.known():
-            *_, height, width = dims_of(extents, "latents")
-            for samples, seconds in sorted(profile.seconds_per_sample(extents).items()):
+        for kind in profile.known():
+            *_, height, width = dims_of(kind.extents, "latents")
+            for samples, seconds in sorted(profile.seconds_per_sample(kind).items()):
                 yield system_pb2.BatchSize(
                     model=model,
                     latent_height=height,
                     latent_width=width,
                     samples=samples,
                     seconds_per_sample=seconds,
-                    max_samples=profile.cap(extents),
-                    tokens=next(iter(dims_of(extents, "encoder_hidden_states")), 0),
+                    max_samples=profile.cap(kind),
+                    tokens=next(iter(dims_of(kind.extents, "encoder_hidden_states")), 0),
+                    tiling=kind.tiling,
                 )

@@ -152,7 +152,7 @@ class StepBatcher:
         wave, members.waiting = members.waiting, []
         self._running += 1
         self._turn.take(group.lora_key, now)
-        batches = _batches(wave, self.profile.cap(group.extents))
+        batches = _batches(wave, self.profile.cap(group.kind))
         members.batches = len(batches)
         for batch in batches:
             task = asyncio.create_task(self._send(group, batch))
@@ -180,7 +180,7 @@ class StepBatcher:
         ids = ",".join(dict.fromkeys(step.ticket.request_id for step in batch))
         outputs = await self._call(_merged(batch), ids)
         report = Report.of(outputs)
-        self.profile.observe(group.extents, int(report.batch_samples), report.engine_seconds)
+        self.profile.observe(group.kind, int(report.batch_samples), report.engine_seconds)
         self._turn.observe(report.refit_seconds)
         starts = itertools.accumulate((step.samples for step in batch), initial=0)
         for step, start in zip(batch, starts, strict=False):

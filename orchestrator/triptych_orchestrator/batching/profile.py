@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from triptych_orchestrator.batching.signature import Extents
+from triptych_orchestrator.batching.signature import Kind
 
 # A batch may cost so much more per sample than the best size before it counts as too large.
 _TOLERANCE = 1.05
@@ -38,7 +38,7 @@ class _Seen:
 
 
 class BatchProfile:
-    """Seconds per sample by its extents and batch size, sizes rounded up to powers of two.
+    """Seconds per sample by its kind and batch size, sizes rounded up to powers of two.
 
     A profile that does not learn reports what it saw and leaves the limit as it is.
     """
@@ -46,11 +46,11 @@ class BatchProfile:
     def __init__(self, max_samples: int, *, learns: bool = True) -> None:
         self._max_samples = max_samples
         self._learns = learns
-        self._seen: dict[Extents, _Seen] = {}
+        self._seen: dict[Kind, _Seen] = {}
 
-    def observe(self, extents: Extents, samples: int, engine_seconds: float) -> None:
+    def observe(self, kind: Kind, samples: int, engine_seconds: float) -> None:
         """A batch of `samples` took so long inside the engine; the first of a size warms up and does not count."""
-        self._seen[extents] = seen = self._seen.pop(extents, _Seen())
+        self._seen[kind] = seen = self._seen.pop(kind, _Seen())
         if len(self._seen) > _MOST_KINDS:
             del self._seen[next(iter(self._seen))]
         size = 1 << (samples - 1).bit_length()
@@ -61,14 +61,14 @@ class BatchProfile:
         else:
             seen.seconds[size] = deque(maxlen=_REMEMBERED)
 
-    def cap(self, extents: Extents) -> int:
+    def cap(self, kind: Kind) -> int:
         """The largest size, up to the limit, that is not known to cost 5% more per sample than a smaller one.
 
         What is known grows old: the least size found too large is then tried again, and a small size that does not
         come any more is not what others are measured by.
         """
-        best = self.seconds_per_sample(extents)
-        seen = self._seen.get(extents, _Seen())
+        best = self.seconds_per_sample(kind)
+        seen = self._seen.get(kind, _Seen())
         recent = [size for size in best if seen.is_recent(size)]
         if not recent or not self._learns:
             return self._max_samples
@@ -82,11 +82,11 @@ class BatchProfile:
             del slow[0]
         return slow[0] // 2 if slow else self._max_samples
 
-    def seconds_per_sample(self, extents: Extents) -> Mapping[int, float]:
+    def seconds_per_sample(self, kind: Kind) -> Mapping[int, float]:
         """By batch size, for the sizes that were measured."""
-        seen = self._seen.get(extents, _Seen())
+        seen = self._seen.get(kind, _Seen())
         return {size: min(seconds) for size, seconds in seen.seconds.items() if seconds}
 
-    def known(self) -> list[Extents]:
+    def known(self) -> list[Kind]:
         """Those that batches came in, the latest last."""
         return list(self._seen)

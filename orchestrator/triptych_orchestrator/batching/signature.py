@@ -25,8 +25,14 @@ class Extent(NamedTuple):
     dims: tuple[int, ...]
 
 
-# Those of all tensors: what decides the cost of a sample.
 Extents = tuple[Extent, ...]
+
+
+class Kind(NamedTuple):
+    """What decides the cost of a sample: the extents of all tensors, and the graph, by the axes that tile."""
+
+    extents: Extents
+    tiling: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,11 @@ class Signature:
     extents: Extents
     lora_key: bytes
     tiling: str = ""
+
+    @property
+    def kind(self) -> Kind:
+        """Whatever the weights are."""
+        return Kind(self.extents, self.tiling)
 
     @classmethod
     def of(cls, sample: Sample, lora_set: LoraSet, tiling: str = "") -> Signature:

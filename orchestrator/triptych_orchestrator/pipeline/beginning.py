@@ -15,7 +15,7 @@ from triptych_orchestrator.pipeline.begun import Begun
 from triptych_orchestrator.pipeline.inpainting import begin_masked
 from triptych_orchestrator.pipeline.plan import Enlarged, FromBefore, FromMasked, FromNoise, FromPictures, Pass
 from triptych_orchestrator.pipeline.vae import Vae
-from triptych_orchestrator.sampling.interpolation import enlarge_latents
+from triptych_orchestrator.sampling.interpolation import enlarge_latents, middle
 from triptych_orchestrator.sampling.moments import draw_latents
 from triptych_orchestrator.sampling.schedulers import Solver
 from triptych_orchestrator.sampling.variations import Randomness
@@ -27,7 +27,8 @@ class Beginning:
     """`upscalers` are those of pictures."""
 
     def __init__(self, one: Pass, vae: Vae, upscalers: Upscalers, request_id: str) -> None:
-        self._one = one
+        self._one, self._size = one, (one.width, one.height)
+        self._scale = vae.pixels_a_latent
         self._vae = vae
         self._upscalers = upscalers
         self._request_id = request_id
@@ -47,18 +48,22 @@ class Beginning:
                 pictures = [np.frombuffer(rgb, np.uint8).reshape(*size, 3) for rgb in source.pictures]
                 original = await self._encoded(pictures, shape, randomness)
             case Enlarged() if source.is_encoded:
-                pictures = await self._enlarged(before.latents, source.upscaler)
+                pictures = await self._enlarged(before.latents, source)
                 original = await self._encoded(pictures, shape, randomness)
             case Enlarged():
-                original = enlarge_latents(source.upscaler, before.latents, (shape[2], shape[3]))
+                width, height = (extent // self._scale for extent in source.covering or self._size)
+                larger = enlarge_latents(source.upscaler, before.latents, (height, width))
+                original = middle(larger, shape[2:])
         return Begun(solver.add_noise(original, randomness.first(shape), self._one.evaluations(solver).start))
 
     async def _encoded(self, pictures: Sequence[Pixels], shape: Sequence[int], randomness: Randomness) -> Array:
-        moments = await self._vae.encode(np.stack(pictures))
+        moments = middle(await self._vae.encode(np.stack(pictures)), shape[2:])
         return self._vae.scaled(draw_latents(moments, randomness.generators, shape[0]))
 
-    async def _enlarged(self, latents: Array, name: str) -> list[Pixels]:
-        upscaler = self._upscalers.get("hires.upscaler", name)
-        size = self._one.width, self._one.height
+    async def _enlarged(self, latents: Array, source: Enlarged) -> list[Pixels]:
+        """Cut to whole latents."""
+        upscaler, size = self._upscalers.get("hires.upscaler", source.upscaler), source.covering or self._size
+        width, height = (extent // self._scale * self._scale for extent in size)
         pictures = await self._vae.decode(latents)
-        return [await enlarged(picture, upscaler, size, self._request_id) for picture in pictures]
+        larger = [await enlarged(picture, upscaler, size, self._request_id) for picture in pictures]
+        return [pixels[:height, :width] for pixels in larger]

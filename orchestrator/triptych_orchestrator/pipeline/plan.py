@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from triptych.contract import VAE_ENCODER, LoraWeight
+from triptych_orchestrator.jobs.extents import Size
 from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.jobs.tasks.editing import Edit
 from triptych_orchestrator.jobs.tasks.hires import Hires
@@ -49,10 +50,12 @@ class FromBefore:
 class Enlarged:
     """Those that the pass before has finished, enlarged to this one's size, with noise on them.
 
-    By an upscaler of latents, or by one of pictures, for which they are decoded and encoded again.
+    By an upscaler of latents, or by one of pictures, for which they are decoded and encoded again. Where they are of
+    another ratio, to a size in pixels that covers this one's; the middle is taken then.
     """
 
     upscaler: str
+    covering: Size | None = None
 
     @property
     def is_encoded(self) -> bool:
@@ -123,7 +126,7 @@ def _first(job: Job) -> Pass:
 def _again(first: Pass, hires: Hires) -> Pass:
     return replace(
         first,
-        source=Enlarged(hires.upscaler),
+        source=Enlarged(hires.upscaler, hires.covering),
         width=hires.width,
         height=hires.height,
         num_inference_steps=hires.num_inference_steps,

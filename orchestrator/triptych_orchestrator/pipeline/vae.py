@@ -44,7 +44,7 @@ class Vae:
         self._pool = pool
         self._models = entry.models()
         self._unscales = not entry.draws
-        self._tiling, self._pixels_a_latent = tiling, entry.opened.vae_scale_factor
+        self._tiling, self.pixels_a_latent = tiling, entry.opened.vae_scale_factor
         self.scaling, self.tile_size = scaling, 0
         self._request_id = request_id
         self._timeout_s = timeout_s
@@ -54,7 +54,7 @@ class Vae:
         """Pictures [H, W, 3] of latents [B, C, h, w] as the loop leaves them."""
         if self._unscales:
             latents = unscaled(latents, self.scaling)
-        if tiles := self._tiling.decoding(latents.shape[-2:], self._pixels_a_latent):
+        if tiles := self._tiling.decoding(latents.shape[-2:], self.pixels_a_latent):
             self.tile_size = self._tiling.size
             return [await self._decode_tiled(row, tiles) for row in latents]
         around = wrapping(self._tiling.axes)
@@ -63,7 +63,7 @@ class Vae:
 
     async def encode(self, pictures: Pixels) -> Latents:
         """Moments [B, 2 C, h, w] of pictures [B, H, W, 3]: means and log variances, not scaled yet."""
-        if tiles := self._tiling.encoding(pictures.shape[1:3], self._pixels_a_latent):
+        if tiles := self._tiling.encoding(pictures.shape[1:3], self.pixels_a_latent):
             self.tile_size = self._tiling.size
             return np.stack([await self._encode_tiled(picture, tiles) for picture in pictures])
         around = wrapping(self._tiling.axes)

@@ -5,7 +5,7 @@ enlarge_latents("latent", latents, (128, 128))
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,12 @@ def enlarge_latents(name: str, latents: Array, size: tuple[int, int]) -> Array:
     weights = LATENT_UPSCALERS[name]
     along_height, along_width = (weights(*extents) for extents in zip(latents.shape[2:], size, strict=True))
     return np.asarray(along_height @ (latents @ along_width.T), np.float32)
+
+
+def middle(latents: Array, size: Sequence[int]) -> Array:
+    """That of latents [B, C, H, W], of a height and width; of an odd rest more goes at the end, as A1111 has it."""
+    top, left = ((own - extent) // 2 for own, extent in zip(latents.shape[2:], size, strict=True))
+    return latents[:, :, top : top + size[0], left : left + size[1]]
 
 
 def _nearest(inputs: int, outputs: int) -> Array:

@@ -140,6 +140,8 @@ class BatchSize:
     """As large as batches of this model and size may grow, for larger ones took more per sample."""
     tokens: int = 0
     """Of the conditioning, which decides a sample's cost as well."""
+    tiling: str = ""
+    """The axes along which the pictures tile: with them another graph is at work."""
 
 
 @dataclass(frozen=True)

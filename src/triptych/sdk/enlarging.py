@@ -23,7 +23,8 @@ class Hires:
         enlarged and encoded again; default "latent".
     strength: how much is drawn anew, from 0 to 1, as image-to-image's; default 0.7.
     num_inference_steps: of which the last `strength` are done; default: the request's.
-    width, height: pixels, in the place of `scale`; one of them follows from the other.
+    width, height: pixels, in the place of `scale`; one of them follows from the other. Both, of another ratio: the
+        middle of pictures that are enlarged until they cover that, as A1111 has it.
     """
 
     scale: float | None = None

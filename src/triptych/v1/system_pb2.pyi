@@ -100,7 +100,7 @@ class Replica(_message.Message):
     def __init__(self, name: _Optional[str] = ..., stage: _Optional[str] = ..., address: _Optional[str] = ..., ready: bool = ..., models: _Optional[_Iterable[str]] = ..., batch_sizes: _Optional[_Iterable[_Union[BatchSize, _Mapping]]] = ...) -> None: ...
 
 class BatchSize(_message.Message):
-    __slots__ = ("model", "latent_height", "latent_width", "samples", "seconds_per_sample", "max_samples", "tokens")
+    __slots__ = ("model", "latent_height", "latent_width", "samples", "seconds_per_sample", "max_samples", "tokens", "tiling")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     LATENT_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     LATENT_WIDTH_FIELD_NUMBER: _ClassVar[int]
@@ -108,6 +108,7 @@ class BatchSize(_message.Message):
     SECONDS_PER_SAMPLE_FIELD_NUMBER: _ClassVar[int]
     MAX_SAMPLES_FIELD_NUMBER: _ClassVar[int]
     TOKENS_FIELD_NUMBER: _ClassVar[int]
+    TILING_FIELD_NUMBER: _ClassVar[int]
     model: str
     latent_height: int
     latent_width: int
@@ -115,4 +116,5 @@ class BatchSize(_message.Message):
     seconds_per_sample: float
     max_samples: int
     tokens: int
-    def __init__(self, model: _Optional[str] = ..., latent_height: _Optional[int] = ..., latent_width: _Optional[int] = ..., samples: _Optional[int] = ..., seconds_per_sample: _Optional[float] = ..., max_samples: _Optional[int] = ..., tokens: _Optional[int] = ...) -> None: ...
+    tiling: str
+    def __init__(self, model: _Optional[str] = ..., latent_height: _Optional[int] = ..., latent_width: _Optional[int] = ..., samples: _Optional[int] = ..., seconds_per_sample: _Optional[float] = ..., max_samples: _Optional[int] = ..., tokens: _Optional[int] = ..., tiling: _Optional[str] = ...) -> None: ...

@@ -20,6 +20,7 @@ from tritonclient.utils import InferenceServerException
 import triptych
 from tests.conftest import CACHE, Served
 from tests.e2e.serving import SIZE, at_once, difference, orchestrator, wait_for
+from tests.tiny import save_editing_checkpoint
 from triptych.contract import UNET
 from triptych.contract.repository import model_config, model_shim
 from triptych.embedded import Stack, StackConfig
@@ -157,17 +158,43 @@ def test_a_dead_stub_is_brought_back(fragile: Served, expected: Result) -> None:
     assert fragile.client.generate(**REQUEST).files == expected.files
 
 
-def test_lost_conditioning_is_sent_again(fragile: Served, expected: Result) -> None:
-    def reload(name: str) -> None:
-        address = next(one.address for one in fragile.client.server_info().replicas if one.name == name)
-        path = fragile.client.checkpoints()[0].path
-        with triton.InferenceServerClient(address) as client:
-            client.unload_model("sd1.unet")
-            config = json.dumps(model_config(UNET, {"checkpoint": path, "engine": "onnxruntime"}))
-            client.load_model("sd1.unet", config=config, files={"file:1/model.py": model_shim(UNET).encode()})
+def reloaded(fragile: Served, checkpoint: str, replica: str) -> None:
+    """Whatever the replica's model of the checkpoint kept is gone."""
+    address = next(one.address for one in fragile.client.server_info().replicas if one.name == replica)
+    path = next(one.path for one in fragile.client.checkpoints() if one.name == checkpoint)
+    with triton.InferenceServerClient(address) as client:
+        client.unload_model(f"{checkpoint}.unet")
+        config = json.dumps(model_config(UNET, {"checkpoint": path, "engine": "onnxruntime"}))
+        client.load_model(f"{checkpoint}.unet", config=config, files={"file:1/model.py": model_shim(UNET).encode()})
 
-    steps, result = interrupted(fragile, reload)
+
+def test_lost_conditioning_is_sent_again(fragile: Served, expected: Result) -> None:
+    steps, result = interrupted(fragile, lambda replica: reloaded(fragile, "sd1", replica))
     assert difference(result, expected) == 0 and len(steps) == STEPS
+
+
+def test_what_a_unet_sees_of_an_image_is_sent_again(
+    fragile: Served, expected: Result, checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    """With the mask and the masked picture's latents, which come with the first step alone, as the texts do."""
+    path = save_editing_checkpoint(tmp_path / "inpaint", checkpoints["sd1"], "StableDiffusionInpaintPipeline", 9)
+    image = Image.effect_noise((64, 64), 90).convert("RGB")
+    mask = Image.new("L", (64, 64))
+    mask.paste("white", (0, 0, 40, 64))
+    request = REQUEST | {"checkpoint": "inpaint", "image": image, "mask_image": mask, "num_inference_steps": 12}
+    fragile.client.register_checkpoint("inpaint", path, load=True)
+    try:
+        before = fragile.client.generate(**request)
+        lost: list[str] = []
+
+        def lose(replica: str) -> None:
+            lost.append(replica)
+            reloaded(fragile, "inpaint", replica)
+
+        steps, result = interrupted(fragile, lose, request)
+    finally:
+        fragile.client.unregister_checkpoint("inpaint")
+    assert lost and difference(result, before) == 0 and [step.step for step in steps] == [*range(1, 13)]
 
 
 def test_many_at_once_outlive_a_replica(fragile: Served, expected: Result) -> None:

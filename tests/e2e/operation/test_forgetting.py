@@ -23,7 +23,6 @@ from triptych_orchestrator.jobs.admission import Admission
 from triptych_orchestrator.library.catalog import Catalog
 from triptych_orchestrator.library.loras.choice import LoraChooser
 from triptych_orchestrator.library.loras.registry import LoraRegistry
-from triptych_orchestrator.library.upscalers import Upscalers
 from triptych_orchestrator.pipeline.painter import Painter
 from triptych_orchestrator.settings import Settings
 from triptych_orchestrator.stages.pool import ReplicaPool
@@ -66,7 +65,7 @@ async def client(
     server = grpc.aio.server(interceptors=[ErrorInterceptor()])
     generation_pb2_grpc.add_GenerationServiceServicer_to_server(generation, server)
     checkpoints_pb2_grpc.add_CheckpointServiceServicer_to_server(CheckpointService(catalog), server)
-    system = SystemService(pool, catalog, painter.batchers, Upscalers(), limits)
+    system = SystemService(pool, catalog, painter, limits)
     system_pb2_grpc.add_SystemServiceServicer_to_server(system, server)
     address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     await server.start()

@@ -23,6 +23,8 @@ def test_one_model_serves_pictures_that_tile_and_others(served: Served, checkpoi
     assert min(difference(one, other) for one in alone[:4] for other in alone[:4] if one is not other) > 5
     for (_, ours), theirs in zip(at_once(served.client, requests), alone, strict=True):
         assert difference(ours, theirs) <= (0 if checkpoint == "sd1" else 1)
+    sizes = [size for replica in served.client.server_info().replicas for size in replica.batch_sizes]
+    assert {size.tiling for size in sizes if size.model == f"{checkpoint}.unet"} >= {"", "xy"}
     for told, one in zip(("True", "x", "y"), alone[1:4], strict=False):
         assert f"Tiling: {told}," in f"{one.images[0].info['parameters']},"
 

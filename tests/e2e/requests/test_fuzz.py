@@ -24,6 +24,7 @@ from tests.e2e.operation.test_failure import descendants
 from tests.e2e.requests.fuzzing import Outcome, Requests, send
 from tests.e2e.serving import SIZE, Orchestrator, difference, orchestrator, value, wait_for
 from tests.loras import save_lora
+from tests.tiny import save_editing_checkpoint
 from triptych.v1 import checkpoints_pb2, generation_pb2, loras_pb2, system_pb2
 
 SEED = 8
@@ -36,6 +37,7 @@ MODULES = (generation_pb2, checkpoints_pb2, loras_pb2, system_pb2, health_pb2, r
 SERVICES = [service for module in MODULES for service in module.DESCRIPTOR.services_by_name.values()]
 OPEN: dict[str, Any] = {"checkpoint": "fuzzed", "prompt": "a star", "num_inference_steps": 2}
 REQUEST: dict[str, Any] = OPEN | SIZE
+EDIT: dict[str, Any] = {"checkpoint": "edits", "prompt": "make it red", "num_inference_steps": 2}
 SIDES = generation_pb2.Sides(left=9, bottom=5)
 SMALL = generation_pb2.Size(height=32, width=80)
 PICTURE: dict[str, Any] = REQUEST | {"seed": 7, "scheduler": "ddim"}
@@ -46,9 +48,12 @@ def target(
     served: Served, checkpoints: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Orchestrator]:
     """An orchestrator of its own, so that no other test's checkpoints can be hit."""
-    arguments = ["--checkpoint", f"fuzzed={checkpoints['sd1']}"]
+    root = tmp_path_factory.mktemp("fuzz")
+    pipeline = "StableDiffusionInstructPix2PixPipeline"
+    edits = save_editing_checkpoint(root / "edits", checkpoints["sd1"], pipeline, in_channels=8)
+    arguments = ["--checkpoint", f"fuzzed={checkpoints['sd1']}", "--checkpoint", f"edits={edits}"]
     arguments += [part for name, value in LIMITS.items() for part in ("--limit", f"{name}={value}")]
-    with orchestrator(served, tmp_path_factory.mktemp("fuzz"), *arguments) as one:
+    with orchestrator(served, root, *arguments) as one:
         yield one
         with triptych.Client(one.address) as client:  # what it loaded is in the session's stages
             for checkpoint in client.checkpoints():
@@ -75,6 +80,8 @@ def valid(checkpoint: Path, lora: Path) -> Mapping[str, Sequence[Message]]:
                 generate(**REQUEST, loras=[generation_pb2.LoraUse(name="a", weight=0.5)], guidance_scale=1.0),
                 generate(**REQUEST, images=[picture()], strength=0.9),
                 generate(**REQUEST, image_format="jpeg", quality=80),
+                generate(**EDIT, images=[picture(72, 40)], image_guidance_scale=2.0),
+                generate(**EDIT, images=[picture()], guidance_scale=1.0, tiling="x", preview_every_steps=1),
                 generate(**OPEN, images=[picture(40, 51)], expand=SIDES, expand_fill="noise"),
                 generate(**REQUEST, images=[picture()], mask_images=[picture()], mask_blur=4, masked_content="fill"),
                 generate(**REQUEST, images=[picture()], mask_images=[picture()], padding_mask_crop=8, invert_mask=True),
@@ -141,7 +148,7 @@ def processes(served: Served, target: Orchestrator, client: triptych.Client) -> 
     By pid and the model's name, since the stages are shared, and what other tests left there may end at any moment.
     """
     held = {model for replica in client.server_info().replicas for model in replica.models}
-    held = {model for model in held if model.startswith("fuzzed.")}
+    held = {model for model in held if model.startswith(("fuzzed.", "edits."))}
     found = {(target.process.pid, "orchestrator")}
     for process in served.stack.processes():
         if process.pid:
@@ -168,7 +175,8 @@ def test_whatever_comes_is_answered(
     requests = Requests(SEED + count, SERVICES, valid(checkpoints["sd1"], lora))
     with triptych.Client(target.address) as client:
         before = client.generate(**PICTURE)
-        client.generate(**PICTURE, image=picture())  # from here on all of the checkpoint's models are there
+        client.generate(**PICTURE, image=picture())  # from here on all of the checkpoints' models are there
+        client.generate(**EDIT, image=picture())
         running = processes(served, target, client)
         outcomes = bombard(target.address, requests, count)
         failed = [outcome for outcome in outcomes if outcome.code is not grpc.StatusCode.OK]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from triptych_orchestrator.batching.profile import BatchProfile
-from triptych_orchestrator.batching.signature import Extent, Extents
+from triptych_orchestrator.batching.signature import Extent, Kind
 
 
-def extents(height: int, width: int, tokens: int = 77) -> Extents:
-    return (Extent("encoder_hidden_states", "<f4", (tokens, 768)), Extent("latents", "<f4", (4, height, width)))
+def extents(height: int, width: int, tokens: int = 77, tiling: str = "") -> Kind:
+    states, latents = ("encoder_hidden_states", (tokens, 768)), ("latents", (4, height, width))
+    return Kind(tuple(Extent(name, "<f4", dims) for name, dims in (states, latents)), tiling)
 
 
 SIZE = extents(64, 64)
@@ -24,6 +25,13 @@ def profile(seconds: dict[int, float], times: int = 4) -> BatchProfile:
 def test_nothing_known_means_the_limit() -> None:
     assert BatchProfile(16).cap(SIZE) == 16
     assert profile({2: 1.0}).cap(extents(8, 8)) == 16
+
+
+def test_pictures_that_tile_are_of_another_graph() -> None:
+    made = profile({2: 1.0, 4: 2.0})
+    assert (made.cap(SIZE), made.cap(extents(64, 64, tiling="xy"))) == (2, 16)
+    made.observe(extents(64, 64, tiling="xy"), 2, 1.0)
+    assert [kind.tiling for kind in made.known()] == ["", "xy"]
 
 
 def test_it_grows_while_a_sample_costs_no_more() -> None:

@@ -53,6 +53,19 @@ class Enlargement:
                 raise invalid(field, f"must be at least the {least} that there are before, not {extent}")
         return width, height
 
+    def covering(self, before: Size, size: Size) -> Size | None:
+        """Where both extents are given, of another ratio: as A1111 has it, the size of what `size` is the middle of.
+
+        It is as wide or as high, and has the ratio of `before`. None where the middle is all of it.
+        """
+        if self.width is None or self.height is None:
+            return None
+        if before[0] / before[1] < size[0] / size[1]:
+            whole = size[0], size[0] * before[1] // before[0]
+        else:
+            whole = size[1] * before[0] // before[1], size[1]
+        return None if whole == size else whole
+
 
 def _checked(field: str, scale: float) -> float:
     if not (math.isfinite(scale) and 1 <= scale <= _MOST_SCALE):

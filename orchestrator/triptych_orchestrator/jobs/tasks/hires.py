@@ -36,7 +36,10 @@ class AskedHires:
 
 @dataclass(frozen=True)
 class Hires:
-    """The last `strength` of `num_inference_steps`, at a size in pixels; `scale` is None where the size was given."""
+    """The last `strength` of `num_inference_steps`, at a size in pixels; `scale` is None where the size was given.
+
+    `covering` is the size of what that one is the middle of, where it is of another ratio.
+    """
 
     width: int
     height: int
@@ -44,6 +47,7 @@ class Hires:
     upscaler: str
     strength: float
     num_inference_steps: int
+    covering: Size | None = None
 
     @property
     def infotext(self) -> dict[str, object]:
@@ -67,7 +71,11 @@ def hires_of(asked: AskedHires, before: Size, steps: int, checkpoint: Checkpoint
     if not 1 <= steps <= limits.max_num_inference_steps:
         problem = f"must be from 1 to {limits.max_num_inference_steps}, not {steps}"
         raise invalid("hires.num_inference_steps", problem)
-    return Hires(width, height, asked.to.times, asked.upscaler_name, _strength(asked.strength, steps), steps)
+    covering = asked.to.covering(before, (width, height))
+    if covering and covering[0] * covering[1] > limits.max_upscaled_pixels:
+        problem = f"{width} x {height} is the middle of {covering[0]} x {covering[1]}, more than the"
+        raise invalid("hires.width", f"{problem} {limits.max_upscaled_pixels} pixels that this server enlarges to")
+    return Hires(width, height, asked.to.times, asked.upscaler_name, _strength(asked.strength, steps), steps, covering)
 
 
 @contextmanager
