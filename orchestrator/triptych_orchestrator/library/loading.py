@@ -83,6 +83,8 @@ class Loader:
         try:
             # Once more: the directory may have changed since, for better or worse.
             await self.open(entry)
+            # Beside the load, which leaves cores idle, rather than beside the first steps, which leave none.
+            self.hashes.begin(entry)
             async with asyncio.TaskGroup() as group:
                 for model in entry.models_to_load():
                     group.create_task(self._pool.place(model))
@@ -100,7 +102,6 @@ class Loader:
         entry.held = {model.spec.name for model in entry.models_to_load()}
         entry.state = State.LOADED
         entry.loads += 1
-        self.hashes.begin(entry)
         logger.info("checkpoint loaded", extra={"checkpoint": entry.name})
 
     async def decided(self, entry: Entry, checkpoint: Checkpoint) -> Checkpoint:

@@ -18,8 +18,6 @@ from triptych_unet.conditioning import ConditioningStore
 
 _CAPACITY_BYTES = 256 * 1024 * 1024
 _TTL_S = 900.0
-# Latents, on a CPU; a warm-up must not take longer than a step is worth.
-_LARGEST_WARM_UP = 64
 
 
 class UNetModel(StageModel):
@@ -47,10 +45,10 @@ class UNetModel(StageModel):
         return image_channels(self.component.architecture)
 
     def warm_up_inputs(self, checkpoint: Checkpoint) -> Batch:
-        """One sample of about the checkpoint's own size."""
+        """One sample."""
         channels = self.component.architecture.config["in_channels"]
         inputs: Batch = {
-            "latents": np.zeros((1, channels, *self.warm_up_size(_LARGEST_WARM_UP)), np.float32),
+            "latents": np.zeros((1, channels, *self.warm_up_size()), np.float32),
             "timestep": np.ones(1, np.float32),
         }
         for name, dims in self._dims.items():

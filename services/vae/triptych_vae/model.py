@@ -10,7 +10,6 @@ from triptych.contract import VAE_DECODER, VAE_ENCODER
 from triptych.errors import invalid
 from triptych.stage import NOT_FINITE, Batch, StageModel, not_finite
 
-_LARGEST_WARM_UP = 8  # latents, on a CPU
 _SIZE_CHECK, _UNROUNDED = "size_check", "unrounded"
 
 
@@ -21,7 +20,7 @@ class VaeDecoderModel(StageModel):
 
     def warm_up_inputs(self, checkpoint: Checkpoint) -> Batch:
         """One picture."""
-        return {"latents": np.zeros((1, checkpoint.latent_channels, *self.warm_up_size(_LARGEST_WARM_UP)), np.float32)}
+        return {"latents": np.zeros((1, checkpoint.latent_channels, *self.warm_up_size()), np.float32)}
 
     def prepare(self, batch: Batch) -> Batch:
         """Undoes the scaling that the checkpoint's configuration states; diffusers' pipeline knows no shift here."""
@@ -57,7 +56,7 @@ class VaeEncoderModel(StageModel):
 
     def warm_up_inputs(self, checkpoint: Checkpoint) -> Batch:
         """One picture of one grey."""
-        height, width = (extent * self._scale for extent in self.warm_up_size(_LARGEST_WARM_UP))
+        height, width = (extent * self._scale for extent in self.warm_up_size())
         return {"image": np.zeros((1, 3, height, width), np.float32)}
 
     def prepare(self, batch: Batch) -> Batch:

@@ -39,6 +39,8 @@ from triptych.stage.lora_sets import BASE, LoraSets, MergedSet
 logger = logging.getLogger("triptych.stage")
 
 NOT_FINITE = "not_finite"
+# Latents of a warm-up on a CPU: every weight is read once, and little is done with it.
+_ON_CPU = 4
 
 # One request's tensors, every one with the request's samples as its first dimension.
 Batch = dict[str, Array]
@@ -179,14 +181,14 @@ class StageModel(ABC):
     def warm_up_inputs(self, checkpoint: Checkpoint) -> Batch:
         """One sample: whatever the engine, one that it takes."""
 
-    def warm_up_size(self, most_on_cpu: int) -> tuple[int, int]:
+    def warm_up_size(self) -> tuple[int, int]:
         """Height and width of latents to be warm for.
 
         On a GPU the checkpoint's own, for kernels are chosen, and memory is taken, by size. A CPU's engine is as warm
-        after a small sample, and sooner.
+        after the smallest sample, and sooner.
         """
         height, width = self.component.latent_size
-        return (height, width) if self.device != "cpu" else (min(height, most_on_cpu), min(width, most_on_cpu))
+        return (height, width) if self.device != "cpu" else (min(height, _ON_CPU), min(width, _ON_CPU))
 
     @abstractmethod
     def run(self, batch: Batch) -> Batch:

@@ -13,7 +13,8 @@ import pytest
 
 from tests.orchestrator.catalogs import Pool, catalog
 from triptych.checkpoint import Checkpoint
-from triptych_orchestrator.library.entry import State
+from triptych_orchestrator.library.entry import Entry, State
+from triptych_orchestrator.stages.pool import PlacedModel
 
 
 @dataclass
@@ -80,3 +81,21 @@ async def test_a_load_waits_until_a_kept_checkpoint_is_read(copy: Path, tmp_path
     await first.end()
     await restoring
     assert (await loading) is known and known.state is State.LOADED
+
+
+class HashedFirst(Pool):
+    """Places once the checkpoint's hash is known."""
+
+    entry: Entry
+
+    async def place(self, model: PlacedModel) -> None:
+        await asyncio.wait_for(self.entry.digests(), 60)
+        assert self.entry.state is State.LOADING and self.entry.known_sha256
+        await super().place(model)
+
+
+async def test_a_hash_is_computed_beside_the_load(copy: Path, tmp_path: Path) -> None:
+    pool = HashedFirst()
+    one = catalog(pool, tmp_path)
+    pool.entry = await one.register("x", copy)
+    assert (await one.load("x")).state is State.LOADED and pool.held
