@@ -11,9 +11,10 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 import triptych
 from triptych.demo import lora_paths
@@ -34,8 +35,8 @@ SHOWN = [
     "a small green circle on a yellow background",
 ]
 AT_WORK = "a large gold star on a purple background"
-DESK = {"width": 1280, "height": 860}
-PHONE = {"width": 390, "height": 844}
+DESK: ViewportSize = {"width": 1280, "height": 860}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 
 
 def fill_gallery(page: Page) -> None:
@@ -85,7 +86,7 @@ def painting(page: Page) -> None:
         page.get_by_role("slider", name="New border right").press("ArrowRight")
 
 
-SCREENS: dict[str, tuple[str, dict[str, int], Callable[[Page], None]]] = {
+SCREENS: dict[str, tuple[Literal["light", "dark"], ViewportSize, Callable[[Page], None]]] = {
     "desk-light": ("light", DESK, at_work),
     "desk-dark": ("dark", DESK, at_work),
     "phone-light": ("light", PHONE, looking),
