@@ -5,12 +5,16 @@ from __future__ import annotations
 import base64
 import io
 import json
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from PIL import Image
+
+from tests.conftest import Served
 
 # What most calls are: small, short, and the same each time.
 SMALL = {"prompt": "a red circle", "width": 64, "height": 64, "steps": 2, "seed": 5, "sampler_name": "Euler"}
@@ -19,6 +23,18 @@ SD1 = {"override_settings": {"sd_model_checkpoint": "sd1"}}
 ENDLESS = {**SMALL, **SD1, "steps": 200, "width": 256, "height": 256}
 
 Call = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def default_options(served: Served) -> None:
+    """Whatever others have chosen, from the same address."""
+    shutil.rmtree(gateway_folder(served) / "options", ignore_errors=True)
+
+
+def gateway_folder(served: Served) -> Path:
+    """The state folder of the session's gateway."""
+    assert served.stack.run_dir
+    return served.stack.run_dir / "gateway"
 
 
 @pytest.fixture

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import httpx
 import pytest
 
+from tests import tiny
 from tests.conftest import Served
+from tests.gateway.a1111.conftest import SD1, SMALL, files
+from tests.loras import save_lora
+
+SETTINGS = SD1["override_settings"]
 
 
 def test_models_with_titles_that_name_them(http: httpx.Client, served: Served) -> None:
@@ -20,10 +27,30 @@ def test_models_with_titles_that_name_them(http: httpx.Client, served: Served) -
 
 @pytest.mark.parametrize(
     "path",
-    ["hypernetworks", "face-restorers", "realesrgan-models", "prompt-styles", "script-info", "extensions", "sd-vae"],
+    ["hypernetworks", "face-restorers", "realesrgan-models", "prompt-styles", "script-info", "extensions"],
 )
 def test_what_there_is_none_of_is_an_empty_list(path: str, http: httpx.Client) -> None:
     assert http.get(f"/sdapi/v1/{path}").json() == []
+
+
+def test_vaes_and_loras(http: httpx.Client, served: Served, checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    served.client.register_checkpoint("lent", tiny.save_vae(tmp_path / "vae"))
+    served.client.add_lora("a1111s", save_lora(tmp_path / "lora.safetensors", checkpoints["sd1"]))
+    try:
+        assert {"model_name": "lent", "filename": str(tmp_path / "vae")} in http.get("/sdapi/v1/sd-vae").json()
+        assert "lent" not in {each["model_name"] for each in http.get("/sdapi/v1/sd-models").json()}
+        (lora,) = (each for each in http.get("/sdapi/v1/loras").json() if each["name"] == "a1111s")
+        assert lora["alias"] == "a1111s" and lora["path"].endswith(".safetensors")
+        fields = {"prompt": "a dot <lora:a1111s:0.5>", "override_settings": {**SETTINGS, "sd_vae": "lent"}}
+        answer = http.post("/sdapi/v1/txt2img", json={**SMALL, **fields}).json()
+        result = served.client.generate(
+            "a dot <lora:a1111s:0.5>", checkpoint="sd1", vae="lent", guidance_scale=7.0, width=64, height=64,
+            num_inference_steps=2, seed=5, scheduler="euler",
+        )  # fmt: skip
+        assert files(answer) == result.files
+    finally:
+        served.client.remove_lora("a1111s")
+        served.client.unregister_checkpoint("lent")
 
 
 def test_upscalers_by_their_labels(http: httpx.Client) -> None:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.conftest import Served
-from tests.gateway.a1111.conftest import Call, files, info, picture
+from tests.gateway.a1111.conftest import Call, files, gateway_folder, info, picture
 from triptych.errors import FailedPreconditionError
 from triptych_gateway.a1111.saving import Folder, named
 
@@ -35,17 +35,19 @@ def test_a_folder_that_cannot_be_made_is_told_of_before_anything_is_drawn(tmp_pa
 
 
 def test_a_call_is_saved_with_its_grid(txt2img: Call, served: Served) -> None:
-    root = Path(served.stack.run_dir) / "gateway" / "outputs"
+    root = gateway_folder(served) / "outputs"
+    before = set(root.glob("*/*/*"))
     answer = txt2img(batch_size=3, save_images=True)
     together, *alone = files(answer)
     assert info(answer)["index_of_first_image"] == 1
     assert len(info(answer)["infotexts"]) == 4 and info(answer)["all_seeds"] == [5, 6, 7]
     assert picture(together).size == (128, 128)
     assert picture(together).info["parameters"] == info(answer)["infotexts"][0]
-    saved = sorted(root.glob("txt2img-images/*/*.png"))
-    assert [file.name for file in saved] == ["00001-5.png", "00002-6.png", "00003-7.png"]
+    *saved, one = sorted(set(root.glob("*/*/*")) - before, key=lambda path: (path.name.startswith("grid"), path.name))
+    assert [file.name[5:] for file in saved] == ["-5.png", "-6.png", "-7.png"]
+    assert {file.parent.parent.name for file in saved} == {"txt2img-images"}
     assert [file.read_bytes() for file in saved] == alone
-    assert [file.read_bytes() for file in root.glob("txt2img-grids/*/grid-0001.png")] == [together]
+    assert one.parent.parent.name == "txt2img-grids" and one.read_bytes() == together
 
 
 def test_one_picture_has_no_grid(txt2img: Call, http: httpx.Client) -> None:

@@ -73,6 +73,17 @@ def test_hires_fix(txt2img: Call, served: Served) -> None:
     assert info(answer)["extra_generation_params"]["Hires upscale"] == "1.5"
 
 
+def test_a_refiner_finishes(txt2img: Call, served: Served) -> None:
+    settings = {"sd_model_checkpoint": "sdxl"}
+    answer = txt2img(override_settings=settings, refiner_checkpoint="refiner", refiner_switch_at=0.5, steps=4)
+    result = served.client.generate(
+        "a red circle", checkpoint="sdxl", refiner="refiner", refiner_start=0.5, guidance_scale=7.0, width=64,
+        height=64, num_inference_steps=4, seed=5, scheduler="euler",
+    )  # fmt: skip
+    assert files(answer) == result.files
+    assert info(answer)["extra_generation_params"]["Refiner"] == "refiner"
+
+
 def test_images_may_be_left_out(txt2img: Call) -> None:
     answer = txt2img(send_images=False)
     assert answer["images"] == []
