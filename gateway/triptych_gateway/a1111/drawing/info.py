@@ -20,6 +20,11 @@ _BASE = {
     "Variation seed strength", "Seed resize from", "Denoising strength", "Clip skip", "Version",
     "Batch size", "Batch position",
 }  # fmt: skip
+# As the request has them.
+_ASKED = (
+    "prompt", "negative_prompt", "subseed_strength", "width", "height", "cfg_scale", "steps",
+    "batch_size", "seed_resize_from_w", "seed_resize_from_h", "denoising_strength",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -62,29 +67,19 @@ def info_of(
     infotexts = [picture.infotext for picture in pictures]
     pairs = parts_of(infotexts[0])[2] if infotexts else {}
     info = {
-        "prompt": asked["prompt"],
+        **{name: asked[name] for name in _ASKED},
         "all_prompts": [asked["prompt"]] * len(told),
-        "negative_prompt": asked["negative_prompt"],
         "all_negative_prompts": [asked["negative_prompt"]] * len(told),
         "seed": told[0],
         "all_seeds": told,
         "subseed": told_too[0],
         "all_subseeds": told_too,
-        "subseed_strength": asked["subseed_strength"],
-        "width": asked["width"],
-        "height": asked["height"],
-        "cfg_scale": asked["cfg_scale"],
-        "steps": asked["steps"],
-        "batch_size": asked["batch_size"],
         "restore_faces": False,
         "face_restoration_model": None,
         "sd_model_name": checkpoint.name,
         "sd_model_hash": pairs.get("Model hash", checkpoint.short_hash),
         "sd_vae_name": pairs.get("VAE"),
         "sd_vae_hash": pairs.get("VAE hash"),
-        "seed_resize_from_w": asked["seed_resize_from_w"],
-        "seed_resize_from_h": asked["seed_resize_from_h"],
-        "denoising_strength": asked["denoising_strength"],
         "extra_generation_params": {name: value for name, value in pairs.items() if name not in _BASE},
         "index_of_first_image": grids,
         "infotexts": [*infotexts[:grids], *infotexts],

@@ -66,11 +66,29 @@ def asked_of(request: Common, options: Options, server: ServerInfo) -> Asked:
     """What all kinds of call have."""
     check_idle(request, _IDLE)
     _check_scripts(request)
-    drawing = checkpoints.drawing(server.checkpoints)
-    checkpoint = chosen(options, drawing)
+    if request.batch_size > (most := server.limits.max_num_images_per_prompt):
+        raise invalid("batch_size", f"must be from 1 to {most}, not {request.batch_size}")
+    checkpoint = chosen(options, checkpoints.drawing(server.checkpoints))
     scheduler = scheduler_of(request.sampler_name or request.sampler_index, request.scheduler or "", server.schedulers)
     if scheduler.endswith("_ancestral"):
         check_idle(request, _ANCESTRAL)
+    first, other = (randbelow(_SEEDS) if seed < 0 else seed for seed in (request.seed, request.subseed))
+    count = request.batch_size * request.n_iter
+    return Asked(
+        prompt=_TAG.sub("", request.prompt).strip() if request.disable_extra_networks else request.prompt,
+        parameters=_parameters(request, options, server, checkpoint, scheduler),
+        checkpoint=checkpoint,
+        sampler=label_of(scheduler),
+        seeds=[first + (0 if request.subseed_strength else index) for index in range(count)],
+        subseeds=[other + index for index in range(count)],
+        subseed_strength=request.subseed_strength,
+        batch_size=request.batch_size,
+    )
+
+
+def _parameters(
+    request: Common, options: Options, server: ServerInfo, checkpoint: Checkpoint, scheduler: str
+) -> GenerateParameters:
     width, height = size_of(request, checkpoint)
     parameters = {
         "checkpoint": checkpoint.name,
@@ -88,21 +106,10 @@ def asked_of(request: Common, options: Options, server: ServerInfo) -> Asked:
         "engine": None if options.acceleration else "torch",
         "preview_every_steps": options.preview_every_steps,
         "seed_resize_from": _seed_resize_from(request),
-        **_refiner(request, drawing),
+        **_refiner(request, checkpoints.drawing(server.checkpoints)),
         **file_of(options),
     }
-    first, other = (randbelow(_SEEDS) if seed < 0 else seed for seed in (request.seed, request.subseed))
-    count = request.images_in_all
-    return Asked(
-        prompt=_TAG.sub("", request.prompt).strip() if request.disable_extra_networks else request.prompt,
-        parameters=cast(GenerateParameters, parameters),
-        checkpoint=checkpoint,
-        sampler=label_of(scheduler),
-        seeds=[first + (0 if request.subseed_strength else index) for index in range(count)],
-        subseeds=[other + index for index in range(count)],
-        subseed_strength=request.subseed_strength,
-        batch_size=request.batch_size,
-    )
+    return cast(GenerateParameters, parameters)
 
 
 def size_of(request: Common, checkpoint: Checkpoint) -> tuple[int, int]:

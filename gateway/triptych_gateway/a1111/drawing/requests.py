@@ -74,11 +74,6 @@ class Common(BaseModel):
         return given
 
     @property
-    def images_in_all(self) -> int:
-        """Of all batches."""
-        return self.batch_size * self.n_iter
-
-    @property
     def echo(self) -> dict[str, Any]:
         """What an answer says was asked for."""
         return {**self.model_dump(), "script_args": []}

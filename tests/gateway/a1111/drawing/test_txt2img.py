@@ -99,6 +99,7 @@ def test_images_may_be_left_out(txt2img: Call) -> None:
         ({"width": 100_000}, 400, "width"),
         ({"cfg_scale": -1}, 400, "cfg_scale"),
         ({"batch_size": 1000}, 400, "batch_size"),
+        ({"batch_size": 10**30}, 400, "batch_size"),
         ({"seed": 1 << 64}, 400, "seed"),
         ({"sampler_name": "Restart"}, 404, "sampler_name"),
         ({"scheduler": "Turbo"}, 400, "scheduler"),
