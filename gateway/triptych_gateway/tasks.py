@@ -90,7 +90,8 @@ class Task(Generic[Value]):
 
     async def value(self) -> Value:
         """What its work came to; its error is raised, CancelledError where it was cancelled."""
-        assert self._work is not None
+        if self._work is None:
+            raise CancelledError("the request has ended, and its pictures were taken")
         try:
             return await asyncio.shield(self._work)
         except asyncio.CancelledError:
@@ -128,6 +129,11 @@ class Task(Generic[Value]):
         self.is_interrupted, self._why = True, why
         if self._work is not None:
             self._work.cancel()
+
+    def let_go(self) -> None:
+        """Of what it came to, which one caller had: a task is remembered for long, and pictures are large."""
+        if self.is_done:
+            self._work = self.preview = None
 
     def begin(self, work: Callable[[Task[Value]], Awaitable[Value]]) -> None:
         """For `Tasks`."""
@@ -220,6 +226,7 @@ class Tasks:
         finally:
             if not task.is_done:
                 task.cancel()
+            task.let_go()
 
     def running(self) -> int:
         """How many have not ended."""

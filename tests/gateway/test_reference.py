@@ -26,8 +26,8 @@ OURS = ("/api/v1", "/v1")
 
 
 @pytest.fixture(scope="module")
-def description() -> dict[str, Any]:
-    told: dict[str, Any] = create_app(Settings("", Path("unused"))).openapi()
+def description(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    told: dict[str, Any] = create_app(Settings("", tmp_path_factory.mktemp("state"))).openapi()
     return told
 
 

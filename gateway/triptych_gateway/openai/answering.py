@@ -101,6 +101,7 @@ class Drawing:
         finally:
             if not task.is_done:
                 task.cancel()
+            task.let_go()
 
     async def _partial(self, task: Task[Result], index: int) -> str:
         image_format = self.body.output_format or "png"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 from triptych.errors import CancelledError, TriptychError
@@ -104,14 +106,13 @@ def picture_answer(picture: Picture, file: bytes | None = None) -> PictureAnswer
     )
 
 
-def made_answer(task_id: str, made: Made, *, with_files: bool = False) -> MadeAnswer:
-    """`with_files`: the pictures as base64 beside."""
-    files = made.result.files if with_files else [None] * len(made.pictures)
+def made_answer(task_id: str, made: Made, files: Sequence[bytes] = ()) -> MadeAnswer:
+    """`files`: the pictures', to stand beside."""
     return MadeAnswer(
         task=task_id,
-        pictures=[picture_answer(*pair) for pair in zip(made.pictures, files, strict=True)],
-        warnings=made.result.warnings,
-        timings=TimingsAnswer.model_validate(made.result.timings),
+        pictures=[picture_answer(*pair) for pair in zip_longest(made.pictures, files)],
+        warnings=made.warnings,
+        timings=TimingsAnswer.model_validate(made.timings),
     )
 
 
@@ -136,7 +137,7 @@ def task_answer(task: Task[Any]) -> TaskAnswer:
         started_s=task.started_s,
         request=about.request,
         pictures=[picture_answer(picture) for picture in about.made.pictures] if about.made else [],
-        warnings=about.made.result.warnings if about.made else [],
+        warnings=about.made.warnings if about.made else [],
         error=error_of(error) if error and not isinstance(error, CancelledError) else None,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -12,11 +13,12 @@ from triptych.errors import NotFoundError
 from triptych_gateway.caller import Caller, CallerOf
 from triptych_gateway.described import Answer
 from triptych_gateway.gateway import Gateway, GatewayOf
+from triptych_gateway.kept.pictures import Picture
 from triptych_gateway.rest.answers import MadeAnswer, TaskAnswer, made_answer, task_answer
 from triptych_gateway.rest.bodies import drawing_of, generation_of, told
 from triptych_gateway.rest.documents import GENERATION_BODY, MADE_ANSWERS, TaskId
 from triptych_gateway.rest.events import EventStream, event_stream, of_all, of_task
-from triptych_gateway.rest.making import About, Made, making
+from triptych_gateway.rest.making import About, making
 from triptych_gateway.tasks import Task
 
 router = APIRouter(tags=["generation"])
@@ -60,9 +62,9 @@ async def generate(request: Request, gateway: GatewayOf, caller: CallerOf) -> Re
         if not task.is_done:
             task.cancel()
     if is_image:
-        return _image(made)
-    answer = made_answer(task.id, made, with_files=body.base64)
-    return JSONResponse(answer.model_dump())
+        return await _image(gateway, caller, made.pictures[0])
+    kept = [await gateway.pictures.file(caller, picture.id) for picture in made.pictures if body.base64]
+    return JSONResponse(await asyncio.to_thread(made_answer(task.id, made, kept).model_dump))
 
 
 @router.post("/tasks", status_code=202, response_model=StartedAnswer, openapi_extra=GENERATION_BODY)
@@ -130,7 +132,7 @@ def _found(gateway: Gateway, caller: Caller, task_id: str) -> Task[Any]:
     return task
 
 
-def _image(made: Made) -> Response:
-    picture = made.pictures[0]
+async def _image(gateway: Gateway, caller: Caller, picture: Picture) -> Response:
+    file = await gateway.pictures.file(caller, picture.id)
     headers = {"Content-Location": f"/api/v1/pictures/{picture.id}", "Triptych-Seed": str(picture.seed)}
-    return Response(made.result.files[0], media_type=picture.media_type, headers=headers)
+    return Response(file, media_type=picture.media_type, headers=headers)

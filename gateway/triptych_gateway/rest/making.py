@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from triptych.sdk.events import Result
+from triptych.sdk.events import Result, Timings
 from triptych_gateway.gateway import Gateway
 from triptych_gateway.kept.pictures import Drawn, Picture
 from triptych_gateway.tasks import Task
@@ -14,10 +14,11 @@ from triptych_gateway.tasks import Task
 
 @dataclass(frozen=True)
 class Made:
-    """What came of a generation: `pictures[i]` and `result.files[i]` belong together."""
+    """What came of a generation. Tasks are remembered for long: the files are where they are kept."""
 
     pictures: list[Picture]
-    result: Result
+    warnings: list[str]
+    timings: Timings
 
 
 @dataclass
@@ -34,7 +35,8 @@ def making(gateway: Gateway, prompt: str, parameters: dict[str, Any]) -> Callabl
     async def work(task: Task[Made]) -> Made:
         result = await task.generate(prompt, **parameters)
         checkpoint = task.queued.checkpoint if task.queued else ""
-        made = Made(await gateway.pictures.keep(task.caller, drawn(result, prompt, checkpoint)), result)
+        kept = await gateway.pictures.keep(task.caller, drawn(result, prompt, checkpoint))
+        made = Made(kept, result.warnings, result.timings)
         if isinstance(task.about, About):
             task.about.made = made
         return made

@@ -11,6 +11,8 @@ from triptych_gateway.a1111.drawing.from_infotext import with_infotext
 Prompt = Annotated[str, Field(max_length=1_000_000)]
 Name = Annotated[str, Field(max_length=1000)]
 _MOST_ITERATIONS = 100
+# Far more than any server allows: seeds are made for all of them before it is asked.
+_MOST_PICTURES = 1000
 _MOST_IMAGES = 100
 
 
@@ -38,7 +40,7 @@ class Common(BaseModel):
     sampler_name: Name | None = None
     sampler_index: Name = "Euler"
     scheduler: Name | None = None
-    batch_size: Annotated[int, Field(ge=1)] = 1
+    batch_size: Annotated[int, Field(ge=1, le=_MOST_PICTURES)] = 1
     n_iter: Annotated[int, Field(ge=1, le=_MOST_ITERATIONS)] = 1
     steps: int = 50
     cfg_scale: float = 7.0
