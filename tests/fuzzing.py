@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis.strategies import SearchStrategy
 
 # Of the slow tests, how many times as many.
-LONGER = 25
+LONGER = 10
 SETTINGS: dict[str, Any] = {
     "derandomize": True,
     "database": None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -128,17 +129,16 @@ def check_canvases(job: Job) -> None:
             assert np.array_equal(laid.reshape(-1, 3)[kept], below[kept])
 
 
-@pytest.fixture(scope="module", autouse=True)
-def taken() -> Iterator[list[Job]]:
-    """What was taken, lest all be refused."""
-    found: list[Job] = []
-    yield found
-    assert not found or len(found) > 50
+@pytest.fixture(scope="module")
+def taken() -> Iterator[Counter[bool]]:
+    """How many were taken, lest all be refused."""
+    count = Counter[bool]()
+    yield count
+    assert count[True] > count.total() / 4
 
 
-def check_one(checkpoints: dict[str, Path], taken: list[Job], asked: Asked) -> None:
-    if job := check(asked, opened(checkpoints["sd1"])):
-        taken.append(job)
+def check_one(checkpoints: dict[str, Path], taken: Counter[bool], asked: Asked) -> None:
+    taken[check(asked, opened(checkpoints["sd1"])) is not None] += 1
 
 
 @pytest.mark.parametrize("look", ["empty", "full"])
