@@ -77,7 +77,7 @@ def _read(
     elif inpaint.padding_mask_crop is None:
         canvas = _whole(image, grey, place)
     else:
-        canvas = _part(image, files[0], grey, inpaint, place)
+        canvas = _part(image, files[0], at[1], grey, inpaint, place)
     if inpaint.masked_content == FILL:
         canvas = canvas._replace(picture=filled(canvas.picture, canvas.mask))
     return canvas, [*told, *grey.warnings]
@@ -98,8 +98,12 @@ def _whole(image: Image.Image, grey: Grey, size: Size) -> Canvas:
     return Canvas(resized, soft, Original(share(soft).tobytes(), *size, pixels=resized.tobytes()))
 
 
-def _part(image: Image.Image, file: bytes, grey: Grey, inpaint: Inpaint, size: Size) -> Canvas:
+def _part(image: Image.Image, file: bytes, index: int, grey: Grey, inpaint: Inpaint, size: Size) -> Canvas:
+    """Of the mask, by its place among the request's, what the image's size leaves."""
     soft = grey.resized(image.size)
+    if soft.getbbox() is None:
+        remedy = "paint it at that size, or more of it"
+        raise invalid(_mask_field(index), f"is so fine that nothing is left of it at the image's size; {remedy}")
     box = region(soft, inpaint.padding_mask_crop or 0, size)
     part = soft.crop(box)
     original = Original(part.tobytes(), *image.size, file=file, box=box)

@@ -149,4 +149,14 @@ def test_nothing_and_everything(checkpoints: dict[str, Path], look: str) -> None
     assert (job is not None) == (look == "full")
 
 
+def test_a_part_of_which_the_images_size_leaves_nothing_is_refused(checkpoints: dict[str, Path]) -> None:
+    dot = Image.new("1", (4_000, 4_000))
+    dot.putpixel((7, 7), 1)
+    inpaint = InpaintAsked((file(dot),), padding_mask_crop=8)
+    asked = Asked("a", "sd1", "a fox", images=(file(Image.new("RGB", (64, 64))),), inpaint=inpaint)
+    with pytest.raises(InvalidArgumentError, match="is so fine that nothing is left of it") as caught:
+        asyncio.run(resolve(asked, opened(checkpoints["sd1"]), Limits(), PictureReader(Limits())))
+    assert caught.value.metadata["field"] == "mask_images[0]"
+
+
 test_inpaintings, test_inpaintings_at_length = fuzzed(250, inpaintings())(check_one)
