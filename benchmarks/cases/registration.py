@@ -16,6 +16,7 @@ from benchmarks.report import print_judgement, print_seconds
 from benchmarks.setting import Setting
 from benchmarks.single_files import ensure_headers
 from triptych_orchestrator.library.catalog import Catalog
+from triptych_orchestrator.library.collecting import collect_seldom
 from triptych_orchestrator.settings import Settings
 from triptych_orchestrator.stages.pool import ReplicaPool
 
@@ -27,6 +28,7 @@ def run(setting: Setting) -> bool:
     """Prints the table; whether all are registered in time."""
     seconds: dict[str, list[float]] = {"the first": [], f"all {_COUNT}": [], "all, of a core": []}
     file = ensure_headers(setting.folder, setting.models)
+    collect_seldom()  # as the server does
     for _ in range(setting.rounds):
         # Beside the file, for links do not cross file systems.
         with tempfile.TemporaryDirectory(dir=setting.folder, prefix="registration-") as scratch:

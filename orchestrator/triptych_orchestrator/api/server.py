@@ -39,6 +39,7 @@ from triptych_orchestrator.api.patience import Patience
 from triptych_orchestrator.api.system import SystemService
 from triptych_orchestrator.jobs.admission import Admission
 from triptych_orchestrator.library.catalog import Catalog
+from triptych_orchestrator.library.collecting import collect_seldom
 from triptych_orchestrator.library.loras.choice import LoraChooser
 from triptych_orchestrator.library.loras.registry import LoraRegistry
 from triptych_orchestrator.library.upscalers import Upscalers
@@ -66,6 +67,7 @@ async def serve(settings: Settings) -> None:
 
     Health says SERVING once every LoRA of the command line is taken and every checkpoint loaded and warm.
     """
+    collect_seldom()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +52,7 @@ class KeptCheckpoints:
 
 def written(path: Path, told: Registered, *, loaded: bool) -> dict[str, Any]:
     """One checkpoint's entry, under its name."""
-    more = {key: value for key, value in asdict(told).items() if value}
+    more = {key: value for key, value in vars(told).items() if value}
     return {"path": str(path), "engine": "", "loaded": loaded} | more
 
 

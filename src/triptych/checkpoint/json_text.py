@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
 from typing import Any
 
 # Configurations have 4 levels, tokenizers 6.
@@ -27,16 +26,14 @@ def parse_json(content: bytes) -> Any:
 
 
 def _check_depth(value: Any) -> None:
-    level = [value]
+    level = [value] if isinstance(value, _WHOLES) else []
     for _ in range(_MOST_LEVELS):
-        level = [part for whole in level for part in _parts(whole) if isinstance(part, _WHOLES)]
         if not level:
             return
-    raise ValueError(f"nested deeper than {_MOST_LEVELS} levels")
-
-
-def _parts(value: Any) -> Iterable[Any]:
-    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        inner = (whole.values() if isinstance(whole, dict) else whole for whole in level)
+        level = [part for parts in inner for part in parts if isinstance(part, _WHOLES)]
+    if level:
+        raise ValueError(f"nested deeper than {_MOST_LEVELS} levels")
 
 
 def _check_text(value: Any) -> None:

@@ -168,7 +168,8 @@ def _tensor_info(path: Path, name: str, entry: object, start: int, file_bytes: i
             raise ValueError(f"dtype {str(dtype)[:100]!r} is not one of {', '.join(_NUMPY)}")
         if len(shape) > _MOST_DIMENSIONS:
             raise ValueError(f"it has {len(shape)} dimensions")
-        if not all(type(extent) is int and 0 <= extent <= _LARGEST_EXTENT for extent in (*shape, begin, end)):
+        numbers = (*shape, begin, end)
+        if {*map(type, numbers)} != {int} or min(numbers) < 0 or max(numbers) > _LARGEST_EXTENT:
             raise ValueError("shape and offsets must be whole numbers of at least 0")
         if begin > end or (dtype in _NUMPY and end - begin != math.prod(shape) * _NUMPY[dtype].itemsize):
             raise ValueError("its bytes do not fit its shape")

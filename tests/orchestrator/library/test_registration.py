@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from tests.single_files import save_pair
 from triptych.checkpoint.safetensors import read_header
 from triptych_orchestrator.library.catalog import Catalog
+from triptych_orchestrator.library.collecting import collect_seldom
 from triptych_orchestrator.settings import Settings
 from triptych_orchestrator.stages.pool import ReplicaPool
 
@@ -61,3 +64,26 @@ async def test_no_weights_are_read(tmp_path: Path, kind: str) -> None:
     entries = [await catalog.register(str(number), name) for number, name in enumerate(names)]
     assert read_bytes() - before < COUNT * (most + 100_000)
     assert all(entry.checkpoint and entry.checkpoint.weights_bytes and not entry.hashing for entry in entries)
+
+
+@pytest.fixture
+def collecting() -> Iterator[list[int]]:
+    """The generations that are collected from then on."""
+    thresholds, generations = gc.get_threshold(), list[int]()
+
+    def note(phase: str, collection: dict[str, int]) -> None:
+        if phase == "start":
+            generations.append(collection["generation"])
+
+    gc.collect()
+    gc.callbacks.append(note)
+    yield generations
+    gc.callbacks.remove(note)
+    gc.set_threshold(*thresholds)
+
+
+def test_what_is_kept_is_seldom_walked(collecting: list[int]) -> None:
+    collect_seldom()
+    kept = [[number] for number in range(300_000)]
+    # Of Python's own thresholds that would be above 400, and some of them of all generations.
+    assert len(kept) == 300_000 and 0 < len(collecting) < 50 and 2 not in collecting
