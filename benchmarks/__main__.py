@@ -23,6 +23,7 @@ from benchmarks.cases import (
     switch,
     whole_request,
 )
+from benchmarks.cases.gateway import crowd, latency, start
 from benchmarks.cases.loras import refittable, step, swap, swaps
 from benchmarks.cases.pictures import large_pictures, tasks
 from benchmarks.setting import Setting
@@ -61,6 +62,9 @@ BENCHMARKS = {
     "pickled": _Benchmark(pickled.run, 3, 1),
     "real-files": _Benchmark(real_files.run, 1, 4, 512, "sdxl"),
     "registration": _Benchmark(registration.run, 5, 1),
+    "gateway-latency": _Benchmark(latency.run, 30, 4, 128),
+    "gateway-crowd": _Benchmark(crowd.run, 3, 4, 128),
+    "gateway-start": _Benchmark(start.run, 5, 4, 128),
 }
 
 
