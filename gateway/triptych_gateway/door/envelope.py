@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import secrets
 import time
+from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -43,9 +45,11 @@ class Envelope:
         given = Headers(scope=scope).get("x-request-id", "")
         identity = given if _OWN_ID.fullmatch(given) else secrets.token_hex(8)
         status = 499  # it left before there was an answer
+        is_open = False  # the answer has begun, and is not whole
 
         async def addressed(message: Message) -> None:
-            nonlocal status
+            nonlocal status, is_open
+            is_open = message["type"] == "http.response.start" or message.get("more_body", False)
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
@@ -57,6 +61,12 @@ class Envelope:
         token, began_s = request_id.set(identity), time.perf_counter()
         try:
             await self._app(scope, receive, addressed)
+        except asyncio.CancelledError:
+            if not is_open:
+                raise
+            # The gateway ends, and with it what would end with its reader: a stream of events, say.
+            with suppress(Exception):  # of an answer whose length was told, it would be too little
+                await send({"type": "http.response.body", "body": b""})
         finally:
             seconds = time.perf_counter() - began_s
             observe(scope, status, seconds)

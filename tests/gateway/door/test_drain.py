@@ -90,6 +90,16 @@ async def test_what_does_not_end_in_time_is_told_so(served: Served, tmp_path: Pa
             await asyncio.wait({running})
 
 
+async def test_a_stream_of_events_that_would_never_end_keeps_nothing_up(served: Served, tmp_path: Path) -> None:
+    async with gateway(served, tmp_path) as (process, http), http.stream("GET", "/api/v1/tasks/events") as events:
+        assert events.status_code == 200
+        process.send_signal(signal.SIGTERM)
+        async for _ in events.aiter_bytes():  # it ends well: nothing is raised
+            pass
+        assert await ended(process) == 0
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
 async def test_an_id_goes_through_to_the_orchestrators_log(served: Served, tmp_path: Path) -> None:
     async with gateway(served, tmp_path) as (_, http):
         body, named = {**MEDIUM, **CHECKPOINT, "steps": 1}, {"X-Request-ID": "mine-77"}
