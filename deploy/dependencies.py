@@ -22,7 +22,7 @@ def _of(optional: dict[str, list[str]], extras: list[str]) -> Iterator[str]:
     for extra in extras:
         for line in optional[extra]:
             if line.startswith("triptych["):  # this package with other extras
-                yield from _of(optional, line.removeprefix("triptych[").removesuffix("]").split(","))
+                yield from _of(optional, line.removeprefix("triptych[").partition("]")[0].split(","))
             else:
                 yield line
 

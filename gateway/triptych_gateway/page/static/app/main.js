@@ -7,7 +7,7 @@ import { setUpTheme } from "./base/theme.js";
 import { setUpForm } from "./form/form.js";
 import { source } from "./form/source.js";
 import { setUpGallery } from "./gallery/gallery.js";
-import { refreshPictures } from "./gallery/pictures.js";
+import { addPictures, refreshPictures } from "./gallery/pictures.js";
 import { setUpReading } from "./gallery/reading.js";
 import { openViewer } from "./gallery/viewer.js";
 import { openModels } from "./models/models.js";
@@ -17,7 +17,7 @@ import { connection } from "./server/connection.js";
 import { refreshKnown } from "./server/known.js";
 import { setUpLogin } from "./server/login.js";
 import { showTasks } from "./tasks/cards.js";
-import { followTasks, onEnd, startTask } from "./tasks/tasks.js";
+import { dismissTask, followTasks, onEnd, startTask } from "./tasks/tasks.js";
 
 /** @type {(number | bigint)[]} */
 let seeds = [];
@@ -63,10 +63,14 @@ showTasks(byId("tasks"), (request) => reuse(request, request.image ? ["the image
 byId("models").addEventListener("click", openModels);
 
 onEnd((task) => {
-  if (task.status === "failed" && task.error?.field) form.tell(task.error.field, task.error.message);
+  const { field, message } = task.error ?? {};
+  if (field && message && task.step === 0) {
+    form.tell(field, message);
+    dismissTask(task);
+  }
   if (task.status !== "done") return;
   seeds = task.pictures.map((picture) => picture.seed);
-  void refreshPictures().catch((error) => notify(error.message, "error"));
+  void addPictures(task.pictures).catch((error) => notify(error.message, "error"));
 });
 
 let wasLost = false;

@@ -64,7 +64,7 @@ export function showSource(place) {
   place.append(input, choose, chosen);
   takeDrops(place);
   source.watch((work) => {
-    choose.hidden = !!work;
+    input.hidden = choose.hidden = !!work;
     chosen.hidden = !work;
     chosen.replaceChildren(...(work ? describe(work) : []));
   });

@@ -15,6 +15,7 @@ const PAGE = 40;
  * @property {string} format
  * @property {string} prompt
  * @property {number} made_s since 1970
+ * @property {boolean | null} is_nsfw it is black then
  *
  * @typedef {object} About
  * @property {Record<string, any>} request
@@ -36,6 +37,13 @@ export async function refreshPictures(words = search) {
   const page = await fetchPage();
   if (mine !== turn) return; // another search has begun since
   pictures.set(page);
+}
+
+/** @param {Picture[]} made what a request has just made, in its order */
+export async function addPictures(made) {
+  if (search) return await refreshPictures();
+  const ids = new Set(made.map((picture) => picture.id));
+  pictures.set([...[...made].reverse(), ...pictures.get().filter((picture) => !ids.has(picture.id))]);
 }
 
 export async function morePictures() {

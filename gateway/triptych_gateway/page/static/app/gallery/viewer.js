@@ -58,7 +58,8 @@ function describe(picture, about, close, uses) {
   const facts = [["Seed", String(picture.seed)], ...factsOf({ ...about.request, seed: undefined })];
   const list = h("dl", { class: "facts" }, facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
   const copy = button("Copy as A1111's text", () => attempt(async () => (await navigator.clipboard.writeText(about.infotext), announce("Copied."))), { class: "quiet", icon: "copy" });
-  return [h("div", { class: "row actions" }, actions), list, h("p", { class: "help" }, size.filter(Boolean).join(" · ")), about.infotext && copy].filter((each) => each !== "");
+  const black = picture.is_nsfw && h("p", { class: "problem" }, "It was found not safe for work, and is black therefore.");
+  return [h("div", { class: "row actions" }, actions), black || "", list, h("p", { class: "help" }, size.filter(Boolean).join(" · ")), about.infotext && copy].filter((each) => each !== "");
 }
 
 /**

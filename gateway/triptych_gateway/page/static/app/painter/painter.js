@@ -29,7 +29,7 @@ export function openPainter(work, onclose) {
   const tools = makeTools(work, brush, stage.redraw);
   const help = h("p", { class: "help", id: "painter-help" },
     "Paint what is to be drawn anew; drag the edges outwards for new borders. ",
-    "Keys: arrows move the brush, Space lowers and lifts it, Shift makes small steps.");
+    h("span", { class: "keys" }, "Keys: arrows move the brush, Space lowers and lifts it, Shift makes small steps."));
   const done = button("Done", () => dialog.close(), { class: "primary", icon: "check" });
   const content = [tools.element, stage.element, stage.fields, help, h("div", { class: "row end" }, done)];
   const dialog = openDialog("Mask and borders", content, { class: "painter", onclose: () => (stage.stop(), onclose()) });
