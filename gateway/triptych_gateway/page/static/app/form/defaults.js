@@ -46,6 +46,7 @@ export function defaultsFor(checkpoint) {
     num_inference_steps: checkpoint?.purpose === "instructed" ? "100" : "50",
     guidance_scale: xl ? "5" : "7.5",
     scheduler: checkpoint?.scheduler || "must be named",
+    engine: checkpoint?.engine || "the checkpoint's",
     strength: masked ? (xl ? "0.9999" : "1") : xl ? "0.3" : "0.8",
     mask_blur: there.has("borders") ? "4" : "0",
   };
@@ -57,10 +58,11 @@ export function defaultsFor(checkpoint) {
  * @returns {Record<NonNullable<import("./parameters.js").Parameter["from"]>, string[]>}
  */
 export function choicesNow() {
-  const { schedulers, upscalers, latent_upscalers } = server.get();
+  const { schedulers, engines, upscalers, latent_upscalers } = server.get();
   const named = (/** @type {(checkpoint: Checkpoint) => boolean} */ fits) => checkpoints.get().filter(fits).map((each) => each.name);
   return {
     schedulers,
+    engines,
     upscalers,
     all_upscalers: [...latent_upscalers, ...upscalers],
     vaes: named((each) => each.purpose === "vae"),

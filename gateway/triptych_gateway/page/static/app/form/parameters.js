@@ -19,7 +19,7 @@
  * @property {number} [max]
  * @property {number} [step]
  * @property {string[]} [choices]
- * @property {"schedulers" | "upscalers" | "all_upscalers" | "vaes" | "refiners"} [from] whose names the choices are
+ * @property {"schedulers" | "engines" | "upscalers" | "all_upscalers" | "vaes" | "refiners"} [from] whose names the choices are
  * @property {[string, string]} [parts] of a pair: what each of both is called
  * @property {boolean} [on] of a yesno: its default
  * @property {Need} [needs] what must be there for it to count
@@ -206,6 +206,10 @@ export const GROUPS = [
       {
         name: "vae", label: "VAE", kind: "choice", from: "vaes", otherwise: "the checkpoint's own",
         help: "One that was added by itself.",
+      },
+      {
+        name: "engine", label: "Engine", kind: "choice", from: "engines", otherwise: "the checkpoint's",
+        help: "Another one than the checkpoint is served by, for this request alone.",
       },
       {
         name: "tiling", label: "Tiling", kind: "choice", choices: ["xy", "x", "y"], otherwise: "no",
