@@ -26,6 +26,16 @@ def test_the_table_has_every_parameter(drawing: Drawing, served: Served) -> None
     assert set(names) == {"prompt", *GenerateParameters.__annotations__} - {"request_id"}
 
 
+def test_every_control_has_a_name(drawing: Drawing, served: Served) -> None:
+    nameless = drawing.page.evaluate(
+        """() => [...document.querySelectorAll("input, select, textarea, button, a")]
+            .filter((each) => each.type !== "hidden" && !each.hidden && !each.closest("[aria-hidden=true]"))
+            .filter((each) => !each.labels?.length && !each.ariaLabel && !each.textContent.trim())
+            .map((each) => each.outerHTML)"""
+    )
+    assert nameless == []
+
+
 def test_a_picture_is_made_and_made_again(drawing: Drawing, http: httpx.Client, served: Served) -> None:
     prompt = "a red circle, by the page"
     drawing.generate(prompt, Steps="4", Seed="7", Width="64", Height="64")

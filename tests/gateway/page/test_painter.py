@@ -7,7 +7,7 @@ import io
 import httpx
 import pytest
 from PIL import Image, ImageChops
-from playwright.sync_api import FilePayload, Page, expect
+from playwright.sync_api import Browser, FilePayload, Page, expect
 
 from tests.conftest import Served
 from tests.gateway.page.steps import Drawing
@@ -75,6 +75,19 @@ def test_borders_are_drawn_out(drawing: Drawing, http: httpx.Client, served: Ser
     picture = fetched(http, made)
     assert picture.size == (SIZE + pulled, SIZE + 8)
     assert ImageChops.difference(image, picture.crop((0, 8, SIZE, SIZE + 8))).getbbox() is None
+
+
+def test_a_finger_paints(browser: Browser, served: Served) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    drawing = Drawing(page, served.stack.gateway_url)
+    drawing.begin_with(given()[1])
+    open_painter(page)
+    page.get_by_label("Mask painter").tap()
+    page.get_by_role("button", name="Done").tap()
+    expect(page.locator("#source")).to_contain_text("% masked")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390  # nothing stands over the edge
+    context.close()
 
 
 def test_the_keyboard_paints(drawing: Drawing, served: Served) -> None:

@@ -38,8 +38,9 @@ export function makeCheckpoint() {
     element: h("div", { class: "field", "data-field": "checkpoint" }, h("label", { htmlFor: "checkpoint" }, "Checkpoint"), select, about, problem),
     chosen,
     read: () => select.value || undefined,
+    /** Where a request names none, the chosen one stays. */
     write(/** @type {unknown} */ name) {
-      wanted = typeof name === "string" ? name : "";
+      if (typeof name === "string") wanted = name;
       show();
     },
     complain: (/** @type {string} */ text) => complain([select], problem, text),

@@ -35,6 +35,10 @@ export function setUpForm({ latestSeeds, submit }) {
   showSource(byId("source"));
 
   const suit = () => suitGroups(groups, checkpoint.chosen());
+  const offer = () => {
+    offerChoices(groups);
+    suit();
+  };
   const read = () => readAll(parts, groups);
   const save = () => remember("draft", plain(read()));
   const fill = (/** @type {Request} */ request) => {
@@ -44,8 +48,8 @@ export function setUpForm({ latestSeeds, submit }) {
     save();
   };
   fill(recall("draft", {}));
-  server.watch(suit);
-  checkpoints.watch(suit);
+  server.watch(offer);
+  checkpoints.watch(offer);
   source.watch(suit);
   const form = /** @type {HTMLFormElement} */ (byId("form"));
   form.addEventListener("input", suit);
@@ -65,11 +69,18 @@ export function setUpForm({ latestSeeds, submit }) {
 
 /** @type {(groups: ShownGroup[], chosen: import("../server/known.js").Checkpoint | undefined) => void} */
 function suitGroups(groups, chosen) {
-  const [there, choices, defaults] = [needsMet(chosen), choicesNow(), defaultsFor(chosen)];
+  const [there, defaults] = [needsMet(chosen), defaultsFor(chosen)];
   for (const group of groups) group.suit(there);
-  for (const { parameter, offer, suggest } of groups.flatMap((group) => group.fields)) {
-    if (parameter.from) offer(choices[parameter.from]);
+  for (const { parameter, suggest } of groups.flatMap((group) => group.fields)) {
     if (defaults[parameter.name]) suggest(defaults[parameter.name]);
+  }
+}
+
+/** @param {ShownGroup[]} groups */
+function offerChoices(groups) {
+  const choices = choicesNow();
+  for (const { parameter, offer } of groups.flatMap((group) => group.fields)) {
+    if (parameter.from) offer(choices[parameter.from]);
   }
 }
 

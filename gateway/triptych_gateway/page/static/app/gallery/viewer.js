@@ -1,7 +1,7 @@
 // @ts-check
 /** One picture, large, with how it was made and what can be done with it. */
 
-import { announce } from "../base/announce.js";
+import { announce, notify } from "../base/announce.js";
 import { ask, openDialog } from "../base/dialog.js";
 import { button, h, icon } from "../base/dom.js";
 import { dateText } from "../base/text.js";
@@ -57,9 +57,16 @@ function describe(picture, about, close, uses) {
   const size = [`${picture.width} × ${picture.height}`, picture.format, dateText(picture.made_s)];
   const facts = [["Seed", String(picture.seed)], ...factsOf({ ...about.request, seed: undefined })];
   const list = h("dl", { class: "facts" }, facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
-  const copy = button("Copy as A1111's text", () => attempt(async () => (await navigator.clipboard.writeText(about.infotext), announce("Copied."))), { class: "quiet", icon: "copy" });
+  const copy = button("Copy as A1111's text", () => attempt(() => copyText(about.infotext)), { class: "quiet", icon: "copy" });
   const black = picture.is_nsfw && h("p", { class: "problem" }, "It was found not safe for work, and is black therefore.");
   return [h("div", { class: "row actions" }, actions), black || "", list, h("p", { class: "help" }, size.filter(Boolean).join(" · ")), about.infotext && copy].filter((each) => each !== "");
+}
+
+/** @param {string} text */
+async function copyText(text) {
+  if (!navigator.clipboard) throw new Error("Browsers let a page copy over https, or from this machine, alone.");
+  await navigator.clipboard.writeText(text);
+  notify("Copied.");
 }
 
 /**

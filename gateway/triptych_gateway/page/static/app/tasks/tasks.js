@@ -92,6 +92,7 @@ function signedIn() {
 }
 
 async function refresh() {
+  const before = tasks.get().filter((task) => !hasEnded(task)); // one that begins meanwhile is not told of yet
   /** @type {any[]} */
   const told = (await call("GET", "/tasks")).tasks;
   const known = new Set(told.map((each) => each.id));
@@ -99,7 +100,7 @@ async function refresh() {
     const isNews = !ENDED.includes(each.status) || find(each.id);
     if (isNews) change(each.id, each);
   }
-  for (const task of tasks.get()) if (!known.has(task.id) && !hasEnded(task)) change(task.id, { status: "gone" });
+  for (const task of before) if (!known.has(task.id)) change(task.id, { status: "gone" });
 }
 
 /** Resolves when the stream ends. What ran before is asked for once it has begun, so that nothing is missed between. */
