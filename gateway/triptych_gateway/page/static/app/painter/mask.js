@@ -7,6 +7,8 @@
  * @typedef {Line | { kind: "clear" } | { kind: "picture", picture: ImageBitmap }} Stroke
  */
 
+const DOT = 0.01;
+
 export class Mask {
   /** @type {Stroke[]} */
   #strokes = [];
@@ -104,7 +106,8 @@ export class Mask {
     this.pen.lineWidth = size;
     this.pen.beginPath();
     this.pen.moveTo(points[0].x, points[0].y);
-    for (const { x, y } of points.length > 1 ? points.slice(1) : points) this.pen.lineTo(x, y);
+    // A line to where it is already leaves no dot, one a little further does.
+    for (const { x, y } of points) this.pen.lineTo(x + DOT, y);
     this.pen.stroke();
     this.pen.globalCompositeOperation = "source-over";
   }
