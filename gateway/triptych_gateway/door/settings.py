@@ -24,7 +24,7 @@ class DoorSettings:
     metrics: str | None = None  # "host:port" of Prometheus's
     max_body_bytes: int = 64 << 20
     max_bodies_bytes: int = 1 << 30  # of all requests at once
-    max_connections: int = 1000
+    max_connections: int = 800  # a process may have 1024 files open where nobody says otherwise
     max_pause_s: float = 30.0  # a request's head, or a pause in its body
     max_unread_s: float = 120.0  # an answer that is not taken
 

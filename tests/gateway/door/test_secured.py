@@ -112,6 +112,13 @@ def test_the_command_line_sends_a_key(secured: Secured, capsys: pytest.CaptureFi
     assert "credentials" in capsys.readouterr().err
 
 
+def test_health_is_asked_over_tls_and_wants_no_key(secured: Secured) -> None:
+    trusted = ["--tls-ca", str(secured.certificate)]
+    for where in (["--address", secured.stack.address], ["--gateway", "--address", secured.stack.gateway_url[8:]]):
+        assert main(["health", *where, *trusted]) == 0
+        assert main(["health", *where]) == 4
+
+
 def test_no_secret_is_seen_in_what_runs_or_is_kept(secured: Secured) -> None:
     for row in secured.stack.processes():
         if row.pid:

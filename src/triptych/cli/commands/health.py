@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from pathlib import Path
 from typing import Any
 
 from triptych.embedded.processes.probe import GATEWAY_LISTENS, ORCHESTRATOR_HEALTHY, TRITON_LIVE, is_ready
@@ -29,12 +30,13 @@ def add_parser(subparsers: Any) -> None:
     other = parser.add_mutually_exclusive_group()
     other.add_argument("--stage", action="store_true", help="the server is a stage's Triton, not the orchestrator")
     other.add_argument("--gateway", action="store_true", help="the server is a gateway: whether it listens")
+    parser.add_argument("--tls-ca", type=Path, metavar="FILE", help="ask over TLS, trusting this authority (PEM)")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Silent when all is well."""
     method = TRITON_LIVE if arguments.stage else GATEWAY_LISTENS if arguments.gateway else ORCHESTRATOR_HEALTHY
-    if not is_ready(arguments.address, method):
+    if not is_ready(arguments.address, method, arguments.tls_ca and arguments.tls_ca.read_bytes()):
         raise UnavailableError(f"{arguments.address} does not serve")
     return 0

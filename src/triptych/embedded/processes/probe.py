@@ -25,13 +25,20 @@ OPTIONS = [("grpc.use_local_subchannel_pool", 1)]
 YES = b"\x08\x01"
 
 
-def is_ready(address: str, method: str) -> bool:
-    """Whether the server answers yes; False while it does not listen or answers anything else."""
+def is_ready(address: str, method: str, tls_ca: bytes | None = None) -> bool:
+    """Whether the server answers yes; False while it does not listen or answers anything else.
+
+    With `tls_ca`, an authority's certificate as PEM, it is asked over TLS, and must be who it says.
+    """
     if method.startswith("GET "):
-        return _answers(address, method.removeprefix("GET "))
+        trusted = tls_ca and ssl.create_default_context(cadata=tls_ca.decode())
+        return _answers(address, method.removeprefix("GET "), trusted or None)
     # A stage is reached as by the orchestrator, and that as by any client.
     proxy = proxy_options(address) if method == ORCHESTRATOR_HEALTHY else [("grpc.enable_http_proxy", 0)]
-    with grpc.insecure_channel(address, options=[*OPTIONS, *proxy]) as channel:
+    options = [*OPTIONS, *proxy]
+    tls = tls_ca and grpc.ssl_channel_credentials(tls_ca)
+    channel = grpc.secure_channel(address, tls, options) if tls else grpc.insecure_channel(address, options)
+    with channel:
         call = channel.unary_unary(method)
         try:
             return bool(call(b"", timeout=PROBE_TIMEOUT_S) == YES)
@@ -39,12 +46,13 @@ def is_ready(address: str, method: str) -> bool:
             return False
 
 
-def _answers(address: str, path: str) -> bool:
-    connection = HTTPConnection(address, timeout=PROBE_TIMEOUT_S)
+def _answers(address: str, path: str, tls: ssl.SSLContext | None) -> bool:
     if path.startswith("https:"):
         # Nothing is told to it, and its certificate is of another name than this address.
-        path, unchecked = path.removeprefix("https:"), ssl._create_unverified_context()
-        connection = HTTPSConnection(address, timeout=PROBE_TIMEOUT_S, context=unchecked)
+        path, tls = path.removeprefix("https:"), ssl._create_unverified_context()
+    connection = HTTPConnection(address, timeout=PROBE_TIMEOUT_S)
+    if tls is not None:
+        connection = HTTPSConnection(address, timeout=PROBE_TIMEOUT_S, context=tls)
     try:
         connection.request("GET", path)
         return connection.getresponse().status == 200
