@@ -30,7 +30,8 @@ def test_every_control_has_a_name(drawing: Drawing, served: Served) -> None:
     nameless = drawing.page.evaluate(
         """() => [...document.querySelectorAll("input, select, textarea, button, a")]
             .filter((each) => each.type !== "hidden" && !each.hidden && !each.closest("[aria-hidden=true]"))
-            .filter((each) => !each.labels?.length && !each.ariaLabel && !each.textContent.trim() && !each.querySelector("img[alt]"))
+            .filter((each) => !each.labels?.length && !each.ariaLabel && !each.textContent.trim())
+            .filter((each) => !each.querySelector("img[alt]"))
             .map((each) => each.outerHTML)"""
     )
     assert nameless == []
