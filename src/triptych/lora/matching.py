@@ -14,7 +14,7 @@ from triptych.lora.algorithms.decomposition import fits as fits_magnitudes
 from triptych.lora.failures import refused, shown
 from triptych.lora.family import ONLY_ENCODER, likely_family
 from triptych.lora.file import LoraFile, LoraModule
-from triptych.lora.open_clip import is_fused
+from triptych.lora.open_clip import is_fused, is_turned
 from triptych.lora.parameters import is_table, layer_parameter, original_names, own_names
 from triptych.lora.wrappers import readings, said_model
 
@@ -50,9 +50,9 @@ def match_lora(lora: LoraFile, components: Mapping[str, Component]) -> Match:
     Also if it was made for a model with more or fewer text encoders, a module without a model in its name fits two, or
     a layer here is changed in a way that is not known. A module of a component that is not given is left over.
     """
-    if fused := next((key for key in (*(module.key for module in lora.modules), *lora.unknown) if is_fused(key)), ""):
-        problem = "changes queries, keys and values in one, as OpenCLIP has them; convert it to transformers' names"
-        raise refused(lora.path, f"{shown(fused)}: {problem}")
+    for key in (*(module.key for module in lora.modules), *lora.unknown):
+        if problem := _of_open_clip(key):
+            raise refused(lora.path, f"{shown(key)}: {problem}; convert it to transformers' names")
     given = {model: components[model] for model in LORA_MODELS if model in components}
     targets = dict.fromkeys(LORA_MODELS, ()) | {
         model: find_targets(lora, model, component) for model, component in given.items()
@@ -77,6 +77,13 @@ def match_lora(lora: LoraFile, components: Mapping[str, Component]) -> Match:
         problem = "changes a layer here that has another name in the file, and more of it; give it one name"
         raise refused(lora.path, f"{shown(lost)}: {problem}")
     return Match(targets, tuple(left_over))
+
+
+def _of_open_clip(key: str) -> str:
+    """Why what OpenCLIP calls so is no layer here; "" where it may be."""
+    if is_fused(key):
+        return "changes queries, keys and values in one, as OpenCLIP has them"
+    return "changes OpenCLIP's projection, which is the transpose of the one here" if is_turned(key) else ""
 
 
 def find_targets(lora: LoraFile, model: str, component: Component) -> tuple[Target, ...]:

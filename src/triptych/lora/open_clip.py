@@ -21,6 +21,8 @@ _IN_LAYER = {
 _LAYER = re.compile(r"encoder\.layers\.(\d{1,3})\.(.+)")
 # One matrix of three, which none of the layers here is.
 _FUSED = re.compile(r"resblocks_\d{1,3}_attn_in_proj(_|$)")
+# No layer there but a matrix that stands on the other side of the product.
+_TURNED = re.compile(r"(?:^|[._])(?:embedders[._]\d{1,3}|cond_stage_model)[._]model[._]text_projection(?:[._]|$)")
 
 
 def open_clip_name(layer: str) -> str | None:
@@ -34,3 +36,8 @@ def open_clip_name(layer: str) -> str | None:
 def is_fused(name: str) -> bool:
     """Whether a module's or a tensor's name is that of OpenCLIP's queries, keys and values in one."""
     return any(_FUSED.match(rest) for _, rest in readings(name))
+
+
+def is_turned(name: str) -> bool:
+    """Whether it is that of OpenCLIP's projection: the transpose of the one here, which a square does not show."""
+    return _TURNED.search(name) is not None

@@ -73,3 +73,18 @@ def test_what_is_fused_is_refused_and_not_left_out(
     read = LoraFile.open(making.save(tmp_path / "x.safetensors", tensors))
     with pytest.raises(LoraInvalidError, match=r"in_proj.*: changes queries, keys and values in one, as OpenCLIP"):
         match_lora(read, opened["sd2"])
+
+
+@pytest.mark.parametrize("end", ["", ".diff"])
+@pytest.mark.parametrize("prefix", ["conditioner.embedders.1.model.", "conditioner_embedders_1_model_"])
+def test_the_projection_the_other_way_round_is_refused_though_it_fits(
+    tmp_path: Path, opened: dict[str, Components], prefix: str, end: str
+) -> None:
+    (width, _) = opened["sdxl"]["unet"].weights["conv_in.weight"].shape[:2]
+    tensors = {"unet.conv_in.diff_b": torch.zeros(width)}
+    tensors |= {f"{prefix}text_projection{end}": torch.ones(48, 24)}
+    read = LoraFile.open(making.save(tmp_path / "x.safetensors", tensors))
+    with pytest.raises(
+        LoraInvalidError, match=r"text_projection.*: changes OpenCLIP's projection, which is the transp"
+    ):
+        match_lora(read, opened["sdxl"])
