@@ -289,6 +289,23 @@ def save_vae(folder: Path, seed: int = 9, **config: Any) -> Path:
     return folder
 
 
+def save_controlnet(folder: Path, checkpoint: Path, seed: int = 11, **config: Any) -> Path:
+    """A ControlNetModel for the checkpoint's UNet, as diffusers makes one of it, but for what would add nothing yet."""
+    from diffusers import ControlNetModel, UNet2DConditionModel
+
+    torch.manual_seed(seed)
+    unet = UNet2DConditionModel.from_pretrained(checkpoint / "unet")
+    net = ControlNetModel.from_unet(
+        unet, conditioning_embedding_out_channels=(4, 8, 8, 12), load_weights_from_unet=False
+    )
+    net.register_to_config(**config)
+    for layer in [*net.controlnet_down_blocks, net.controlnet_mid_block, net.controlnet_cond_embedding.conv_out]:
+        torch.nn.init.normal_(layer.weight, std=0.3)
+        torch.nn.init.normal_(layer.bias, std=0.1)
+    net.save_pretrained(folder)
+    return folder
+
+
 def _tell_more(unet: Any) -> None:
     """Else sizes, scores and pooled vectors would hardly show in the pictures."""
     with torch.no_grad():

@@ -12,7 +12,7 @@ from triptych.contract.engines import BUILDING_S
 from triptych.errors import invalid
 
 # Of what may be less than 1, or must be more.
-_LEAST = {"max_queued_requests": 0, "max_loras": 0, "max_batch_samples": 0, "vae_tile_size": 64}
+_LEAST = {"max_queued_requests": 0, "max_loras": 0, "max_controls": 0, "max_batch_samples": 0, "vae_tile_size": 64}
 # What the API's fields can tell a client.
 _MOST = 2**32 - 1
 _MOST_BYTES = 2**63 - 1
@@ -40,6 +40,8 @@ class Limits:
     max_queued_requests: int = 64
     # With the tags of the prompt.
     max_loras: int = 32
+    # ControlNets that one request may be under.
+    max_controls: int = 8
     max_lora_bytes: int = 2 << 30
     # Of all LoRAs that the server keeps: their names, and their files with those that are just being sent.
     max_kept_loras: int = 1000

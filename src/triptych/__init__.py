@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from triptych.embedded import local
     from triptych.sdk.aio import AsyncClient
     from triptych.sdk.client import Client
+    from triptych.sdk.controls import Control
     from triptych.sdk.enlarging import Hires, Upscale
     from triptych.sdk.reading.watermark import read_watermark
 
 __all__ = [
     "AsyncClient",
     "Client",
+    "Control",
     "Hires",
     "TriptychError",
     "Upscale",
@@ -40,6 +42,7 @@ __all__ = [
 _HOMES = {
     "AsyncClient": "triptych.sdk.aio",
     "Client": "triptych.sdk.client",
+    "Control": "triptych.sdk.controls",
     "Hires": "triptych.sdk.enlarging",
     "Upscale": "triptych.sdk.enlarging",
     "local": "triptych.embedded",

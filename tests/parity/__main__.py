@@ -35,7 +35,7 @@ def main() -> int:
             sources = Sources(client, checkpoints, Path(folder) / "files")
             for task in tasks:
                 cases = counted(task, threewise(task))
-                found = {case: difference(case, client, sources.folder(case), checkpoints) for case in cases}
+                found = {case: difference(case, client, sources.folder(case), sources.others(case)) for case in cases}
                 keep(task, found)
                 largest = max(largest, *found.values())
     for page in PAGES:

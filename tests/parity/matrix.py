@@ -32,6 +32,17 @@ TASKS = {
     "inpaint": "inpaint",
     "inpaint-seen": "inpaint, 9 channels",
     "instructed": "InstructPix2Pix",
+    "control": "ControlNet",
+    "control-image": "ControlNet, image-to-image",
+    "control-inpaint": "ControlNet, inpaint",
+    "control-hires": "ControlNet, hires fix",
+}
+# Of those under ControlNets, what they are without.
+CONTROLLED = {
+    "control": "text-to-image",
+    "control-image": "image-to-image",
+    "control-inpaint": "inpaint",
+    "control-hires": "hires",
 }
 # Those for which single files are compared too.
 FILED = ("text-to-image", "image-to-image")
@@ -42,6 +53,7 @@ ONLY = {
     "varied": ("sd1", "sdxl"),
     "inpaint-seen": ("sd1", "sd2-epsilon", "sdxl"),
     "instructed": ("sd1", "sdxl"),
+    **dict.fromkeys(CONTROLLED, ("sd1", "sd2", "sdxl")),
 }
 EXCEPT = {"text-to-image": ("refiner",)}
 
@@ -127,6 +139,37 @@ INSTRUCTED: Mapping[str, Sequence[Any]] = {
     "image_size": ((64, 64), (75, 101)),
     "num_inference_steps": (5,),
 }
+# How a picture is controlled, by diffusers' names: the first ControlNet of a family, and the second.
+CONTROLS: Mapping[str, Sequence[Values]] = {
+    "one": ({},),
+    "half": ({"conditioning_scale": 0.6, "guidance_end": 0.5},),
+    "two": ({"conditioning_scale": 0.8, "guidance_start": 0.3}, {"conditioning_scale": 1.2, "guidance_end": 0.7}),
+}
+_CONTROL: Mapping[str, Sequence[Any]] = {"controls": tuple(CONTROLS), "guess_mode": (False, True)}
+CONTROL = _CONTROL | {
+    "scheduler": ("", "ddim", "euler_ancestral"),
+    "guidance_scale": (7.5, 1.0),
+    "num_images_per_prompt": (1, 2),
+    "size": ((64, 64), (96, 64)),
+    "num_inference_steps": (5,),
+}
+CONTROL_IMAGE = _CONTROL | {
+    "scheduler": ("", "ddim"),
+    "strength": (0.8, 0.5),
+    "guidance_scale": (7.5, 1.0),
+    "images": ("one", "one for two seeds"),
+    "image_size": ((64, 64), (72, 96)),
+    "num_inference_steps": (8,),
+}
+CONTROL_INPAINT = CONTROL_IMAGE | {"strength": (None, 0.6), "mask": ("disc",), "padding_mask_crop": (None,)}
+CONTROL_HIRES = _CONTROL | {
+    "scheduler": ("", "ddim"),
+    "upscaler": ("latent", "lanczos"),
+    "hires_strength": (0.7,),
+    "hires_steps": (None,),
+    "guidance_scale": (7.5,),
+    "num_inference_steps": (5,),
+}
 PARAMETERS: Mapping[str, Mapping[str, Sequence[Any]]] = {
     "text-to-image": TEXT_TO_IMAGE,
     "image-to-image": IMAGE_TO_IMAGE,
@@ -136,6 +179,10 @@ PARAMETERS: Mapping[str, Mapping[str, Sequence[Any]]] = {
     "inpaint": INPAINT,
     "inpaint-seen": INPAINT_SEEN,
     "instructed": INSTRUCTED,
+    "control": CONTROL,
+    "control-image": CONTROL_IMAGE,
+    "control-inpaint": CONTROL_INPAINT,
+    "control-hires": CONTROL_HIRES,
 }
 
 
@@ -174,10 +221,17 @@ MORE: Mapping[str, Values] = {
 _OF_XL = ("", "rescaled", "texts", "no negative", "sizes", "all sizes", "one negative size")
 
 
+def controlnets(family: str) -> tuple[str, ...]:
+    """The names of those that there are for it."""
+    return tuple(f"{family}-net-{number}" for number in range(2))
+
+
 def known(family: str, task: str) -> tuple[str, ...]:
     """The names in MORE of what a family's pipeline for the task takes; where both tasks' are alike, one is enough."""
     if task == "varied":
         return ("",)
+    if task in CONTROLLED:
+        return ("", "texts") if (family, task) == ("sdxl", "control") else ("",)
     if task == "hires":
         return ("", "texts", "all sizes") if family == "sdxl" else ("",)
     if task == "refined":

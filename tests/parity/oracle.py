@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from PIL import Image
 import triptych
 from tests.engine.wrapped import wrapped
 from tests.parity.formulas import TORCHS, torchs_first
-from tests.parity.matrix import MORE, Case
+from tests.parity.matrix import CONTROLLED, CONTROLS, MORE, Case, controlnets
 from triptych_orchestrator.sampling.schedulers import SCHEDULERS
 
 # Of 255, in any pixel.
@@ -37,17 +37,17 @@ PIPELINES = {
 }
 
 
-def difference(case: Case, client: triptych.Client, folder: Path, refiners: Mapping[str, Path]) -> int:
+def difference(case: Case, client: triptych.Client, folder: Path, others: Mapping[str, Path]) -> int:
     """The largest of any pixel; 255 where the pictures are not even of one size or number.
 
-    `folder` is the checkpoint's as diffusers reads it, and `refiners` are those of refiners by their names.
+    `folder` is the checkpoint's as diffusers reads it, and `others` are those of refiners and ControlNets by name.
     """
     values = arguments(case)
     if "refiner" in values and case.engine == "torch":
         values["refiner"] += "-torch"
-    own = {"paste_original": False} if case.task.startswith("inpaint") else {}
+    own = {"paste_original": False} if "inpaint" in case.task else {}
     ours = client.generate(**own, checkpoint=case.checkpoint, seed=seeds(case), **asked(values))
-    theirs = expected(case, folder, refiners)
+    theirs = expected(case, folder, others)
     assert np.asarray(theirs[0]).std() > 5  # a picture of one colour would agree with anything
     if [image.size for image in ours.images] != [image.size for image in theirs]:
         return 255
@@ -71,6 +71,12 @@ def arguments(case: Case) -> dict[str, Any]:
         (values["image"],) = values["image"]
     if "mask" in values:
         values |= {"mask_image": masks(values.pop("mask"), size), **size_of(size, values["padding_mask_crop"])}
+    if "controls" in values:
+        names = controlnets(case.family)
+        looks = enumerate(zip(names, CONTROLS[values["controls"]], strict=False))
+        values["controls"] = [
+            {"name": name, "image": drawn((72, 64), number + 2), **look} for number, (name, look) in looks
+        ]
     if "refiner" in values and values["strength"]:
         values["image"] = drawn((64, 72), 0)
     return {name: value for name, value in values.items() if name != "strength" or value}
@@ -117,21 +123,26 @@ def size_of(size: tuple[int, int], padding_mask_crop: int | None) -> dict[str, i
     return {"width": width, "height": height}
 
 
-def expected(case: Case, folder: Path, refiners: Mapping[str, Path]) -> list[Image.Image]:
+def expected(case: Case, folder: Path, others: Mapping[str, Path]) -> list[Image.Image]:
     """diffusers' pictures."""
     values = arguments(case)
     generators = [torch.Generator("cpu").manual_seed(seed) for seed in np.atleast_1d(seeds(case)).tolist()]
     values["generator"] = generators if len(generators) > 1 else generators[0]
-    task = case.task
+    task = CONTROLLED.get(case.task, case.task)
     if task not in PIPELINES:
         task = "image-to-image" if "image" in values else "text-to-image"
     if task == "instructed":  # diffusers' for Stable Diffusion XL would take the checkpoint's own size
         values |= size_of(values["image"][0].size, None)
-    pipe = pipeline(task, folder)
+    controls = values.pop("controls", [])
+    nets = tuple(others[control["name"]] for control in controls)
+    pipe = pipeline(task, folder, nets)
     if "refiner" in values:
-        return refined(pipe, refiners, **values)
+        return refined(pipe, others, **values)
     if "upscaler" in values:
-        return enlarged(pipe, folder, **values)
+        return enlarged(pipe, pipeline("image-to-image", folder, nets), controls, **values)
+    values |= controlled(task, controls)
+    if controls and task == "image-to-image":
+        values |= size_of(values["image"][0].size, None)
     if "resize_from" in values:
         return varied(pipe, **values)
     images: list[Image.Image] = made(pipe, **values)
@@ -146,23 +157,45 @@ def refined(pipe: Any, refiners: Mapping[str, Path], refiner: str, refiner_start
     return made(pipeline("image-to-image", refiners[refiner]), image=latents, denoising_start=refiner_start, **values)
 
 
+def controlled(task: str, controls: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What a pipeline for ControlNets is told of them; of one by itself, of several in lists."""
+    if not controls:
+        return {}
+    told = {
+        "image" if task == "text-to-image" else "control_image": [control["image"] for control in controls],
+        "controlnet_conditioning_scale": [control.get("conditioning_scale", 1.0) for control in controls],
+        "control_guidance_start": [control.get("guidance_start", 0.0) for control in controls],
+        "control_guidance_end": [control.get("guidance_end", 1.0) for control in controls],
+    }
+    return told if len(controls) > 1 else {name: value[0] for name, value in told.items()}
+
+
 def enlarged(
-    pipe: Any, folder: Path, upscaler: str, hires_strength: float, hires_steps: int | None, **values: Any
+    pipe: Any,
+    again: Any,
+    controls: Sequence[Mapping[str, Any]],
+    upscaler: str,
+    hires_strength: float,
+    hires_steps: int | None,
+    **values: Any,
 ) -> Any:
     """Text-to-image, what that gives made larger, and image-to-image of that with the seed once more."""
     size = round(HIRES_SCALE * values["width"]), round(HIRES_SCALE * values["height"])
     larger: Any
+    first = values | controlled("text-to-image", controls)
     if upscaler in TORCHS:
-        latents = made(pipe, **values, output_type="latent")
+        latents = made(pipe, **first, output_type="latent")
         extents = size[1] // VAE_SCALE, size[0] // VAE_SCALE
         larger = torch.nn.functional.interpolate(latents, extents, **TORCHS[upscaler])
     else:
         kind = Image.Resampling[upscaler.upper()]
-        larger = [image.resize(size, kind) for image in made(pipe, **values)]
+        larger = [image.resize(size, kind) for image in made(pipe, **first)]
     values = {name: value for name, value in values.items() if name not in ("width", "height")}
     values |= {"generator": torch.Generator("cpu").manual_seed(SEED)}
     values["num_inference_steps"] = hires_steps or values["num_inference_steps"]
-    return made(pipeline("image-to-image", folder), image=larger, strength=hires_strength, **values)
+    if controls:  # whose pipelines take the size from them
+        values |= {"width": size[0], "height": size[1], **controlled("image-to-image", controls)}
+    return made(again, image=larger, strength=hires_strength, **values)
 
 
 def varied(pipe: Any, subseed_strength: float | None, resize_from: tuple[int, int] | None, **values: Any) -> Any:
@@ -188,9 +221,11 @@ def made(pipe: Any, scheduler: str, tiling: bool | str = "", **values: Any) -> A
 
 
 @functools.cache
-def pipeline(task: str, path: Path) -> Any:
+def pipeline(task: str, path: Path, nets: tuple[Path, ...] = ()) -> Any:
     """diffusers' own, loaded once."""
-    made = PIPELINES[task].from_pretrained(path)
+    loaded: Any = [diffusers.ControlNetModel.from_pretrained(net) for net in nets]
+    more = {"controlnet": loaded if len(nets) > 1 else loaded[0]} if nets else {}
+    made = PIPELINES[task].from_pretrained(path, **more)
     made.set_progress_bar_config(disable=True)
     # Where diffusers 0.42 still looks for the final norm of a skipped layer, and transformers 5 has no more.
     if made.text_encoder is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import triptych
 from tests import tiny
 from tests.conftest import CACHE
-from tests.parity.matrix import EDITING, ONLY, Case
+from tests.parity.matrix import CONTROLLED, EDITING, ONLY, Case, controlnets
 from tests.session.graphs import fill_cache
 from tests.single_files import Pair, save_pair
 
@@ -35,6 +35,16 @@ class Sources:
             self._served.add(case.checkpoint)
         return pair.folder
 
+    def others(self, case: Case) -> Mapping[str, Path]:
+        """What it names besides its checkpoint; its ControlNets are served from then on."""
+        if case.task not in CONTROLLED:
+            return self._checkpoints
+        nets = self._controlnets[case.family]
+        for name in nets.keys() - self._served:
+            self._client.register_checkpoint(name, nets[name])
+            self._served.add(name)
+        return {**self._checkpoints, **nets}
+
     def close(self) -> None:
         """Serves them no more."""
         for name in self._served:
@@ -44,6 +54,19 @@ class Sources:
         if case.format == "single file":
             return save_pair(self._root, case.source)
         return Pair(self._editing[case.source], self._editing[case.source])
+
+    @cached_property
+    def _controlnets(self) -> dict[str, dict[str, Path]]:
+        """Two for each family that has any."""
+        root, made = self._root / "controlnets", dict[str, dict[str, Path]]()
+        for family in ONLY["control"]:
+            names = {name: number for number, name in enumerate(controlnets(family))}
+            made[family] = {
+                name: tiny.save_controlnet(root / name, self._checkpoints[family], seed=number)
+                for name, number in names.items()
+            }
+        fill_cache(CACHE, [path for nets in made.values() for path in nets.values()])
+        return made
 
     @cached_property
     def _editing(self) -> dict[str, Path]:

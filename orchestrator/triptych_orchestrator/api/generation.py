@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, aclosing, nullcontext
 from dataclasses import replace
 
 import grpc
 
 from triptych.checkpoint import Checkpoint
-from triptych.errors import CancelledError, FailedPreconditionError, TriptychError
+from triptych.errors import CancelledError, FailedPreconditionError, TriptychError, invalid
 from triptych.logs import request_id as log_request_id
 from triptych.v1 import generation_pb2, generation_pb2_grpc
 from triptych_orchestrator import metrics
@@ -22,6 +22,7 @@ from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.jobs.caller import Caller
 from triptych_orchestrator.jobs.events import Event, Queued
 from triptych_orchestrator.jobs.pictures import PictureReader
+from triptych_orchestrator.jobs.tasks.controls import AskedControl, check_count, control_field
 from triptych_orchestrator.jobs.unread import drop_previews
 from triptych_orchestrator.jobs.validation import deadline_of, resolve
 from triptych_orchestrator.library.catalog import Catalog
@@ -90,15 +91,24 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
         refiner = self._catalog.get(asked.refiner, "refiner") if asked.refiner else None
         vae = self._catalog.get(asked.vae, "vae") if asked.vae else None
         self._catalog.on_engine(entry, asked.engine)  # tells of one that is none
-        return entry.name, self._events(replace(asked, checkpoint=entry.name), entry, refiner, vae, deadline_s)
+        nets = _controls(asked.controls, self._catalog, self._limits)
+        asked = replace(asked, checkpoint=entry.name)
+        return entry.name, self._events(asked, entry, refiner, vae, nets, deadline_s)
 
     async def _events(
-        self, asked: Asked, entry: Entry, refiner: Entry | None, vae: Entry | None, deadline_s: float
+        self,
+        asked: Asked,
+        entry: Entry,
+        refiner: Entry | None,
+        vae: Entry | None,
+        nets: Sequence[Entry],
+        deadline_s: float,
     ) -> AsyncGenerator[Event, None]:
         check_upscalers(asked, self._painter.upscalers)
-        checkpoint, others = _sound(entry), [_sound(each) if each else None for each in (refiner, vae)]
+        checkpoint, controlnets = _sound(entry), [_sound(net) for net in nets]
+        finishing, decoding = (_sound(each) if each else None for each in (refiner, vae))
         with self._admission.preparing() if asked.files else nullcontext():  # decoding them is work
-            job = await resolve(asked, checkpoint, self._limits, self._pictures, *others)
+            job = await resolve(asked, checkpoint, self._limits, self._pictures, finishing, decoding, controlnets)
         used = {self._catalog.on_engine(each, asked.engine) for each in (entry, refiner, vae) if each}
         del asked  # what it needs of the files the job has
         async with AsyncExitStack() as held:
@@ -109,7 +119,7 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
             yield Queued.of(job)
             async with (
                 self._admission.turn(job.priority) as waited_s,
-                self._catalog.use_all(used, models) as experts,
+                self._catalog.use_all({*used, *nets}, models) as experts,
                 aclosing(self._painter.paint(replace(job, loras=loras), experts, waited_s, deadline_s)) as events,
             ):
                 async for event in events:
@@ -129,6 +139,15 @@ def _sound(entry: Entry) -> Checkpoint:
         problem = f"checkpoint {entry.name!r} is broken: {entry.error}; once it is whole again, load it"
         raise FailedPreconditionError(problem, checkpoint=entry.name)
     return entry.checkpoint
+
+
+def _controls(asked: Sequence[AskedControl], catalog: Catalog, limits: Limits) -> list[Entry]:
+    """What the controls name."""
+    check_count(asked, limits)
+    for index, control in enumerate(asked):
+        if not control.name:
+            raise invalid(control_field(index, "name"), "is missing; name a ControlNet that is registered")
+    return [catalog.get(control.name, control_field(index, "name")) for index, control in enumerate(asked)]
 
 
 def _caller(context: grpc.aio.ServicerContext) -> Caller:

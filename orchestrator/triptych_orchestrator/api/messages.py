@@ -11,6 +11,7 @@ from triptych.checkpoint import MicroConditions, Pair
 from triptych.v1 import generation_pb2 as pb
 from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.jobs.events import Event, Picture, Queued, Result, StageTiming, Step
+from triptych_orchestrator.jobs.tasks.controls import AskedControl
 from triptych_orchestrator.jobs.tasks.enlarging import Enlargement
 from triptych_orchestrator.jobs.tasks.hires import AskedHires
 from triptych_orchestrator.jobs.tasks.inpainting import InpaintAsked
@@ -67,6 +68,8 @@ def asked_of(request: pb.GenerateRequest) -> Asked:
         variation=_variation(request),
         upscale=_upscale(request.upscale) if request.HasField("upscale") else None,
         hires=_hires(request.hires) if request.HasField("hires") else None,
+        controls=tuple(map(_control, request.controls)),
+        guess_mode=request.guess_mode,
     )
 
 
@@ -150,6 +153,17 @@ def _inpaint(request: pb.GenerateRequest) -> InpaintAsked:
         paste_original=_given(request, "paste_original"),
         expand=_sides(request.expand) if request.HasField("expand") else None,
         expand_fill=request.expand_fill,
+    )
+
+
+def _control(message: pb.Control) -> AskedControl:
+    return AskedControl(
+        name=message.name,
+        image=message.image,
+        conditioning_scale=_given(message, "conditioning_scale"),
+        guidance_start=_given(message, "guidance_start"),
+        guidance_end=_given(message, "guidance_end"),
+        control_mode=message.control_mode,
     )
 
 

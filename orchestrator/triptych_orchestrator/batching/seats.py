@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from triptych.contract import UNET
-from triptych.contract.carried import ConditioningLostError, LoraPreparingError
+from triptych.contract.carried import ConditioningLostError, ControlLostError, PreparingError
 from triptych_orchestrator.batching.batcher import Call, StepBatcher, Ticket
 from triptych_orchestrator.batching.profile import BatchProfile
 from triptych_orchestrator.batching.signature import Sample, Signature
+from triptych_orchestrator.stages.controls import control_tensors, keys_of
 from triptych_orchestrator.stages.lora_sets import LoraSet
 from triptych_orchestrator.stages.pool import PlacedModel, Replica
 from triptych_orchestrator.stages.replica import Load
@@ -75,6 +76,7 @@ class Seat:
         self._batcher = batcher
         self._timeout_s = timeout_s
         self._joined: set[Signature] = set()
+        self._used: set[Signature] = set()
         self._sent: set[bytes] = set()
         self._loras_sent = False
         replica.loops += 1
@@ -85,13 +87,19 @@ class Seat:
             self._batcher.leave(signature)
         self.replica.loops -= 1
 
+    def settle(self) -> None:
+        """A step is done: nobody need wait for calls here that were unlike any of it."""
+        for signature in self._joined - self._used:
+            self._batcher.leave(signature)
+        self._joined, self._used = self._used, set()
+
     async def infer(self, samples: Sequence[Sample], timestep: float, lora_set: LoraSet, ticket: Ticket) -> Tensors:
-        """One call for samples alike, with what the replica does not know; waits while it prepares the LoRAs."""
+        """One call for samples alike, with what the replica does not know; waits while it prepares that."""
         signature = self._join(samples, lora_set)
         step: Tensors = {
-            "latents": np.stack([latents for _, latents in samples]),
+            "latents": np.stack([sample.latents for sample in samples]),
             "timestep": np.full((len(samples), 1), timestep, np.float32),
-            "conditioning_key": np.stack([conditioning.key for conditioning, _ in samples]),
+            "conditioning_key": np.stack([sample.conditioning.key for sample in samples]),
             **wrapping(self._tiling, len(samples)),
         }
 
@@ -104,25 +112,27 @@ class Seat:
 
     def _join(self, samples: Sequence[Sample], lora_set: LoraSet) -> Signature:
         signature = Signature.of(samples[0], lora_set, self._tiling)
+        self._used.add(signature)
         if signature not in self._joined:
             self._joined.add(signature)
             self._batcher.join(signature)
         return signature
 
     async def _send(self, signature: Signature, samples: Sequence[Sample], step: Tensors, ticket: Ticket) -> Tensors:
-        keys = {conditioning.key.tobytes() for conditioning, _ in samples}
+        keys = {sample.conditioning.key.tobytes() for sample in samples}
+        controls = [sample.controls for sample in samples]
         while True:
-            brought: Tensors = {}
+            brought = control_tensors(controls, self._sent)
             if not keys <= self._sent:
-                for name in samples[0][0].tensors:
-                    brought[name] = np.stack([conditioning.tensors[name] for conditioning, _ in samples])
+                for name in samples[0].conditioning.tensors:
+                    brought[name] = np.stack([sample.conditioning.tensors[name] for sample in samples])
             try:
                 outputs = await self._batcher.run(signature, step | brought, ticket)
-            except ConditioningLostError:
+            except (ConditioningLostError, ControlLostError):
                 self._sent.clear()
                 continue
-            except LoraPreparingError:  # what came along is kept all the same
-                self._sent |= keys
+            except PreparingError:  # what came along is kept all the same
+                self._sent |= keys | keys_of(controls)
                 raise
-            self._sent |= keys
+            self._sent |= keys | keys_of(controls)
             return outputs

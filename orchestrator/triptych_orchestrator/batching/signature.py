@@ -10,11 +10,18 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from triptych.contract.controls import ControlNet
 from triptych_orchestrator.stages.conditioning import Conditioning
+from triptych_orchestrator.stages.controls import Controls
 from triptych_orchestrator.stages.lora_sets import LoraSet
 
-# One sample of a step: which conditioning, and the latents [C, h, w].
-Sample = tuple[Conditioning, npt.NDArray[np.float32]]
+
+class Sample(NamedTuple):
+    """One of a step: which conditioning, the latents [C, h, w], and under which ControlNets."""
+
+    conditioning: Conditioning
+    latents: npt.NDArray[np.float32]
+    controls: Controls = ()
 
 
 class Extent(NamedTuple):
@@ -37,8 +44,8 @@ class Kind(NamedTuple):
 
 @dataclass(frozen=True)
 class Signature:
-    """Every tensor of a sample, whether or not it travels with the step, the weights that it wants, and the axes along
-    which its picture tiles.
+    """Every tensor of a sample, whether or not it travels with the step, the weights that it wants, the axes along
+    which its picture tiles, and the ControlNets that it is under: pictures, scales and windows may differ.
 
     A replica that keeps a conditioning puts it beside others' just as if it had come along, so that its extents count
     where the step brings its key alone.
@@ -47,6 +54,7 @@ class Signature:
     extents: Extents
     lora_key: bytes
     tiling: str = ""
+    controls: tuple[ControlNet, ...] = ()
 
     @property
     def kind(self) -> Kind:
@@ -56,8 +64,9 @@ class Signature:
     @classmethod
     def of(cls, sample: Sample, lora_set: LoraSet, tiling: str = "") -> Signature:
         """All samples of a call have the same."""
-        conditioning, latents = sample
-        return cls(extents_of({"latents": latents, **conditioning.tensors}), lora_set.key, tiling)
+        tensors = {"latents": sample.latents, **sample.conditioning.tensors}
+        controls = tuple(one.control.net for one in sample.controls)
+        return cls(extents_of(tensors), lora_set.key, tiling, controls)
 
 
 def extents_of(tensors: Mapping[str, npt.NDArray[np.generic]]) -> Extents:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from triptych.checkpoint import MicroConditions
+from triptych_orchestrator.jobs.tasks.controls import AskedControl
 from triptych_orchestrator.jobs.tasks.hires import AskedHires
 from triptych_orchestrator.jobs.tasks.inpainting import InpaintAsked
 from triptych_orchestrator.jobs.tasks.upscaling import AskedUpscale
@@ -58,7 +59,10 @@ class Asked:
     """The request as its pictures are to tell it, see `jobs/told.py`."""
     inpaint: InpaintAsked = field(default_factory=InpaintAsked)
 
+    controls: tuple[AskedControl, ...] = ()
+    guess_mode: bool = False
+
     @property
     def files(self) -> tuple[bytes, ...]:
         """All pictures that were sent, masks included."""
-        return (*self.images, *self.inpaint.mask_images)
+        return (*self.images, *self.inpaint.mask_images, *(control.image for control in self.controls))

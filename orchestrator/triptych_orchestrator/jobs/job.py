@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from triptych.checkpoint import MicroConditions
+from triptych_orchestrator.jobs.tasks.controls import JobControl
 from triptych_orchestrator.jobs.tasks.editing import Edit
 from triptych_orchestrator.jobs.tasks.formats import Format
 from triptych_orchestrator.jobs.tasks.hires import Hires
@@ -27,8 +28,9 @@ class Job:
     `inpaint` says where images are drawn anew. `refiner` is the checkpoint that takes over at `refiner_start`, a share
     of the training schedule; `vae` the one that decodes, and encodes images, in the place of either's own; `tiling` the
     axes along which pictures tile; `hires` a second pass over larger pictures; `upscale` how they are enlarged at last;
-    `variation` what the seeds' first noise is changed by; `format` is the files'. `warnings` are told with the result,
-    and `told` is the request as the pictures tell it. All is JSON as it is, but for the images.
+    `variation` what the seeds' first noise is changed by; `controls` the ControlNets that the UNet is under, and
+    `guess_mode` how they count; `format` is the files'. `warnings` are told with the result, and `told` is the request
+    as the pictures tell it. All is JSON as it is, but for the images.
     """
 
     request_id: str
@@ -65,5 +67,7 @@ class Job:
     hires: Hires | None = None
     upscale: Upscale | None = None
     variation: Varied | None = None
+    controls: tuple[JobControl, ...] = ()
+    guess_mode: bool = False
     warnings: tuple[str, ...] = ()
     told: Mapping[str, Any] = field(default_factory=dict)

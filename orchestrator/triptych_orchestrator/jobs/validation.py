@@ -25,6 +25,7 @@ from triptych_orchestrator.jobs.fields.sizes import size_of
 from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.jobs.pictures import PictureReader, check_bytes, field_of
 from triptych_orchestrator.jobs.tasks.canvases import read_canvases
+from triptych_orchestrator.jobs.tasks.controls import controls_of, read_controls
 from triptych_orchestrator.jobs.tasks.editing import check_needs, default_steps, edit_of
 from triptych_orchestrator.jobs.tasks.formats import format_of
 from triptych_orchestrator.jobs.tasks.hires import hires_of, of_hires
@@ -48,11 +49,15 @@ async def resolve(
     pictures: PictureReader,
     refiner: Checkpoint | None = None,
     vae: Checkpoint | None = None,
+    nets: Sequence[Checkpoint] = (),
 ) -> Job:
     """The job with its pictures decoded, once all else is known to be right; its LoRAs are not looked up yet."""
     check_bytes(asked.files, limits)
     size = await pictures.size(field_of(0), asked.images[0]) if asked.images else None
-    job = check(asked, checkpoint, limits, size, refiner, vae)
+    job = check(asked, checkpoint, limits, size, refiner, vae, nets)
+    sizes = [(each.width, each.height) for each in (job, job.hires) if each]
+    controls, warnings = await read_controls(job.controls, asked.controls, pictures, sizes)
+    job = replace(job, controls=controls, warnings=(*job.warnings, *warnings))
     if job.inpaint and size:
         return await read_canvases(asked, job, job.inpaint, pictures, size, checkpoint.vae_scale_factor)
     images, warnings = await pictures.read(asked.images, job.width, job.height)
@@ -66,10 +71,12 @@ def check(
     image_size: Size | None = None,
     refiner: Checkpoint | None = None,
     vae: Checkpoint | None = None,
+    nets: Sequence[Checkpoint] = (),
 ) -> Job:
     """The job, LoRAs and pictures left out, or an InvalidArgumentError that names the field and what it may be.
 
-    `request_id` and the checkpoints' names are said in what is asked; `image_size` is the first picture's own.
+    `request_id` and the checkpoints' names are said in what is asked; `image_size` is the first picture's own, and
+    `nets` are what the controls name.
     """
     check_drawing(asked.checkpoint, checkpoint)
     experts = [checkpoint, *([refiner] if refiner else [])]
@@ -139,6 +146,8 @@ def check(
         format=format_of(asked.image_format, asked.quality),
         hires=hires,
         upscale=upscale_of(asked.upscale, final, limits) if asked.upscale else None,
+        controls=controls_of(asked.controls, nets, checkpoint, guess_mode=asked.guess_mode),
+        guess_mode=asked.guess_mode,
         variation=variation_of(asked.variation, seeds, images, checkpoint.vae_scale_factor, limits),
         warnings=_idle(
             told, height, width, bool(asked.images and not edit), [*experts, *([checkpoint] if hires else [])]

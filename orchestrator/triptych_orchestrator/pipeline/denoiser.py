@@ -19,6 +19,7 @@ import numpy.typing as npt
 from triptych_orchestrator.batching.batcher import Ticket
 from triptych_orchestrator.batching.seats import Batchers, Seat
 from triptych_orchestrator.batching.signature import Sample, calls
+from triptych_orchestrator.pipeline.controlling import Controlling
 from triptych_orchestrator.pipeline.guiding import Guided
 from triptych_orchestrator.sampling.guidance import combine, rescale
 from triptych_orchestrator.stages.lora_sets import LoraSet
@@ -57,6 +58,7 @@ class Denoiser:
         self._weights = [each.weight for each in guidance]
         # Of each, one for all rows of latents, or one for each.
         self._conditionings = [[each.conditioning] for each in guidance]
+        self._controlling = Controlling()
         self._lora_set = lora_set
         self._ticket = ticket
         self._guidance_rescale = guidance_rescale
@@ -73,23 +75,29 @@ class Denoiser:
         """What the UNet sees beside the latents, [rows, C, h, w]: one row for all samples, or one for each."""
         self._conditionings = [each.seeing(image_latents) for each in self._guidance]
 
-    async def __call__(self, latents: Array, timestep: float) -> Array:
-        """noise_pred [B, C, h, w] for latents [B, C, h, w], guided."""
+    def control(self, controlling: Controlling) -> None:
+        """Has the steps be under these ControlNets."""
+        self._controlling = controlling
+
+    async def __call__(self, latents: Array, timestep: float, index: int = 0) -> Array:
+        """noise_pred [B, C, h, w] for latents [B, C, h, w], guided; `index` is the solver's evaluation."""
         replicas = self._choose()
-        noise_pred = await self._predict(self._parts(latents, len(replicas)), timestep, replicas)
+        noise_pred = await self._predict(self._parts(latents, index, len(replicas)), timestep, replicas)
         predictions = np.split(noise_pred, len(self._conditionings))
         guided = combine(predictions, self._weights)
         if self._guidance_rescale > 0 and len(predictions) > 1:
             return rescale(guided, predictions[-1], self._guidance_rescale)
         return guided
 
-    def _parts(self, latents: Array, count: int) -> list[list[Sample]]:
+    def _parts(self, latents: Array, index: int, count: int) -> list[list[Sample]]:
         """Every conditioning with all rows of latents, in so many parts of whole conditionings."""
-        of = self._conditionings
-        shares = (of[part * len(of) // count : (part + 1) * len(of) // count] for part in range(count))
-        return [
-            [(rows[index % len(rows)], row) for rows in share for index, row in enumerate(latents)] for share in shares
+        of = [
+            [Sample(rows[place % len(rows)], row, controls) for place, row in enumerate(latents)]
+            for rows, each in zip(self._conditionings, self._guidance, strict=True)
+            for controls in [self._controlling.at(index, is_negative=each.is_negative)]
         ]
+        shares = (of[part * len(of) // count : (part + 1) * len(of) // count] for part in range(count))
+        return [[sample for half in share for sample in half] for share in shares]
 
     async def _predict(
         self, parts: Sequence[Sequence[Sample]], timestep: float, replicas: Sequence[Replica | None]
@@ -145,9 +153,11 @@ class Denoiser:
         return self._seats[replica]
 
     def _keep_seats(self, replicas: Sequence[Replica | None]) -> None:
-        """Leaves all seats but those at `replicas`."""
+        """Leaves all seats but those at `replicas`, where a step is done."""
         for replica in [replica for replica in self._seats if replica not in replicas]:
             self._seats.pop(replica).leave()
+        for seat in self._seats.values():
+            seat.settle()
 
 
 async def _together(work: Iterable[Coroutine[Any, Any, Answer]]) -> list[Answer]:

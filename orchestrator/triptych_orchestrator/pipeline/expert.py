@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 from triptych.checkpoint import Checkpoint
@@ -13,6 +13,7 @@ from triptych_orchestrator.jobs.events import Step
 from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.pipeline.beginning import Beginning
 from triptych_orchestrator.pipeline.begun import Begun
+from triptych_orchestrator.pipeline.controlling import Net, controlling
 from triptych_orchestrator.pipeline.denoiser import Denoiser
 from triptych_orchestrator.pipeline.hooks.base import Hooks
 from triptych_orchestrator.pipeline.plan import Pass
@@ -25,7 +26,7 @@ from triptych_orchestrator.sampling.variations import Randomness
 
 @dataclass(frozen=True)
 class Expert:
-    """`warnings` are about the texts that its text encoders read."""
+    """`warnings` are about the texts that its text encoders read; `nets` are its ControlNets, by name."""
 
     one: Pass
     checkpoint: Checkpoint
@@ -33,6 +34,7 @@ class Expert:
     vae: Vae
     beginning: Beginning
     warnings: Sequence[str] = ()
+    nets: Mapping[str, Net] = field(default_factory=dict)
 
     def solver(self, job: Job) -> Solver:
         """A fresh one, with the checkpoint's own configuration."""
@@ -49,6 +51,8 @@ class Expert:
         """What its steps go on from; `before` is what the pass before has left."""
         shape = (job.num_images_per_prompt, *latent_shape(self.one, self.checkpoint))
         begun = await self.beginning.begin(solver, shape, randomness, before)
+        if self.one.controls:
+            self.denoiser.control(controlling(job, self.one, self.nets, solver))
         if self.one.beside:
             self.denoiser.show(await self.one.beside.latents(self.vae, randomness.generators, shape[0]))
         return begun

@@ -16,11 +16,15 @@ Array = npt.NDArray[np.float32]
 
 
 class Guided(NamedTuple):
-    """One conditioning of a step, and its prediction's weight; where it does not see, zeros lie beside its latents."""
+    """One conditioning of a step, and its prediction's weight; where it does not see, zeros lie beside its latents.
+
+    `is_negative`: it is the negative prompt's.
+    """
 
     conditioning: Conditioning
     weight: Weight
     sees: bool = True
+    is_negative: bool = False
 
     def seeing(self, image_latents: Array) -> list[Conditioning]:
         """One conditioning for all samples, or one for each, of image latents [rows, C, h, w]."""
@@ -35,7 +39,9 @@ def guidance_of(conditionings: Sequence[Conditioning], guidance_scale: float, ed
     """
     if edit is None:
         weights = classifier_free(guidance_scale)
-        return [Guided(each, weight) for each, weight in zip(conditionings, weights, strict=True)]
+        *negative, _ = weights
+        pairs = enumerate(zip(conditionings, weights, strict=True))
+        return [Guided(each, weight, is_negative=place < len(negative)) for place, (each, weight) in pairs]
     weights = instructed(guidance_scale, edit.image_guidance_scale)
     blind = [Guided(conditionings[0], weights[0], sees=False)] if len(weights) > 1 else []
     seeing = zip(conditionings, weights[len(blind) :], strict=True)

@@ -23,6 +23,7 @@ from triptych_orchestrator.library.upscalers import Pixels, Upscalers, enlarged
 from triptych_orchestrator.pipeline.beginning import Beginning
 from triptych_orchestrator.pipeline.begun import Begun
 from triptych_orchestrator.pipeline.conditions import conditions_of
+from triptych_orchestrator.pipeline.controlling import net_of
 from triptych_orchestrator.pipeline.denoiser import Denoiser
 from triptych_orchestrator.pipeline.encoding import PromptEncoder
 from triptych_orchestrator.pipeline.expert import Expert, latent_shape
@@ -73,7 +74,7 @@ class Painter:
     ) -> AsyncGenerator[Step | Result, None]:
         """Yields one Step for each step and at last the Result; `deadline_s` says how urgent its steps are.
 
-        `entries` are the checkpoints of the job's plan, and the VAE alone where one is asked for, by name.
+        `entries` are the checkpoints of the job's plan, its ControlNets, and the VAE alone where one is asked for.
         """
         began = time.monotonic()
         if job.preview_every_steps and (hidden := self.hooks.without_previews):
@@ -148,7 +149,8 @@ class Painter:
         tiling = replace(self._tiling, axes=job.tiling)
         vae = Vae(self.pool, vae_entry, scaling, tiling, job.request_id, self._timeout_s, uses["vae"])
         beginning = Beginning(one, vae, self.upscalers, job.request_id)
-        return Expert(one, entry.opened, denoiser, vae, beginning, conditions.warnings)
+        nets = {control.name: net_of(entries[control.name]) for control in one.controls}
+        return Expert(one, entry.opened, denoiser, vae, beginning, conditions.warnings, nets)
 
 
 async def _steps(job: Job, experts: Sequence[Expert], hooks: Hooks) -> AsyncGenerator[tuple[Latents, Step], None]:

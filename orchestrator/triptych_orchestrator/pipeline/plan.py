@@ -63,6 +63,18 @@ class Enlarged:
         return self.upscaler not in LATENT_UPSCALERS
 
 
+@dataclass(frozen=True)
+class PassControl:
+    """A ControlNet of a pass, by its entry's name; `image` is RGB, height x width x 3 of the pass."""
+
+    name: str
+    image: bytes
+    conditioning_scale: float
+    guidance_start: float
+    guidance_end: float
+    control_mode: str
+
+
 Source: TypeAlias = FromNoise | FromPictures | FromMasked | FromBefore | Enlarged
 
 
@@ -87,6 +99,7 @@ class Pass:
     end: float = 1.0
     edit: Edit | None = None
     beside: Beside | None = None
+    controls: tuple[PassControl, ...] = ()
 
     def evaluations(self, solver: Solver) -> range:
         """The solver's that it does."""
@@ -100,7 +113,7 @@ def plan_of(job: Job) -> Plan:
     """The passes in order: the job's checkpoint, again for what is enlarged, and a refiner for the end of the last."""
     passes = [_first(job)]
     if job.hires:
-        passes.append(_again(passes[0], job.hires))
+        passes.append(_again(job, passes[0], job.hires))
     if job.refiner:
         last = passes.pop()
         passes += [replace(last, end=job.refiner_start), _refined(job, last)]
@@ -120,10 +133,11 @@ def _first(job: Job) -> Pass:
         job.strength,
         edit=job.edit,
         beside=_beside(job),
+        controls=_controls(job, (job.width, job.height)),
     )
 
 
-def _again(first: Pass, hires: Hires) -> Pass:
+def _again(job: Job, first: Pass, hires: Hires) -> Pass:
     return replace(
         first,
         source=Enlarged(hires.upscaler, hires.covering),
@@ -131,6 +145,7 @@ def _again(first: Pass, hires: Hires) -> Pass:
         height=hires.height,
         num_inference_steps=hires.num_inference_steps,
         strength=hires.strength,
+        controls=_controls(job, (hires.width, hires.height)),
     )
 
 
@@ -145,6 +160,21 @@ def _refined(job: Job, before: Pass) -> Pass:
         job.vae or job.refiner,
         before.num_inference_steps,
         start=job.refiner_start,
+    )
+
+
+def _controls(job: Job, size: Size) -> tuple[PassControl, ...]:
+    """The job's for a pass of that size; a refiner, which is another's UNet, is under none."""
+    return tuple(
+        PassControl(
+            each.name,
+            each.images[size],
+            each.conditioning_scale,
+            each.guidance_start,
+            each.guidance_end,
+            each.control_mode,
+        )
+        for each in job.controls
     )
 
 

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from triptych_orchestrator.sampling.schedulers import Solver
 
 Latents = npt.NDArray[np.float32]
-# The model's prediction for latents [B, C, h, w], already scaled, at one timestep; guidance is inside.
-Denoise = Callable[[Latents, float], Awaitable[Latents]]
-
+# The model's prediction for latents [B, C, h, w], already scaled, at one timestep, which is that of the solver's
+# evaluation of that index; guidance is inside.
+Denoise = Callable[[Latents, float, int], Awaitable[Latents]]
 
 # The state after an evaluation of that index, as the next one is to have it.
 AfterStep = Callable[[int, Latents], Latents]
@@ -58,7 +58,7 @@ async def sample(
     indices = range(len(solver.timesteps)) if evaluations is None else evaluations
     for step, index in enumerate(indices, 1):
         began, timestep = time.monotonic(), float(solver.timesteps[index])
-        noise_pred = await denoise(solver.scale_model_input(latents, index), timestep)
+        noise_pred = await denoise(solver.scale_model_input(latents, index), timestep, index)
         previous, latents = latents, after_step(index, solver.step(noise_pred, index, latents, draw_noise))
         seconds = time.monotonic() - began
         yield LoopState(step, len(indices), index, timestep, latents, noise_pred, previous, seconds)

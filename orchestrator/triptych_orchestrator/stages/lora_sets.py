@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from triptych.contract import NO_LORAS, LoraWeight, encode_lora_set, lora_key
-from triptych.contract.carried import LoraLostError, LoraPreparingError
+from triptych.contract.carried import LoraLostError, PreparingError
 from triptych_orchestrator.stages.triton import Tensors
 
 # Beside a step that is short, and a merge takes longer.
@@ -56,7 +56,7 @@ class LoraSet:
                 return await send(self.tensors(samples, whole=not known))
             except LoraLostError:
                 known = False
-            except LoraPreparingError:
+            except PreparingError:
                 if time.monotonic() > until_s:
                     raise
                 known = True

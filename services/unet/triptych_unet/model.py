@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -12,9 +13,12 @@ from triptych.contract import CONDITIONING_TENSORS, IMAGE_LATENTS, UNET
 from triptych.contract.carried import ConditioningLostError
 from triptych.engine.conditions import conditioning_dims
 from triptych.engine.port import Array
+from triptych.engine.residuals import added, residual_names
 from triptych.errors import invalid
-from triptych.stage import Batch, StageModel
+from triptych.stage import Batch, StageModel, infer_wrapping
 from triptych_unet.conditioning import ConditioningStore
+from triptych_unet.control_inputs import gathered, parted
+from triptych_unet.controls import Controls, controlnet_cache_bytes
 
 _CAPACITY_BYTES = 256 * 1024 * 1024
 _TTL_S = 900.0
@@ -56,8 +60,27 @@ class UNetModel(StageModel):
             inputs[name] = np.zeros((1, *shape), np.float32)
         return inputs
 
+    @cached_property
+    def controls(self) -> Controls:
+        """The ControlNets that stand beside it, none after a load."""
+        architecture, limit = self.component.architecture, controlnet_cache_bytes()
+        return Controls(self.engine, architecture, self.engine_name, self.settings, limit)
+
+    def execute(self, requests: Sequence[Any]) -> list[Any]:
+        """As of any stage."""
+        self.controls.forget()
+        return super().execute(requests)
+
+    def finalize(self) -> None:
+        """As of any stage."""
+        self.controls.close()
+        super().finalize()
+
     def prepare(self, batch: Batch) -> Batch:
-        """Gathers each sample's conditioning by its key, and puts beside its latents what the UNet sees there."""
+        """Gathers each sample's conditioning by its key, and puts beside its latents what the UNet sees there.
+
+        Beside those, for `run`, what its ControlNets are given.
+        """
         latents, channels = batch["latents"], self.component.architecture.config["out_channels"]
         if latents.shape[1] != channels:
             raise invalid("latents", f"has {latents.shape[1]} channels, must have {channels}")
@@ -69,9 +92,22 @@ class UNetModel(StageModel):
                 self.store.put(key, {name: array[row] for name, array in brought.items()})
         else:
             brought = self._gather(keys)
+        controls = self._controls(batch) if "control_keys" in batch else {}
         if self._image_channels:
             latents = _side_by_side(latents, brought.pop(IMAGE_LATENTS.name))
-        return {"latents": latents, "timestep": batch["timestep"][:, 0], **brought}
+        return {"latents": latents, "timestep": batch["timestep"][:, 0], **brought, **controls}
+
+    def _controls(self, batch: Batch) -> Batch:
+        """What `run` is to know of the samples' ControlNets."""
+        keys, scales = batch["control_keys"], batch["control_scales"]
+        nothing = np.full(keys.shape[:2], b"", np.object_)
+        contents, images = (batch.get(name, nothing).ravel().tolist() for name in ("controlnets", "control_images"))
+        rows = [key.tobytes() for key in keys.reshape(-1, keys.shape[-1])]
+        held = self.controls.require(rows, contents, images)
+        wanted = (*keys.shape[:2], len(residual_names(self.component.architecture)))
+        if scales.shape != wanted:
+            raise invalid("control_scales", f"is {scales.shape}, must be {wanted}")
+        return gathered([held[start : start + wanted[1]] for start in range(0, len(held), wanted[1])], scales)
 
     def _check(self, brought: Batch) -> None:
         """InvalidArgumentError about a tensor that the UNet wants, or does not take, or not so wide."""
@@ -96,8 +132,15 @@ class UNetModel(StageModel):
         return {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
 
     def run(self, batch: Batch) -> Batch:
-        """Runs the UNet."""
-        return self.infer(batch)
+        """Runs the ControlNets, and with what they add the UNet."""
+        batch, controls = parted(batch)
+        if not controls:
+            return self.infer(batch)
+        # What an editing UNet sees besides is nothing to a ControlNet.
+        latents = batch["latents"][:, : self.component.architecture.config["out_channels"]]
+        common = batch | {"latents": np.ascontiguousarray(latents)}
+        residuals = added(infer_wrapping(self.controls.engine(number), common | inputs) for number, inputs in controls)
+        return self.infer(batch | residuals)
 
 
 def _side_by_side(latents: Array, image_latents: Array) -> Array:

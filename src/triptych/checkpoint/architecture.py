@@ -36,6 +36,17 @@ OPTIONAL: dict[str, dict[str, Any]] = {
     "RRDBNet": {},
     "SRVGGNetCompact": {},
     "StableDiffusionSafetyChecker": {},
+    "ControlNetModel": {
+        "addition_embed_type": "text",
+        "addition_time_embed_dim": 256,
+        "class_embed_type": "timestep",
+        "encoder_hid_dim": 1024,
+        "encoder_hid_dim_type": "text_proj",
+        "num_attention_heads": 8,
+        "num_class_embeds": 10,
+        "projection_class_embeddings_input_dim": 2816,
+    },
+    "ControlNetConditioningEmbedding": {},
 }
 
 _CLIP_TEXT: dict[str, Any] = {
@@ -114,6 +125,35 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "hidden_act": "quick_gelu",
         "layer_norm_eps": 1e-05,
     },
+    "ControlNetModel": {
+        "in_channels": 4,
+        "flip_sin_to_cos": True,
+        "freq_shift": 0,
+        "down_block_types": ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
+        "mid_block_type": "UNetMidBlock2DCrossAttn",
+        "only_cross_attention": False,
+        "block_out_channels": [320, 640, 1280, 1280],
+        "layers_per_block": 2,
+        "downsample_padding": 1,
+        "mid_block_scale_factor": 1,
+        "act_fn": "silu",
+        "norm_num_groups": 32,
+        "norm_eps": 1e-05,
+        "cross_attention_dim": 1280,
+        "transformer_layers_per_block": 1,
+        "attention_head_dim": 8,
+        "use_linear_projection": False,
+        "upcast_attention": False,
+        "resnet_time_scale_shift": "default",
+        "global_pool_conditions": False,
+        "addition_embed_type_num_heads": 64,
+    },
+    "ControlNetConditioningEmbedding": {
+        "conditioning_channels": 3,
+        "conditioning_embedding_channels": 320,
+        "block_out_channels": [16, 32, 96, 256],
+        "controlnet_conditioning_channel_order": "rgb",
+    },
 }
 
 
@@ -126,6 +166,8 @@ NULLABLE: dict[str, frozenset[str]] = {
     "RRDBNet": frozenset(),
     "SRVGGNetCompact": frozenset(),
     "StableDiffusionSafetyChecker": frozenset(),
+    "ControlNetModel": frozenset(),
+    "ControlNetConditioningEmbedding": frozenset(),
 }
 
 # Keys that may be one value or a list, with one for each block.
@@ -146,6 +188,8 @@ BY_BLOCK: dict[str, frozenset[str]] = {
     "RRDBNet": frozenset(),
     "SRVGGNetCompact": frozenset(),
     "StableDiffusionSafetyChecker": frozenset(),
+    "ControlNetModel": frozenset({"attention_head_dim", "only_cross_attention", "transformer_layers_per_block"}),
+    "ControlNetConditioningEmbedding": frozenset(),
 }
 
 # Keys that shape a model but not its graph, which begins behind the table of tokens and is in float32 throughout.

@@ -34,6 +34,8 @@ _MOST_LAYERS = 1024
 _LONGEST_LIST = 16
 _LONGEST_NAME = 64
 _BLOCKS = ("down_block_types", "up_block_types", "block_out_channels")
+# Classes with blocks that may differ in a number.
+_UNEVEN = ("UNet2DConditionModel", "ControlNetModel")
 
 
 def check_values(path: Path, class_name: str, config: Mapping[str, Any]) -> None:
@@ -42,7 +44,7 @@ def check_values(path: Path, class_name: str, config: Mapping[str, Any]) -> None
     for key, value in config.items():
         if value is None and key in NULLABLE[class_name]:
             continue
-        if not _same_kind(value, kinds[key], may_list=class_name == "UNet2DConditionModel"):
+        if not _same_kind(value, kinds[key], may_list=class_name in _UNEVEN):
             raise broken(path, f"{key} must be like {kinds[key]!r}, not {str(value)[:100]}")
         if not _within(value, _MOST_COUNTED if key in _COUNTED else _MOST):
             raise broken(path, f"{key} is out of bounds: {str(value)[:100]}")
@@ -53,8 +55,9 @@ def check_values(path: Path, class_name: str, config: Mapping[str, Any]) -> None
 
 
 def _check_blocks(path: Path, config: Mapping[str, Any], by_block: Collection[str]) -> None:
-    if len({len(config[key]) for key in _BLOCKS}) != 1:
-        raise broken(path, f"{', '.join(_BLOCKS)} must have the same length")
+    stated = [key for key in _BLOCKS if key in config]
+    if len({len(config[key]) for key in stated}) != 1:
+        raise broken(path, f"{', '.join(stated)} must have the same length")
     blocks = len(config["block_out_channels"])
     for key in sorted(by_block):
         value = config.get(key)
@@ -67,7 +70,7 @@ def count_layers(class_name: str, config: Mapping[str, Any]) -> int:
     if "num_hidden_layers" in config:
         return int(config["num_hidden_layers"])
     if _BLOCKS[0] not in config:
-        return int(config["num_conv"] if "num_conv" in config else 3 * config["num_block"])
+        return int(config["num_conv"] if "num_conv" in config else 3 * config.get("num_block", 1))
     blocks = len(config["block_out_channels"])
     layers, depths = _numbers(config["layers_per_block"]), [0.0]
     for key in ("transformer_layers_per_block", "reverse_transformer_layers_per_block"):

@@ -22,15 +22,32 @@ class LoraLostError(NotFoundError):
     reason = "LORA_LOST"
 
 
-class LoraPreparingError(UnavailableError):
-    """A replica merges a LoRA set beside its running engine; the same call succeeds once that is done."""
+class ControlLostError(NotFoundError):
+    """A UNet replica does not hold what a ControlNet makes of a picture; the call is made again with both."""
+
+    reason = "CONTROL_LOST"
+
+
+class PreparingError(UnavailableError):
+    """A replica prepares something beside its running engine; the same call succeeds once that is done."""
+
+
+class ControlPreparingError(PreparingError):
+    """A replica loads a ControlNet, or has it look at a picture."""
+
+    reason = "CONTROL_PREPARING"
+
+
+class LoraPreparingError(PreparingError):
+    """A replica merges a LoRA set."""
 
     reason = "LORA_PREPARING"
 
 
 # No client ever hears of these, so that they are not in the table that clients decode by.
 _BY_REASON: dict[str, type[TriptychError]] = BY_REASON | {
-    kind.reason: kind for kind in (ConditioningLostError, LoraLostError, LoraPreparingError)
+    kind.reason: kind
+    for kind in (ConditioningLostError, ControlLostError, ControlPreparingError, LoraLostError, LoraPreparingError)
 }
 
 

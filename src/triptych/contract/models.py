@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from triptych.contract.controls import CONTROL_KEY_BYTES
 from triptych.contract.loras import LORA_KEY_BYTES
 
 CONDITIONING_KEY_BYTES = 16
@@ -80,6 +81,17 @@ LORA_INPUTS = (
 # With the same weights; INVALID_ARGUMENT where a request's samples do not agree.
 WRAPPING = TensorSpec("wrapping", "UINT8", (1,), optional=True)
 
+# What a UNet is under for a sample: for each ControlNet the key, of `contract.controls`, of what it makes of a picture,
+# and what each of its residuals is multiplied by. The samples of a request have as many, of the same ControlNets in the
+# same order. A stage that does not hold a key answers NOT_FOUND, and is sent ControlNet, as JSON, and picture, as RGB,
+# along with the call, for one sample of those that have the key. While it loads that it answers UNAVAILABLE at once.
+CONTROL_INPUTS = (
+    TensorSpec("control_keys", "UINT8", ("controls", CONTROL_KEY_BYTES), optional=True),
+    TensorSpec("control_scales", "FP32", ("controls", "residuals"), optional=True),
+    TensorSpec("controlnets", "BYTES", ("controls",), optional=True),
+    TensorSpec("control_images", "BYTES", ("controls",), optional=True),
+)
+
 # `hidden_states` are those of the last layer, or of one `skip_layers` before it, through the final norm or, with
 # `final_norm` false, as the layer left them. `pooled` is the vector at the end of the text, always of the last layer
 # and normed; projected, where the text encoder has a projection.
@@ -133,6 +145,7 @@ UNET = ModelSpec(
         TensorSpec("conditioning_key", "UINT8", (CONDITIONING_KEY_BYTES,)),
         *CONDITIONING,
         WRAPPING,
+        *CONTROL_INPUTS,
         *LORA_INPUTS,
         ABOUT_INPUT,
     ),
@@ -210,6 +223,11 @@ MODELS: dict[str, ModelSpec] = {
     spec.name: spec for spec in (ENCODER, ENCODER_2, UNET, VAE_DECODER, VAE_ENCODER, UPSCALER, SAFETY_CHECKER)
 }
 STAGES: tuple[str, ...] = ("encoder", "unet", "vae")
+# Graphs of what works in a UNet's process beside it, and is no model of Triton's: a ControlNet, and what makes its hint
+# of the picture that it looks at.
+CONTROLNET, CONTROLNET_HINT = "controlnet", "controlnet_hint"
+# Whatever has a graph.
+GRAPHS: tuple[str, ...] = (*MODELS, CONTROLNET, CONTROLNET_HINT)
 
 
 def model_name(checkpoint: str, spec: ModelSpec) -> str:

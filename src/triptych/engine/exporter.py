@@ -27,7 +27,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from triptych.checkpoint import Architecture, Component
 from triptych.contract.carried import carry
 from triptych.engine.exporting import described_component
-from triptych.engine.modules import OUTPUT_NAMES, build_module, example_inputs, parameter_names
+from triptych.engine.modules import build_module, example_inputs, output_names, parameter_names
 from triptych.engine.weights import check_parameters
 from triptych.errors import TriptychError
 
@@ -61,7 +61,7 @@ def export_graph(architecture: Architecture, component: Component | None = None)
             kwargs=arguments,
             dynamic_shapes=dynamic_shapes,
             input_names=list(arguments),
-            output_names=list(OUTPUT_NAMES[architecture.model]),
+            output_names=output_names(architecture),
             dynamo=True,
             optimize=False,
             opset_version=_OPSET,

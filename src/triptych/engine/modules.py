@@ -11,8 +11,20 @@ from torch import nn
 
 from triptych.checkpoint import Architecture
 from triptych.checkpoint.families.upscalers import pixels_together
-from triptych.contract import ENCODER, ENCODER_2, ENCODERS, SAFETY_CHECKER, UNET, UPSCALER, VAE_DECODER, VAE_ENCODER
+from triptych.contract import (
+    CONTROLNET,
+    CONTROLNET_HINT,
+    ENCODER,
+    ENCODER_2,
+    ENCODERS,
+    SAFETY_CHECKER,
+    UNET,
+    UPSCALER,
+    VAE_DECODER,
+    VAE_ENCODER,
+)
 from triptych.engine.conditions import conditioning_dims
+from triptych.engine.residuals import residual_names
 from triptych.engine.upscaling import upscaler_module
 
 # Triton's batches stay below the 64 samples at which diffusers' upsampling takes another path.
@@ -70,7 +82,10 @@ class _Encoder(nn.Module):
 
 
 class _UNet(nn.Module):
-    """UNet2DConditionModel: latents [B, C, h, w], timestep [B] and what it is conditioned on -> noise_pred."""
+    """UNet2DConditionModel: latents [B, C, h, w], timestep [B] and what it is conditioned on -> noise_pred.
+
+    Under a ControlNet its residuals come too, in the order of `residual_names`.
+    """
 
     def __init__(self, architecture: Architecture) -> None:
         from diffusers import UNet2DConditionModel
@@ -88,9 +103,16 @@ class _UNet(nn.Module):
         encoder_hidden_states: torch.Tensor,
         text_embeds: torch.Tensor | None = None,
         time_ids: torch.Tensor | None = None,
+        **residuals: torch.Tensor,
     ) -> tuple[torch.Tensor]:
         added = None if text_embeds is None else {"text_embeds": text_embeds, "time_ids": time_ids}
-        prediction = self.model(latents, timestep, encoder_hidden_states, added_cond_kwargs=added, return_dict=False)
+        more: dict[str, Any] = {}
+        if residuals:
+            *down, more["mid_block_additional_residual"] = residuals.values()
+            more["down_block_additional_residuals"] = tuple(down)
+        prediction = self.model(
+            latents, timestep, encoder_hidden_states, added_cond_kwargs=added, return_dict=False, **more
+        )
         return (prediction[0],)
 
 
@@ -149,6 +171,51 @@ class _SafetyChecker(nn.Module):
         return special, concepts
 
 
+class _ControlNet(nn.Module):
+    """ControlNetModel without what makes its hint: a UNet's inputs, hint [B, hidden, h, w] and scales -> residuals.
+
+    `scales` [B, residuals] multiply them, for each sample by itself; diffusers has one for all.
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        from diffusers import ControlNetModel
+
+        super().__init__()
+        self.model = ControlNetModel(**architecture.config)
+        self.model.controlnet_cond_embedding = nn.Identity()
+
+    def forward(
+        self,
+        latents: torch.Tensor,
+        timestep: torch.Tensor,
+        hint: torch.Tensor,
+        scales: torch.Tensor,
+        encoder_hidden_states: torch.Tensor,
+        text_embeds: torch.Tensor | None = None,
+        time_ids: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, ...]:
+        added = None if text_embeds is None else {"text_embeds": text_embeds, "time_ids": time_ids}
+        down, middle = self.model(
+            latents, timestep, encoder_hidden_states, hint, added_cond_kwargs=added, return_dict=False
+        )
+        return tuple(residual * scales[:, place, None, None, None] for place, residual in enumerate([*down, middle]))
+
+
+class _Hint(nn.Module):
+    """What a ControlNet makes of the picture that it looks at: image [B, 3, H, W] in [0, 1] -> hint, once a request."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        from diffusers.models.controlnets.controlnet import ControlNetConditioningEmbedding
+
+        super().__init__()
+        config = dict(architecture.config)
+        self._is_bgr = config.pop("controlnet_conditioning_channel_order") == "bgr"
+        self.model = ControlNetConditioningEmbedding(**config)
+
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor]:
+        return (self.model(torch.flip(image, dims=[1]) if self._is_bgr else image),)
+
+
 _MODULES: dict[str, Callable[[Architecture], nn.Module]] = {
     ENCODER.name: _Encoder,
     ENCODER_2.name: _Encoder,
@@ -157,8 +224,10 @@ _MODULES: dict[str, Callable[[Architecture], nn.Module]] = {
     VAE_ENCODER.name: _VaeEncoder,
     UPSCALER.name: upscaler_module,
     SAFETY_CHECKER.name: _SafetyChecker,
+    CONTROLNET: _ControlNet,
+    CONTROLNET_HINT: _Hint,
 }
-OUTPUT_NAMES: dict[str, tuple[str, ...]] = {
+_OUTPUT_NAMES: dict[str, tuple[str, ...]] = {
     ENCODER.name: ("hidden_states", "pooled"),
     ENCODER_2.name: ("hidden_states", "pooled"),
     UNET.name: ("noise_pred",),
@@ -166,7 +235,15 @@ OUTPUT_NAMES: dict[str, tuple[str, ...]] = {
     VAE_ENCODER.name: ("moments",),
     UPSCALER.name: ("sample",),
     SAFETY_CHECKER.name: ("special_scores", "concept_scores"),
+    CONTROLNET_HINT: ("hint",),
 }
+
+
+def output_names(architecture: Architecture) -> list[str]:
+    """Of the module's outputs, in their order."""
+    if architecture.model == CONTROLNET:
+        return residual_names(architecture)
+    return list(_OUTPUT_NAMES[architecture.model])
 
 
 def build_module(architecture: Architecture) -> nn.Module:
@@ -214,9 +291,17 @@ def example_inputs(architecture: Architecture) -> tuple[dict[str, torch.Tensor],
         most = extent * _MAX_LATENT_EXTENT
         height, width = (dim(name, min=2 * extent, max=most) for name in ("height", "width"))
         return {"image": torch.zeros(2, 3, 10 * extent, 12 * extent)}, {"image": {0: batch, 2: height, 3: width}}
+    if architecture.model == CONTROLNET_HINT:
+        height, width = (extent * dim(name, min=2, max=_MAX_LATENT_EXTENT) for name in ("height", "width"))
+        image = torch.zeros(2, config["conditioning_channels"], 10 * extent, 12 * extent)
+        return {"image": image}, {"image": {0: batch, 2: height, 3: width}}
     latents = torch.zeros(2, config["in_channels"], 2 * extent + 1, 3 * extent + 1)
     arguments = {"latents": latents, "timestep": torch.zeros(2)}
     shapes: dict[str, dict[int, Any]] = {"latents": free, "timestep": {0: batch}}
+    if architecture.model == CONTROLNET:
+        arguments["hint"] = torch.zeros(2, config["block_out_channels"][0], *latents.shape[2:])
+        arguments["scales"] = torch.zeros(2, len(residual_names(architecture)))
+        shapes |= {"hint": free, "scales": {0: batch}}
     tokens = dim("tokens", min=2, max=4096)
     for name, dims in conditioning_dims(architecture).items():
         arguments[name] = torch.zeros(2, *(extent if isinstance(extent, int) else 77 for extent in dims))

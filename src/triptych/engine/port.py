@@ -49,8 +49,10 @@ class Engine(ABC):
 
     Inputs and outputs are those of `triptych.engine.modules`: `encoder` and `encoder_2` inputs_embeds,
     pooled_position, skip_layers, final_norm -> hidden_states, pooled; `unet` latents, timestep and the tensors of
-    `conditioning_dims` -> noise_pred; `vae_decoder` latents -> image; `vae_encoder` image -> moments; `upscaler`
-    image -> sample; `safety_checker` image -> special_scores, concept_scores. All float tensors are float32.
+    `conditioning_dims`, and under a ControlNet its residuals -> noise_pred; `controlnet` the same with hint and scales
+    in their place -> residuals; `controlnet_hint` image -> hint; `vae_decoder` latents -> image; `vae_encoder`
+    image -> moments; `upscaler` image -> sample; `safety_checker` image -> special_scores, concept_scores. All float
+    tensors are float32.
     """
 
     @classmethod
@@ -69,6 +71,14 @@ class Engine(ABC):
         """
         remedy = "register the checkpoint with the engine onnxruntime or torch"
         raise FailedPreconditionError(f"{type(self).__name__} makes no pictures that tile; {remedy}")
+
+    def prepare_residuals(self, axes: str = "") -> None:
+        """Has done what a UNet needs before it runs under a ControlNet; may be called beside all others.
+
+        FailedPreconditionError from an engine that cannot. `axes` as of `infer_wrapped`.
+        """
+        remedy = "register the checkpoint with the engine onnxruntime or torch"
+        raise FailedPreconditionError(f"{type(self).__name__} takes no ControlNet; {remedy}")
 
     def check(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """InvalidArgumentError where `infer` would refuse inputs of these shapes; an engine may take all there are."""
@@ -105,4 +115,6 @@ def one_by_one(run: Callable[[Mapping[str, Array]], dict[str, Array]], inputs: M
     """
     samples = range(len(next(iter(inputs.values()))))
     alone = [run({name: array[sample : sample + 1] for name, array in inputs.items()}) for sample in samples]
+    if len(alone) == 1:
+        return alone[0]
     return {name: np.concatenate([outputs[name] for outputs in alone]) for name in alone[0]}

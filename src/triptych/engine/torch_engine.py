@@ -22,7 +22,7 @@ from torch import nn
 from triptych.checkpoint import Component
 from triptych.contract import ENCODERS, UNET
 from triptych.engine.memory import run_in_memory
-from triptych.engine.modules import OUTPUT_NAMES, build_module, parameter_names
+from triptych.engine.modules import build_module, output_names, parameter_names
 from triptych.engine.port import Array, Engine, EngineSettings, Weights
 from triptych.engine.torch_compiler import Compiler, Module, keep_compiled_in
 from triptych.engine.torch_graphs import GraphedModule
@@ -53,7 +53,7 @@ class TorchEngine(Engine):
         """`maps` are of the component's files, made before the module was filled from them."""
         self._component, self._maps = component, maps
         self._device, self._dtype = device, dtype
-        self._output_names = OUTPUT_NAMES[component.architecture.model]
+        self._output_names = output_names(component.architecture)
         self._parameters = layer_parameters(module)
         if (device.type, dtype) == _REFERENCE:
             widen_when_called(module)
@@ -94,6 +94,9 @@ class TorchEngine(Engine):
         if axes not in self._wrapped:
             self._wrapped[axes] = wrapped(self._eager, axes)
         return run_in_memory(partial(self._run, self._wrapped[axes]), inputs, self._release)
+
+    def prepare_residuals(self, axes: str = "") -> None:
+        """The module takes them as it is."""
 
     def _fast(self, module: nn.Module) -> Module:
         """The module as it is called: as CUDA graphs, compiled, or itself."""

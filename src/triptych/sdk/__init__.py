@@ -3,6 +3,7 @@
 from triptych.sdk.aio import AsyncClient
 from triptych.sdk.catalog import Checkpoint, Limits, Replica, ServerInfo
 from triptych.sdk.client import Client
+from triptych.sdk.controls import Control
 from triptych.sdk.enlarging import Hires, Upscale
 from triptych.sdk.events import Event, Queued, Result, StageTiming, Step, Timings
 from triptych.sdk.loras import Lora
@@ -13,6 +14,7 @@ __all__ = [
     "AsyncClient",
     "Checkpoint",
     "Client",
+    "Control",
     "Event",
     "GenerateParameters",
     "Hires",

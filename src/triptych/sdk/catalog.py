@@ -62,7 +62,8 @@ class Checkpoint:
     prediction_told_by: str = ""
     """What told so: its scheduler, say."""
     purpose: str = ""
-    """"drawing", "instructed" (InstructPix2Pix), "inpainting"; of what draws nothing by itself "vae" or "upscaling"."""
+    """"drawing", "instructed" (InstructPix2Pix), "inpainting"; of what draws nothing by itself "vae", "upscaling" or
+    "controlling"."""
 
     @property
     def short_hash(self) -> str:

@@ -71,8 +71,9 @@ class Client:
                 `guidance_scale`, `guidance_rescale`, `width`, `height`, `tiling`, `original_size`,
                 `crops_coords_top_left`, `target_size`, `negative_original_size`,
                 `negative_crops_coords_top_left`, `negative_target_size`, `aesthetic_score`, `negative_aesthetic_score`,
-                `refiner`, `refiner_start`, `vae`, `engine`, `hires`, `upscale`, `num_images_per_prompt`, `seed`,
-                `subseed`, `subseed_strength`, `seed_resize_from`, `scheduler`, `eta`, `image_format`, `quality`,
+                `refiner`, `refiner_start`, `vae`, `engine`, `controls`, `guess_mode`, `hires`, `upscale`,
+                `num_images_per_prompt`, `seed`, `subseed`, `subseed_strength`, `seed_resize_from`, `scheduler`, `eta`,
+                `image_format`, `quality`,
                 `preview_every_steps`, `loras`, `priority`, `deadline_seconds`, `request_id`; GenerateParameters says
                 what each means.
 

@@ -14,6 +14,7 @@ from typing import Any, TypedDict
 from google.protobuf.descriptor import FieldDescriptor
 
 from triptych.errors import invalid
+from triptych.sdk.controls import ControlChoice, set_controls
 from triptych.sdk.enlarging import Hires, Upscale, set_hires, set_upscale
 from triptych.sdk.fields import EXPECTED, set_field
 from triptych.sdk.images import ImageInput, add_images
@@ -94,6 +95,10 @@ class GenerateParameters(TypedDict, total=False):
     """From 0, the default, to 1: how much of it."""
     seed_resize_from: tuple[int, int] | None
     """(height, width) in pixels, for which the seed's noise is drawn; it is laid in the middle of the picture's own."""
+    controls: Sequence[ControlChoice] | None
+    """ControlNets that the picture is drawn under, each a Control or a mapping of its fields; they add up."""
+    guess_mode: bool | None
+    """As diffusers': ControlNets count for the prompt and not for the negative one; default False."""
     hires: Hires | Mapping[str, Any] | None
     """Enlarge the finished pictures and draw them again at that size; a mapping of the same fields does as well."""
     image_format: str | None
@@ -150,6 +155,7 @@ def build_request(
     image: ImageInput | Sequence[ImageInput] | None = None,
     mask_image: ImageInput | Sequence[ImageInput] | None = None,
     loras: Sequence[LoraChoice] | None = None,
+    controls: Sequence[ControlChoice] | None = None,
     hires: Hires | Mapping[str, Any] | None = None,
     tiling: bool | str | None = None,
     upscale: Upscale | Mapping[str, Any] | None = None,
@@ -164,6 +170,7 @@ def build_request(
         image: see GenerateParameters; files are read now.
         mask_image: likewise.
         loras: see GenerateParameters.
+        controls: likewise.
         hires: see GenerateParameters.
         tiling: see GenerateParameters.
         upscale: see GenerateParameters.
@@ -190,6 +197,8 @@ def build_request(
     add_images(request, {"image": image, "mask_image": mask_image})
     if loras is not None:
         request.loras.extend(lora_uses(loras))
+    if controls is not None:
+        set_controls(request, controls)
     if hires is not None:
         set_hires(request, hires)
     if upscale is not None:

@@ -199,10 +199,7 @@ class StageModel(ABC):
 
     def infer(self, batch: Batch) -> Batch:
         """What the engine makes of the batch, its convolutions wrapping around as the samples ask."""
-        inputs = dict(batch)
-        if (wrapping := inputs.pop(WRAPPING.name, None)) is None:
-            return self.engine.infer(inputs)
-        return self.engine.infer_wrapped(inputs, AXES[int(wrapping.item(0))])
+        return infer_wrapping(self.engine, batch)
 
     def _claim(self, folder: Path) -> None:
         """Keeps a link to what Triton made in /tmp for this model where this process's temporary files are.
@@ -271,6 +268,14 @@ class StageModel(ABC):
     def _error(self, error: TriptychError) -> Any:
         code = getattr(self._triton.TritonError, _TRITON_CODES.get(error.grpc_status, "INTERNAL"))
         return self._triton.InferenceResponse(error=self._triton.TritonError(carry(error), code))
+
+
+def infer_wrapping(engine: Engine, batch: Batch) -> Batch:
+    """What an engine makes of a batch, its convolutions wrapping around as the samples ask."""
+    inputs = dict(batch)
+    if (wrapping := inputs.pop(WRAPPING.name, None)) is None:
+        return engine.infer(inputs)
+    return engine.infer_wrapped(inputs, AXES[int(wrapping.item(0))])
 
 
 def not_finite(outputs: Batch) -> Array:

@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class GenerateRequest(_message.Message):
-    __slots__ = ("request_id", "checkpoint", "prompt", "negative_prompt", "num_inference_steps", "guidance_scale", "width", "height", "num_images_per_prompt", "seeds", "scheduler", "eta", "preview_every_steps", "loras", "priority", "deadline_seconds", "prompt_2", "negative_prompt_2", "clip_skip", "guidance_rescale", "original_size", "crops_coords_top_left", "target_size", "negative_original_size", "negative_crops_coords_top_left", "negative_target_size", "images", "strength", "aesthetic_score", "negative_aesthetic_score", "refiner", "refiner_start", "vae", "mask_images", "padding_mask_crop", "mask_blur", "masked_content", "invert_mask", "paste_original", "expand", "expand_fill", "image_guidance_scale", "hires", "subseeds", "subseed_strength", "seed_resize_from", "tiling", "upscale", "image_format", "quality", "engine")
+    __slots__ = ("request_id", "checkpoint", "prompt", "negative_prompt", "num_inference_steps", "guidance_scale", "width", "height", "num_images_per_prompt", "seeds", "scheduler", "eta", "preview_every_steps", "loras", "priority", "deadline_seconds", "prompt_2", "negative_prompt_2", "clip_skip", "guidance_rescale", "original_size", "crops_coords_top_left", "target_size", "negative_original_size", "negative_crops_coords_top_left", "negative_target_size", "images", "strength", "aesthetic_score", "negative_aesthetic_score", "refiner", "refiner_start", "vae", "mask_images", "padding_mask_crop", "mask_blur", "masked_content", "invert_mask", "paste_original", "expand", "expand_fill", "image_guidance_scale", "hires", "subseeds", "subseed_strength", "seed_resize_from", "tiling", "upscale", "image_format", "quality", "engine", "controls", "guess_mode")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     PROMPT_FIELD_NUMBER: _ClassVar[int]
@@ -59,6 +59,8 @@ class GenerateRequest(_message.Message):
     IMAGE_FORMAT_FIELD_NUMBER: _ClassVar[int]
     QUALITY_FIELD_NUMBER: _ClassVar[int]
     ENGINE_FIELD_NUMBER: _ClassVar[int]
+    CONTROLS_FIELD_NUMBER: _ClassVar[int]
+    GUESS_MODE_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     checkpoint: str
     prompt: str
@@ -110,7 +112,25 @@ class GenerateRequest(_message.Message):
     image_format: str
     quality: int
     engine: str
-    def __init__(self, request_id: _Optional[str] = ..., checkpoint: _Optional[str] = ..., prompt: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., num_inference_steps: _Optional[int] = ..., guidance_scale: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., num_images_per_prompt: _Optional[int] = ..., seeds: _Optional[_Iterable[int]] = ..., scheduler: _Optional[str] = ..., eta: _Optional[float] = ..., preview_every_steps: _Optional[int] = ..., loras: _Optional[_Iterable[_Union[LoraUse, _Mapping]]] = ..., priority: _Optional[int] = ..., deadline_seconds: _Optional[float] = ..., prompt_2: _Optional[str] = ..., negative_prompt_2: _Optional[str] = ..., clip_skip: _Optional[int] = ..., guidance_rescale: _Optional[float] = ..., original_size: _Optional[_Union[Size, _Mapping]] = ..., crops_coords_top_left: _Optional[_Union[Coordinates, _Mapping]] = ..., target_size: _Optional[_Union[Size, _Mapping]] = ..., negative_original_size: _Optional[_Union[Size, _Mapping]] = ..., negative_crops_coords_top_left: _Optional[_Union[Coordinates, _Mapping]] = ..., negative_target_size: _Optional[_Union[Size, _Mapping]] = ..., images: _Optional[_Iterable[bytes]] = ..., strength: _Optional[float] = ..., aesthetic_score: _Optional[float] = ..., negative_aesthetic_score: _Optional[float] = ..., refiner: _Optional[str] = ..., refiner_start: _Optional[float] = ..., vae: _Optional[str] = ..., mask_images: _Optional[_Iterable[bytes]] = ..., padding_mask_crop: _Optional[int] = ..., mask_blur: _Optional[int] = ..., masked_content: _Optional[str] = ..., invert_mask: bool = ..., paste_original: bool = ..., expand: _Optional[_Union[Sides, _Mapping]] = ..., expand_fill: _Optional[str] = ..., image_guidance_scale: _Optional[float] = ..., hires: _Optional[_Union[Hires, _Mapping]] = ..., subseeds: _Optional[_Iterable[int]] = ..., subseed_strength: _Optional[float] = ..., seed_resize_from: _Optional[_Union[Size, _Mapping]] = ..., tiling: _Optional[str] = ..., upscale: _Optional[_Union[Upscale, _Mapping]] = ..., image_format: _Optional[str] = ..., quality: _Optional[int] = ..., engine: _Optional[str] = ...) -> None: ...
+    controls: _containers.RepeatedCompositeFieldContainer[Control]
+    guess_mode: bool
+    def __init__(self, request_id: _Optional[str] = ..., checkpoint: _Optional[str] = ..., prompt: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., num_inference_steps: _Optional[int] = ..., guidance_scale: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., num_images_per_prompt: _Optional[int] = ..., seeds: _Optional[_Iterable[int]] = ..., scheduler: _Optional[str] = ..., eta: _Optional[float] = ..., preview_every_steps: _Optional[int] = ..., loras: _Optional[_Iterable[_Union[LoraUse, _Mapping]]] = ..., priority: _Optional[int] = ..., deadline_seconds: _Optional[float] = ..., prompt_2: _Optional[str] = ..., negative_prompt_2: _Optional[str] = ..., clip_skip: _Optional[int] = ..., guidance_rescale: _Optional[float] = ..., original_size: _Optional[_Union[Size, _Mapping]] = ..., crops_coords_top_left: _Optional[_Union[Coordinates, _Mapping]] = ..., target_size: _Optional[_Union[Size, _Mapping]] = ..., negative_original_size: _Optional[_Union[Size, _Mapping]] = ..., negative_crops_coords_top_left: _Optional[_Union[Coordinates, _Mapping]] = ..., negative_target_size: _Optional[_Union[Size, _Mapping]] = ..., images: _Optional[_Iterable[bytes]] = ..., strength: _Optional[float] = ..., aesthetic_score: _Optional[float] = ..., negative_aesthetic_score: _Optional[float] = ..., refiner: _Optional[str] = ..., refiner_start: _Optional[float] = ..., vae: _Optional[str] = ..., mask_images: _Optional[_Iterable[bytes]] = ..., padding_mask_crop: _Optional[int] = ..., mask_blur: _Optional[int] = ..., masked_content: _Optional[str] = ..., invert_mask: bool = ..., paste_original: bool = ..., expand: _Optional[_Union[Sides, _Mapping]] = ..., expand_fill: _Optional[str] = ..., image_guidance_scale: _Optional[float] = ..., hires: _Optional[_Union[Hires, _Mapping]] = ..., subseeds: _Optional[_Iterable[int]] = ..., subseed_strength: _Optional[float] = ..., seed_resize_from: _Optional[_Union[Size, _Mapping]] = ..., tiling: _Optional[str] = ..., upscale: _Optional[_Union[Upscale, _Mapping]] = ..., image_format: _Optional[str] = ..., quality: _Optional[int] = ..., engine: _Optional[str] = ..., controls: _Optional[_Iterable[_Union[Control, _Mapping]]] = ..., guess_mode: bool = ...) -> None: ...
+
+class Control(_message.Message):
+    __slots__ = ("name", "image", "conditioning_scale", "guidance_start", "guidance_end", "control_mode")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    CONDITIONING_SCALE_FIELD_NUMBER: _ClassVar[int]
+    GUIDANCE_START_FIELD_NUMBER: _ClassVar[int]
+    GUIDANCE_END_FIELD_NUMBER: _ClassVar[int]
+    CONTROL_MODE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    image: bytes
+    conditioning_scale: float
+    guidance_start: float
+    guidance_end: float
+    control_mode: str
+    def __init__(self, name: _Optional[str] = ..., image: _Optional[bytes] = ..., conditioning_scale: _Optional[float] = ..., guidance_start: _Optional[float] = ..., guidance_end: _Optional[float] = ..., control_mode: _Optional[str] = ...) -> None: ...
 
 class Size(_message.Message):
     __slots__ = ("height", "width")

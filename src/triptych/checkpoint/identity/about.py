@@ -11,7 +11,7 @@ from triptych.checkpoint.component import Component
 from triptych.checkpoint.directory import Checkpoint
 from triptych.checkpoint.editing import INPAINTING, INSTRUCTED
 from triptych.checkpoint.families.upscalers import upscale_factor
-from triptych.contract import UNET, UPSCALER, VAE_DECODER
+from triptych.contract import CONTROLNET, UNET, UPSCALER, VAE_DECODER
 
 # Keys of a file's metadata, the one that counts first: Stability's modelspec, kohya's scripts, others.
 _TITLES = ("modelspec.title", "ss_output_name", "title")
@@ -28,13 +28,20 @@ _PRECISIONS = {
 }
 _DIGEST_LETTERS = 8
 _EDITING = {INSTRUCTED: "instructed", INPAINTING: "inpainting", None: "drawing"}
+# Models whose architecture is told, the first that is there, each with the width that goes with it.
+_NAMED = (
+    (UNET.name, "cross_attention_dim"),
+    (CONTROLNET, "cross_attention_dim"),
+    (VAE_DECODER.name, "latent_channels"),
+)
 
 
 @dataclass(frozen=True)
 class About:
     """`architecture` is equal where checkpoints share a UNet's graph; `precision` names all types, the most first.
 
-    `purpose` is "drawing", "instructed" or "inpainting", or of what draws nothing by itself "vae" or "upscaling".
+    `purpose` is "drawing", "instructed" or "inpainting", or of what draws nothing by itself "vae",
+    "upscaling" or "controlling".
     """
 
     format: str
@@ -61,20 +68,23 @@ def about(checkpoint: Checkpoint) -> About:
 def _purpose(checkpoint: Checkpoint) -> str:
     if checkpoint.family.draws:
         return _EDITING[checkpoint.editing]
+    if CONTROLNET in checkpoint.components:
+        return "controlling"
     return "upscaling" if UPSCALER.name in checkpoint.components else "vae"
 
 
 def _architecture(components: Mapping[str, Component]) -> str:
     """Channels, the width of the text, and what tells it from all others: "320-640-1280-1280/768 9c1f3b2a".
 
-    Of a VAE alone that of its decoder, with the channels of its latents; of an upscaler its features and its factor.
+    Of a ControlNet its own; of a VAE alone that of its decoder, with the channels of its latents; of an upscaler its
+    features and its factor.
     """
     if UPSCALER.name in components:
         architecture = components[UPSCALER.name].architecture
         told = f"{architecture.config['num_feat']}/x{upscale_factor(architecture)}"
         return f"{told} {architecture.digest()[:_DIGEST_LETTERS]}"
-    model, width = (UNET, "cross_attention_dim") if UNET.name in components else (VAE_DECODER, "latent_channels")
-    architecture = components[model.name].architecture
+    model, width = next(each for each in _NAMED if each[0] in components)
+    architecture = components[model].architecture
     channels = "-".join(map(str, architecture.config["block_out_channels"]))
     return f"{channels}/{architecture.config[width]} {architecture.digest()[:_DIGEST_LETTERS]}"
 

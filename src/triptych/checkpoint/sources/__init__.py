@@ -8,6 +8,7 @@ from triptych.checkpoint.identity.fingerprint import FileState
 from triptych.checkpoint.pickles import as_safetensors
 from triptych.checkpoint.safetensors import read_contents
 from triptych.checkpoint.sources.base import Prediction, Source, Told
+from triptych.checkpoint.sources.control_net import ControlNetFolder
 from triptych.checkpoint.sources.folder import Folder
 from triptych.checkpoint.sources.single_file import SingleFile, check_scales
 from triptych.checkpoint.sources.upscaler import UpscalerFile
@@ -26,7 +27,9 @@ def open_source(path: Path, variant: str = "", vae: Path | None = None) -> Sourc
     if vae is not None:
         return WithVae(open_source(path, variant), open_source(vae))
     if not path.is_file():
-        return VaeFolder(path, variant) if VaeFolder.is_one(path) else Folder(path, variant)
+        kinds: tuple[type[VaeFolder | ControlNetFolder], ...] = (VaeFolder, ControlNetFolder)
+        kind = next((kind for kind in kinds if kind.is_one(path)), Folder)
+        return kind(path, variant)
     if variant:
         raise invalid("variant", f"{path} is a single file, which has no variants")
     return _open_file(path)

@@ -6,17 +6,14 @@ from abc import abstractmethod
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from triptych.checkpoint.configs import read_json
 from triptych.checkpoint.safetensors import TensorInfo
 from triptych.checkpoint.sources.base import OnePart, Told
-from triptych.checkpoint.sources.folder import INDEX
+from triptych.checkpoint.sources.one_folder import OneFolder
 from triptych.checkpoint.sources.original.kinds import UNET_PREFIX, VAE_PREFIX
 from triptych.checkpoint.sources.original.tensors import Tensors
 from triptych.checkpoint.sources.original.vae import vae_config, vae_weights
-from triptych.checkpoint.weights import check_variant, read_weights
 
 CLASS = "AutoencoderKL"
-_CONFIG = "config.json"
 # Of the original layout's names alone.
 _MARK = "decoder.up.0.block.0.conv1.weight"
 _OTHERS = (UNET_PREFIX, "cond_stage_model.", "conditioner.")
@@ -35,33 +32,10 @@ class VaeAlone(OnePart):
         """The VAE's own."""
 
 
-class VaeFolder(VaeAlone):
-    """The directory at `path`, with `config.json` and weights."""
+class VaeFolder(OneFolder, VaeAlone):
+    """The directory at `path`."""
 
-    format = "diffusers"
-
-    def __init__(self, path: Path, variant: str = "") -> None:
-        self.path = path
-        self._variant = variant
-        self.note(path / INDEX)
-        check_variant(path, variant, [path])
-
-    @classmethod
-    def is_one(cls, path: Path) -> bool:
-        """Whether a directory says that it is one, and not that it is a checkpoint."""
-        file = path / _CONFIG
-        if (path / INDEX).exists() or not file.is_file():
-            return False
-        return read_json(file, path).get("_class_name") == CLASS
-
-    def config(self, part: str) -> Told:
-        """Its only one."""
-        file = self.path / _CONFIG
-        return Told(file, read_json(self.note(file), self.path))
-
-    def weights(self, part: str, class_name: str) -> dict[str, TensorInfo]:
-        """From the headers of its weight files."""
-        return read_weights(self.path, class_name, self.path, self._variant, self.note)
+    class_name = CLASS
 
 
 class VaeFile(VaeAlone):

@@ -16,15 +16,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import triptych
+from triptych import contract
 from triptych.cache_folders import MANIFEST_FILE, lock, mark_used, publishing, read_manifest
 from triptych.checkpoint import Architecture, Component
-from triptych.contract import ENCODER, MODELS
+from triptych.contract import ENCODER
 from triptych.engine.cache.kin import kin_of, with_channels
 from triptych.engine.exporting import describe_weights, run_exporter
 from triptych.errors import ArtifactMissingError
 
 # Part of every key: raise a model's when the exporter gives another graph for the same architecture.
-EXPORT_REVISIONS = dict.fromkeys(MODELS, 1) | {ENCODER.name: 2}
+EXPORT_REVISIONS = dict.fromkeys(contract.GRAPHS, 1) | {ENCODER.name: 2}
 SHIPPED = Path(triptych.__file__).parent / "engine" / "graphs"
 GRAPHS, GRAPH_FILE, REQUEST_FILE = "graphs", "graph.onnx", "architecture.json"
 COMPRESSED_FILE = f"{GRAPH_FILE}.gz"

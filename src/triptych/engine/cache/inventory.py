@@ -18,13 +18,12 @@ from pathlib import Path
 from triptych.cache_folders import MANIFEST_FILE, is_locked, read_manifest
 from triptych.checkpoint.pickles import converting
 from triptych.checkpoint.pickles.converting import CONVERTED, WEIGHTS, WEIGHTS_FILE
-from triptych.contract import MODELS
 from triptych.engine.cache import artifacts
-from triptych.engine.cache.artifacts import GRAPH_FILE, GRAPHS, REQUEST_FILE
+from triptych.engine.cache.artifacts import EXPORT_REVISIONS, GRAPH_FILE, GRAPHS, REQUEST_FILE
 from triptych.engine.tensorrt.build import cache as tensorrt_cache
 from triptych.engine.tensorrt.build.cache import ENGINES, PLAN_FILE
 
-_MODELS = "|".join(map(re.escape, (*MODELS, WEIGHTS)))
+_MODELS = "|".join(map(re.escape, (*EXPORT_REVISIONS, WEIGHTS)))
 _FOLDER = re.compile(rf"(?P<key>(?P<model>{_MODELS})-[0-9a-f]{{24}})(?P<unfinished>\.building-\w+)?", re.ASCII)
 _TIMINGS = re.compile(r"(?P<key>timing-[0-9a-f]{24})\.(?:cache|(?P<unfinished>partial))", re.ASCII)
 # Of a manifest, what says which machines can use an engine and how it was built, or what weights were converted.
@@ -112,7 +111,7 @@ def _read_folder(path: Path, match: re.Match[str], lock_held: bool) -> Entry:
     sound = not match["unfinished"] and all(_is_file(path / name) for name in known) and is_sound(path)
     return Entry(
         kind,
-        match["model"] if match["model"] in MODELS else "",
+        match["model"] if match["model"] in EXPORT_REVISIONS else "",
         match["key"],
         path,
         _size_bytes(path),

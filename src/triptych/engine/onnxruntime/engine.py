@@ -2,18 +2,19 @@
 
 Weights that a LoRA can change are inputs of the session, bound on every run to where they lie: in the mapped
 safetensors file, or in an array that a refit brought. An exchange is that of a pointer, and loading packs nothing.
-Where they are in half precision the session widens each for as long as its product takes. Pictures that tile have
-sessions of their own over the same weights, made on first use.
+Where they are in half precision the session widens each for as long as its product takes. Pictures that tile, and a
+UNet under a ControlNet, have sessions of their own over the same weights, made on first use.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable, Mapping
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -22,13 +23,15 @@ import onnx
 import onnxruntime
 
 from triptych.checkpoint import Component
-from triptych.contract import LORA_MODELS, UNET
+from triptych.contract import CONTROLNET, LORA_MODELS, UNET
 from triptych.contract.paths import text_from_path
 from triptych.engine.cache.artifacts import ensure_graph, read_graph
 from triptych.engine.onnxruntime.attention import fuse_attention
+from triptych.engine.onnxruntime.controlling import take_residuals
 from triptych.engine.onnxruntime.exchange import free_vectors, free_weights, take_halves
 from triptych.engine.onnxruntime.wrapping import wrap_convolutions
 from triptych.engine.port import Array, Engine, EngineSettings, Weights, one_by_one
+from triptych.engine.residuals import has_residuals, residual_names
 from triptych.engine.weights import (
     Maps,
     check_parameters,
@@ -42,7 +45,20 @@ from triptych.engine.weights import (
 # A server that sees other people's prompts reports to nobody.
 onnxruntime.disable_telemetry_events()
 
+# Models that run every step, or whose weights are exchanged: nothing of their files is copied or packed.
+_BOUND_MODELS = (*LORA_MODELS, CONTROLNET)
+_EACH_STEP = (UNET.name, CONTROLNET)
 _HALVES = {"F16": onnx.TensorProto.FLOAT16, "BF16": onnx.TensorProto.BFLOAT16}
+
+
+class _Variant(NamedTuple):
+    """A graph over the same weights: the axes along which it wraps around, and whether residuals are added in it."""
+
+    axes: str
+    is_controlled: bool
+
+
+_PLAIN = _Variant("", is_controlled=False)
 
 
 class OnnxRuntimeEngine(Engine):
@@ -64,7 +80,8 @@ class OnnxRuntimeEngine(Engine):
         self._base = base
         self._bound = dict(base)
         self._graph_digest = graph_digest
-        self._wrapped: dict[str, onnxruntime.InferenceSession] = {}
+        self._variants: dict[_Variant, onnxruntime.InferenceSession] = {}
+        self._opening = threading.Lock()
         self._packed: dict[str, onnxruntime.OrtValue] = {}  # what the first session has inside
 
     @classmethod
@@ -72,31 +89,49 @@ class OnnxRuntimeEngine(Engine):
         """Takes the architecture's graph from the cache, exporting it if need be, and binds the weights by name."""
         path, maps = ensure_graph(component.architecture, settings.cache_dir, component=component), map_files(component)
         graph, graph_digest = open_graph(component, path), sha256(read_graph(path)).hexdigest()
-        exchangeable = component.architecture.model in LORA_MODELS
-        names = _free(graph, component) if exchangeable else []
-        options = _options(component, settings, constant_weights=not exchangeable)
+        is_bound = component.architecture.model in _BOUND_MODELS
+        names = _free(graph, component) if is_bound else []
+        options = _options(component, settings, constant_weights=not is_bound)
         base = _values(component, names, maps)
         return cls(open_session(graph, component, options), component, settings, maps, base, graph_digest)
 
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Runs a batch's samples one by one."""
-        return one_by_one(partial(self._infer_one, self._session, self._bound), inputs)
+        return self._infer(inputs, _Variant("", has_residuals(inputs)))
 
     def infer_wrapped(self, inputs: Mapping[str, Array], axes: str) -> dict[str, Array]:
         """Runs a batch's samples one by one in a session of those axes."""
-        if axes not in self._wrapped:
-            self._wrapped[axes] = self._open_wrapped(axes)
-        bound = self._bound | self._packed
-        return one_by_one(partial(self._infer_one, self._wrapped[axes], bound), inputs)
+        return self._infer(inputs, _Variant(axes, has_residuals(inputs)))
 
-    def _open_wrapped(self, axes: str) -> onnxruntime.InferenceSession:
+    def _infer(self, inputs: Mapping[str, Array], variant: _Variant) -> dict[str, Array]:
+        if variant == _PLAIN:
+            return one_by_one(partial(self._infer_one, self._session, self._bound), inputs)
+        session = self._session_of(variant)
+        return one_by_one(partial(self._infer_one, session, self._bound | self._packed), inputs)
+
+    def prepare_residuals(self, axes: str = "") -> None:
+        """Opens the session for them."""
+        self._session_of(_Variant(axes, is_controlled=True))
+
+    def _session_of(self, variant: _Variant) -> onnxruntime.InferenceSession:
+        with self._opening:
+            if variant not in self._variants:
+                self._variants[variant] = self._open(variant)
+            return self._variants[variant]
+
+    def _open(self, variant: _Variant) -> onnxruntime.InferenceSession:
         """All its weights are bound, those too that the first session packed: none is there twice."""
-        path = ensure_graph(self._component.architecture, self._settings.cache_dir, component=self._component)
+        architecture = self._component.architecture
+        path = ensure_graph(architecture, self._settings.cache_dir, component=self._component)
         graph = open_graph(self._component, path)
-        wrap_convolutions(graph, axes)
+        if variant.axes:
+            wrap_convolutions(graph, variant.axes)
+        if variant.is_controlled:
+            take_residuals(graph, residual_names(architecture))
         names = _free(graph, self._component)
         known = self._bound.keys() | self._packed.keys()
-        self._packed |= _values(self._component, [name for name in names if name not in known], self._maps)
+        more = _values(self._component, [name for name in names if name not in known], self._maps)
+        self._packed = self._packed | more  # another, for this one may be read just now
         return open_session(graph, self._component, _options(self._component, self._settings, constant_weights=False))
 
     def _infer_one(
@@ -128,7 +163,7 @@ def _free(graph: onnx.ModelProto, component: Component) -> list[str]:
 
 
 def _options(component: Component, settings: EngineSettings, *, constant_weights: bool) -> onnxruntime.SessionOptions:
-    spin = component.architecture.model == UNET.name
+    spin = component.architecture.model in _EACH_STEP
     return session_options(settings.threads, constant_weights=constant_weights, spin=spin)
 
 

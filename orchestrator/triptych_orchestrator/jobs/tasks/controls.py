@@ -1,0 +1,115 @@
+"""ControlNets: what a request says of them, checked, and what a job has of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from triptych.checkpoint import INSTRUCTED, Checkpoint
+from triptych.checkpoint.families.controlnet import misfit
+from triptych.contract import CONTROLNET, UNET
+from triptych.errors import invalid
+from triptych_orchestrator.jobs.extents import Size
+from triptych_orchestrator.jobs.fields.numbers import given, real
+from triptych_orchestrator.jobs.pictures import PictureReader
+from triptych_orchestrator.settings import Limits
+
+# Whose word counts more, as A1111's extension has it: none's, the prompt's, or the ControlNet's.
+BALANCED, PROMPT, CONTROL = "balanced", "prompt", "control"
+CONTROL_MODES = (BALANCED, PROMPT, CONTROL)
+_MOST_SCALE = 10.0
+
+
+@dataclass(frozen=True)
+class AskedControl:
+    """As it was asked for; None or empty for what was left open."""
+
+    name: str = ""
+    image: bytes = b""
+    conditioning_scale: float | None = None
+    guidance_start: float | None = None
+    guidance_end: float | None = None
+    control_mode: str = ""
+
+
+@dataclass(frozen=True)
+class JobControl:
+    """A ControlNet by its registered name; shares are of the steps.
+
+    `images` are what it looks at, RGB, by width and height, one for each of the job's passes.
+    """
+
+    name: str
+    conditioning_scale: float
+    guidance_start: float
+    guidance_end: float
+    control_mode: str
+    images: Mapping[Size, bytes]
+
+
+def control_field(index: int, part: str) -> str:
+    """What errors and warnings call a part of a request's control."""
+    return f"controls[{index}].{part}"
+
+
+def controls_of(
+    asked: Sequence[AskedControl],
+    nets: Sequence[Checkpoint],
+    checkpoint: Checkpoint,
+    *,
+    guess_mode: bool,
+) -> tuple[JobControl, ...]:
+    """Pictures left out; `nets` are what the names stand for."""
+    if guess_mode and not asked:
+        raise invalid("guess_mode", "says how ControlNets count; give controls, or leave it out")
+    if asked and checkpoint.editing is INSTRUCTED:
+        problem = f"does not go with a checkpoint that edits an image {INSTRUCTED.way}; leave it out"
+        raise invalid("controls", problem)
+    return tuple(
+        _checked(index, control, net, checkpoint, guess_mode)
+        for index, (control, net) in enumerate(zip(asked, nets, strict=True))
+    )
+
+
+def check_count(asked: Sequence[AskedControl], limits: Limits) -> None:
+    """InvalidArgumentError where there are more than the operator allows."""
+    if len(asked) > limits.max_controls:
+        raise invalid("controls", f"must be at most {limits.max_controls}, not {len(asked)}")
+
+
+async def read_controls(
+    controls: Sequence[JobControl], asked: Sequence[AskedControl], pictures: PictureReader, sizes: Sequence[Size]
+) -> tuple[tuple[JobControl, ...], tuple[str, ...]]:
+    """The same with their pictures in these sizes, and what is worth knowing of those."""
+    read, warnings = [], dict[str, None]()
+    for index, (control, each) in enumerate(zip(controls, asked, strict=True)):
+        images = {}
+        for size in dict.fromkeys(sizes):
+            images[size], told = await pictures.pixels(control_field(index, "image"), each.image, *size)
+            warnings |= dict.fromkeys(told)
+        read.append(replace(control, images=images))
+    return tuple(read), tuple(warnings)
+
+
+def _checked(index: int, asked: AskedControl, net: Checkpoint, checkpoint: Checkpoint, guess_mode: bool) -> JobControl:
+    def field(part: str) -> str:
+        return control_field(index, part)
+
+    if CONTROLNET not in net.components:
+        raise invalid(field("name"), f"{asked.name!r} is {net.family.title}, and no ControlNet")
+    unet = checkpoint.components[UNET.name].architecture
+    if problem := misfit(net.components[CONTROLNET].architecture, unet):
+        raise invalid(field("name"), f"{asked.name!r} {problem}; the checkpoint is {checkpoint.family.title}")
+    if not asked.image:
+        raise invalid(field("image"), "is missing; send the picture that the ControlNet is to look at")
+    start = real(field("guidance_start"), given(asked.guidance_start, 0.0), 1.0)
+    end = real(field("guidance_end"), given(asked.guidance_end, 1.0), 1.0)
+    if start >= end:
+        raise invalid(field("guidance_start"), f"must be less than guidance_end {end:g}, not {start:g}")
+    mode = asked.control_mode or BALANCED
+    if mode not in CONTROL_MODES:
+        raise invalid(field("control_mode"), f"must be one of {', '.join(CONTROL_MODES)}, not {mode!r}")
+    if guess_mode and mode != BALANCED:
+        raise invalid(field("control_mode"), "does not go with guess_mode; leave one of them out")
+    scale = real(field("conditioning_scale"), given(asked.conditioning_scale, 1.0), _MOST_SCALE)
+    return JobControl(asked.name, scale, start, end, mode, {})

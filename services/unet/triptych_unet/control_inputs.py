@@ -1,0 +1,39 @@
+"""What a batch has of its samples' ControlNets beside a UNet's own inputs, named so that unlike ones are run apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from triptych.engine.port import Array
+from triptych.errors import invalid
+from triptych.stage import Batch
+from triptych_unet.controls import Control
+
+_STEM = "control"
+
+
+def gathered(samples: Sequence[Sequence[Control]], scales: Array) -> Batch:
+    """Hints [B, hidden, h, w] and scales [B, residuals] for each ControlNet of the samples, which have the same."""
+    batch: Batch = {}
+    for place, column in enumerate(zip(*samples, strict=True)):
+        number = column[0].loaded.number
+        if any(control.loaded.number != number for control in column):
+            raise invalid("control_keys", "the samples of a request must be under the same ControlNets, in one order")
+        stem = f"{_STEM}:{place}:{number}"
+        batch[f"{stem}:hint"] = np.stack([control.hint for control in column])
+        batch[f"{stem}:scales"] = scales[:, place]
+    return batch
+
+
+def parted(batch: Batch) -> tuple[Batch, list[tuple[int, Batch]]]:
+    """A UNet's own inputs, and for each ControlNet, by its number, hint and scales."""
+    own, controls = {}, dict[str, Batch]()
+    for name, array in batch.items():
+        if name.startswith(f"{_STEM}:"):
+            stem, _, what = name.rpartition(":")
+            controls.setdefault(stem, {})[what] = array
+        else:
+            own[name] = array
+    return own, [(int(stem.rpartition(":")[2]), inputs) for stem, inputs in controls.items()]

@@ -1,0 +1,173 @@
+"""The ControlNets that stand beside a UNet in its process: loaded when a request brings one, shared by all that do.
+
+What one makes of a picture, its hint, is computed once and kept under a key. Both are done by a thread beside the
+running engine; requests for it are answered UNAVAILABLE at once meanwhile, so that others' steps go on.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from triptych.checkpoint import Architecture
+from triptych.checkpoint.families.controlnet import misfit
+from triptych.checkpoint.identity.fingerprint import Fingerprint
+from triptych.checkpoint.reading import open_in_time
+from triptych.contract import CONTROLNET, CONTROLNET_HINT
+from triptych.contract.carried import ControlLostError, ControlPreparingError
+from triptych.contract.controls import ControlContent, ControlNet, control_key
+from triptych.contract.paths import path_from_text
+from triptych.engine import Engine, EngineSettings, load_engine
+from triptych.engine.port import Array
+from triptych.errors import invalid
+
+# Longer than a small picture's hint takes, and short beside a step: saves a second call.
+_PATIENCE_S = 0.005
+# What was used that lately stays, whatever the limit: a request may need several at once.
+_IN_USE_S = 30.0
+_MOST_HINT_BYTES = 256 * 1024 * 1024
+# Failed ones have no bytes, and are as many as somebody asks for.
+_MOST_HINTS = 500
+
+
+def controlnet_cache_bytes() -> int:
+    """From TRIPTYCH_CONTROLNET_CACHE_BYTES: weights of ControlNets that one model may hold, in the files' types."""
+    return int(os.environ.get("TRIPTYCH_CONTROLNET_CACHE_BYTES") or 4 * 1024**3)
+
+
+@dataclass(eq=False)
+class LoadedNet:
+    """`residuals` and `hint` are its two engines; `used_s` is by the monotonic clock, `number` this one's alone."""
+
+    residuals: Engine
+    hint: Engine
+    size_bytes: int
+    used_s: float = field(default_factory=time.monotonic)
+    number: int = field(default_factory=itertools.count().__next__)
+
+
+@dataclass(frozen=True, eq=False)
+class Control:
+    """A ControlNet and what it makes of a picture, [hidden, h, w]."""
+
+    net: ControlNet
+    loaded: LoadedNet
+    hint: Array
+
+
+class Controls:
+    """Those of a UNet, by the keys of `contract.controls`. For one thread's use.
+
+    The least recently used ControlNets are forgotten beyond `capacity_bytes`, see `forget`.
+    """
+
+    def __init__(
+        self, unet: Engine, architecture: Architecture, engine: str, settings: EngineSettings, capacity_bytes: int
+    ) -> None:
+        self._unet, self._architecture = unet, architecture
+        self._engine, self._settings = engine, settings
+        self._capacity_bytes = capacity_bytes
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="controlnet")
+        self._nets: dict[ControlNet, LoadedNet] = {}
+        self._held: OrderedDict[bytes, Future[Control]] = OrderedDict()
+
+    def require(self, keys: Sequence[bytes], contents: Sequence[bytes], images: Sequence[bytes]) -> list[Control]:
+        """One for each key; `contents` and `images` say of a key what it is, or are empty.
+
+        ControlLostError if one is not held and nothing says what it is; ControlPreparingError while one is being
+        prepared, the others meanwhile too; what is wrong with a ControlNet as it is loaded.
+        """
+        begun = [self._begin(*each) for each in zip(keys, contents, images, strict=True) if each[0] not in self._held]
+        wait(begun, _PATIENCE_S)
+        held = [self._held[key] for key in keys]
+        for key, future in zip(keys, held, strict=True):
+            self._held.move_to_end(key)
+            if future.done() and (error := future.exception()):
+                del self._held[key]
+                raise error
+        controls = [future.result() for future in held if future.done()]
+        for control in controls:
+            control.loaded.used_s = time.monotonic()
+        if len(controls) < len(held):
+            raise ControlPreparingError("a ControlNet is being prepared")
+        return controls
+
+    def _begin(self, key: bytes, content: bytes, image: bytes) -> Future[Control]:
+        if not content:
+            raise ControlLostError(f"control {key.hex()} is not held here; send its ControlNet and its picture again")
+        if control_key(content, image) != key:
+            raise invalid("control_keys", "is not the key of what came with it")
+        try:
+            told = ControlContent.decoded(content)
+        except ValueError as error:
+            raise invalid("controlnets", str(error)) from error
+        if told.width * told.height * 3 != len(image):
+            raise invalid("control_images", f"has {len(image)} bytes, must be RGB, {told.width} x {told.height}")
+        self._held[key] = self._worker.submit(self._prepare, told, image)
+        return self._held[key]
+
+    def engine(self, number: int) -> Engine:
+        """What computes the residuals of a loaded one."""
+        return next(loaded.residuals for loaded in self._nets.values() if loaded.number == number)
+
+    def forget(self) -> None:
+        """Drops what is beyond the limits, the least recently used first; between two batches."""
+        now = time.monotonic()
+        nets = sorted(self._nets, key=lambda net: self._nets[net].used_s)
+        excess = sum(loaded.size_bytes for loaded in self._nets.values()) - self._capacity_bytes
+        for net in nets:
+            if excess <= 0 or now - self._nets[net].used_s < _IN_USE_S:
+                break
+            excess -= self._nets.pop(net).size_bytes
+        size = sum(control.hint.nbytes for control in map(_made, self._held.values()) if control)
+        for key in [key for key, future in self._held.items() if future.done()]:
+            control = _made(self._held[key])
+            is_gone = control is not None and self._nets.get(control.net) is not control.loaded
+            if is_gone or size > _MOST_HINT_BYTES or len(self._held) > _MOST_HINTS:
+                del self._held[key]
+                size -= control.hint.nbytes if control else 0
+
+    def close(self) -> None:
+        """Prepares nothing any more."""
+        self._worker.shutdown(wait=False, cancel_futures=True)
+
+    def _prepare(self, told: ControlContent, image: bytes) -> Control:
+        loaded = self._nets.get(told.net) or self._load(told.net)
+        self._unet.prepare_residuals(told.tiling)
+        pixels = np.frombuffer(image, np.uint8).reshape(1, told.height, told.width, 3)
+        # As diffusers' VaeImageProcessor gives it to a ControlNet: from 8 bits to [0, 1].
+        inputs = {"image": np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)).astype(np.float32) / np.float32(255)}
+        engine = loaded.hint
+        outputs = engine.infer_wrapped(inputs, told.tiling) if told.tiling else engine.infer(inputs)
+        loaded.used_s = time.monotonic()
+        return Control(told.net, loaded, outputs["hint"][0])
+
+    def _load(self, net: ControlNet) -> LoadedNet:
+        checkpoint = open_in_time(path_from_text(net.path), net.variant)
+        fingerprint = Fingerprint.from_text(net.fingerprint) if net.fingerprint else None
+        if fingerprint:
+            fingerprint.check(checkpoint.source.states)
+        parts = checkpoint.components
+        if CONTROLNET not in parts:
+            raise invalid("controlnets", f"{net.path} is {checkpoint.family.title}, and no ControlNet")
+        if problem := misfit(parts[CONTROLNET].architecture, self._architecture):
+            raise invalid("controlnets", f"{net.path} {problem}")
+        residuals, hint = (
+            load_engine(self._engine, parts[name], self._settings) for name in (CONTROLNET, CONTROLNET_HINT)
+        )
+        if fingerprint:
+            fingerprint.check()
+        self._nets[net] = loaded = LoadedNet(residuals, hint, checkpoint.weights_bytes)
+        return loaded
+
+
+def _made(future: Future[Control]) -> Control | None:
+    is_made = future.done() and not future.cancelled() and future.exception() is None
+    return future.result() if is_made else None

@@ -1,0 +1,53 @@
+"""How the orchestrator tells a UNet's stage of ControlNets: a key for each on every call, itself when the key is new.
+
+content = ControlContent(ControlNet("/models/canny"), 512, 512).encoded()
+control_key(content, rgb)  # 16 bytes
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+CONTROL_KEY_BYTES = 16
+
+
+@dataclass(frozen=True)
+class ControlNet:
+    """Which one: where the stage finds it, as a text, diffusers' variant, and what its files were when opened."""
+
+    path: str
+    variant: str = ""
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True)
+class ControlContent:
+    """One and how it is to look at a picture: its size in pixels, the axes along which the drawn ones tile."""
+
+    net: ControlNet
+    width: int
+    height: int
+    tiling: str = ""
+
+    def encoded(self) -> bytes:
+        """As JSON, for the `controlnets` tensor."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def decoded(cls, content: bytes) -> ControlContent:
+        """The inverse; ValueError if the content is nothing of the kind."""
+        try:
+            told = json.loads(content)
+            net = ControlNet(**{name: str(told["net"][name]) for name in ControlNet.__dataclass_fields__})
+            return cls(net, int(told["width"]), int(told["height"]), str(told["tiling"]))
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"not a ControlNet with width, height and tiling: {error}") from error
+
+
+def control_key(content: bytes, image: bytes) -> bytes:
+    """Names what a ControlNet makes of a picture, RGB, height x width x 3."""
+    digest = hashlib.blake2b(content, digest_size=CONTROL_KEY_BYTES)
+    digest.update(image)
+    return digest.digest()

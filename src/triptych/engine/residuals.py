@@ -1,0 +1,35 @@
+"""What a ControlNet adds to a UNet: one tensor for each skip connection, in the way down's order, and the middle's.
+
+Zhang et al., "Adding Conditional Control to Text-to-Image Diffusion Models" (arXiv:2302.05543), figure 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from triptych.checkpoint import Architecture
+from triptych.checkpoint.families.controlnet import count_residuals
+from triptych.engine.port import Array
+
+_STEM = "residual_"
+
+
+def residual_names(architecture: Architecture) -> list[str]:
+    """Of a ControlNet's outputs, and of the UNet's inputs that take them: "residual_0", ..., the middle's last."""
+    return [f"{_STEM}{number}" for number in range(count_residuals(architecture))]
+
+
+def has_residuals(names: Iterable[str]) -> bool:
+    """Whether a UNet's inputs of these names are those under a ControlNet."""
+    return any(name.startswith(_STEM) for name in names)
+
+
+def added(residuals: Iterable[Mapping[str, Array]]) -> dict[str, Array]:
+    """The sum of several ControlNets', by name."""
+    first, *others = residuals
+    total = dict(first)
+    for other in others:
+        total = {name: np.add(array, other[name]) for name, array in total.items()}
+    return total

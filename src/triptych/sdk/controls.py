@@ -1,0 +1,62 @@
+"""What a request says of ControlNets.
+
+client.generate("a red circle", controls=[Control("canny", "edges.png", conditioning_scale=0.8)])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from triptych.errors import InvalidArgumentError, invalid
+from triptych.sdk.fields import set_field
+from triptych.sdk.images import ImageInput, image_files
+
+
+@dataclass(frozen=True)
+class Control:
+    """A ControlNet, and the picture that it looks at; None: the server's default.
+
+    name: one of `checkpoints()` of the family "controlnet", made for the checkpoint's.
+    image: a PIL image, a path or a file's bytes; resized to what is drawn.
+    conditioning_scale: what its share is multiplied by, from 0 to 10; default 1.
+    guidance_start, guidance_end: shares of the steps, between which it counts; default 0 and 1.
+    control_mode: whose word counts more: "balanced", the default, "prompt" or "control".
+    """
+
+    name: str
+    image: ImageInput | None = None
+    conditioning_scale: float | None = None
+    guidance_start: float | None = None
+    guidance_end: float | None = None
+    control_mode: str | None = None
+
+
+ControlChoice: TypeAlias = "Control | Mapping[str, Any]"
+"""One, or a mapping of its fields."""
+
+
+def set_controls(request: Any, controls: Sequence[ControlChoice]) -> None:
+    """InvalidArgumentError about "controls", or about a field of one, that does not fit; files are read now."""
+    if isinstance(controls, str | Mapping | Control) or not isinstance(controls, Sequence):
+        raise invalid("controls", f"must be a list of Control, or of mappings of its fields, not {controls!r}")
+    for index, control in enumerate(controls):
+        try:
+            _fill(request.controls.add(), control)
+        except InvalidArgumentError as error:
+            name = f"controls[{index}]"
+            field = error.metadata.get("field", "")
+            raise InvalidArgumentError(f"{name}.{error.message}", field=f"{name}.{field}") from error
+
+
+def _fill(message: Any, control: ControlChoice) -> None:
+    try:
+        given = control if isinstance(control, Control) else Control(**control)
+    except TypeError as error:
+        raise invalid("name", f"and the others of {', '.join(Control.__annotations__)}, not {control!r}") from error
+    for field, value in vars(given).items():
+        if field == "image" and value is not None:
+            (message.image,) = image_files([value], field)
+        elif value is not None:
+            set_field(message, field, value)
