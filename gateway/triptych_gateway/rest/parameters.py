@@ -58,7 +58,10 @@ AS_JSON: dict[str, Any] = {
     "loras": list[Lora] | None,
 }
 
-GenerateBody: Any = described("GenerateBody", GenerateParameters, _Prompted, AS_JSON, without=("request_id",))
+# What HTTP has no way to say yet.
+UNSAID = ("controls", "guess_mode")
+
+GenerateBody: Any = described("GenerateBody", GenerateParameters, _Prompted, AS_JSON, without=("request_id", *UNSAID))
 GenerateBody.__doc__ = f"What to draw; what is left out has the server's default. Images are {_IMAGE}."
 
 

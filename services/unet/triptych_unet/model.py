@@ -11,9 +11,8 @@ import numpy as np
 from triptych.checkpoint import Checkpoint, image_channels
 from triptych.contract import CONDITIONING_TENSORS, IMAGE_LATENTS, UNET
 from triptych.contract.carried import ConditioningLostError
-from triptych.engine.conditions import conditioning_dims
+from triptych.engine.conditions import added, conditioning_dims, residual_names
 from triptych.engine.port import Array
-from triptych.engine.residuals import added, residual_names
 from triptych.errors import invalid
 from triptych.stage import Batch, StageModel, infer_wrapping
 from triptych_unet.conditioning import ConditioningStore
@@ -68,12 +67,14 @@ class UNetModel(StageModel):
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """As of any stage."""
-        self.controls.forget()
+        if "controls" in vars(self):  # else no request has asked for any
+            self.controls.forget()
         return super().execute(requests)
 
     def finalize(self) -> None:
         """As of any stage."""
-        self.controls.close()
+        if "controls" in vars(self):
+            self.controls.close()
         super().finalize()
 
     def prepare(self, batch: Batch) -> Batch:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from triptych.cli import inpainting
+from triptych.cli import controls, inpainting
 from triptych.cli.enlarging import add_enlarging_options, enlarging
 from triptych.cli.pictures.formats import ENDINGS
 from triptych.contract.engines import ENGINES
@@ -32,6 +32,7 @@ _NAMES = (
     "image",
     "strength",
     *inpainting.NAMES,
+    *controls.NAMES,
     "image_guidance_scale",
     "num_inference_steps",
     "guidance_scale",
@@ -133,6 +134,7 @@ def add_parameter_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--priority", type=int, metavar="N", help="the highest go first; -100 to 100 (default: 0)")
     group.add_argument("--deadline-seconds", type=float, metavar="X", help="give up after that (default: never)")
     inpainting.add_inpainting_options(parser)
+    controls.add_control_options(parser)
     add_enlarging_options(parser)
 
 

@@ -23,8 +23,7 @@ from triptych.contract import (
     VAE_DECODER,
     VAE_ENCODER,
 )
-from triptych.engine.conditions import conditioning_dims
-from triptych.engine.residuals import residual_names
+from triptych.engine.conditions import conditioning_dims, residual_names
 from triptych.engine.upscaling import upscaler_module
 
 # Triton's batches stay below the 64 samples at which diffusers' upsampling takes another path.

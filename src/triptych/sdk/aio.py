@@ -129,6 +129,18 @@ class AsyncClient:
         """Takes an upscaler's file under a name; see `Client.register_upscaler`."""
         return await self.register_checkpoint(name, path, engine, load, timeout_s=timeout_s)
 
+    async def register_controlnet(
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        load: bool = False,
+        *,
+        variant: str | None = None,
+        timeout_s: float | None = None,
+    ) -> Checkpoint:
+        """Takes a ControlNet under a name; see `Client.register_controlnet`."""
+        return await self.register_checkpoint(name, path, load=load, variant=variant, timeout_s=timeout_s)
+
     async def unregister_checkpoint(self, name: str, *, timeout_s: float | None = None) -> None:
         """Unloads and forgets a checkpoint."""
         await self._run(calls.unregister_checkpoint(name), timeout_s)

@@ -205,6 +205,29 @@ class Client:
         """
         return self.register_checkpoint(name, path, engine, load, timeout_s=timeout_s)
 
+    def register_controlnet(
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        load: bool = False,
+        *,
+        variant: str | None = None,
+        timeout_s: float | None = None,
+    ) -> Checkpoint:
+        """Has the server take a ControlNet, for requests to be drawn under by its name: `generate(controls=...)`.
+
+        A checkpoint that draws nothing: it is listed with the others, and unregistered as they are. It works in the
+        UNet's process, by the engine of the checkpoint that it stands beside.
+
+        Args:
+            name: what requests will call it.
+            path: a directory, as diffusers saves one, that the server and its stages can read.
+            load: read it at once as well.
+            variant: diffusers' own, "fp16" say.
+            timeout_s: seconds, for this call.
+        """
+        return self.register_checkpoint(name, path, load=load, variant=variant, timeout_s=timeout_s)
+
     def unregister_checkpoint(self, name: str, *, timeout_s: float | None = None) -> None:
         """Has the server unload and forget a checkpoint; its files stay."""
         self._run(calls.unregister_checkpoint(name), timeout_s)

@@ -33,7 +33,7 @@ class Control:
     control_mode: str | None = None
 
 
-ControlChoice: TypeAlias = "Control | Mapping[str, Any]"
+ControlChoice: TypeAlias = Control | Mapping[str, Any]
 """One, or a mapping of its fields."""
 
 

@@ -20,7 +20,8 @@ from tritonclient.utils import InferenceServerException
 import triptych
 from tests.conftest import CACHE, Served
 from tests.e2e.serving import SIZE, at_once, difference, orchestrator, wait_for
-from tests.tiny import save_editing_checkpoint
+from tests.session.graphs import fill_cache
+from tests.tiny import save_controlnet, save_editing_checkpoint
 from triptych.contract import UNET
 from triptych.contract.repository import model_config, model_shim
 from triptych.embedded import Stack, StackConfig
@@ -149,6 +150,19 @@ def test_the_half_of_a_guided_step_is_done_again(fragile: Served, expected: Resu
             os.kill(server_of(fragile, "unet-1"), signal.SIGKILL)
     assert isinstance(event, Result)
     assert difference(event, before) <= 2
+
+
+def test_a_controlled_request_is_done_again(fragile: Served, expected: Result, checkpoints: dict[str, Path]) -> None:
+    path = save_controlnet(fragile.stack.run_dir / "canny", checkpoints["sd1"])
+    fill_cache(CACHE, [path])
+    fragile.client.register_controlnet("canny", path)
+    control = triptych.Control("canny", Image.effect_noise((64, 64), 90))
+    request = REQUEST | {"controls": [control]}
+    before = fragile.client.generate(**request)
+    assert difference(before, expected) > 3
+    _, result = interrupted(fragile, lambda name: os.kill(server_of(fragile, name), signal.SIGKILL), request)
+    assert result.files == before.files
+    wait_for(lambda: all_ready(fragile), 120, "the restarted replica with its models")
 
 
 def test_a_dead_stub_is_brought_back(fragile: Served, expected: Result) -> None:

@@ -14,7 +14,7 @@ async def test_a_step_took_what_it_took_itself(monkeypatch: pytest.MonkeyPatch) 
     now_s = 0.0
     monkeypatch.setattr(loop.time, "monotonic", lambda: now_s)
 
-    async def denoise(latents: loop.Latents, timestep: float) -> loop.Latents:
+    async def denoise(latents: loop.Latents, timestep: float, index: int) -> loop.Latents:
         nonlocal now_s
         now_s += 2.0
         return latents

@@ -16,6 +16,8 @@ from triptych_orchestrator.settings import Limits
 _MOST_PIXELS_ASIDE = 1 << 16
 _HIGHEST_SCORE = 100.0
 _HIGHEST_PRIORITY = 100
+# Of diffusers' image-to-image pipelines with a ControlNet, whichever the family.
+_CONTROLLED_STRENGTH = 0.8
 
 
 def seeds_of(seeds: tuple[int, ...], images: int) -> tuple[int, ...]:
@@ -47,7 +49,8 @@ def strength_of(asked: Asked, checkpoint: Checkpoint, steps: int) -> float:
             raise invalid("strength", "says how much of an image is drawn anew; send one, or leave it out")
         return 1.0
     family = checkpoint.family
-    own = family.inpaint_strength if asked.inpaint.wanted else family.strength
+    drawn_again = _CONTROLLED_STRENGTH if asked.controls else family.strength
+    own = family.inpaint_strength if asked.inpaint.wanted else drawn_again
     strength = real("strength", given(asked.strength, own), 1.0)
     if int(steps * strength) < 1:
         problem = f"{strength:g} of num_inference_steps {steps} is less than one step; raise one of the two"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from triptych.checkpoint import Checkpoint
+from triptych.contract import CONTROLNET
 from triptych.errors import InvalidArgumentError, invalid
 from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.sampling.schedulers import Solver
@@ -14,7 +15,8 @@ _DEFAULT_START = 0.8
 def check_drawing(name: str, checkpoint: Checkpoint) -> None:
     """InvalidArgumentError where no request can be for the checkpoint of that name."""
     if not checkpoint.family.draws:
-        raise invalid("checkpoint", f"{name!r} is {checkpoint.family.title}; name it as vae, beside a checkpoint")
+        where = "in controls" if CONTROLNET in checkpoint.components else "as vae"
+        raise invalid("checkpoint", f"{name!r} is {checkpoint.family.title}; name it {where}, beside a checkpoint")
 
 
 def check_vae(asked: Asked, checkpoint: Checkpoint, vae: Checkpoint | None) -> None:

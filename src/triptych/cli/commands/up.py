@@ -58,6 +58,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="one of ESRGAN's kind, .pth or .safetensors; repeatable",
     )
     add(
+        "--controlnet",
+        action="append",
+        type=_pair(str),
+        default=[],
+        metavar="NAME=PATH",
+        help="one to draw under, as diffusers saves it; repeatable",
+    )
+    add(
         "--variant",
         action="append",
         type=_pair(str),
@@ -249,7 +257,12 @@ def configuration(args: argparse.Namespace) -> StackConfig:
 
 def _checkpoints(args: argparse.Namespace) -> dict[str, str | Path] | None:
     """By their names, each of which may stand for one alone; None: what is kept, or the demo."""
-    named = [*((checkpoint_name(path), path) for path in args.paths), *args.checkpoint, *args.upscaler]
+    named = [
+        *((checkpoint_name(path), path) for path in args.paths),
+        *args.checkpoint,
+        *args.upscaler,
+        *args.controlnet,
+    ]
     for name, count in Counter(name for name, _ in named).items():
         if count > 1:
             raise invalid("checkpoint", f"{count} are called {name}; name them apart: --checkpoint NAME=PATH")

@@ -19,6 +19,9 @@ from triptych.errors import invalid
 from triptych.sdk import Client, GenerateParameters, PictureRequest
 from triptych.sdk.images import image_files
 
+# By parameters that are files, or have them, how the option is called that brings them.
+_OPTIONS = {"mask_image": "mask", "controls": "control"}
+
 
 @dataclass(frozen=True)
 class Again:
@@ -67,7 +70,8 @@ def _check_files(name: str, digests: Sequence[str], given: Mapping[str, Any]) ->
     if name not in given:
         shown = ", ".join(f"{digest[:12]}..." for digest in digests)
         problem = f"the picture was made from a file that is not in it, of SHA-256 {shown}; name that by"
-        raise invalid(name, f"{problem} --{name.removesuffix('_image')}")
-    found = [sha256(file).hexdigest() for file in image_files(given[name])]
+        raise invalid(name, f"{problem} --{_OPTIONS.get(name, name)}")
+    images = [control.image for control in given[name]] if name == "controls" else given[name]
+    found = [sha256(file).hexdigest() for file in image_files(images)]
     if found != list(digests):
         say(f"triptych: warning: {name}: another file than the picture was made from")

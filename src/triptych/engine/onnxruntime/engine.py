@@ -26,12 +26,12 @@ from triptych.checkpoint import Component
 from triptych.contract import CONTROLNET, LORA_MODELS, UNET
 from triptych.contract.paths import text_from_path
 from triptych.engine.cache.artifacts import ensure_graph, read_graph
+from triptych.engine.conditions import has_residuals, residual_names
 from triptych.engine.onnxruntime.attention import fuse_attention
 from triptych.engine.onnxruntime.controlling import take_residuals
 from triptych.engine.onnxruntime.exchange import free_vectors, free_weights, take_halves
 from triptych.engine.onnxruntime.wrapping import wrap_convolutions
 from triptych.engine.port import Array, Engine, EngineSettings, Weights, one_by_one
-from triptych.engine.residuals import has_residuals, residual_names
 from triptych.engine.weights import (
     Maps,
     check_parameters,
