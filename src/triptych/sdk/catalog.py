@@ -117,6 +117,8 @@ class Limits:
     """See `max_untiled_pixels`."""
     max_upscaled_pixels: int
     """Of a picture that is enlarged at last."""
+    max_controls: int
+    """ControlNets of a request."""
     max_unread_seconds: int
     """In which a client may leave what it is sent unread."""
     max_checkpoint_read_seconds: int

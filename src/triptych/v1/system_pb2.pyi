@@ -34,7 +34,7 @@ class ServerInfo(_message.Message):
     def __init__(self, version: _Optional[str] = ..., schedulers: _Optional[_Iterable[str]] = ..., engines: _Optional[_Iterable[str]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., replicas: _Optional[_Iterable[_Union[Replica, _Mapping]]] = ..., checkpoints: _Optional[_Iterable[_Union[_checkpoints_pb2.Checkpoint, _Mapping]]] = ..., upscalers: _Optional[_Iterable[str]] = ..., latent_upscalers: _Optional[_Iterable[str]] = ..., hooks: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Limits(_message.Message):
-    __slots__ = ("max_width", "max_height", "max_pixels", "max_num_inference_steps", "max_num_images_per_prompt", "max_prompt_characters", "max_concurrent_requests", "max_queued_requests", "max_loras", "max_lora_bytes", "max_batch_samples", "max_unread_seconds", "max_checkpoint_read_seconds", "max_lora_uploads", "max_kept_loras", "max_kept_lora_bytes", "max_lora_upload_pause_seconds", "max_checkpoints", "max_image_bytes", "max_image_pixels", "max_untiled_pixels", "vae_tile_size", "max_upscaled_pixels")
+    __slots__ = ("max_width", "max_height", "max_pixels", "max_num_inference_steps", "max_num_images_per_prompt", "max_prompt_characters", "max_concurrent_requests", "max_queued_requests", "max_loras", "max_lora_bytes", "max_batch_samples", "max_unread_seconds", "max_checkpoint_read_seconds", "max_lora_uploads", "max_kept_loras", "max_kept_lora_bytes", "max_lora_upload_pause_seconds", "max_checkpoints", "max_image_bytes", "max_image_pixels", "max_untiled_pixels", "vae_tile_size", "max_upscaled_pixels", "max_controls")
     MAX_WIDTH_FIELD_NUMBER: _ClassVar[int]
     MAX_HEIGHT_FIELD_NUMBER: _ClassVar[int]
     MAX_PIXELS_FIELD_NUMBER: _ClassVar[int]
@@ -58,6 +58,7 @@ class Limits(_message.Message):
     MAX_UNTILED_PIXELS_FIELD_NUMBER: _ClassVar[int]
     VAE_TILE_SIZE_FIELD_NUMBER: _ClassVar[int]
     MAX_UPSCALED_PIXELS_FIELD_NUMBER: _ClassVar[int]
+    MAX_CONTROLS_FIELD_NUMBER: _ClassVar[int]
     max_width: int
     max_height: int
     max_pixels: int
@@ -81,7 +82,8 @@ class Limits(_message.Message):
     max_untiled_pixels: int
     vae_tile_size: int
     max_upscaled_pixels: int
-    def __init__(self, max_width: _Optional[int] = ..., max_height: _Optional[int] = ..., max_pixels: _Optional[int] = ..., max_num_inference_steps: _Optional[int] = ..., max_num_images_per_prompt: _Optional[int] = ..., max_prompt_characters: _Optional[int] = ..., max_concurrent_requests: _Optional[int] = ..., max_queued_requests: _Optional[int] = ..., max_loras: _Optional[int] = ..., max_lora_bytes: _Optional[int] = ..., max_batch_samples: _Optional[int] = ..., max_unread_seconds: _Optional[int] = ..., max_checkpoint_read_seconds: _Optional[int] = ..., max_lora_uploads: _Optional[int] = ..., max_kept_loras: _Optional[int] = ..., max_kept_lora_bytes: _Optional[int] = ..., max_lora_upload_pause_seconds: _Optional[int] = ..., max_checkpoints: _Optional[int] = ..., max_image_bytes: _Optional[int] = ..., max_image_pixels: _Optional[int] = ..., max_untiled_pixels: _Optional[int] = ..., vae_tile_size: _Optional[int] = ..., max_upscaled_pixels: _Optional[int] = ...) -> None: ...
+    max_controls: int
+    def __init__(self, max_width: _Optional[int] = ..., max_height: _Optional[int] = ..., max_pixels: _Optional[int] = ..., max_num_inference_steps: _Optional[int] = ..., max_num_images_per_prompt: _Optional[int] = ..., max_prompt_characters: _Optional[int] = ..., max_concurrent_requests: _Optional[int] = ..., max_queued_requests: _Optional[int] = ..., max_loras: _Optional[int] = ..., max_lora_bytes: _Optional[int] = ..., max_batch_samples: _Optional[int] = ..., max_unread_seconds: _Optional[int] = ..., max_checkpoint_read_seconds: _Optional[int] = ..., max_lora_uploads: _Optional[int] = ..., max_kept_loras: _Optional[int] = ..., max_kept_lora_bytes: _Optional[int] = ..., max_lora_upload_pause_seconds: _Optional[int] = ..., max_checkpoints: _Optional[int] = ..., max_image_bytes: _Optional[int] = ..., max_image_pixels: _Optional[int] = ..., max_untiled_pixels: _Optional[int] = ..., vae_tile_size: _Optional[int] = ..., max_upscaled_pixels: _Optional[int] = ..., max_controls: _Optional[int] = ...) -> None: ...
 
 class Replica(_message.Message):
     __slots__ = ("name", "stage", "address", "ready", "models", "batch_sizes")
