@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 from tests.conftest import Served
 from tests.gateway.page.steps import Drawing
 from triptych.sdk.parameters import GenerateParameters
+from triptych_gateway.rest.parameters import UNSAID
 
 pytestmark = pytest.mark.browser
 
@@ -23,7 +24,7 @@ def test_the_table_has_every_parameter(drawing: Drawing, served: Served) -> None
             return [...PLACED, ...all];
         }"""
     )
-    assert set(names) == {"prompt", *GenerateParameters.__annotations__} - {"request_id"}
+    assert set(names) == {"prompt", *GenerateParameters.__annotations__} - {"request_id", *UNSAID}
 
 
 def test_every_control_has_a_name(drawing: Drawing, served: Served) -> None:
