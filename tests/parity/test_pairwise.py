@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Served
-from tests.parity.matrix import PARAMETERS, Case, pairwise
+from tests.parity.matrix import CONTROLLED, PARAMETERS, Case, pairwise
 from tests.parity.oracle import TOLERANCE, difference
 from tests.parity.sources import Sources
 
@@ -22,6 +22,13 @@ def sources(
     made.close()
 
 
-@pytest.mark.parametrize("case", [case for task in PARAMETERS for case in pairwise(task)], ids=lambda case: case.name)
+def cases() -> Iterator[object]:
+    """Those with ControlNets are many, and their models take memory: tests/e2e/controls has some of each."""
+    for task in PARAMETERS:
+        marks = [pytest.mark.slow] if task in CONTROLLED else []
+        yield from (pytest.param(case, id=case.name, marks=marks) for case in pairwise(task))
+
+
+@pytest.mark.parametrize("case", list(cases()))
 def test_every_pair_of_values(served: Served, sources: Sources, case: Case) -> None:
     assert difference(case, served.client, sources.folder(case), sources.others(case)) <= TOLERANCE

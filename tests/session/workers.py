@@ -25,5 +25,5 @@ class ByStack(LoadFileScheduling):  # type: ignore[misc]
 
 @functools.cache
 def needs_stack(file: Path) -> bool:
-    """Whether something in a file asks for the fixture `served`."""
-    return re.search(r"\bserved: Served\b", file.read_text()) is not None
+    """Whether something in a file asks for the fixture `served`, or `http`, which is the client of its gateway."""
+    return re.search(r"\b(served: Served|http: httpx\.Client)\b", file.read_text()) is not None

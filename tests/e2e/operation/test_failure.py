@@ -163,6 +163,7 @@ def test_a_controlled_request_is_done_again(fragile: Served, expected: Result, c
     _, result = interrupted(fragile, lambda name: os.kill(server_of(fragile, name), signal.SIGKILL), request)
     assert result.files == before.files
     wait_for(lambda: all_ready(fragile), 120, "the restarted replica with its models")
+    fragile.client.unregister_checkpoint("canny")
 
 
 def test_a_dead_stub_is_brought_back(fragile: Served, expected: Result) -> None:
@@ -301,13 +302,15 @@ def test_requests_spread_over_replicas(fragile: Served, expected: Result) -> Non
     assert replicas == {"unet-0", "unet-1"}
 
 
-def test_a_stage_that_stays_down_is_unavailable_in_time(fragile: Served, expected: Result, tmp_path: Path) -> None:
+def test_a_stage_that_stays_down_is_unavailable_in_time(
+    fragile: Served, expected: Result, checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
     frozen = [server_of(fragile, name) for name in ("unet-0", "unet-1")]
     with (
         orchestrator(fragile, tmp_path, "--recovery-timeout", "3") as one,
         triptych.Client(one.address) as client,
     ):
-        client.register_checkpoint("down", fragile.client.checkpoints()[0].path, load=True)
+        client.register_checkpoint("down", checkpoints["sd1"], load=True)
         events = client.stream(**REQUEST)
         for event in events:
             if isinstance(event, Step):

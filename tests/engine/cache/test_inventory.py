@@ -160,7 +160,7 @@ def test_what_is_not_triptychs(tmp_path: Path) -> None:
         f"unet-{digits}.building-\x1b[2J",
         f"unet-{digits.upper()}",
         f"unet-{digits}0",
-        f"../graphs/controlnet-{digits}",
+        f"../graphs/upscaler_net-{digits}",
         f"-unet-{digits}",
         f"timing-{digits}.cache",
     ):
