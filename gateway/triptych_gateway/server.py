@@ -43,8 +43,10 @@ class Server(uvicorn.Server):
     async def _drain(self, number: int) -> None:
         tasks: Tasks = self._app.state.gateway.tasks
         DRAINING.set(1)
-        await tasks.drain(self._drain_timeout_s)
-        self.handle_exit(number, None)
+        try:
+            await tasks.drain(self._drain_timeout_s)
+        finally:
+            self.handle_exit(number, None)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """As uvicorn's, but the signal has been heard: it is not raised once more at the end."""

@@ -12,7 +12,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from functools import partial
 from typing import Any, Generic, TypeVar, Unpack
 
@@ -90,12 +90,13 @@ class Task(Generic[Value]):
 
     async def value(self) -> Value:
         """What its work came to; its error is raised, CancelledError where it was cancelled."""
-        if self._work is None:
+        work = self._work  # which another that waits may let go of meanwhile
+        if work is None:
             raise CancelledError("the request has ended, and its pictures were taken")
         try:
-            return await asyncio.shield(self._work)
+            return await asyncio.shield(work)
         except asyncio.CancelledError:
-            if self._work.cancelled():
+            if work.cancelled():
                 raise self._why() from None
             raise
 
@@ -248,8 +249,7 @@ class Tasks:
         for task in running:
             task.cancel(_cut_off)
         for task in running:
-            with suppress(TriptychError):
-                await task.value()
+            await task.ended()
 
     def _tell(self, caller: Caller) -> None:
         if changed := self._changed.pop(caller, None):

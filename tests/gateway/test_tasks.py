@@ -96,3 +96,15 @@ async def test_an_error_is_the_works(tasks: Tasks) -> None:
     with pytest.raises(InvalidArgumentError, match="width"):
         await tasks.run(ANN, work)
     assert isinstance(tasks.of(ANN)[0].error, InvalidArgumentError)
+
+
+async def test_one_that_waits_may_let_go_of_what_another_waits_for(tasks: Tasks) -> None:
+    running = asyncio.create_task(tasks.run(ANN, endless))
+    await asyncio.sleep(0)  # `run` begins
+    (task,) = tasks.of(ANN)
+    other = asyncio.create_task(task.value())
+    await steps(task, 1)
+    task.cancel()
+    for waiting in (running, other):
+        with pytest.raises(CancelledError, match="cancelled"):
+            await waiting

@@ -74,11 +74,7 @@ async def test_what_runs_ends_well_and_what_is_new_is_refused(served: Served, tm
         assert await ended(process) == 0
 
 
-# A gateway whose drain runs out does not always end by itself: its supervisor kills it seconds later.
-OVERDUE = pytest.param(1, marks=pytest.mark.xfail(reason="a gateway whose drain runs out does not end by itself"))
-
-
-@pytest.mark.parametrize("signals", [OVERDUE, 2])
+@pytest.mark.parametrize("signals", [1, 2])
 async def test_what_does_not_end_in_time_is_told_so(served: Served, tmp_path: Path, signals: int) -> None:
     async with gateway(served, tmp_path, "--drain-timeout", "0.3" if signals == 1 else "60") as (process, http):
         running = asyncio.create_task(http.post("/sdapi/v1/txt2img", json={**ENDLESS, **CHECKPOINT}))
