@@ -34,8 +34,10 @@ def main() -> int:
             register_torch(client, checkpoints)
             sources = Sources(client, checkpoints, Path(folder) / "files")
             for task in tasks:
-                cases = counted(task, threewise(task))
-                found = {case: difference(case, client, sources.folder(case), sources.others(case)) for case in cases}
+                found = {}
+                for case in counted(task, sorted(threewise(task), key=lambda case: case.checkpoint)):
+                    sources.let_go_of_others(case)
+                    found[case] = difference(case, client, sources.folder(case), sources.others(case))
                 keep(task, found)
                 largest = max(largest, *found.values())
     for page in PAGES:

@@ -21,6 +21,17 @@ class Sources:
         self._client, self._checkpoints, self._root = client, checkpoints, root
         self._pairs: dict[tuple[str, str], Pair] = {}
         self._served: set[str] = set()
+        self._current = ""
+
+    def let_go_of_others(self, case: Case) -> None:
+        """What cases before were drawn with is unloaded, for there are many, and each of torch's processes is large."""
+        if case.checkpoint == self._current:
+            return
+        self._current = case.checkpoint
+        for one in self._client.checkpoints():
+            passing = one.name in self._served or one.name.endswith("-torch")
+            if passing and one.state == "loaded" and one.family != "controlnet" and one.name != case.checkpoint:
+                self._client.unload_checkpoint(one.name)
 
     def folder(self, case: Case) -> Path:
         """The case's checkpoint as diffusers reads it; ours is served from then on, by `case.checkpoint`."""

@@ -23,12 +23,12 @@ def sources(
 
 
 def cases() -> Iterator[object]:
-    """Those with ControlNets are many, and their models take memory: tests/e2e/controls has some of each."""
-    for task in PARAMETERS:
-        marks = [pytest.mark.slow] if task in CONTROLLED else []
-        yield from (pytest.param(case, id=case.name, marks=marks) for case in pairwise(task))
+    """One checkpoint after the other. Those with ControlNets are `slow`; tests/e2e/controls has some of each."""
+    for case in sorted((case for task in PARAMETERS for case in pairwise(task)), key=lambda case: case.checkpoint):
+        yield pytest.param(case, id=case.name, marks=[pytest.mark.slow] if case.task in CONTROLLED else [])
 
 
 @pytest.mark.parametrize("case", list(cases()))
 def test_every_pair_of_values(served: Served, sources: Sources, case: Case) -> None:
+    sources.let_go_of_others(case)
     assert difference(case, served.client, sources.folder(case), sources.others(case)) <= TOLERANCE
