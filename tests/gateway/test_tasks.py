@@ -13,7 +13,8 @@ from triptych import AsyncClient
 from triptych.errors import AlreadyExistsError, CancelledError, InvalidArgumentError
 from triptych.sdk.events import Result
 from triptych_gateway.caller import Caller
-from triptych_gateway.tasks import Task, Tasks
+from triptych_gateway.task import Task
+from triptych_gateway.tasks import Tasks
 
 ANN, BOB = Caller("ann"), Caller("bob")
 SMALL = {"checkpoint": "sd1", "width": 64, "height": 64, "seed": 3}

@@ -24,7 +24,7 @@ from triptych_gateway.a1111.words import in_their_words
 from triptych_gateway.caller import Caller, CallerOf
 from triptych_gateway.gateway import Gateway, GatewayOf
 from triptych_gateway.incoming.images import image_file
-from triptych_gateway.tasks import Task
+from triptych_gateway.task import Task
 
 router = APIRouter()
 

@@ -15,7 +15,8 @@ from triptych.errors import NotFoundError
 from triptych_gateway.a1111.images import encoded
 from triptych_gateway.caller import Caller, CallerOf
 from triptych_gateway.gateway import GatewayOf
-from triptych_gateway.tasks import Task, Tasks
+from triptych_gateway.task import Task
+from triptych_gateway.tasks import Tasks
 
 router = APIRouter()
 

@@ -23,7 +23,7 @@ from triptych_gateway.openai.telling import tell
 from triptych_gateway.rest.answers import told_error
 from triptych_gateway.rest.events import event, event_stream
 from triptych_gateway.rest.making import drawn
-from triptych_gateway.tasks import Task
+from triptych_gateway.task import Task
 
 # diffusers' default, for how often a preview is to come where nobody says how many steps.
 _STEPS = 50

@@ -12,7 +12,7 @@ from triptych.sdk.events import StageTiming, Timings
 from triptych_gateway.described import Answer, described
 from triptych_gateway.kept.pictures import Picture
 from triptych_gateway.rest.making import About, Made
-from triptych_gateway.tasks import Task
+from triptych_gateway.task import Task
 
 
 class PictureAnswer(Answer):

@@ -18,7 +18,8 @@ from fastapi.responses import StreamingResponse
 from triptych_gateway.caller import Caller
 from triptych_gateway.rest.answers import error_of, made_answer, status_of, told_error
 from triptych_gateway.rest.making import About
-from triptych_gateway.tasks import Task, Tasks
+from triptych_gateway.task import Task
+from triptych_gateway.tasks import Tasks
 
 _PULSE_S = 15.0
 _PREVIEW_QUALITY = 80

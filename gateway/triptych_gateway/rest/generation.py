@@ -19,7 +19,7 @@ from triptych_gateway.rest.bodies import drawing_of, generation_of, told
 from triptych_gateway.rest.documents import GENERATION_BODY, MADE_ANSWERS, TaskId
 from triptych_gateway.rest.events import EventStream, event_stream, of_all, of_task
 from triptych_gateway.rest.making import About, making
-from triptych_gateway.tasks import Task
+from triptych_gateway.task import Task
 
 router = APIRouter(tags=["generation"])
 

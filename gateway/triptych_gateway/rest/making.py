@@ -9,7 +9,7 @@ from typing import Any
 from triptych.sdk.events import Result, Timings
 from triptych_gateway.gateway import Gateway
 from triptych_gateway.kept.pictures import Drawn, Picture
-from triptych_gateway.tasks import Task
+from triptych_gateway.task import Task
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from triptych_gateway.a1111.images import encoded
 from triptych_gateway.a1111.words import in_their_words
 from triptych_gateway.caller import Caller
 from triptych_gateway.gateway import Gateway
-from triptych_gateway.tasks import Task
+from triptych_gateway.task import Task
 
 
 async def drawn(gateway: Gateway, caller: Caller, asked: Asked, label: str, task_id: str | None) -> list[Picture]:
