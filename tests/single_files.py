@@ -157,7 +157,7 @@ def original(models: dict[str, Any], kind: Kind) -> Named:
 
 
 def original_unet(unet: Any) -> Named:
-    """Block by block, as openaimodel.py numbers them."""
+    """Block by block, as openaimodel.py numbers them; of a ControlNet those that it has too."""
     tensors: Named = {}
 
     def put(place: str, module: nn.Module) -> None:
@@ -183,7 +183,7 @@ def original_unet(unet: Any) -> Named:
         tensors.update(_below(f"middle_block.{number}.", _resnet(module) if module is not None else {}))
     put("middle_block.1", unet.mid_block.attentions[0])
     place = 0
-    for block in unet.up_blocks:
+    for block in getattr(unet, "up_blocks", ()):
         for resnet, attention in _layers(block):
             tensors.update(_below(f"output_blocks.{place}.0.", _resnet(resnet)))
             if attention is not None:
@@ -191,9 +191,21 @@ def original_unet(unet: Any) -> Named:
             place += 1
         for resampling in block.upsamplers or ():
             put(f"output_blocks.{place - 1}.{2 if _layers(block)[0][1] is not None else 1}.conv", resampling.conv)
-    put("out.0", unet.conv_norm_out)
-    put("out.2", unet.conv_out)
+    if hasattr(unet, "conv_out"):
+        put("out.0", unet.conv_norm_out)
+        put("out.2", unet.conv_out)
     return tensors
+
+
+def original_control_net(net: Any) -> Named:
+    """As cldm.py has it: a UNet's way down and middle, and what makes the hint and the residuals."""
+    tensors = original_unet(net)
+    embedding = net.controlnet_cond_embedding
+    for place, layer in enumerate([embedding.conv_in, *embedding.blocks, embedding.conv_out]):
+        tensors |= _below(f"input_hint_block.{2 * place}.", layer.state_dict())
+    for place, layer in enumerate(net.controlnet_down_blocks):
+        tensors |= _below(f"zero_convs.{place}.0.", layer.state_dict())
+    return tensors | _below("middle_block_out.0.", net.controlnet_mid_block.state_dict())
 
 
 def original_vae(vae: Any) -> Named:

@@ -299,11 +299,16 @@ def save_controlnet(folder: Path, checkpoint: Path, seed: int = 11, **config: An
         unet, conditioning_embedding_out_channels=(4, 8, 8, 12), load_weights_from_unet=False
     )
     net.register_to_config(**config)
+    make_tell(net)
+    net.save_pretrained(folder)
+    return folder
+
+
+def make_tell(net: Any) -> None:
+    """Gives numbers to what adds nothing in a ControlNet that is yet to be trained."""
     for layer in [*net.controlnet_down_blocks, net.controlnet_mid_block, net.controlnet_cond_embedding.conv_out]:
         torch.nn.init.normal_(layer.weight, std=0.3)
         torch.nn.init.normal_(layer.bias, std=0.1)
-    net.save_pretrained(folder)
-    return folder
 
 
 def _tell_more(unet: Any) -> None:

@@ -221,7 +221,8 @@ class Client:
 
         Args:
             name: what requests will call it.
-            path: a directory, as diffusers saves one, that the server and its stages can read.
+            path: a directory, as diffusers saves one, or a `.safetensors` or `.pth` file, that the server and its
+                stages can read.
             load: read it at once as well.
             variant: diffusers' own, "fp16" say.
             timeout_s: seconds, for this call.

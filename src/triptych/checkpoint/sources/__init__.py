@@ -9,6 +9,7 @@ from triptych.checkpoint.pickles import as_safetensors
 from triptych.checkpoint.safetensors import read_contents
 from triptych.checkpoint.sources.base import Prediction, Source, Told
 from triptych.checkpoint.sources.control_net import ControlNetFolder
+from triptych.checkpoint.sources.control_net_file import ControlNetFile
 from triptych.checkpoint.sources.folder import Folder
 from triptych.checkpoint.sources.single_file import SingleFile, check_scales
 from triptych.checkpoint.sources.upscaler import UpscalerFile
@@ -40,7 +41,8 @@ def _open_file(path: Path) -> Source:
     state = FileState.of(path)
     tensors, metadata = read_contents(as_safetensors(path))
     check_scales(path, tensors)
-    kind = next((kind for kind in (VaeFile, UpscalerFile) if kind.is_one(tensors)), SingleFile)
+    kinds: tuple[type[VaeFile | UpscalerFile | ControlNetFile], ...] = (VaeFile, UpscalerFile, ControlNetFile)
+    kind = next((kind for kind in kinds if kind.is_one(tensors)), SingleFile)
     source = kind(path, tensors, metadata)
     source.states[path] = state
     return source

@@ -63,7 +63,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         type=_pair(str),
         default=[],
         metavar="NAME=PATH",
-        help="one to draw under, as diffusers saves it; repeatable",
+        help="one to draw under, .pth or .safetensors, or a directory as diffusers saves it; repeatable",
     )
     add(
         "--variant",

@@ -10,7 +10,10 @@ _ALONE = "and no checkpoint; take the file that holds UNet, text encoder and VAE
 # By what stands in a name of such a file, the first that is in any.
 _KINDS = {
     r"lora_(up|down|A|B|mid)\b|hada_w\d|lokr_w\d|oft_(blocks|diag)|dora_scale": "a LoRA: triptych loras add NAME FILE",
-    r"^(control_model|controlnet_\w+|input_hint_block|control_\w+)\.": "a ControlNet, which is not supported",
+    r"\blllite_": "a ControlNet-LLLite, which is not supported; take a whole ControlNet",
+    r"^(control_model|controlnet_\w+|input_hint_block|control_\w+)\.": (
+        "a ControlNet of another kind; supported are those for Stable Diffusion 1.x, 2.x and XL"
+    ),
     r"^(adapter|body)\.\d+\.": "a T2I adapter, which is not supported",
     r"^(image_proj|ip_adapter)\.": "an IP-Adapter, which is not supported",
     r"motion_modules?\.": f"an AnimateDiff motion module, {_OTHER}",

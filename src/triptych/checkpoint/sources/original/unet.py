@@ -76,12 +76,17 @@ def unet_config(tensors: Tensors, heads: int | None) -> dict[str, Any]:
 
 def unet_weights(tensors: Tensors) -> dict[str, TensorInfo]:
     """By diffusers' names; what the original has besides is left out."""
-    layers = len(_blocks(tensors)[0])
-    named = ((_diffusers_name(name, layers), info) for name, info in tensors.by_name.items())
+    layers = layers_of_a_block(tensors)
+    named = ((diffusers_name(name, layers), info) for name, info in tensors.by_name.items())
     return {name: info for name, info in named if name}
 
 
-def _diffusers_name(original: str, layers: int) -> str:
+def layers_of_a_block(tensors: Tensors) -> int:
+    """How many residual layers each block of the way down has."""
+    return len(_blocks(tensors)[0])
+
+
+def diffusers_name(original: str, layers: int) -> str:
     """A parameter's name, with so many residual layers in a block of the way down; "" for what it does not have."""
     module, _, parameter = original.rpartition(".")
     if module in _PLAIN:
