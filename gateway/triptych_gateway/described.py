@@ -9,11 +9,16 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
+
+# Of a docstring "name: meaning", which goes on in lines that are indented.
+_LISTED = re.compile(r"^(?P<names>[a-z_]+(?:, [a-z_]+)*): (?P<meaning>.+(?:\n +.+)*)\n?", re.MULTILINE)
 
 
 class Body(BaseModel):
@@ -36,18 +41,37 @@ def described(
     definitions: dict[str, Any] = {}
     for field, kind in (get_type_hints(of) | dict(changed or {})).items():
         if field not in without and not field.startswith("_"):
-            default = None if base is not Answer else ...
+            default = ... if base is Answer or field in _required(of) else None
             definitions[field] = (kind, Field(default, description=told.get(field)))
-    return create_model(name, __base__=base, __doc__=inspect.getdoc(of), **definitions)
+    return create_model(name, __base__=base, __doc__=_summary(of), **definitions)
 
 
 def docstrings(of: type) -> dict[str, str]:
-    """The text below each of a class's fields."""
+    """The text below each of a class's fields, or else what the class's own says of it: a line that its name begins."""
     (defined,) = ast.parse(textwrap.dedent(inspect.getsource(of))).body
     assert isinstance(defined, ast.ClassDef)
-    found = {}
+    found = dict(_listed(of))
     for pair in zip(defined.body, defined.body[1:], strict=False):
         match pair:
             case ast.AnnAssign(target=ast.Name(id=field)), ast.Expr(value=ast.Constant(value=str(text))):
                 found[field] = inspect.cleandoc(text)
     return found
+
+
+def _summary(of: type) -> str:
+    """A class's docstring, without the lines about its fields."""
+    return _LISTED.sub("", inspect.getdoc(of) or "").strip()
+
+
+def _listed(of: type) -> Iterator[tuple[str, str]]:
+    """Fields and their meanings: "width, height: pixels" is about both."""
+    for match in _LISTED.finditer(inspect.getdoc(of) or ""):
+        meaning = " ".join(match["meaning"].split())
+        yield from ((name, meaning[0].upper() + meaning[1:]) for name in match["names"].split(", "))
+
+
+def _required(of: type) -> set[str]:
+    """Those of a dataclass that have no default."""
+    if not is_dataclass(of):
+        return set()
+    return {each.name for each in fields(of) if each.default is MISSING and each.default_factory is MISSING}

@@ -26,7 +26,7 @@ from triptych_gateway.kept.records import is_id, kept_errors, new_id, owner_of, 
 from triptych_gateway.settings import Settings
 
 MODEL_SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
-KINDS = ("checkpoint", "lora", "vae", "upscaler", "image")
+KINDS = ("checkpoint", "lora", "vae", "upscaler", "controlnet", "image")
 _WRITE_BYTES = 1 << 20
 
 

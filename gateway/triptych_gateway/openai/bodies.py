@@ -15,7 +15,7 @@ from triptych.errors import invalid
 from triptych.sdk.parameters import GenerateParameters
 from triptych_gateway.described import Body, described
 from triptych_gateway.rest.bodies import parsed
-from triptych_gateway.rest.parameters import AS_JSON, UNSAID
+from triptych_gateway.rest.parameters import AS_JSON
 
 # For `quality`, where neither the request nor its preset says how many steps.
 STEPS = {"low": 15, "medium": 30, "standard": 30, "high": 50, "hd": 50, "xhigh": 75, "max": 100}
@@ -74,7 +74,7 @@ class _VariationBody(_ImagesBody):
 # Told by the API's own fields.
 _TOLD_OTHERWISE = (
     "checkpoint", "image", "mask_image", "num_images_per_prompt", "image_format", "quality", "width", "height",
-    "preview_every_steps", "request_id", *UNSAID,
+    "preview_every_steps", "request_id",
 )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from triptych.errors import invalid
-from triptych_gateway.caller import CallerOf
+from triptych_gateway.caller import Caller, CallerOf
 from triptych_gateway.gateway import Gateway, GatewayOf
 from triptych_gateway.incoming.images import image_file
 from triptych_gateway.openai.answering import Drawing
@@ -16,6 +16,7 @@ from triptych_gateway.openai.bodies import EditBody, GenerationBody, VariationBo
 from triptych_gateway.openai.documents import ANSWERS, ImagesAnswer, form_body, json_body
 from triptych_gateway.openai.masks import white_where_transparent
 from triptych_gateway.openai.models import model_of
+from triptych_gateway.rest.images import with_files
 
 router = APIRouter(prefix="/images", tags=["openai"])
 
@@ -28,7 +29,7 @@ async def generations(request: Request, gateway: GatewayOf, caller: CallerOf) ->
     body, files = await read(request, GenerationBody)
     for name in files:
         raise invalid(name, "is not taken here; edits take pictures")
-    parameters = await _parameters(gateway, body)
+    parameters = await _parameters(gateway, caller, body)
     return await Drawing(gateway, caller, request, body.prompt, parameters, body, "image_generation").answer()
 
 
@@ -36,7 +37,7 @@ async def generations(request: Request, gateway: GatewayOf, caller: CallerOf) ->
 async def edits(request: Request, gateway: GatewayOf, caller: CallerOf) -> Response:
     """Draws a picture anew as the prompt says, where the mask is transparent or, without one, everywhere."""
     body, files = await read(request, EditBody)
-    parameters = await _parameters(gateway, body)
+    parameters = await _parameters(gateway, caller, body)
     image = await _image(gateway, body, files)
     mask = await _mask(gateway, body, files, image)
     parameters |= {"image": image} | ({"mask_image": mask} if mask is not None else {})
@@ -47,14 +48,14 @@ async def edits(request: Request, gateway: GatewayOf, caller: CallerOf) -> Respo
 async def variations(request: Request, gateway: GatewayOf, caller: CallerOf) -> Response:
     """Draws a picture again, much like it."""
     body, files = await read(request, VariationBody)
-    parameters = {"strength": _VARIATION_STRENGTH} | await _parameters(gateway, body)
+    parameters = {"strength": _VARIATION_STRENGTH} | await _parameters(gateway, caller, body)
     parameters["image"] = await _image(gateway, body, files)
     return await Drawing(gateway, caller, request, body.prompt, parameters, body, "image_edit").answer()
 
 
-async def _parameters(gateway: Gateway, body: Any) -> dict[str, Any]:
-    """The model's, and over them the request's; LoRAs of both."""
-    model, asked = await model_of(gateway, body.model), parameters_of(body)
+async def _parameters(gateway: Gateway, caller: Caller, body: Any) -> dict[str, Any]:
+    """The model's, and over them the request's, with its ControlNets' pictures; LoRAs of both."""
+    model, asked = await model_of(gateway, body.model), await with_files(gateway, caller, parameters_of(body))
     loras = [*model.loras, *asked.pop("loras", [])]
     return model.defaults | asked | {"checkpoint": model.checkpoint} | ({"loras": loras} if loras else {})
 

@@ -23,9 +23,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from triptych.errors import invalid
 from triptych.sdk.parameters import GenerateParameters
 from triptych_gateway.described import Body, described
-from triptych_gateway.rest.parameters import AS_JSON, UNSAID, Lora
+from triptych_gateway.rest.parameters import AS_JSON, Lora
 
-_BY_CALLERS = ("checkpoint", "loras", "image", "mask_image", "request_id", "preview_every_steps", *UNSAID)
+_BY_CALLERS = (
+    "checkpoint", "loras", "image", "mask_image", "controls", "guess_mode", "request_id", "preview_every_steps",
+)  # fmt: skip
 
 Defaults: Any = described("Defaults", GenerateParameters, Body, AS_JSON, without=_BY_CALLERS)
 

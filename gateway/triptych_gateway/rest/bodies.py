@@ -10,14 +10,14 @@ from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
 from triptych.errors import InvalidArgumentError, invalid
-from triptych.sdk.images import IMAGE_FIELDS
 from triptych_gateway.caller import Caller
 from triptych_gateway.gateway import Gateway
-from triptych_gateway.incoming.images import image_file
+from triptych_gateway.rest.images import beside, is_image, shown, with_files
 from triptych_gateway.rest.parameters import GenerateBody, parameters_of
 
 _KINDS = ("str", "int", "float", "bool")
 _MOST_JSON_BYTES = 64 << 20
+_PARTS = "image, mask_image and controls[0].image"
 
 
 async def generation_of(request: Request) -> tuple[Any, dict[str, list[bytes]]]:
@@ -28,16 +28,12 @@ async def generation_of(request: Request) -> tuple[Any, dict[str, list[bytes]]]:
     async with request.form(max_part_size=_MOST_JSON_BYTES) as form:
         text = form.get("request")
         for name, part in form.multi_items():
-            if name != "request" and (name not in IMAGE_FIELDS or not isinstance(part, UploadFile)):
-                raise invalid(name, f"is no part of this; there are request, and the files {', '.join(IMAGE_FIELDS)}")
+            if name != "request" and not (is_image(name) and isinstance(part, UploadFile)):
+                raise invalid(name, f"is no part of this; there are request, and the files {_PARTS}")
             if name != "request" and isinstance(part, UploadFile):
                 files.setdefault(name, []).append(await part.read())
         raw = await text.read() if isinstance(text, UploadFile) else (text or "").encode()
-    body = await parsed(GenerateBody, raw)
-    for name in files:
-        if getattr(body, name) is not None:
-            raise invalid(name, "is given twice, in the JSON and as a file")
-    return body, files
+    return await parsed(GenerateBody, raw), files
 
 
 async def parsed(kind: Any, raw: bytes) -> Any:
@@ -52,37 +48,16 @@ async def drawing_of(
     gateway: Gateway, caller: Caller, body: Any, files: dict[str, list[bytes]]
 ) -> tuple[str, dict[str, Any]]:
     """The prompt and what the SDK's `generate` takes beside it, images as files."""
-    parameters = parameters_of(body) | files
-    for field in IMAGE_FIELDS.keys() & parameters.keys() - files.keys():
-        given = parameters[field]
-        texts = [given] if isinstance(given, str) else given
-        parameters[field] = [await image_of(gateway, caller, text, field) for text in texts]
-    return body.prompt, parameters
+    return body.prompt, await with_files(gateway, caller, beside(parameters_of(body), files))
 
 
 def told(body: Any, files: dict[str, list[bytes]]) -> dict[str, Any]:
     """The request for whoever lists tasks: as it was given, without the images that came with it."""
-    request = {"prompt": body.prompt, **parameters_of(body), **dict.fromkeys(files, "inline")}
-    for field in IMAGE_FIELDS.keys() & request.keys():
-        given = request[field]
-        texts = [given] if isinstance(given, str) else given
-        shown = [text if text.startswith(("picture:", "upload:")) else "inline" for text in texts]
-        request[field] = shown[0] if len(shown) == 1 else shown
-    return request
-
-
-async def image_of(gateway: Gateway, caller: Caller, text: str, field: str) -> bytes:
-    """The file of an image that stands in a request as text; errors are about the field."""
-    source, _, identity = text.partition(":")
-    if source == "upload":
-        return await asyncio.to_thread((await gateway.uploads.path(caller, identity, "image")).read_bytes)
-    if source == "picture":
-        return await gateway.pictures.file(caller, identity)
-    return await image_file(text, field, gateway.settings)
+    return {"prompt": body.prompt, **shown(beside(parameters_of(body), files))}
 
 
 def _first(error: ValidationError) -> InvalidArgumentError:
     first = error.errors(include_url=False, include_input=False)[0]
-    parts = [str(part) for part in first["loc"]]
-    field = ".".join(part for part in parts if part not in _KINDS and "[" not in part) or "body"
-    return invalid(field, str(first["msg"]))
+    parts = [part for part in first["loc"] if isinstance(part, int) or not (part in _KINDS or "[" in part)]
+    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
+    return invalid(field.removeprefix(".") or "body", str(first["msg"]))

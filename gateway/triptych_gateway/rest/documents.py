@@ -77,6 +77,10 @@ _MULTIPART = {
         "request": {"type": "string", "description": "The JSON body, without the images."},
         "image": {**_FILES, "description": "Files in the place of the body's `image`."},
         "mask_image": {**_FILES, "description": "Files in the place of the body's `mask_image`."},
+        "controls[0].image": {
+            "type": "string", "format": "binary",
+            "description": "A file in the place of the body's `controls[0].image`; `controls[1].image` is the next.",
+        },
     },
 }  # fmt: skip
 

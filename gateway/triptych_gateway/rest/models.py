@@ -16,6 +16,9 @@ from triptych_gateway.rest.server import CheckpointAnswer, LoraAnswer
 
 router = APIRouter(tags=["models"])
 
+# Of uploads: what is registered as a checkpoint is.
+_KINDS = ("checkpoint", "vae", "upscaler", "controlnet")
+
 
 class CheckpointsAnswer(Answer):
     """All checkpoints."""
@@ -45,7 +48,7 @@ class SwitchBody(Body):
 
 
 class CheckpointBody(SwitchBody):
-    """A checkpoint, a VAE alone or an upscaler, to be served under a name."""
+    """A checkpoint, a VAE alone, an upscaler or a ControlNet, to be served under a name."""
 
     name: str
     """1 to 64 letters, digits, `.`, `_` or `-`."""
@@ -70,7 +73,7 @@ class LoraBody(Body):
 
 @router.get("/checkpoints", response_model=CheckpointsAnswer)
 async def checkpoints(gateway: GatewayOf) -> Any:
-    """Those that the server knows, whether or not they are loaded; VAEs alone and upscalers are among them."""
+    """Those that the server knows, loaded or not; VAEs alone, upscalers and ControlNets are among them."""
     return {"checkpoints": await gateway.client.checkpoints()}
 
 
@@ -85,7 +88,7 @@ async def register(body: CheckpointBody, gateway: GatewayOf, caller: CallerOf) -
     if body.path is not None:
         path = _allowed(gateway, "path", body.path)
     else:
-        path = str(await gateway.models.place(caller, body.upload or "", "checkpoint", "vae", "upscaler"))
+        path = str(await gateway.models.place(caller, body.upload or "", *_KINDS))
     vae = await _vae(gateway, caller, body.vae)
     try:
         registered = await gateway.client.register_checkpoint(

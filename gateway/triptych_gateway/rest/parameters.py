@@ -6,40 +6,20 @@ from typing import Any
 
 from pydantic import Field
 
+from triptych.sdk.controls import Control
+from triptych.sdk.enlarging import Hires, Upscale
 from triptych.sdk.parameters import GenerateParameters
 from triptych_gateway.described import Body, described
 
 _IMAGE = "base64, a data URI, `upload:ID` or `picture:ID`"
 
 
-class HiresBody(Body):
-    """Enlarges the finished pictures, and draws them again at that size."""
+# Of a ControlNet's fields those that are images.
+CONTROL_IMAGES = ("image",)
 
-    scale: float | None = None
-    """How many times as large each way; default 2."""
-    upscaler: str | None = None
-    """A name of the server's `latent_upscalers` or `upscalers`; default `latent`."""
-    strength: float | None = None
-    """How much is drawn anew, from 0 to 1; default 0.7."""
-    num_inference_steps: int | None = None
-    """Of which the last `strength` are done; default: the request's."""
-    width: int | None = None
-    """Pixels, in the place of `scale`."""
-    height: int | None = None
-    """Pixels, in the place of `scale`."""
-
-
-class UpscaleBody(Body):
-    """Enlarges the pictures at last, without drawing them again."""
-
-    scale: float | None = None
-    """How many times as large each way; default 2."""
-    upscaler: str | None = None
-    """A name of the server's `upscalers`; default `lanczos`."""
-    width: int | None = None
-    """Pixels, in the place of `scale`."""
-    height: int | None = None
-    """Pixels, in the place of `scale`."""
+ControlBody: Any = described("ControlBody", Control, Body, dict.fromkeys(CONTROL_IMAGES, str | None))
+HiresBody: Any = described("HiresBody", Hires, Body)
+UpscaleBody: Any = described("UpscaleBody", Upscale, Body)
 
 
 class _Prompted(Body):
@@ -56,12 +36,10 @@ AS_JSON: dict[str, Any] = {
     "hires": HiresBody | None,
     "upscale": UpscaleBody | None,
     "loras": list[Lora] | None,
+    "controls": list[ControlBody] | None,
 }
 
-# What HTTP has no way to say yet.
-UNSAID = ("controls", "guess_mode")
-
-GenerateBody: Any = described("GenerateBody", GenerateParameters, _Prompted, AS_JSON, without=("request_id", *UNSAID))
+GenerateBody: Any = described("GenerateBody", GenerateParameters, _Prompted, AS_JSON, without=("request_id",))
 GenerateBody.__doc__ = f"What to draw; what is left out has the server's default. Images are {_IMAGE}."
 
 

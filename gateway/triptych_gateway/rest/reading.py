@@ -16,8 +16,9 @@ from triptych_gateway.caller import Caller, CallerOf
 from triptych_gateway.described import Answer, Body
 from triptych_gateway.gateway import Gateway, GatewayOf
 from triptych_gateway.kept.records import is_id
-from triptych_gateway.rest.bodies import image_of, parsed
+from triptych_gateway.rest.bodies import parsed
 from triptych_gateway.rest.documents import picture_body
+from triptych_gateway.rest.images import image_of
 
 router = APIRouter(tags=["reading"])
 

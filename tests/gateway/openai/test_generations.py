@@ -109,3 +109,13 @@ def test_an_unknown_model_is_not_found(served: Served, client: openai.OpenAI) ->
     with pytest.raises(openai.NotFoundError, match=r"there are .*sd1") as raised:
         client.images.generate(model="gpt-image-1", prompt="a dot")
     assert raised.value.param == "model"
+
+
+def test_a_controlnet_is_a_field_more(served: Served, client: openai.OpenAI, outlines: str) -> None:
+    edges = served.client.generate("a line", **GRPC).files[0]
+    text = base64.b64encode(edges).decode()
+    answer = client.images.generate(
+        model="sd1", prompt="a dot", size="64x64", extra_body=OURS | {"controls": [{"name": outlines, "image": text}]}
+    )
+    expected = served.client.generate("a dot", **GRPC, controls=[{"name": outlines, "image": edges}])
+    assert files(answer) == expected.files != served.client.generate("a dot", **GRPC).files
