@@ -16,7 +16,14 @@ from grpc_status import rpc_status
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from triptych.errors import BY_REASON, CancelledError, NotFoundError, ResourceExhaustedError, TriptychError
+from triptych.errors import (
+    BY_REASON,
+    CancelledError,
+    InvalidArgumentError,
+    NotFoundError,
+    ResourceExhaustedError,
+    TriptychError,
+)
 from triptych.v1 import checkpoints_pb2, generation_pb2, loras_pb2, system_pb2
 from triptych.v1.checkpoints_pb2_grpc import add_CheckpointServiceServicer_to_server
 from triptych.v1.generation_pb2_grpc import add_GenerationServiceServicer_to_server
@@ -153,6 +160,19 @@ class FakeServer:
             abort(context, NotFoundError(f"no request {request.request_id!r} is running"))
         self.running[request.request_id].set()
         return generation_pb2.CancelResponse()
+
+    def Preprocess(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self.requests.append(request)
+        if request.preprocessor != "canny":
+            abort(context, InvalidArgumentError(f"preprocessor: no {request.preprocessor!r}", field="preprocessor"))
+        picture = png(1, request.width or 16, request.height or 8)
+        return generation_pb2.PreprocessResponse(png=picture, width=16, height=8, warnings=["the first is taken"])
+
+    def ListPreprocessors(self, request: Any, context: Any) -> Any:  # noqa: N802
+        low = generation_pb2.PreprocessorParameter(label="Low", minimum=1, maximum=255, default_value=100, step=1)
+        canny = generation_pb2.Preprocessor(name="canny", control_types=["Canny"], threshold_a=low)
+        lacking = generation_pb2.Preprocessor(name="depth_midas", aliases=["depth"], missing="weights")
+        return generation_pb2.ListPreprocessorsResponse(preprocessors=[canny, lacking])
 
     def ListCheckpoints(self, request: Any, context: Any) -> Any:  # noqa: N802
         return checkpoints_pb2.ListCheckpointsResponse(checkpoints=list(self.known.values()))

@@ -1,4 +1,4 @@
-"""Generate and Cancel; errors are raised and the interceptor maps them."""
+"""Generate, what is done without drawing, and Cancel; errors are raised and the interceptor maps them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from triptych.logs import request_id as log_request_id
 from triptych.v1 import generation_pb2, generation_pb2_grpc
 from triptych_orchestrator import metrics
 from triptych_orchestrator.api.messages import asked_of, response_of, told_of
+from triptych_orchestrator.api.preprocessing import Preprocessing
 from triptych_orchestrator.jobs.admission import Admission
 from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.jobs.caller import Caller
 from triptych_orchestrator.jobs.events import Event, Queued
+from triptych_orchestrator.jobs.hints.preprocessors import Preprocessors
 from triptych_orchestrator.jobs.pictures import PictureReader
 from triptych_orchestrator.jobs.tasks.controls import AskedControl, check_count, control_field
 from triptych_orchestrator.jobs.unread import drop_previews
@@ -36,7 +38,7 @@ logger = logging.getLogger("triptych.requests")
 
 
 class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type: ignore[misc]
-    """Generate and Cancel."""
+    """Generate, Preprocess, and Cancel."""
 
     def __init__(
         self, catalog: Catalog, loras: LoraChooser, painter: Painter, admission: Admission, limits: Limits
@@ -47,6 +49,8 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
         self._admission = admission
         self._limits = limits
         self._pictures = PictureReader(limits)
+        self._preprocessors = Preprocessors()
+        self._preprocessing = Preprocessing(self._pictures, self._preprocessors, admission, limits)
         self._upscaler = PictureUpscaler(painter.pool, painter.upscalers, self._pictures, admission, limits)
 
     async def Generate(  # noqa: N802
@@ -108,7 +112,9 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
         checkpoint, controlnets = _sound(entry), [_sound(net) for net in nets]
         finishing, decoding = (_sound(each) if each else None for each in (refiner, vae))
         with self._admission.preparing() if asked.files else nullcontext():  # decoding them is work
-            job = await resolve(asked, checkpoint, self._limits, self._pictures, finishing, decoding, controlnets)
+            job = await resolve(
+                asked, checkpoint, self._limits, self._pictures, finishing, decoding, controlnets, self._preprocessors
+            )
         used = {self._catalog.on_engine(each, asked.engine) for each in (entry, refiner, vae) if each}
         del asked  # what it needs of the files the job has
         async with AsyncExitStack() as held:
@@ -124,6 +130,18 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
             ):
                 async for event in events:
                     yield event
+
+    async def Preprocess(  # noqa: N802
+        self, request: generation_pb2.PreprocessRequest, context: grpc.aio.ServicerContext
+    ) -> generation_pb2.PreprocessResponse:
+        """What a picture becomes."""
+        return await self._preprocessing.answer(request)
+
+    async def ListPreprocessors(  # noqa: N802
+        self, request: generation_pb2.ListPreprocessorsRequest, context: grpc.aio.ServicerContext
+    ) -> generation_pb2.ListPreprocessorsResponse:
+        """Those that there are."""
+        return self._preprocessing.listed()
 
     async def Cancel(  # noqa: N802
         self, request: generation_pb2.CancelRequest, context: grpc.aio.ServicerContext

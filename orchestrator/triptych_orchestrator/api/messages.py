@@ -11,6 +11,7 @@ from triptych.checkpoint import MicroConditions, Pair
 from triptych.v1 import generation_pb2 as pb
 from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.jobs.events import Event, Picture, Queued, Result, StageTiming, Step
+from triptych_orchestrator.jobs.hints.preparation import AskedPreparation
 from triptych_orchestrator.jobs.tasks.controls import AskedControl
 from triptych_orchestrator.jobs.tasks.enlarging import Enlargement
 from triptych_orchestrator.jobs.tasks.hires import AskedHires
@@ -86,9 +87,16 @@ def _told(field: FieldDescriptor, value: Any) -> Any:
 
 def _told_one(field: FieldDescriptor, value: Any) -> Any:
     if field.message_type is not None:
-        given = [part for part in field.message_type.fields if not part.has_presence or value.HasField(part.name)]
+        given = [part for part in field.message_type.fields if _is_given(part, value)]
         return {part.name: _told(part, getattr(value, part.name)) for part in given}
     return f"sha256:{sha256(value).hexdigest()}" if field.type == field.TYPE_BYTES else value
+
+
+def _is_given(part: FieldDescriptor, message: Any) -> bool:
+    """Whether it was, as far as that can be told; a file was not that has no bytes."""
+    if part.has_presence:
+        return bool(message.HasField(part.name))
+    return part.type != part.TYPE_BYTES or bool(getattr(message, part.name))
 
 
 def response_of(event: Event) -> pb.GenerateResponse:
@@ -164,6 +172,21 @@ def _control(message: pb.Control) -> AskedControl:
         guidance_start=_given(message, "guidance_start"),
         guidance_end=_given(message, "guidance_end"),
         control_mode=message.control_mode,
+        preparation=preparation_of(message),
+        hr_option=message.hr_option,
+        mask_image=message.mask_image,
+    )
+
+
+def preparation_of(message: pb.Control | pb.PreprocessRequest) -> AskedPreparation:
+    """What both say in the same words."""
+    return AskedPreparation(
+        preprocessor=message.preprocessor,
+        processor_res=_given(message, "processor_res"),
+        threshold_a=_given(message, "threshold_a"),
+        threshold_b=_given(message, "threshold_b"),
+        resize_mode=message.resize_mode,
+        has_mask=bool(message.mask_image),
     )
 
 

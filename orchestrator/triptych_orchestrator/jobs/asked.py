@@ -65,4 +65,4 @@ class Asked:
     @property
     def files(self) -> tuple[bytes, ...]:
         """All pictures that were sent, masks included."""
-        return (*self.images, *self.inpaint.mask_images, *(control.image for control in self.controls))
+        return (*self.images, *self.inpaint.mask_images, *(file for control in self.controls for file in control.files))

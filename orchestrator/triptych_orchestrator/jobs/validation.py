@@ -22,6 +22,8 @@ from triptych_orchestrator.jobs.fields.drawing import (
 from triptych_orchestrator.jobs.fields.numbers import given, real, within
 from triptych_orchestrator.jobs.fields.refining import check_drawing, check_refiner, check_vae, start_of
 from triptych_orchestrator.jobs.fields.sizes import size_of
+from triptych_orchestrator.jobs.hints.preprocessors import Preprocessors
+from triptych_orchestrator.jobs.hints.reading import HintReader
 from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.jobs.pictures import PictureReader, check_bytes, field_of
 from triptych_orchestrator.jobs.tasks.canvases import read_canvases
@@ -50,13 +52,18 @@ async def resolve(
     refiner: Checkpoint | None = None,
     vae: Checkpoint | None = None,
     nets: Sequence[Checkpoint] = (),
+    preprocessors: Preprocessors | None = None,
 ) -> Job:
-    """The job with its pictures decoded, once all else is known to be right; its LoRAs are not looked up yet."""
+    """The job with its pictures decoded, once all else is known to be right; its LoRAs are not looked up yet.
+
+    `preprocessors` None: those that need no weights.
+    """
     check_bytes(asked.files, limits)
     size = await pictures.size(field_of(0), asked.images[0]) if asked.images else None
     job = check(asked, checkpoint, limits, size, refiner, vae, nets)
     sizes = [(each.width, each.height) for each in (job, job.hires) if each]
-    controls, warnings = await read_controls(job.controls, asked.controls, pictures, sizes)
+    hints = HintReader(pictures, preprocessors or Preprocessors(), limits.max_upscaled_pixels)
+    controls, warnings = await read_controls(job.controls, asked.controls, hints, sizes)
     job = replace(job, controls=controls, warnings=(*job.warnings, *warnings))
     if job.inpaint and size:
         return await read_canvases(asked, job, job.inpaint, pictures, size, checkpoint.vae_scale_factor)
@@ -146,7 +153,9 @@ def check(
         format=format_of(asked.image_format, asked.quality),
         hires=hires,
         upscale=upscale_of(asked.upscale, final, limits) if asked.upscale else None,
-        controls=controls_of(asked.controls, nets, checkpoint, guess_mode=asked.guess_mode),
+        controls=controls_of(
+            asked.controls, nets, checkpoint, guess_mode=asked.guess_mode, has_hires=hires is not None
+        ),
         guess_mode=asked.guess_mode,
         variation=variation_of(asked.variation, seeds, images, checkpoint.vae_scale_factor, limits),
         warnings=_idle(

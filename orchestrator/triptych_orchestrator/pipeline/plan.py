@@ -9,6 +9,7 @@ from typing import TypeAlias
 from triptych.contract import VAE_ENCODER, LoraWeight
 from triptych_orchestrator.jobs.extents import Size
 from triptych_orchestrator.jobs.job import Job
+from triptych_orchestrator.jobs.tasks.controls import HIGH_RES, LOW_RES
 from triptych_orchestrator.jobs.tasks.editing import Edit
 from triptych_orchestrator.jobs.tasks.hires import Hires
 from triptych_orchestrator.pipeline.beside import Beside, Shown, ShownMasked
@@ -133,7 +134,7 @@ def _first(job: Job) -> Pass:
         job.strength,
         edit=job.edit,
         beside=_beside(job),
-        controls=_controls(job, (job.width, job.height)),
+        controls=_controls(job, (job.width, job.height), HIGH_RES),
     )
 
 
@@ -145,7 +146,7 @@ def _again(job: Job, first: Pass, hires: Hires) -> Pass:
         height=hires.height,
         num_inference_steps=hires.num_inference_steps,
         strength=hires.strength,
-        controls=_controls(job, (hires.width, hires.height)),
+        controls=_controls(job, (hires.width, hires.height), LOW_RES),
     )
 
 
@@ -163,8 +164,8 @@ def _refined(job: Job, before: Pass) -> Pass:
     )
 
 
-def _controls(job: Job, size: Size) -> tuple[PassControl, ...]:
-    """The job's for a pass of that size; a refiner, which is another's UNet, is under none."""
+def _controls(job: Job, size: Size, others: str) -> tuple[PassControl, ...]:
+    """The job's for a pass of that size, but for those of other passes; a refiner, another's UNet, is under none."""
     return tuple(
         PassControl(
             each.name,
@@ -175,6 +176,7 @@ def _controls(job: Job, size: Size) -> tuple[PassControl, ...]:
             each.control_mode,
         )
         for each in job.controls
+        if each.hr_option != others
     )
 
 

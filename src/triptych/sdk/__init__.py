@@ -8,6 +8,7 @@ from triptych.sdk.enlarging import Hires, Upscale
 from triptych.sdk.events import Event, Queued, Result, StageTiming, Step, Timings
 from triptych.sdk.loras import Lora
 from triptych.sdk.parameters import GenerateParameters
+from triptych.sdk.preprocessing import Preprocessed, Preprocessor, PreprocessorParameter
 from triptych.sdk.reading.picture_request import PictureRequest
 
 __all__ = [
@@ -21,6 +22,9 @@ __all__ = [
     "Limits",
     "Lora",
     "PictureRequest",
+    "Preprocessed",
+    "Preprocessor",
+    "PreprocessorParameter",
     "Queued",
     "Replica",
     "Result",

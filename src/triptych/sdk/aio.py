@@ -25,6 +25,7 @@ from triptych.sdk.events import Event, Result, require_result
 from triptych.sdk.images import ImageInput, add_images
 from triptych.sdk.loras import Lora
 from triptych.sdk.parameters import GenerateParameters, UpscaleParameters, build_request
+from triptych.sdk.preprocessing import Preprocessed, Preprocessor, preprocess_request
 from triptych.sdk.readiness import POLL_INTERVAL_S, Readiness
 from triptych.sdk.reading.picture_request import PictureRequest
 from triptych.sdk.reading.settling import read_request, settled
@@ -86,6 +87,30 @@ class AsyncClient:
         """Enlarges pictures; see `Client.upscale`."""
         upscale = Upscale(scale, upscaler, width, height)
         return await self.generate("", image=image, upscale=upscale, timeout_s=timeout_s, **parameters)
+
+    async def preprocess(
+        self,
+        preprocessor: str,
+        image: ImageInput,
+        *,
+        processor_res: int | None = None,
+        threshold_a: float | None = None,
+        threshold_b: float | None = None,
+        mask_image: ImageInput | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        resize_mode: str | None = None,
+        timeout_s: float | None = None,
+    ) -> Preprocessed:
+        """What a picture becomes before a ControlNet looks at it; see `Client.preprocess`."""
+        numbers = {"processor_res": processor_res, "threshold_a": threshold_a, "threshold_b": threshold_b}
+        fields = {**numbers, "width": width, "height": height, "resize_mode": resize_mode}
+        request = await asyncio.to_thread(preprocess_request, preprocessor, image, mask_image, fields)
+        return await self._run(calls.preprocess(request), timeout_s)
+
+    async def preprocessors(self, *, timeout_s: float | None = None) -> list[Preprocessor]:
+        """What pictures can be prepared with for ControlNets, ready or not."""
+        return await self._run(calls.list_preprocessors(), timeout_s)
 
     async def request_from(self, picture: ImageInput, *, timeout_s: float | None = None) -> PictureRequest:
         """What a picture says of how it was made; see `Client.request_from`."""

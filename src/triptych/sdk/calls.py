@@ -19,6 +19,7 @@ from triptych.sdk.catalog import Checkpoint, ServerInfo, decode_checkpoint, deco
 from triptych.sdk.events import Event, decode_event
 from triptych.sdk.fields import filled
 from triptych.sdk.loras import Lora, decode_lora, upload
+from triptych.sdk.preprocessing import Preprocessed, Preprocessor, decode_preprocessed, decode_preprocessor
 from triptych.v1 import checkpoints_pb2 as checkpoints
 from triptych.v1 import generation_pb2 as generation
 from triptych.v1 import loras_pb2 as loras
@@ -49,6 +50,20 @@ def cancel(request_id: str) -> Call[None]:
     """Stops a running request."""
     request = filled(generation.CancelRequest(), request_id=request_id)
     return Call(lambda channel: GenerationServiceStub(channel).Cancel, request, _nothing)
+
+
+def preprocess(request: generation.PreprocessRequest) -> Call[Preprocessed]:
+    """What a picture becomes."""
+    return Call(lambda channel: GenerationServiceStub(channel).Preprocess, request, decode_preprocessed)
+
+
+def list_preprocessors() -> Call[list[Preprocessor]]:
+    """All of them."""
+    return Call(
+        lambda channel: GenerationServiceStub(channel).ListPreprocessors,
+        generation.ListPreprocessorsRequest(),
+        lambda response: [decode_preprocessor(each) for each in response.preprocessors],
+    )
 
 
 def list_checkpoints() -> Call[list[Checkpoint]]:

@@ -23,6 +23,7 @@ from triptych.sdk.events import Event, Result, require_result
 from triptych.sdk.images import ImageInput
 from triptych.sdk.loras import Lora
 from triptych.sdk.parameters import GenerateParameters, UpscaleParameters, build_request
+from triptych.sdk.preprocessing import Preprocessed, Preprocessor, preprocess_request
 from triptych.sdk.readiness import POLL_INTERVAL_S, Readiness
 from triptych.sdk.reading.picture_request import PictureRequest
 from triptych.sdk.reading.settling import read_request, settled
@@ -119,6 +120,43 @@ class Client:
         """
         upscale = Upscale(scale, upscaler, width, height)
         return self.generate("", image=image, upscale=upscale, timeout_s=timeout_s, **parameters)
+
+    def preprocess(
+        self,
+        preprocessor: str,
+        image: ImageInput,
+        *,
+        processor_res: int | None = None,
+        threshold_a: float | None = None,
+        threshold_b: float | None = None,
+        mask_image: ImageInput | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        resize_mode: str | None = None,
+        timeout_s: float | None = None,
+    ) -> Preprocessed:
+        """What a picture becomes before a ControlNet looks at it, as `Control(preprocessor=...)` has it done.
+
+        Args:
+            preprocessor: a name from `preprocessors()`, which has what the next three mean, their ranges and defaults.
+            image: a PIL image, a path or a file's bytes.
+            processor_res: pixels of the shorter side that it works at; 0: those of `width` and `height`, or else the
+                image's own.
+            threshold_a: the preprocessor's first number.
+            threshold_b: its second.
+            mask_image: where it `needs_mask`: white where the ControlNet is to see nothing.
+            width: pixels that it is brought to, as for what is drawn in that size; default: as it comes.
+            height: likewise; both or none.
+            resize_mode: how, "just_resize", "crop_and_resize" or "resize_and_fill".
+            timeout_s: seconds, for this call.
+        """
+        numbers = {"processor_res": processor_res, "threshold_a": threshold_a, "threshold_b": threshold_b}
+        fields = {**numbers, "width": width, "height": height, "resize_mode": resize_mode}
+        return self._run(calls.preprocess(preprocess_request(preprocessor, image, mask_image, fields)), timeout_s)
+
+    def preprocessors(self, *, timeout_s: float | None = None) -> list[Preprocessor]:
+        """What pictures can be prepared with for ControlNets, ready or not."""
+        return self._run(calls.list_preprocessors(), timeout_s)
 
     def request_from(self, picture: ImageInput, *, timeout_s: float | None = None) -> PictureRequest:
         """What a picture says of how it was made, for another like it: `generate(**request.parameters)`.

@@ -117,20 +117,34 @@ class GenerateRequest(_message.Message):
     def __init__(self, request_id: _Optional[str] = ..., checkpoint: _Optional[str] = ..., prompt: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., num_inference_steps: _Optional[int] = ..., guidance_scale: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., num_images_per_prompt: _Optional[int] = ..., seeds: _Optional[_Iterable[int]] = ..., scheduler: _Optional[str] = ..., eta: _Optional[float] = ..., preview_every_steps: _Optional[int] = ..., loras: _Optional[_Iterable[_Union[LoraUse, _Mapping]]] = ..., priority: _Optional[int] = ..., deadline_seconds: _Optional[float] = ..., prompt_2: _Optional[str] = ..., negative_prompt_2: _Optional[str] = ..., clip_skip: _Optional[int] = ..., guidance_rescale: _Optional[float] = ..., original_size: _Optional[_Union[Size, _Mapping]] = ..., crops_coords_top_left: _Optional[_Union[Coordinates, _Mapping]] = ..., target_size: _Optional[_Union[Size, _Mapping]] = ..., negative_original_size: _Optional[_Union[Size, _Mapping]] = ..., negative_crops_coords_top_left: _Optional[_Union[Coordinates, _Mapping]] = ..., negative_target_size: _Optional[_Union[Size, _Mapping]] = ..., images: _Optional[_Iterable[bytes]] = ..., strength: _Optional[float] = ..., aesthetic_score: _Optional[float] = ..., negative_aesthetic_score: _Optional[float] = ..., refiner: _Optional[str] = ..., refiner_start: _Optional[float] = ..., vae: _Optional[str] = ..., mask_images: _Optional[_Iterable[bytes]] = ..., padding_mask_crop: _Optional[int] = ..., mask_blur: _Optional[int] = ..., masked_content: _Optional[str] = ..., invert_mask: bool = ..., paste_original: bool = ..., expand: _Optional[_Union[Sides, _Mapping]] = ..., expand_fill: _Optional[str] = ..., image_guidance_scale: _Optional[float] = ..., hires: _Optional[_Union[Hires, _Mapping]] = ..., subseeds: _Optional[_Iterable[int]] = ..., subseed_strength: _Optional[float] = ..., seed_resize_from: _Optional[_Union[Size, _Mapping]] = ..., tiling: _Optional[str] = ..., upscale: _Optional[_Union[Upscale, _Mapping]] = ..., image_format: _Optional[str] = ..., quality: _Optional[int] = ..., engine: _Optional[str] = ..., controls: _Optional[_Iterable[_Union[Control, _Mapping]]] = ..., guess_mode: bool = ...) -> None: ...
 
 class Control(_message.Message):
-    __slots__ = ("name", "image", "conditioning_scale", "guidance_start", "guidance_end", "control_mode")
+    __slots__ = ("name", "image", "conditioning_scale", "guidance_start", "guidance_end", "control_mode", "preprocessor", "processor_res", "threshold_a", "threshold_b", "resize_mode", "hr_option", "mask_image")
     NAME_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     CONDITIONING_SCALE_FIELD_NUMBER: _ClassVar[int]
     GUIDANCE_START_FIELD_NUMBER: _ClassVar[int]
     GUIDANCE_END_FIELD_NUMBER: _ClassVar[int]
     CONTROL_MODE_FIELD_NUMBER: _ClassVar[int]
+    PREPROCESSOR_FIELD_NUMBER: _ClassVar[int]
+    PROCESSOR_RES_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_A_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_B_FIELD_NUMBER: _ClassVar[int]
+    RESIZE_MODE_FIELD_NUMBER: _ClassVar[int]
+    HR_OPTION_FIELD_NUMBER: _ClassVar[int]
+    MASK_IMAGE_FIELD_NUMBER: _ClassVar[int]
     name: str
     image: bytes
     conditioning_scale: float
     guidance_start: float
     guidance_end: float
     control_mode: str
-    def __init__(self, name: _Optional[str] = ..., image: _Optional[bytes] = ..., conditioning_scale: _Optional[float] = ..., guidance_start: _Optional[float] = ..., guidance_end: _Optional[float] = ..., control_mode: _Optional[str] = ...) -> None: ...
+    preprocessor: str
+    processor_res: int
+    threshold_a: float
+    threshold_b: float
+    resize_mode: str
+    hr_option: str
+    mask_image: bytes
+    def __init__(self, name: _Optional[str] = ..., image: _Optional[bytes] = ..., conditioning_scale: _Optional[float] = ..., guidance_start: _Optional[float] = ..., guidance_end: _Optional[float] = ..., control_mode: _Optional[str] = ..., preprocessor: _Optional[str] = ..., processor_res: _Optional[int] = ..., threshold_a: _Optional[float] = ..., threshold_b: _Optional[float] = ..., resize_mode: _Optional[str] = ..., hr_option: _Optional[str] = ..., mask_image: _Optional[bytes] = ...) -> None: ...
 
 class Size(_message.Message):
     __slots__ = ("height", "width")
@@ -321,3 +335,83 @@ class CancelRequest(_message.Message):
 class CancelResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class PreprocessRequest(_message.Message):
+    __slots__ = ("preprocessor", "image", "processor_res", "threshold_a", "threshold_b", "mask_image", "width", "height", "resize_mode")
+    PREPROCESSOR_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    PROCESSOR_RES_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_A_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_B_FIELD_NUMBER: _ClassVar[int]
+    MASK_IMAGE_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    RESIZE_MODE_FIELD_NUMBER: _ClassVar[int]
+    preprocessor: str
+    image: bytes
+    processor_res: int
+    threshold_a: float
+    threshold_b: float
+    mask_image: bytes
+    width: int
+    height: int
+    resize_mode: str
+    def __init__(self, preprocessor: _Optional[str] = ..., image: _Optional[bytes] = ..., processor_res: _Optional[int] = ..., threshold_a: _Optional[float] = ..., threshold_b: _Optional[float] = ..., mask_image: _Optional[bytes] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., resize_mode: _Optional[str] = ...) -> None: ...
+
+class PreprocessResponse(_message.Message):
+    __slots__ = ("png", "width", "height", "warnings")
+    PNG_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    png: bytes
+    width: int
+    height: int
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, png: _Optional[bytes] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ListPreprocessorsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListPreprocessorsResponse(_message.Message):
+    __slots__ = ("preprocessors",)
+    PREPROCESSORS_FIELD_NUMBER: _ClassVar[int]
+    preprocessors: _containers.RepeatedCompositeFieldContainer[Preprocessor]
+    def __init__(self, preprocessors: _Optional[_Iterable[_Union[Preprocessor, _Mapping]]] = ...) -> None: ...
+
+class Preprocessor(_message.Message):
+    __slots__ = ("name", "aliases", "control_types", "processor_res", "threshold_a", "threshold_b", "needs_mask", "missing", "checkpoint")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ALIASES_FIELD_NUMBER: _ClassVar[int]
+    CONTROL_TYPES_FIELD_NUMBER: _ClassVar[int]
+    PROCESSOR_RES_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_A_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_B_FIELD_NUMBER: _ClassVar[int]
+    NEEDS_MASK_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    aliases: _containers.RepeatedScalarFieldContainer[str]
+    control_types: _containers.RepeatedScalarFieldContainer[str]
+    processor_res: PreprocessorParameter
+    threshold_a: PreprocessorParameter
+    threshold_b: PreprocessorParameter
+    needs_mask: bool
+    missing: str
+    checkpoint: str
+    def __init__(self, name: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., control_types: _Optional[_Iterable[str]] = ..., processor_res: _Optional[_Union[PreprocessorParameter, _Mapping]] = ..., threshold_a: _Optional[_Union[PreprocessorParameter, _Mapping]] = ..., threshold_b: _Optional[_Union[PreprocessorParameter, _Mapping]] = ..., needs_mask: bool = ..., missing: _Optional[str] = ..., checkpoint: _Optional[str] = ...) -> None: ...
+
+class PreprocessorParameter(_message.Message):
+    __slots__ = ("label", "minimum", "maximum", "default_value", "step")
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    MINIMUM_FIELD_NUMBER: _ClassVar[int]
+    MAXIMUM_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_VALUE_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    label: str
+    minimum: float
+    maximum: float
+    default_value: float
+    step: float
+    def __init__(self, label: _Optional[str] = ..., minimum: _Optional[float] = ..., maximum: _Optional[float] = ..., default_value: _Optional[float] = ..., step: _Optional[float] = ...) -> None: ...

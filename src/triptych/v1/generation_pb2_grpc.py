@@ -44,6 +44,16 @@ class GenerationServiceStub(object):
                 request_serializer=triptych_dot_v1_dot_generation__pb2.CancelRequest.SerializeToString,
                 response_deserializer=triptych_dot_v1_dot_generation__pb2.CancelResponse.FromString,
                 _registered_method=True)
+        self.Preprocess = channel.unary_unary(
+                '/triptych.v1.GenerationService/Preprocess',
+                request_serializer=triptych_dot_v1_dot_generation__pb2.PreprocessRequest.SerializeToString,
+                response_deserializer=triptych_dot_v1_dot_generation__pb2.PreprocessResponse.FromString,
+                _registered_method=True)
+        self.ListPreprocessors = channel.unary_unary(
+                '/triptych.v1.GenerationService/ListPreprocessors',
+                request_serializer=triptych_dot_v1_dot_generation__pb2.ListPreprocessorsRequest.SerializeToString,
+                response_deserializer=triptych_dot_v1_dot_generation__pb2.ListPreprocessorsResponse.FromString,
+                _registered_method=True)
 
 
 class GenerationServiceServicer(object):
@@ -67,6 +77,20 @@ class GenerationServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Preprocess(self, request, context):
+        """What a picture becomes by a preprocessor, as `controls` have it done before a ControlNet looks at it; nothing is drawn.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPreprocessors(self, request, context):
+        """What pictures can be prepared with, ready or not.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_GenerationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -79,6 +103,16 @@ def add_GenerationServiceServicer_to_server(servicer, server):
                     servicer.Cancel,
                     request_deserializer=triptych_dot_v1_dot_generation__pb2.CancelRequest.FromString,
                     response_serializer=triptych_dot_v1_dot_generation__pb2.CancelResponse.SerializeToString,
+            ),
+            'Preprocess': grpc.unary_unary_rpc_method_handler(
+                    servicer.Preprocess,
+                    request_deserializer=triptych_dot_v1_dot_generation__pb2.PreprocessRequest.FromString,
+                    response_serializer=triptych_dot_v1_dot_generation__pb2.PreprocessResponse.SerializeToString,
+            ),
+            'ListPreprocessors': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPreprocessors,
+                    request_deserializer=triptych_dot_v1_dot_generation__pb2.ListPreprocessorsRequest.FromString,
+                    response_serializer=triptych_dot_v1_dot_generation__pb2.ListPreprocessorsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -135,6 +169,60 @@ class GenerationService(object):
             '/triptych.v1.GenerationService/Cancel',
             triptych_dot_v1_dot_generation__pb2.CancelRequest.SerializeToString,
             triptych_dot_v1_dot_generation__pb2.CancelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Preprocess(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/triptych.v1.GenerationService/Preprocess',
+            triptych_dot_v1_dot_generation__pb2.PreprocessRequest.SerializeToString,
+            triptych_dot_v1_dot_generation__pb2.PreprocessResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPreprocessors(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/triptych.v1.GenerationService/ListPreprocessors',
+            triptych_dot_v1_dot_generation__pb2.ListPreprocessorsRequest.SerializeToString,
+            triptych_dot_v1_dot_generation__pb2.ListPreprocessorsResponse.FromString,
             options,
             channel_credentials,
             insecure,

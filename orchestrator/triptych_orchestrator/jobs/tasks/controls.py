@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from triptych.checkpoint import INSTRUCTED, Checkpoint
 from triptych.checkpoint.families.controlnet import misfit
@@ -11,12 +12,16 @@ from triptych.contract import CONTROLNET, UNET
 from triptych.errors import invalid
 from triptych_orchestrator.jobs.extents import Size
 from triptych_orchestrator.jobs.fields.numbers import given, real
-from triptych_orchestrator.jobs.pictures import PictureReader
+from triptych_orchestrator.jobs.hints.preparation import AskedPreparation, Preparation, preparation_of
+from triptych_orchestrator.jobs.hints.reading import HintReader
 from triptych_orchestrator.settings import Limits
 
 # Whose word counts more, as A1111's extension has it: none's, the prompt's, or the ControlNet's.
 BALANCED, PROMPT, CONTROL = "balanced", "prompt", "control"
 CONTROL_MODES = (BALANCED, PROMPT, CONTROL)
+# In which of the passes with hires fix a ControlNet counts, as the extension has it.
+BOTH, LOW_RES, HIGH_RES = "both", "low_res", "high_res"
+HR_OPTIONS = (BOTH, LOW_RES, HIGH_RES)
 _MOST_SCALE = 10.0
 
 
@@ -30,13 +35,22 @@ class AskedControl:
     guidance_start: float | None = None
     guidance_end: float | None = None
     control_mode: str = ""
+    preparation: AskedPreparation = field(default_factory=AskedPreparation)
+    hr_option: str = ""
+    mask_image: bytes = b""
+
+    @property
+    def files(self) -> tuple[bytes, bytes]:
+        """Its pictures as they were sent."""
+        return self.image, self.mask_image
 
 
 @dataclass(frozen=True)
 class JobControl:
     """A ControlNet by its registered name; shares are of the steps.
 
-    `images` are what it looks at, RGB, by width and height, one for each of the job's passes.
+    `images` are what it looks at, RGB, by width and height, one for each of the job's passes; `preparation` is how they
+    came to be, and `hr_option` says in which of the passes it counts.
     """
 
     name: str
@@ -44,6 +58,8 @@ class JobControl:
     guidance_start: float
     guidance_end: float
     control_mode: str
+    preparation: Preparation
+    hr_option: str
     images: Mapping[Size, bytes]
 
 
@@ -58,6 +74,7 @@ def controls_of(
     checkpoint: Checkpoint,
     *,
     guess_mode: bool,
+    has_hires: bool,
 ) -> tuple[JobControl, ...]:
     """Pictures left out; `nets` are what the names stand for."""
     if guess_mode and not asked:
@@ -66,7 +83,7 @@ def controls_of(
         problem = f"does not go with a checkpoint that edits an image {INSTRUCTED.way}; leave it out"
         raise invalid("controls", problem)
     return tuple(
-        _checked(index, control, net, checkpoint, guess_mode)
+        _checked(index, control, net, checkpoint, guess_mode, has_hires)
         for index, (control, net) in enumerate(zip(asked, nets, strict=True))
     )
 
@@ -78,23 +95,21 @@ def check_count(asked: Sequence[AskedControl], limits: Limits) -> None:
 
 
 async def read_controls(
-    controls: Sequence[JobControl], asked: Sequence[AskedControl], pictures: PictureReader, sizes: Sequence[Size]
+    controls: Sequence[JobControl], asked: Sequence[AskedControl], hints: HintReader, sizes: Sequence[Size]
 ) -> tuple[tuple[JobControl, ...], tuple[str, ...]]:
     """The same with their pictures in these sizes, and what is worth knowing of those."""
     read, warnings = [], dict[str, None]()
     for index, (control, each) in enumerate(zip(controls, asked, strict=True)):
-        images = {}
-        for size in dict.fromkeys(sizes):
-            images[size], told = await pictures.pixels(control_field(index, "image"), each.image, *size)
-            warnings |= dict.fromkeys(told)
+        images, told = await hints.hints(each.image, control.preparation, sizes, partial(control_field, index))
+        warnings |= dict.fromkeys(told)
         read.append(replace(control, images=images))
     return tuple(read), tuple(warnings)
 
 
-def _checked(index: int, asked: AskedControl, net: Checkpoint, checkpoint: Checkpoint, guess_mode: bool) -> JobControl:
-    def field(part: str) -> str:
-        return control_field(index, part)
-
+def _checked(
+    index: int, asked: AskedControl, net: Checkpoint, checkpoint: Checkpoint, guess_mode: bool, has_hires: bool
+) -> JobControl:
+    field = partial(control_field, index)
     if CONTROLNET not in net.components:
         raise invalid(field("name"), f"{asked.name!r} is {net.family.title}, and no ControlNet")
     unet = checkpoint.components[UNET.name].architecture
@@ -112,4 +127,13 @@ def _checked(index: int, asked: AskedControl, net: Checkpoint, checkpoint: Check
     if guess_mode and mode != BALANCED:
         raise invalid(field("control_mode"), "does not go with guess_mode; leave one of them out")
     scale = real(field("conditioning_scale"), given(asked.conditioning_scale, 1.0), _MOST_SCALE)
-    return JobControl(asked.name, scale, start, end, mode, {})
+    option = _hr_option(field("hr_option"), asked.hr_option or BOTH, has_hires)
+    return JobControl(asked.name, scale, start, end, mode, preparation_of(asked.preparation, field), option, {})
+
+
+def _hr_option(field: str, option: str, has_hires: bool) -> str:
+    if option not in HR_OPTIONS:
+        raise invalid(field, f"must be one of {', '.join(HR_OPTIONS)}, not {option!r}")
+    if option != BOTH and not has_hires:
+        raise invalid(field, f"{option!r} is one of hires fix's passes; give hires, or leave it out")
+    return option

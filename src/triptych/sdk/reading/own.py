@@ -44,7 +44,9 @@ def _parameters(request: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, l
             files[parameter] = [str(each).removeprefix("sha256:") for each in _listed(value)]
         else:
             parameters[parameter] = _value(field, value)
-    if digests := [told.pop("image", "") for told in parameters.get("controls", [])]:
+    if digests := [
+        told.pop(name) for told in parameters.get("controls", []) for name in ("image", "mask_image") if name in told
+    ]:
         files["controls"] = [str(digest).removeprefix("sha256:") for digest in digests]
     return parameters, files, left_out
 
