@@ -5,14 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from triptych_gateway.described import Answer
-from triptych_gateway.rest.documents import inlined
+from triptych_gateway.rest.documents import SAMPLE, inlined
 
 _EXAMPLE = {"prompt": "a large red circle on a white background", "size": "128x128", "steps": 4, "seed": 7}
-# Shades of grey, 8 by 8 pixels.
-_PNG = (
-    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAAGklEQVR42mMUYIAAFnkYQxHGUCDMYHwPZQAALeQB2gvqqowAAAAASUVORK5CYII="
-)
-_EDIT = _EXAMPLE | {"image": f"data:image/png;base64,{_PNG}", "strength": 0.6}
+_EDIT = _EXAMPLE | {"image": SAMPLE, "strength": 0.6}
 
 
 class ImageAnswer(Answer):

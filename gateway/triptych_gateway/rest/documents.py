@@ -53,6 +53,11 @@ def inlined(model: Any) -> dict[str, Any]:
     return filled_in
 
 
+# An image for examples: shades of grey, 8 by 8 pixels.
+SAMPLE = (
+    "data:image/png;base64,"
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAAGklEQVR42mMUYIAAFnkYQxHGUCDMYHwPZQAALeQB2gvqqowAAAAASUVORK5CYII="
+)
 # Stands in the examples for the id of whatever the route is about.
 EXAMPLE_ID = "186ae3f1c2d4b5a60123456789abcdef"
 

@@ -15,7 +15,7 @@ _IMAGE = "base64, a data URI, `upload:ID` or `picture:ID`"
 
 
 # Of a ControlNet's fields those that are images.
-CONTROL_IMAGES = ("image",)
+CONTROL_IMAGES = ("image", "mask_image")
 
 ControlBody: Any = described("ControlBody", Control, Body, dict.fromkeys(CONTROL_IMAGES, str | None))
 HiresBody: Any = described("HiresBody", Hires, Body)

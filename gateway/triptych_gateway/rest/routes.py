@@ -8,12 +8,12 @@ from fastapi import APIRouter
 
 from triptych.errors import TriptychError
 from triptych_gateway.api import Api
-from triptych_gateway.rest import generation, models, pictures, reading, server, uploads
+from triptych_gateway.rest import generation, models, pictures, preprocessing, reading, server, uploads
 from triptych_gateway.rest.answers import error_of
 from triptych_gateway.rest.documents import ERRORS
 
 router = APIRouter(prefix="/api/v1", responses=ERRORS)
-for part in (server, models, generation, pictures, uploads, reading):
+for part in (server, models, generation, preprocessing, pictures, uploads, reading):
     router.include_router(part.router)
 
 
