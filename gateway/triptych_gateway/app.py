@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from triptych import AsyncClient, __version__
 from triptych_gateway import reference
 from triptych_gateway.a1111.routes import API as A1111
+from triptych_gateway.a1111.routes import CONTROLNET_API
 from triptych_gateway.door import login
 from triptych_gateway.door.door import Door
 from triptych_gateway.errors import add_error_handlers, answering
@@ -27,7 +28,7 @@ from triptych_gateway.settings import Settings
 from triptych_gateway.tasks import Tasks
 
 # A path of none of them is answered as the last one answers.
-APIS = (A1111, OPENAI, REST)
+APIS = (A1111, CONTROLNET_API, OPENAI, REST)
 ANSWER = answering(APIS)
 
 

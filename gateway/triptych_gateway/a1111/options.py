@@ -42,6 +42,7 @@ class Options(BaseModel):
     grid_save: bool = True
     grid_only_if_multiple: bool = True
     samples_save: bool = True
+    control_net_no_detectmap: bool = False
     enable_pnginfo: Literal[True] = True
     randn_source: Literal["CPU"] = "CPU"
     eta_noise_seed_delta: Literal[0] = 0

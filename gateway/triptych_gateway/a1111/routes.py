@@ -8,6 +8,7 @@ from fastapi import APIRouter
 
 from triptych.errors import TriptychError
 from triptych_gateway.a1111 import choosing, extras, listings, machine, progress, uncovered
+from triptych_gateway.a1111.controlnet import routes as controlnet
 from triptych_gateway.a1111.drawing import routes as drawing
 from triptych_gateway.api import Api
 from triptych_gateway.errors import HttpError
@@ -24,3 +25,5 @@ def tell(error: TriptychError, status: int) -> dict[str, Any]:
 
 
 API = Api("/sdapi/v1", router, tell, challenge="Basic")
+# Its extension's.
+CONTROLNET_API = Api("/controlnet", controlnet.router, tell, challenge="Basic")

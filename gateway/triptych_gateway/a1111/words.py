@@ -52,7 +52,7 @@ def in_their_words(own: Mapping[str, str] | None = None) -> Iterator[None]:
         yield
     except TriptychError as error:
         field = error.metadata.get("field", "")
-        base, bracket, index = field.partition("[")
+        base, bracket, index = (field, "", "") if field in fields else field.partition("[")
         if base not in fields:
             raise
         renamed = f"{fields[base]}{bracket}{index}"

@@ -6,7 +6,14 @@ from urllib.parse import urlsplit
 
 import pytest
 from PIL import Image
-from sd_backend_client import A1111Webservice, DiffusionParams, connect_to_backend
+from sd_backend_client import (
+    A1111Webservice,
+    ControlNetUnit,
+    DiffusionParams,
+    PreprocessorParams,
+    connect_to_backend,
+)
+from webuiapi import ControlNetUnit as WebUIUnit
 from webuiapi import HiResUpscaler, WebUIApi
 
 from tests.conftest import Served
@@ -62,7 +69,7 @@ def test_webuiapi_lists(webui: WebUIApi) -> None:
     ):  # fmt: skip
         assert isinstance(told, list)
     assert webui.refresh_checkpoints() is None
-    assert not webui.has_controlnet
+    assert webui.has_controlnet
 
 
 def test_webuiapi_enlarges_and_reads(webui: WebUIApi) -> None:
@@ -73,11 +80,29 @@ def test_webuiapi_enlarges_and_reads(webui: WebUIApi) -> None:
     assert webui.png_info(image).info == ""
 
 
+def test_webuiapi_draws_under_controlnets(webui: WebUIApi, outlines: str) -> None:
+    assert webui.controlnet_version() >= 2
+    (title,) = (each for each in webui.controlnet_model_list() if each.startswith(outlines))
+    assert "canny" in webui.controlnet_module_list()
+    image = Image.radial_gradient("L").resize((96, 64)).convert("RGB")
+    edges = webui.controlnet_detect([image], module="canny")
+    assert edges.info == "Success" and edges.image.size[0] > edges.image.size[1]
+    asked = {"seed": 5, "width": 64, "height": 64, "override_settings": {"sd_model_checkpoint": "sd1"}}
+    plain = webui.txt2img(prompt="a red circle", **asked).image
+    unit = WebUIUnit(image=image, module="canny", model=title, weight=0.9, guidance_end=0.9)
+    made = webui.txt2img(prompt="a red circle", controlnet_units=[unit], **asked)
+    assert [each.size for each in made.images] == [(64, 64)] * 2  # the picture, and what the ControlNet looked at
+    assert made.image.tobytes() != plain.tobytes()
+    other = WebUIUnit(model=title, control_mode=2, hr_option="Both", pixel_perfect=True)
+    made = webui.img2img([image], prompt="a red circle", controlnet_units=[unit, other], **asked)
+    assert len(made.images) == 3 and made.info["all_seeds"] == [5]
+
+
 def test_sd_backend_client_takes_it_for_a_web_ui(served: Served) -> None:
     client = connect_to_backend(served.stack.gateway_url)
     assert isinstance(client, A1111Webservice)
     abilities = client.get_capabilities()
-    assert abilities.scheduler and not abilities.controlnet and not abilities.soft_inpainting
+    assert abilities.scheduler and abilities.controlnet and not abilities.soft_inpainting
     assert "sd1" in {each.name for each in client.list_checkpoints()}
     assert {"euler_ancestral", "dpmpp_2m", "ddim"} <= {each.name for each in client.list_samplers()}
     assert {"normal", "karras"} <= {each.name for each in client.list_schedulers()}
@@ -100,3 +125,17 @@ def test_sd_backend_client_draws(served: Served) -> None:
     assert client.submit_inpaint(asked).wait(60).images[0].getpixel((0, 0)) == image.convert("RGBA").getpixel((0, 0))
     assert client.submit_upscale(image, 128, 96).wait(60).images[0].size == (128, 96)
     client.set_config({"samples_format": "png"})
+
+
+def test_sd_backend_client_draws_under_controlnets(served: Served, outlines: str) -> None:
+    client = connect_to_backend(served.stack.gateway_url)
+    (model,) = (each for each in client.list_controlnet_models() if each.full_model_name.startswith(outlines))
+    canny = next(each for each in client.get_controlnet_preprocessors() if each.name == "canny")
+    assert "Canny" in client.get_controlnet_type_categories()
+    image = Image.radial_gradient("L").resize((64, 64)).convert("RGB")
+    assert client.submit_preprocessor_preview(image, canny).wait(60).images[0].size == (512, 512)
+    unit = ControlNetUnit(preprocessor=PreprocessorParams(typedef=canny), model=model, image=image)
+    asked = DiffusionParams(sd_model_name="sd1", prompt="a red circle", seed=5, width=64, height=64, steps=2)
+    plain = client.submit_txt2img(asked).wait(60).images
+    guided = client.submit_txt2img(asked.model_copy(update={"controlnet_units": [unit]})).wait(60).images
+    assert guided[0].tobytes() != plain[0].tobytes()

@@ -34,11 +34,12 @@ class Picture:
     file: bytes = field(repr=False)
     index: int
     infotext: str
+    size: tuple[int, int]
 
     @classmethod
-    def of(cls, file: bytes, index: int) -> Picture:
+    def of(cls, file: bytes, index: int, size: tuple[int, int]) -> Picture:
         """With what the file says of itself."""
-        return cls(file, index, infotext_of(file))
+        return cls(file, index, infotext_of(file), size)
 
 
 def infotext_of(file: bytes) -> str:

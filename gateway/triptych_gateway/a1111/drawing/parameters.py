@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from secrets import randbelow
 from typing import Any, cast
 
@@ -43,6 +43,7 @@ class Asked:
     subseeds: list[int]
     subseed_strength: float
     batch_size: int
+    words: Mapping[str, str] = field(default_factory=dict)  # what errors call fields, where only this call knows
 
     def job(self, iteration: int) -> GenerateParameters:
         """The parameters of one."""
@@ -52,9 +53,10 @@ class Asked:
             seeds |= {"subseed": self.subseeds[own], "subseed_strength": self.subseed_strength}
         return cast(GenerateParameters, {**self.parameters, "num_images_per_prompt": self.batch_size, **seeds})
 
-    def beside(self, own: Mapping[str, Any]) -> Asked:
+    def beside(self, own: Mapping[str, Any], words: Mapping[str, str] | None = None) -> Asked:
         """With what only this kind of call asks for."""
-        return replace(self, parameters=cast(GenerateParameters, {**self.parameters, **own}))
+        parameters = cast(GenerateParameters, {**self.parameters, **own})
+        return replace(self, parameters=parameters, words={**self.words, **(words or {})})
 
     @property
     def jobs(self) -> int:
@@ -65,7 +67,7 @@ class Asked:
 def asked_of(request: Common, options: Options, server: ServerInfo) -> Asked:
     """What all kinds of call have."""
     check_idle(request, _IDLE)
-    _check_scripts(request)
+    _check_script(request)
     if request.batch_size > (most := server.limits.max_num_images_per_prompt):
         raise invalid("batch_size", f"must be from 1 to {most}, not {request.batch_size}")
     checkpoint = chosen(options, checkpoints.drawing(server.checkpoints))
@@ -120,9 +122,9 @@ def size_of(request: Common, checkpoint: Checkpoint) -> tuple[int, int]:
 
 def check_idle(request: Common, fields: Mapping[str, tuple[object, ...]]) -> None:
     """InvalidArgumentError about the first of these that asks for something that is not here."""
-    for field, idle in fields.items():
-        if getattr(request, field) not in idle:
-            raise invalid(field, f"is not supported here; leave it out, or send {idle[-1]!r}")
+    for name, idle in fields.items():
+        if getattr(request, name) not in idle:
+            raise invalid(name, f"is not supported here; leave it out, or send {idle[-1]!r}")
 
 
 def chosen(options: Options, drawing: list[Checkpoint]) -> Checkpoint:
@@ -132,11 +134,9 @@ def chosen(options: Options, drawing: list[Checkpoint]) -> Checkpoint:
     return checkpoints.find(drawing, options.sd_model_checkpoint, "sd_model_checkpoint")
 
 
-def _check_scripts(request: Common) -> None:
+def _check_script(request: Common) -> None:
     if request.script_name:
-        raise HttpError(422, f"script_name: Script {request.script_name!r} not found; there are none here")
-    for name in request.alwayson_scripts:
-        raise HttpError(422, f"alwayson_scripts: always on script {name!r} not found; there are none here")
+        raise HttpError(422, f"script_name: Script {request.script_name!r} not found; none is here")
 
 
 def vae_of(options: Options, known: Sequence[Checkpoint]) -> str | None:

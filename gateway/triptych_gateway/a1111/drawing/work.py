@@ -29,7 +29,7 @@ async def drawn(gateway: Gateway, caller: Caller, asked: Asked, label: str, task
 
     if task_id and (known := gateway.tasks.get(caller, task_id)) and not known.is_done:
         raise invalid("force_task_id", f"{task_id!r} is running; choose another")
-    with in_their_words():
+    with in_their_words(asked.words):
         await gateway.tasks.run(caller, work, task_id=task_id, jobs=asked.jobs, label=label)
     return pictures
 
@@ -43,11 +43,12 @@ async def _made(task: Task[None], asked: Asked, iteration: int) -> list[Picture]
             return []
         raise
     first = iteration * asked.batch_size
-    return await asyncio.to_thread(lambda: [Picture.of(file, first + index) for index, file in enumerate(result.files)])
+    made = enumerate(zip(result.files, result.images, strict=True), first)
+    return await asyncio.to_thread(lambda: [Picture.of(file, index, image.size) for index, (file, image) in made])
 
 
-def answer(keeping: Keeping, asked: Asked, pictures: Sequence[Picture]) -> dict[str, Any]:
-    """The response's fields, once what is to be kept is saved."""
+def answer(keeping: Keeping, asked: Asked, pictures: Sequence[Picture], maps: Sequence[bytes]) -> dict[str, Any]:
+    """The response's fields, once what is to be kept is saved; ControlNets' maps stand behind the pictures."""
     request = keeping.request
     together = keeping.keep(asked, pictures)
     info = info_of(
@@ -60,6 +61,6 @@ def answer(keeping: Keeping, asked: Asked, pictures: Sequence[Picture]) -> dict[
         sampler_name=asked.sampler,
         clip_skip=keeping.options.CLIP_stop_at_last_layers,
     )
-    files = [*([together] if together else []), *(picture.file for picture in pictures)]
+    files = [*([together] if together else []), *(picture.file for picture in pictures), *maps]
     images = [encoded(file) for file in files] if request.send_images else []
     return {"images": images, "parameters": request.echo, "info": info}

@@ -109,7 +109,7 @@ def test_images_may_be_left_out(txt2img: Call) -> None:
         ({"override_settings": {"sd_model_checkpoint": "sd1", "CLIP_stop_at_last_layers": 12}}, 400, "CLIP_stop"),
         ({"refiner_checkpoint": "nothing"}, 404, "refiner_checkpoint"),
         ({"script_name": "x/y/z plot"}, 422, "script_name"),
-        ({"alwayson_scripts": {"ControlNet": {"args": [{}]}}}, 422, "alwayson_scripts"),
+        ({"alwayson_scripts": {"ADetailer": {"args": [True]}}}, 422, "alwayson_scripts"),
         ({"restore_faces": True}, 400, "restore_faces"),
         ({"styles": ["photo"]}, 400, "styles"),
         ({"s_churn": 4}, 400, "s_churn"),

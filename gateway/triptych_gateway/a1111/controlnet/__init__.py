@@ -1,0 +1,1 @@
+"""The web UI's ControlNet extension: `/controlnet/*`, and its units in `alwayson_scripts`."""
