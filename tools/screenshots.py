@@ -35,6 +35,7 @@ SHOWN = [
     "a small green circle on a yellow background",
 ]
 AT_WORK = ["a large white moon on a purple background", "a large gold star on a purple background"]
+GUIDED = "a large red star on a white background"
 SEEN_STEPS = 30  # by then it shows what it is to be
 DESK: ViewportSize = {"width": 1280, "height": 860}
 PHONE: ViewportSize = {"width": 390, "height": 844}
@@ -88,11 +89,31 @@ def painting(page: Page) -> None:
         page.get_by_role("slider", name="New border right").press("ArrowRight")
 
 
+def guided(page: Page) -> None:
+    """A picture of the gallery is prepared for a ControlNet, and another was drawn under that."""
+    looking(page)
+    page.get_by_role("button", name="Send to a ControlNet").click()
+    control = page.locator(".control")
+    control.get_by_label("Preprocessor").select_option("canny")
+    control.get_by_label("Resolution").fill("128")
+    control.get_by_role("button", name="Preview").click()
+    expect(control.get_by_role("img", name="prepared")).to_be_visible()
+    page.get_by_label("Prompt", exact=True).fill(GUIDED)
+    page.get_by_label("Steps", exact=True).first.fill("30")
+    page.get_by_label("Seed", exact=True).fill("7")
+    page.get_by_role("button", name="Generate").click()
+    expect(page.get_by_role("button", name=GUIDED, exact=True)).to_be_visible(timeout=120_000)
+    control.scroll_into_view_if_needed()
+    control.evaluate("(control) => control.scrollIntoView({ block: 'start' })")
+    page.evaluate("scrollTo(0, 0)")
+
+
 SCREENS: dict[str, tuple[Literal["light", "dark"], ViewportSize, Callable[[Page], None]]] = {
     "desk-light": ("light", DESK, at_work),
     "desk-dark": ("dark", DESK, at_work),
     "phone-light": ("light", PHONE, looking),
     "phone-dark": ("dark", PHONE, at_work),
+    "controlnet": ("light", DESK, guided),
     "inpaint": ("light", DESK, painting),
     "phone-inpaint": ("dark", PHONE, painting),
 }

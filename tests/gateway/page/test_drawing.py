@@ -23,7 +23,7 @@ def test_the_table_has_every_parameter(drawing: Drawing, served: Served) -> None
             return [...PLACED, ...all];
         }"""
     )
-    assert set(names) == {"prompt", *GenerateParameters.__annotations__} - {"request_id", "controls", "guess_mode"}
+    assert set(names) == {"prompt", *GenerateParameters.__annotations__} - {"request_id"}
 
 
 def test_every_control_has_a_name(drawing: Drawing, served: Served) -> None:

@@ -24,7 +24,7 @@ let seeds = [];
 
 const form = setUpForm({ latestSeeds: () => seeds, submit });
 
-/** @type {(request: Record<string, unknown>, files: { image?: Blob, mask_image?: Blob }) => Promise<void>} */
+/** @type {(request: Record<string, unknown>, files: Record<string, Blob>) => Promise<void>} */
 async function submit(request, files) {
   try {
     await startTask(request, files);
@@ -37,7 +37,7 @@ async function submit(request, files) {
 
 /** @type {(request: Record<string, any>, leftOut?: string[], name?: string) => void} */
 function reuse(request, leftOut = [], name = "the picture") {
-  if (!leftOut.some((each) => each.includes("image"))) source.set(undefined);
+  if (!leftOut.some((each) => /^(the )?(image|mask)/.test(each))) source.set(undefined);
   form.fill(request);
   byId("prompt").focus();
   byId("form").scrollIntoView({ block: "start" });
@@ -57,7 +57,7 @@ async function refresh() {
 setUpTheme(/** @type {HTMLSelectElement} */ (byId("theme")));
 setUpBanner();
 setUpLogin(() => void refresh());
-setUpGallery((picture) => openViewer(picture, { reuse, useSeed: (seed) => form.fillIn({ seed }) }));
+setUpGallery((picture) => openViewer(picture, { reuse, useSeed: (seed) => form.fillIn({ seed }), control: form.takeControl }));
 setUpReading(reuse);
 showTasks(byId("tasks"), (request) => reuse(request, request.image ? ["the image, unless it is still chosen here"] : [], "that request"));
 byId("models").addEventListener("click", openModels);

@@ -40,6 +40,17 @@ export function makeField(parameter) {
 }
 
 /**
+ * What is set of them, by their names.
+ *
+ * @param {Field[]} fields
+ * @returns {Record<string, unknown>}
+ */
+export function readFields(fields) {
+  const values = fields.map((field) => [field.parameter.name, field.read()]);
+  return Object.fromEntries(values.filter(([, value]) => value !== undefined));
+}
+
+/**
  * Shows a problem beside its inputs.
  *
  * @param {HTMLElement[]} inputs

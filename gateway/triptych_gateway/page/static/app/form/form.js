@@ -3,11 +3,13 @@
 
 import { byId } from "../base/dom.js";
 import { recall, remember } from "../base/store.js";
+import { makeControls } from "../controls/controls.js";
 import { checkpoints, server } from "../server/known.js";
 import { makeCheckpoint } from "./checkpoint.js";
 import { choicesNow, defaultsFor, needsMet } from "./defaults.js";
 import { complain } from "./fields.js";
 import { makeGroups } from "./groups.js";
+import { holdHelp } from "./holding.js";
 import { makeLoras } from "./loras.js";
 import { clearProblems, showProblem } from "./problems.js";
 import { makeSeed } from "./seed.js";
@@ -15,7 +17,7 @@ import { readSource, showSource, source } from "./source.js";
 
 /**
  * @typedef {Record<string, unknown>} Request
- * @typedef {{ image?: Blob, mask_image?: Blob }} Files
+ * @typedef {Record<string, Blob>} Files by the parts of a form that they are sent in: "image", "controls[0].image"
  * @typedef {(request: Request, files: Files) => Promise<void>} Submit
  * @typedef {import("./problems.js").Part} Part
  * @typedef {import("./groups.js").ShownGroup} ShownGroup
@@ -27,9 +29,14 @@ export function setUpForm({ latestSeeds, submit }) {
   const loras = makeLoras();
   const seed = makeSeed(latestSeeds);
   const groups = makeGroups();
+  const controls = makeControls(() => sizeOf(groups));
   /** @type {Record<string, Part>} */
-  const parts = { prompt: textPart("prompt"), negative_prompt: textPart("negative_prompt"), checkpoint, loras, seed };
+  const parts = {
+    prompt: textPart("prompt"), negative_prompt: textPart("negative_prompt"), checkpoint, loras, seed, controls,
+    guess_mode: controls.guess,
+  };
   byId("model").append(checkpoint.element, loras.element);
+  byId("controls-place").append(controls.element);
   byId("seed-place").append(seed.element);
   byId("parameters").append(...groups.map((group) => group.element));
   showSource(byId("source"));
@@ -54,13 +61,15 @@ export function setUpForm({ latestSeeds, submit }) {
   const form = /** @type {HTMLFormElement} */ (byId("form"));
   form.addEventListener("input", suit);
   form.addEventListener("change", save);
+  holdHelp(form);
   submitBy(form, async () => {
     clearProblems(parts, groups);
     const { fields, files } = await readSource();
-    await submit({ ...read(), ...fields }, files);
+    await submit({ ...read(), ...fields }, { ...files, ...controls.files() });
   });
   return {
     fill,
+    takeControl: controls.take,
     /** Changes what is named and leaves the rest. */
     fillIn: (/** @type {Request} */ some) => fill({ ...read(), ...some }),
     tell: (/** @type {string} */ field, /** @type {string} */ message) => showProblem(field, message, parts, groups),
@@ -89,6 +98,17 @@ function readAll(parts, groups) {
   const placed = Object.entries(parts).map(([name, part]) => [name, part.read()]);
   const request = Object.assign({}, ...groups.map((group) => group.read()), Object.fromEntries(placed));
   return Object.fromEntries(Object.entries(request).filter(([, value]) => value !== undefined));
+}
+
+/**
+ * What is asked for of a picture's width and height, where both are.
+ *
+ * @param {ShownGroup[]} groups
+ * @returns {Record<string, number>}
+ */
+function sizeOf(groups) {
+  const { width, height } = Object.assign({}, ...groups.map((group) => group.read()));
+  return Number.isInteger(width) && Number.isInteger(height) ? { width, height } : {};
 }
 
 /** @type {(form: HTMLFormElement, submit: () => Promise<void>) => void} with the button, or Ctrl+Enter anywhere */

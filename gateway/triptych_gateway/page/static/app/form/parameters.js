@@ -302,5 +302,5 @@ export const GROUPS = [
 
 /** Those that have places of their own in the form. */
 export const PLACED = [
-  "prompt", "negative_prompt", "checkpoint", "loras", "seed", "image", "mask_image", "expand",
+  "prompt", "negative_prompt", "checkpoint", "loras", "seed", "image", "mask_image", "expand", "controls", "guess_mode",
 ];

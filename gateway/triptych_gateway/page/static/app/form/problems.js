@@ -8,7 +8,7 @@ import { complain } from "./fields.js";
  * @typedef {object} Part a place of the form for one parameter
  * @property {() => unknown} read
  * @property {(value: any) => void} write
- * @property {(problem: string) => void} complain
+ * @property {(problem: string, field?: string) => void} complain of a part in it where the field says which
  *
  * @typedef {import("./groups.js").ShownGroup} ShownGroup
  */
@@ -39,7 +39,7 @@ export function showProblem(field, message, parts, groups) {
   const group = groups.find((each) => fieldOf(each, names) && !each.element.hidden);
   group?.reveal();
   const found = part ?? (group && fieldOf(group, names));
-  if (found) found.complain(message);
+  if (found) found.complain(message, field);
   else complain([], byId(names.some((each) => OF_IMAGE.includes(each)) ? "source-problem" : "form-problem"), message);
   const place = found ? document.querySelector("#form [aria-invalid]") : document.querySelector("#form .problem:not([hidden])");
   if (place instanceof HTMLElement) place.focus();

@@ -62,7 +62,7 @@ export function showSource(place) {
   const choose = h("label", { class: "drop", htmlFor: input.id }, h("span", {}, "Choose an image, or drop one here"));
   const chosen = h("div", { class: "chosen", hidden: true });
   place.append(input, choose, chosen);
-  takeDrops(place);
+  takeDrops(place, (file) => void takeSource(file, file.name));
   source.watch((work) => {
     input.hidden = choose.hidden = !!work;
     chosen.hidden = !work;
@@ -70,8 +70,11 @@ export function showSource(place) {
   });
 }
 
-/** @param {HTMLElement} place */
-function takeDrops(place) {
+/**
+ * @param {HTMLElement} place
+ * @param {(file: File) => void} take
+ */
+export function takeDrops(place, take) {
   place.addEventListener("dragover", (event) => {
     event.preventDefault();
     event.stopPropagation();
@@ -84,7 +87,7 @@ function takeDrops(place) {
     place.classList.remove("over");
     document.body.classList.remove("dragging");
     const file = event.dataTransfer?.files[0];
-    if (file) void takeSource(file, file.name);
+    if (file) take(file);
   });
 }
 

@@ -7,6 +7,7 @@ import { stringify } from "../server/json.js";
 const LABELS = new Map([
   ["prompt", "Prompt"], ["negative_prompt", "Negative prompt"], ["checkpoint", "Checkpoint"], ["seed", "Seed"],
   ["loras", "LoRAs"], ["image", "Image"], ["mask_image", "Mask"], ["expand", "New borders"],
+  ["controls", "ControlNets"], ["guess_mode", "Guess mode"],
   ...GROUPS.flatMap((group) => group.parameters.map((each) => /** @type {[string, string]} */ ([each.name, labelOf(group, each)]))),
 ]);
 
@@ -38,6 +39,15 @@ function flatten(name, value) {
 function textOf(value) {
   if (typeof value === "string") return value;
   if (typeof value === "boolean") return value ? "yes" : "no";
-  if (Array.isArray(value)) return value.map((each) => (Array.isArray(each) ? each.join(" ") : typeof each === "object" ? stringify(each) : String(each))).join(", ");
+  if (Array.isArray(value)) return value.map(partText).join(", ");
   return stringify(value);
+}
+
+/** @param {any} part of a list: a LoRA with its weights, or a ControlNet with what is said of it */
+function partText(part) {
+  if (Array.isArray(part)) return part.join(" ");
+  if (part === null || typeof part !== "object") return String(part);
+  const { name, ...rest } = part;
+  const said = Object.entries(rest).map(([field, value]) => `${field.replaceAll("_", " ")} ${textOf(value)}`);
+  return name === undefined ? said.join("; ") : said.length ? `${name} (${said.join("; ")})` : String(name);
 }

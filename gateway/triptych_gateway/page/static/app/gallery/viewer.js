@@ -7,6 +7,7 @@ import { button, h, icon } from "../base/dom.js";
 import { dateText } from "../base/text.js";
 import { paint, takeSource } from "../form/source.js";
 import { factsOf } from "./facts.js";
+import { checkpoints, isControlNet } from "../server/known.js";
 import { attempt } from "./gallery.js";
 import { aboutOf, addressOf, deletePictures, fileName, fileOf, pictures } from "./pictures.js";
 
@@ -14,7 +15,7 @@ import { aboutOf, addressOf, deletePictures, fileName, fileOf, pictures } from "
 
 /**
  * @param {Picture} first
- * @param {{ reuse: (request: Record<string, any>, leftOut: string[]) => void, useSeed: (seed: number | bigint) => void }} uses
+ * @param {{ reuse: (request: Record<string, any>, leftOut: string[]) => void, useSeed: (seed: number | bigint) => void, control: (picture: import("../controls/picture.js").Chosen) => void }} uses
  */
 export function openViewer(first, uses) {
   const image = h("img", { class: "large" });
@@ -46,11 +47,13 @@ export function openViewer(first, uses) {
 function describe(picture, about, close, uses) {
   const leave = (/** @type {() => unknown} */ action) => () => attempt(async () => (close(), await action()));
   const take = async () => await takeSource(await fileOf(picture), fileName(picture), picture.id);
+  const control = () => uses.control({ name: picture.prompt || fileName(picture), file: undefined, reference: `picture:${picture.id}` });
   const actions = [
     button("Make again", leave(() => uses.reuse(about.request, about.left_out)), { icon: "again", class: "primary" }),
     button("Use its seed", leave(() => uses.useSeed(picture.seed)), { icon: "dice" }),
     button("Begin with it", leave(take), { icon: "image" }),
     button("Send to inpaint", leave(async () => (await take(), paint())), { icon: "brush" }),
+    checkpoints.get().some(isControlNet) && button("Send to a ControlNet", leave(control), { icon: "outline" }),
     h("a", { class: "button", href: addressOf(picture), download: fileName(picture) }, icon("download"), h("span", {}, "Download")),
     button("Delete", () => attempt(() => remove(picture, close)), { icon: "delete", class: "danger" }),
   ];

@@ -7,7 +7,7 @@ import { upload, uploads } from "./uploads.js";
 
 /** @typedef {import("./uploads.js").Upload} Upload */
 
-const KINDS = [["checkpoint", "Checkpoint"], ["lora", "LoRA"], ["vae", "VAE"], ["upscaler", "Upscaler"]];
+const KINDS = [["checkpoint", "Checkpoint"], ["lora", "LoRA"], ["vae", "VAE"], ["upscaler", "Upscaler"], ["controlnet", "ControlNet"]];
 
 export function makeAdding() {
   const file = h("input", { id: freshId(), type: "file", accept: ".safetensors,.ckpt,.pt,.pth,.bin", required: true });
@@ -35,6 +35,7 @@ export function makeAdding() {
 /** @param {File} file a checkpoint of Stable Diffusion has a gigabyte or more, a LoRA some hundred megabytes at most */
 function guess({ name, size }) {
   if (/vae/i.test(name)) return "vae";
+  if (/control|canny|openpose/i.test(name)) return "controlnet";
   if (/esrgan|upscal|\dx[-_]|[-_]x\d/i.test(name)) return "upscaler";
   return size < 900_000_000 ? "lora" : "checkpoint";
 }

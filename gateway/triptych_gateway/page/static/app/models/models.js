@@ -7,7 +7,7 @@ import { button, h } from "../base/dom.js";
 import { bytesText } from "../base/text.js";
 import { stateText } from "../form/checkpoint.js";
 import { call } from "../server/api.js";
-import { checkpoints, loras, refreshCheckpoints, refreshLoras, server } from "../server/known.js";
+import { checkpoints, isControlNet, loras, refreshCheckpoints, refreshLoras, server } from "../server/known.js";
 import { makeAdding, makeUploads } from "./adding.js";
 
 /** @typedef {import("../server/known.js").Checkpoint} Checkpoint */
@@ -15,15 +15,17 @@ import { makeAdding, makeUploads } from "./adding.js";
 
 export function openModels() {
   const served = h("ul", { class: "models" });
+  const nets = h("ul", { class: "models" });
   const kept = h("ul", { class: "models" });
   const uploads = makeUploads();
   const stops = [
-    checkpoints.watch((all) => show(served, all.map(makeCheckpoint), "No checkpoint yet.")),
+    checkpoints.watch((all) => show(served, all.filter((each) => !isControlNet(each)).map(makeCheckpoint), "No checkpoint yet.")),
+    checkpoints.watch((all) => show(nets, all.filter(isControlNet).map(makeControlNet), "No ControlNet yet.")),
     loras.watch((all) => show(kept, all.map(makeLora), "No LoRA yet.")),
     uploads.stop,
   ];
   const section = (/** @type {string} */ title, /** @type {Node[]} */ ...content) => h("section", {}, h("h3", {}, title), ...content);
-  const content = [section("Checkpoints", served), section("LoRAs", kept), section("Add from a file", makeAdding(), uploads.element)];
+  const content = [section("Checkpoints", served), section("ControlNets", nets), section("LoRAs", kept), section("Add from a file", makeAdding(), uploads.element)];
   openDialog("Models", content, { class: "wide", onclose: () => stops.forEach((stop) => stop()) });
   void Promise.all([refreshCheckpoints(), refreshLoras()]).catch((error) => notify(error.message, "error"));
 }
@@ -47,6 +49,18 @@ function makeCheckpoint(checkpoint) {
   const problem = checkpoint.error && h("p", { class: "problem" }, checkpoint.error);
   const text = h("div", { class: "model-text" }, h("strong", {}, name), state, h("p", { class: "help" }, about), problem);
   return h("li", { class: "model" }, text, makeEngine(checkpoint, path), h("div", { class: "row" }, load, remove));
+}
+
+/** @param {Checkpoint} net which is loaded where a request is drawn under it, by the engine of that one's checkpoint */
+function makeControlNet({ name, precision, weights_bytes, error }) {
+  const about = [precision, bytesText(weights_bytes)].filter(Boolean).join(" · ");
+  return makeRow(name, about, error, makeRemove(name, `/checkpoints/${encodeURIComponent(name)}`));
+}
+
+/** @type {(name: string, about: string, problem: string, remove: HTMLElement) => HTMLElement} */
+function makeRow(name, about, problem, remove) {
+  const text = h("div", { class: "model-text" }, h("strong", {}, name), h("p", { class: "help" }, about), problem && h("p", { class: "problem" }, problem));
+  return h("li", { class: "model" }, text, remove);
 }
 
 /** @type {(name: string, path: string) => HTMLElement} */
@@ -76,9 +90,7 @@ function makeEngine({ name, engine }, path) {
 function makeLora(lora) {
   const { name } = lora;
   const about = [lora.algorithms.join(", "), lora.rank && `rank ${lora.rank}`, bytesText(lora.size_bytes)].filter(Boolean).join(" · ");
-  const remove = makeRemove(name, `/loras/${encodeURIComponent(name)}`);
-  const problem = lora.error && h("p", { class: "problem" }, lora.error);
-  return h("li", { class: "model" }, h("div", { class: "model-text" }, h("strong", {}, name), h("p", { class: "help" }, about), problem), remove);
+  return makeRow(name, about, lora.error, makeRemove(name, `/loras/${encodeURIComponent(name)}`));
 }
 
 /**

@@ -19,7 +19,7 @@ import { call } from "./api.js";
  * @property {string} error
  * @property {string} engine
  * @property {string} family
- * @property {string} purpose "drawing", "instructed", "inpainting", "vae" or "upscaling"
+ * @property {string} purpose "drawing", "instructed", "inpainting", "vae", "upscaling" or "controlling"
  * @property {string} scheduler
  * @property {number} default_width
  * @property {number} default_height
@@ -34,6 +34,20 @@ import { call } from "./api.js";
  * @property {string[]} algorithms
  * @property {number} rank
  * @property {string} error
+ *
+ * @typedef {object} PreprocessorParameter
+ * @property {string} label
+ * @property {number} minimum
+ * @property {number} maximum
+ * @property {number} default_value
+ * @property {number} step
+ *
+ * @typedef {object} Preprocessor
+ * @property {string} name
+ * @property {PreprocessorParameter | null} processor_res
+ * @property {PreprocessorParameter | null} threshold_a
+ * @property {PreprocessorParameter | null} threshold_b
+ * @property {string} missing what it wants before it can work; else empty
  */
 
 export const server = signal(/** @type {Server} */ ({
@@ -41,10 +55,11 @@ export const server = signal(/** @type {Server} */ ({
 }));
 export const checkpoints = signal(/** @type {Checkpoint[]} */ ([]));
 export const loras = signal(/** @type {Lora[]} */ ([]));
+export const preprocessors = signal(/** @type {Preprocessor[]} */ ([]));
 
 export async function refreshKnown() {
   server.set(await call("GET", "/server"));
-  await Promise.all([refreshCheckpoints(), refreshLoras()]);
+  await Promise.all([refreshCheckpoints(), refreshLoras(), refreshPreprocessors()]);
 }
 
 export async function refreshCheckpoints() {
@@ -55,7 +70,16 @@ export async function refreshLoras() {
   loras.set((await call("GET", "/loras")).loras);
 }
 
+async function refreshPreprocessors() {
+  preprocessors.set((await call("GET", "/preprocessors")).preprocessors);
+}
+
 /** @param {Checkpoint} checkpoint whether it draws; a VAE or an upscaler alone does not */
 export function draws({ purpose }) {
-  return purpose !== "vae" && purpose !== "upscaling";
+  return ["drawing", "instructed", "inpainting"].includes(purpose);
+}
+
+/** @param {Checkpoint} checkpoint whether requests are drawn under it */
+export function isControlNet({ purpose }) {
+  return purpose === "controlling";
 }

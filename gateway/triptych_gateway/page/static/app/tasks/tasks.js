@@ -46,7 +46,7 @@ export function hasEnded(task) {
 
 /**
  * @param {Record<string, unknown>} request
- * @param {{ image?: Blob, mask_image?: Blob }} files
+ * @param {Record<string, Blob>} files by the parts of the form
  */
 export async function startTask(request, files) {
   const form = new FormData();
