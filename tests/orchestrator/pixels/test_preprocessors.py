@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -40,12 +42,67 @@ def test_canny_is_opencvs_at_its_resolution(resolution: int, size: tuple[int, in
     assert 0.01 < (made > 0).mean() < 0.5
 
 
+def expected(name: str, pixels: Pixels) -> Any:
+    """By OpenCV's calls on a picture of 128 x 192, worked at as large as it is: nothing is scaled or padded."""
+    values = pixels.astype(np.float32)
+    hsv, lab = cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV), cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB)
+    dimmed = 255 * (np.arange(256) / 255) ** 1.5
+    match name:
+        case "canny":
+            return cv2.Canny(pixels, 100, 200)
+        case "lineart_standard":
+            darker = cv2.subtract(cv2.GaussianBlur(values, (0, 0), 6), values).min(axis=2).clip(0, 255)
+            return cv2.multiply(darker, 127 / max(16, np.median(darker[darker > 8]))).clip(0, 255)
+        case "scribble_xdog":
+            coarse, fine = cv2.GaussianBlur(values, (0, 0), 5), cv2.GaussianBlur(values, (0, 0), 0.5)
+            light = np.floor((255 - cv2.subtract(coarse, fine).min(axis=2)).clip(0, 255))
+            return cv2.threshold(2 * (255 - light), 32, 255, cv2.THRESH_BINARY)[1]
+        case "softedge_sobel":
+            smooth = cv2.GaussianBlur(values, (0, 0), 1)
+            steep = cv2.magnitude(*(cv2.Sobel(smooth, cv2.CV_32F, *way) for way in ((1, 0), (0, 1)))).max(axis=2)
+            return steep / steep.max() * 255
+        case "invert":
+            return cv2.bitwise_not(pixels)
+        case "threshold":
+            return cv2.threshold(pixels.min(axis=2), 127, 255, cv2.THRESH_BINARY)[1]
+        case "recolor_luminance":
+            return cv2.LUT(lab[..., 0], dimmed.astype(np.uint8))
+        case "recolor_intensity":
+            return cv2.LUT(hsv[..., 2], dimmed.astype(np.uint8))
+        case "blur_gaussian":
+            return cv2.GaussianBlur(pixels, (0, 0), 9)
+        case "tile_resample":
+            return cv2.resize(pixels, (64, 96), interpolation=cv2.INTER_AREA)
+        case "t2ia_color_grid":
+            small = cv2.resize(pixels, (2, 3), interpolation=cv2.INTER_CUBIC)
+            return small.repeat(64, axis=0).repeat(64, axis=1)
+    raise AssertionError(name)
+
+
+@pytest.mark.parametrize("preprocessor", WEIGHTLESS, ids=lambda each: each.name)
+def test_values_are_opencvs(preprocessor: Preprocessor) -> None:
+    pixels = drawn(128, 192)
+    first = {"recolor_luminance": 1.5, "recolor_intensity": 1.5, "tile_resample": 2}.get(preprocessor.name)
+    made = preprocessor.run(pixels, settings(preprocessor, 128, first))
+    wanted = expected(preprocessor.name, pixels)
+    wanted = wanted if wanted.ndim == 3 else np.stack([wanted] * 3, axis=2)
+    assert made.std() > 5 and made.shape == wanted.shape
+    most = 1 if preprocessor.name in ("lineart_standard", "softedge_sobel") else 0  # another order of roundings
+    assert np.abs(made - wanted.astype(np.float64)).max() <= most
+
+
+def test_a_picture_without_lines_or_edges_gives_none() -> None:
+    grey = np.full((64, 64, 3), 90, np.uint8)
+    for name in ("canny", "lineart_standard", "scribble_xdog", "softedge_sobel"):
+        assert not BY_NAME[name].run(grey, settings(BY_NAME[name], 64)).any()
+
+
 @pytest.mark.parametrize("preprocessor", WEIGHTLESS, ids=lambda each: each.name)
 @pytest.mark.parametrize("size", [(64, 64), (1, 1), (3, 200), (77, 130)])
 def test_every_size_comes_out_as_large_as_it_is_worked_at(preprocessor: Preprocessor, size: tuple[int, int]) -> None:
     made = preprocessor.run(drawn(*size), settings(preprocessor, 64))
     width, height = preprocessor.worked_size(size, 64)
-    assert made.shape == (height, width, 3) and made.dtype == np.uint8
+    assert made.shape == (height, width, 3) and made.flags.c_contiguous and made.dtype == np.uint8
 
 
 def test_names_and_aliases_are_one_preprocessors_each() -> None:

@@ -1,9 +1,30 @@
 """What prepares a picture for a ControlNet, by name: those that need no weights."""
 
 from triptych_orchestrator.pixels.preprocessors.base import Parameter, Pixels, Preprocessor, Settings
-from triptych_orchestrator.pixels.preprocessors.edges import CANNY
+from triptych_orchestrator.pixels.preprocessors.edges import CANNY, LINES, SCRIBBLE, SOFT_EDGES
+from triptych_orchestrator.pixels.preprocessors.tones import (
+    BLURRED,
+    GRID,
+    INTENSITY,
+    INVERTED,
+    LUMINANCE,
+    SMALLER,
+    THRESHOLD,
+)
 
 # As they are offered.
-WEIGHTLESS: tuple[Preprocessor, ...] = (CANNY,)
+WEIGHTLESS: tuple[Preprocessor, ...] = (
+    CANNY,
+    LINES,
+    SCRIBBLE,
+    SOFT_EDGES,
+    INVERTED,
+    THRESHOLD,
+    SMALLER,
+    BLURRED,
+    LUMINANCE,
+    INTENSITY,
+    GRID,
+)
 
 __all__ = ["WEIGHTLESS", "Parameter", "Pixels", "Preprocessor", "Settings"]
