@@ -81,6 +81,7 @@ def _message(preprocessor: Preprocessor) -> pb.Preprocessor:
         threshold_a=_parameter(preprocessor.threshold_a),
         threshold_b=_parameter(preprocessor.threshold_b),
         needs_mask=preprocessor.needs_mask,
+        missing=preprocessor.missing,
     )
 
 

@@ -24,11 +24,9 @@ from triptych.cli.commands import (
     loras,
     stage,
     up,
-    upscale,
-    verify,
     version,
-    watermark,
 )
+from triptych.cli.commands.pictures import preprocess, upscale, verify, watermark
 from triptych.errors import TriptychError
 
 DESCRIPTION = """\
@@ -57,6 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
         up,
         generate,
         upscale,
+        preprocess,
         verify,
         watermark,
         checkpoints,

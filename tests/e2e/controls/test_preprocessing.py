@@ -15,7 +15,7 @@ from tests.e2e.controls.test_controlnet import REQUEST, made, nets
 from tests.e2e.serving import difference
 from tests.orchestrator.pixels.test_preprocessors import drawn
 from triptych import Control
-from triptych.errors import InvalidArgumentError
+from triptych.errors import FailedPreconditionError, InvalidArgumentError
 
 __all__ = ["nets"]
 PHOTO = Image.fromarray(drawn(160, 96))
@@ -63,6 +63,17 @@ def test_a_controlnet_looks_at_what_the_preprocessor_makes(served: Served, nets:
     assert difference(prepared, made(served, Control("canny", PHOTO, **mode))) > 0
     told = served.client.request_from(prepared.images[0]).parameters["controls"]
     assert told == [{"name": "canny", "preprocessor": "canny", "processor_res": 0, "resize_mode": "crop_and_resize"}]
+
+
+def test_one_that_lacks_its_weights_says_so(served: Served, nets: dict[str, Path]) -> None:
+    (depth,) = (each for each in served.client.preprocessors() if each.name == "depth_midas")
+    assert depth.aliases == ["depth"] and depth.missing.startswith("its network's weights")
+    for name in ("depth_midas", "depth"):
+        with pytest.raises(FailedPreconditionError, match=r"^preprocessor: depth_midas lacks its network's weights"):
+            served.client.preprocess(name, PHOTO)
+    with pytest.raises(FailedPreconditionError, match=r"^controls\[0\].preprocessor: openpose lacks") as caught:
+        made(served, Control("canny", PHOTO, preprocessor="openpose"))
+    assert caught.value.metadata["field"] == "controls[0].preprocessor"
 
 
 def test_hr_option_says_in_which_pass_it_counts(served: Served, nets: dict[str, Path]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from triptych_orchestrator.pixels.preprocessors import WEIGHTLESS, Pixels, Preprocessor, Settings
+from triptych_orchestrator.pixels.preprocessors import WEIGHTED, WEIGHTLESS, Pixels, Preprocessor, Settings
 
 BY_NAME = {each.name: each for each in WEIGHTLESS}
 
@@ -106,8 +106,9 @@ def test_every_size_comes_out_as_large_as_it_is_worked_at(preprocessor: Preproce
 
 
 def test_names_and_aliases_are_one_preprocessors_each() -> None:
-    names = [name for each in WEIGHTLESS for name in (each.name, *each.aliases)]
+    names = [name for each in (*WEIGHTLESS, *WEIGHTED) for name in (each.name, *each.aliases)]
     assert len(names) == len(set(names))
-    for each in WEIGHTLESS:
+    for each in (*WEIGHTLESS, *WEIGHTED):
+        assert bool(each.missing) == (each in WEIGHTED)
         for parameter in (each.resolution, each.threshold_a, each.threshold_b):
             assert parameter is None or parameter.minimum <= parameter.default <= parameter.maximum

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from triptych.checkpoint.reading import Readers
-from triptych.errors import invalid
-from triptych_orchestrator.pixels.preprocessors import WEIGHTLESS, Pixels, Preprocessor, Settings
+from triptych.errors import FailedPreconditionError, invalid
+from triptych_orchestrator.pixels.preprocessors import WEIGHTED, WEIGHTLESS, Pixels, Preprocessor, Settings
 
 Value = TypeVar("Value")
 
@@ -20,12 +20,15 @@ Value = TypeVar("Value")
 _MOST_THREADS = 2
 
 
-_BY_NAME = {name: each for each in WEIGHTLESS for name in (each.name, *each.aliases)}
+_ALL = (*WEIGHTLESS, *WEIGHTED)
+_BY_NAME = {name: each for each in _ALL for name in (each.name, *each.aliases)}
 
 
 def named(field: str, name: str) -> Preprocessor:
-    """By its name or another that it answers to; InvalidArgumentError about the field where there is none."""
+    """By its name or another that it answers to; an error about the field where there is none, or it cannot work."""
     if found := _BY_NAME.get(name):
+        if found.missing:
+            raise FailedPreconditionError(f"{field}: {found.name} lacks {found.missing}", field=field)
         return found
     raise invalid(field, f"{name!r} is no preprocessor; there are {', '.join(each.name for each in WEIGHTLESS)}")
 
@@ -38,7 +41,7 @@ class Preprocessors:
 
     def all(self) -> tuple[Preprocessor, ...]:
         """As they are offered."""
-        return WEIGHTLESS
+        return _ALL
 
     async def run(self, preprocessor: Preprocessor, pixels: Pixels, settings: Settings) -> Pixels:
         """What it makes of them."""

@@ -1,4 +1,4 @@
-"""What prepares a picture for a ControlNet, by name: those that need no weights."""
+"""What prepares a picture for a ControlNet, by name."""
 
 from triptych_orchestrator.pixels.preprocessors.base import Parameter, Pixels, Preprocessor, Settings
 from triptych_orchestrator.pixels.preprocessors.edges import CANNY, LINES, SCRIBBLE, SOFT_EDGES
@@ -11,6 +11,7 @@ from triptych_orchestrator.pixels.preprocessors.tones import (
     SMALLER,
     THRESHOLD,
 )
+from triptych_orchestrator.pixels.preprocessors.weighted import WEIGHTED
 
 # As they are offered.
 WEIGHTLESS: tuple[Preprocessor, ...] = (
@@ -27,4 +28,4 @@ WEIGHTLESS: tuple[Preprocessor, ...] = (
     GRID,
 )
 
-__all__ = ["WEIGHTLESS", "Parameter", "Pixels", "Preprocessor", "Settings"]
+__all__ = ["WEIGHTED", "WEIGHTLESS", "Parameter", "Pixels", "Preprocessor", "Settings"]

@@ -48,7 +48,10 @@ class Settings(NamedTuple):
 
 @dataclass(frozen=True)
 class Preprocessor:
-    """`resolution` None: it works at the picture's own size. `is_padded`: what it works at is padded, and cut again."""
+    """`resolution` None: it works at the picture's own size. `is_padded`: what it works at is padded, and cut again.
+
+    `missing` says what it cannot work without, and is not there.
+    """
 
     name: str
     control_types: tuple[str, ...]
@@ -59,6 +62,7 @@ class Preprocessor:
     threshold_b: Parameter | None = None
     needs_mask: bool = False
     is_padded: bool = True
+    missing: str = ""
 
     def worked_size(self, size: tuple[int, int], resolution: int) -> tuple[int, int]:
         """Width and height that a picture of that size is worked at."""
