@@ -29,7 +29,9 @@ def test_a_picture_is_written_where_it_is_asked_for(
     size = ["--width", "24", "--height", "16", "--resize-mode", "crop_and_resize"]
     numbers = ["--processor-res", "0", "--threshold-a", "50.5", "--threshold-b", "120"]
     assert triptych("preprocess", "canny", str(photo), "-o", str(out), *size, *numbers) == 0
-    assert Image.open(out).size == (24, 16) and Image.open(beside).size == (16, 8)
+    for path, extents in ((out, (24, 16)), (beside, (16, 8))):
+        with Image.open(path) as made:
+            assert made.size == extents
     asked = server.requests[-1]
     assert asked.HasField("processor_res") and (asked.threshold_a, asked.threshold_b) == (50.5, 120)
     assert asked.resize_mode == "crop_and_resize"

@@ -161,7 +161,7 @@ CONTROL_IMAGE = _CONTROL | {
     "image_size": ((64, 64), (72, 96)),
     "num_inference_steps": (8,),
 }
-CONTROL_INPAINT = CONTROL_IMAGE | {"strength": (None, 0.6), "mask": ("disc",), "padding_mask_crop": (None,)}
+CONTROL_INPAINT = CONTROL_IMAGE | {"strength": (None, 0.6), "mask": ("disc",), "padding_mask_crop": (None, 5)}
 CONTROL_HIRES = _CONTROL | {
     "scheduler": ("", "ddim"),
     "upscaler": ("latent", "lanczos"),
@@ -289,6 +289,8 @@ def is_possible(family: str, task: str, form: str, values: Values) -> bool:
         return False
     if values.get("padding_mask_crop") and (values["images"].startswith("two") or values["mask"] != "disc"):
         return False  # diffusers takes one image for it, and one mask of the same size
+    if values.get("padding_mask_crop") and family == "sdxl" and values.get("controls") == "two":
+        return False  # its pipeline takes the list of their pictures for the image, and refuses it
     if values.get("mask") == "discs" and values["images"] == "one":
         return False
     if values["more"] == "scores" and values.get("refiner") == "sdxl":

@@ -74,8 +74,9 @@ def arguments(case: Case) -> dict[str, Any]:
     if "controls" in values:
         names = controlnets(case.family)
         looks = enumerate(zip(names, CONTROLS[values["controls"]], strict=False))
+        seen = size if values.get("padding_mask_crop") else (72, 64)  # diffusers cuts both by the same coordinates
         values["controls"] = [
-            {"name": name, "image": drawn((72, 64), number + 2), **look} for number, (name, look) in looks
+            {"name": name, "image": drawn(seen, number + 2), **look} for number, (name, look) in looks
         ]
     if "refiner" in values and values["strength"]:
         values["image"] = drawn((64, 72), 0)

@@ -27,7 +27,7 @@ from triptych_orchestrator.jobs.hints.reading import HintReader
 from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.jobs.pictures import PictureReader, check_bytes, field_of
 from triptych_orchestrator.jobs.tasks.canvases import read_canvases
-from triptych_orchestrator.jobs.tasks.controls import controls_of, read_controls
+from triptych_orchestrator.jobs.tasks.controls import controls_of, part_of, read_controls
 from triptych_orchestrator.jobs.tasks.editing import check_needs, default_steps, edit_of
 from triptych_orchestrator.jobs.tasks.formats import format_of
 from triptych_orchestrator.jobs.tasks.hires import hires_of, of_hires
@@ -61,14 +61,15 @@ async def resolve(
     check_bytes(asked.files, limits)
     size = await pictures.size(field_of(0), asked.images[0]) if asked.images else None
     job = check(asked, checkpoint, limits, size, refiner, vae, nets)
+    if job.inpaint and size:
+        job = await read_canvases(asked, job, job.inpaint, pictures, size, checkpoint.vae_scale_factor)
+    else:
+        images, warnings = await pictures.read(asked.images, job.width, job.height)
+        job = replace(job, images=images, warnings=(*job.warnings, *warnings))
     sizes = [(each.width, each.height) for each in (job, job.hires) if each]
     hints = HintReader(pictures, preprocessors or Preprocessors(), limits.max_upscaled_pixels)
-    controls, warnings = await read_controls(job.controls, asked.controls, hints, sizes)
-    job = replace(job, controls=controls, warnings=(*job.warnings, *warnings))
-    if job.inpaint and size:
-        return await read_canvases(asked, job, job.inpaint, pictures, size, checkpoint.vae_scale_factor)
-    images, warnings = await pictures.read(asked.images, job.width, job.height)
-    return replace(job, images=images, warnings=(*job.warnings, *warnings))
+    controls, warnings = await read_controls(job.controls, asked.controls, hints, sizes, part_of(job.inpaint))
+    return replace(job, controls=controls, warnings=(*job.warnings, *warnings))
 
 
 def check(

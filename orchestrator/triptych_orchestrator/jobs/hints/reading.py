@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -15,6 +16,19 @@ from triptych_orchestrator.jobs.hints.preprocessors import Preprocessors, named
 from triptych_orchestrator.jobs.pictures import PictureReader, picture
 from triptych_orchestrator.pixels.hints import JUST_RESIZE, brought
 from triptych_orchestrator.pixels.preprocessors import Pixels
+from triptych_orchestrator.pixels.regions import Box, fitted
+
+
+class Part(NamedTuple):
+    """What is drawn by itself of an image of that width and height."""
+
+    image_size: Size
+    box: Box
+
+    def cut(self, pixels: Pixels, drawn: Size, preparation: Preparation) -> Pixels:
+        """The same part of a ControlNet's picture, as large as it is drawn, as diffusers' inpainting cuts it."""
+        whole = pixels if pixels.shape[1::-1] == self.image_size else _sized(pixels, self.image_size, preparation)
+        return np.asarray(fitted(Image.fromarray(whole).crop(self.box), drawn))
 
 
 @dataclass(frozen=True)
@@ -26,25 +40,30 @@ class HintReader:
     most_pixels: int
 
     async def hints(
-        self, data: bytes, preparation: Preparation, sizes: Sequence[Size], field: Field
+        self, data: bytes, preparation: Preparation, sizes: Sequence[Size], field: Field, part: Part | None = None
     ) -> tuple[Mapping[Size, bytes], list[str]]:
         """By width and height, the first one's being drawn first; and what is worth knowing of the file."""
-        pixels, warnings = await self.prepared(data, preparation, sizes[0], field)
-        mode = preparation.resize_mode
-        if not preparation.preprocessor and mode == JUST_RESIZE:
-            return await self.pictures.run(lambda: {size: _as_diffusers(pixels, size) for size in sizes}), warnings
-        return await self.preprocessors.work(
-            lambda: {size: brought(pixels, size, mode).tobytes() for size in sizes}
-        ), warnings
+        pixels, warnings = await self.prepared(data, preparation, sizes[0], field, part)
+
+        def made() -> dict[Size, bytes]:
+            return {size: _sized(pixels, size, preparation).tobytes() for size in sizes}
+
+        return await self.preprocessors.work(made), warnings
 
     async def prepared(
-        self, data: bytes, preparation: Preparation, drawn: Size | None, field: Field
+        self, data: bytes, preparation: Preparation, drawn: Size | None, field: Field, part: Part | None = None
     ) -> tuple[Pixels, list[str]]:
         """What the preprocessor makes of the file, as large as it makes it; `drawn` None: as large as the file is."""
-        image, warnings = await self.pictures.run(lambda: picture(field("image"), data, self.pictures.most_pixels))
-        pixels = np.asarray(image)
+
+        def read() -> tuple[Pixels, list[str]]:
+            image, warnings = picture(field("image"), data, self.pictures.most_pixels)
+            pixels = np.asarray(image)
+            return (part.cut(pixels, drawn, preparation) if part and drawn else pixels), warnings
+
+        pixels, warnings = await self.pictures.run(read)
         if preparation.preprocessor:
-            pixels = await self._prepared(pixels, preparation, drawn or image.size, field)
+            own = pixels.shape[1], pixels.shape[0]
+            pixels = await self._prepared(pixels, preparation, drawn or own, field)
         return pixels, warnings
 
     async def _prepared(self, pixels: Pixels, preparation: Preparation, drawn: Size, field: Field) -> Pixels:
@@ -58,6 +77,8 @@ class HintReader:
         return await self.preprocessors.run(preprocessor, pixels, settings)
 
 
-def _as_diffusers(pixels: Pixels, size: Size) -> bytes:
-    """VaeImageProcessor.resize."""
-    return Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS).tobytes()
+def _sized(pixels: Pixels, size: Size, preparation: Preparation) -> Pixels:
+    """By the resize mode; a picture that is stretched and no more as diffusers' VaeImageProcessor.resize does it."""
+    if preparation.preprocessor or preparation.resize_mode != JUST_RESIZE:
+        return brought(pixels, size, preparation.resize_mode)
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))

@@ -13,12 +13,18 @@ from triptych.errors import invalid
 from triptych_orchestrator.jobs.extents import Size
 from triptych_orchestrator.jobs.fields.numbers import given, real
 from triptych_orchestrator.jobs.hints.preparation import AskedPreparation, Preparation, preparation_of
-from triptych_orchestrator.jobs.hints.reading import HintReader
+from triptych_orchestrator.jobs.hints.reading import HintReader, Part
+from triptych_orchestrator.jobs.tasks.inpainting import Inpaint
 from triptych_orchestrator.settings import Limits
 
 # Whose word counts more, as A1111's extension has it: none's, the prompt's, or the ControlNet's.
 BALANCED, PROMPT, CONTROL = "balanced", "prompt", "control"
 CONTROL_MODES = (BALANCED, PROMPT, CONTROL)
+_CONTROL_MODES_TOLD = {
+    BALANCED: "Balanced",
+    PROMPT: "My prompt is more important",
+    CONTROL: "ControlNet is more important",
+}
 # In which of the passes with hires fix a ControlNet counts, as the extension has it.
 BOTH, LOW_RES, HIGH_RES = "both", "low_res", "high_res"
 HR_OPTIONS = (BOTH, LOW_RES, HIGH_RES)
@@ -62,6 +68,24 @@ class JobControl:
     hr_option: str
     images: Mapping[Size, bytes]
 
+    def infotext(self, model: str) -> str:
+        """As A1111's extension tells a unit (internal_controlnet/args.py, serialize); -1 is what it leaves open."""
+        prepared, how = bool(self.preparation.preprocessor), self.preparation
+        told = {
+            "Module": how.preprocessor or "none",
+            "Model": model,
+            "Weight": self.conditioning_scale,
+            "Resize Mode": how.resize_mode.replace("_", " ").title().replace(" And ", " and "),
+            "Processor Res": how.processor_res or -1,
+            "Threshold A": how.threshold_a if prepared else -1,
+            "Threshold B": how.threshold_b if prepared else -1,
+            "Guidance Start": self.guidance_start,
+            "Guidance End": self.guidance_end,
+            "Pixel Perfect": prepared and not how.processor_res,
+            "Control Mode": _CONTROL_MODES_TOLD[self.control_mode],
+        }
+        return ", ".join(f"{name}: {value}" for name, value in told.items())
+
 
 def control_field(index: int, part: str) -> str:
     """What errors and warnings call a part of a request's control."""
@@ -95,15 +119,29 @@ def check_count(asked: Sequence[AskedControl], limits: Limits) -> None:
 
 
 async def read_controls(
-    controls: Sequence[JobControl], asked: Sequence[AskedControl], hints: HintReader, sizes: Sequence[Size]
+    controls: Sequence[JobControl],
+    asked: Sequence[AskedControl],
+    hints: HintReader,
+    sizes: Sequence[Size],
+    part: Part | None,
 ) -> tuple[tuple[JobControl, ...], tuple[str, ...]]:
-    """The same with their pictures in these sizes, and what is worth knowing of those."""
+    """The same with their pictures in these sizes, and what is worth knowing; `part` is what alone is drawn."""
     read, warnings = [], dict[str, None]()
     for index, (control, each) in enumerate(zip(controls, asked, strict=True)):
-        images, told = await hints.hints(each.image, control.preparation, sizes, partial(control_field, index))
+        images, told = await hints.hints(each.image, control.preparation, sizes, partial(control_field, index), part)
         warnings |= dict.fromkeys(told)
         read.append(replace(control, images=images))
     return tuple(read), tuple(warnings)
+
+
+def part_of(inpaint: Inpaint | None) -> Part | None:
+    """What of the image is drawn by itself; a ControlNet's one picture can be cut for one such part alone."""
+    if inpaint is None or inpaint.padding_mask_crop is None:
+        return None
+    parts = {Part((each.width, each.height), each.box) for each in inpaint.originals if each.box}
+    if len(parts) > 1:
+        raise invalid("padding_mask_crop", "draws unlike parts, and a ControlNet looks at one; send one image and mask")
+    return next(iter(parts), None)
 
 
 def _checked(

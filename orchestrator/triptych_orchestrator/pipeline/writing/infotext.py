@@ -15,13 +15,15 @@ from triptych_orchestrator.sampling.guidance import is_guided
 
 # Letters of the hash of a LoRA's tensors, as A1111 shows it.
 _LORA_LETTERS = 12
+# Of the hash of a ControlNet, as its extension does.
+_CONTROLNET_LETTERS = 8
 # What A1111 has a name or a place of its own for, and files, which a text cannot bring.
 _PLACED = {
     "prompt", "negative_prompt", "loras", "num_inference_steps", "scheduler", "guidance_scale", "seeds", "width",
     "height", "checkpoint", "vae", "strength", "refiner", "refiner_start", "eta", "clip_skip", "num_images_per_prompt",
     "images", "mask_images", "image_format", "quality", "hires", "upscale", "subseeds", "subseed_strength",
     "seed_resize_from", "mask_blur", "masked_content", "invert_mask", "padding_mask_crop", "image_guidance_scale",
-    "tiling",
+    "tiling", "controls",
 }  # fmt: skip
 
 
@@ -55,6 +57,10 @@ def _values(job: Job, seed: int, index: int, made_of: MadeOf) -> Iterator[tuple[
     if digest := made_of.vae_digest(job):
         yield "VAE hash", digest[:SHORT_LETTERS]
     yield from _if_asked(job, index)
+    for place, control in enumerate(job.controls):
+        digest = made_of.digests[control.name].weights if control.name in made_of.digests else ""
+        shown = f"{control.name} [{digest[:_CONTROLNET_LETTERS]}]" if digest else control.name
+        yield f"ControlNet {place}", control.infotext(shown)
 
 
 def _if_asked(job: Job, index: int) -> Iterator[tuple[str, object]]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from triptych import demo
 from triptych.checkpoint import Checkpoint
@@ -9,7 +10,9 @@ from triptych.checkpoint.identity.digests import Digests
 from triptych.contract.pictures.samplers import BY_SCHEDULER
 from triptych.v1.generation_pb2 import Coordinates, GenerateRequest, Size
 from triptych_orchestrator.api.messages import asked_of, told_of
+from triptych_orchestrator.jobs.hints.preparation import AskedPreparation, preparation_of
 from triptych_orchestrator.jobs.job import Job
+from triptych_orchestrator.jobs.tasks.controls import JobControl
 from triptych_orchestrator.jobs.validation import check
 from triptych_orchestrator.library.loras.choice import LoraContent
 from triptych_orchestrator.pipeline.writing.infotext import describe
@@ -69,3 +72,30 @@ def test_all_that_has_a_hash_is_named_by_it() -> None:
     assert f'Lora hashes: "ink: {"b" * 12}, oil: {"d" * 12}", Version: Triptych' in text
     assert f"VAE hash: {'3' * 10}, VAE: mse" in describe(replace(job, vae="mse"), 1, 0, made_of)
     assert "hash" not in describe(job, 1, 0)
+
+
+def test_controlnets_are_told_as_a1111s_extension_does() -> None:
+    """Its own reading (ControlNetUnit.parse): fields parted by commas, names by colons, -1 for what is left open."""
+    job = job_of(GenerateRequest(prompt="a fox", seeds=[1]))
+    how: dict[str, Any] = {
+        "canny": {"preprocessor": "canny", "threshold_a": 50.0, "resize_mode": "crop_and_resize"},
+        "tile": {},
+    }
+    controls = tuple(
+        JobControl(name, 0.8, 0.0, 0.5, mode, preparation_of(AskedPreparation(**asked), str), "both", {})
+        for (name, asked), mode in zip(how.items(), ("balanced", "prompt"), strict=True)
+    )
+    made_of = MadeOf({"canny": Digests("31e35c80fc4829d14f90153f4c74cd59c90b779f6afe05a74cd6120b893f7e5b")})
+    text = describe(replace(job, controls=controls, told=job.told | {"controls": []}), 1, 0, made_of).splitlines()[-1]
+    first = (
+        "Module: canny, Model: canny [31e35c80], Weight: 0.8, Resize Mode: Crop and Resize, Processor Res: 512, "
+        "Threshold A: 50.0, Threshold B: 200, Guidance Start: 0.0, Guidance End: 0.5, Pixel Perfect: False, "
+        "Control Mode: Balanced"
+    )
+    second = (
+        "Module: none, Model: tile, Weight: 0.8, Resize Mode: Just Resize, Processor Res: -1, Threshold A: -1, "
+        "Threshold B: -1, Guidance Start: 0.0, Guidance End: 0.5, Pixel Perfect: False, "
+        "Control Mode: My prompt is more important"
+    )
+    assert f'ControlNet 0: "{first}", ControlNet 1: "{second}", Version' in text
+    assert "controls" not in text
