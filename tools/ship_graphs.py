@@ -24,7 +24,16 @@ from typing import Any
 
 from triptych.cache_folders import MANIFEST_FILE, read_manifest
 from triptych.checkpoint import Architecture
-from triptych.contract import ENCODER, ENCODER_2, SAFETY_CHECKER, UNET, VAE_DECODER, VAE_ENCODER
+from triptych.contract import (
+    CONTROLNET,
+    CONTROLNET_HINT,
+    ENCODER,
+    ENCODER_2,
+    SAFETY_CHECKER,
+    UNET,
+    VAE_DECODER,
+    VAE_ENCODER,
+)
 from triptych.demo import checkpoint_path
 from triptych.engine import exporting
 from triptych.engine.build import open_models
@@ -120,11 +129,19 @@ def shipped() -> Mapping[str, Architecture]:
         found[name] = _unet(config, _TEXT_TO_IMAGE)
         found[f"{name} inpainting"] = _unet(config, _INPAINTING)
         found[f"{name} pix2pix"] = _unet(config, _PIX2PIX)
+        found[f"{name} ControlNet"] = _control_net(config)
+    # The one of the original's fourteen that pools.
+    found["SD 1.x ControlNet shuffle"] = _control_net({**_SD1, "global_pool_conditions": True})
+    found["ControlNet hint"] = Architecture.of(CONTROLNET_HINT, "ControlNetConditioningEmbedding", {})
     return found | {f"demo {part.architecture.model}": part.architecture for part in open_models(checkpoint_path())}
 
 
 def _unet(config: Mapping[str, Any], in_channels: int) -> Architecture:
     return Architecture.of(UNET.name, "UNet2DConditionModel", {**config, "in_channels": in_channels})
+
+
+def _control_net(unet: Mapping[str, Any]) -> Architecture:
+    return Architecture.of(CONTROLNET, "ControlNetModel", unet)
 
 
 def stale() -> list[str]:

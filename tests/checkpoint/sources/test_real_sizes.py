@@ -13,9 +13,11 @@ import torch
 import transformers
 
 from tests.checkpoint.sources.test_single_file import write_sparse
-from tests.single_files import KINDS, original
+from tests.single_files import KINDS, original, original_control_net
 from triptych.checkpoint import Architecture, Checkpoint
+from triptych.engine.cache.artifacts import find_graph, is_shipped
 from triptych.engine.modules import build_module, parameter_names
+from triptych.engine.onnxruntime.engine import open_graph
 from triptych.measuring.checkpoints import SIZES, Size
 from triptych_orchestrator.library.entry import Entry
 
@@ -92,6 +94,21 @@ def test_a_real_file_has_the_architecture_that_diffusers_has(
         own = parameter_names(module)
         shapes = {own[key]: tuple(parameter.shape) for key, parameter in module.named_parameters()}
         assert {key: component.weights[key].shape for key in shapes} == shapes
+
+
+@pytest.mark.parametrize("name", ["sd1", "sd2", "sdxl"])
+def test_a_real_control_nets_file_has_a_graph_that_comes_with_the_package(
+    real: Callable[[str], tuple[Path, dict[str, Any]]], tmp_path: Path, name: str
+) -> None:
+    with torch.device("meta"):
+        net = diffusers.ControlNetModel.from_unet(real(name)[1]["unet"], load_weights_from_unet=False)
+    shapes = {f"control_model.{key}": list(tensor.shape) for key, tensor in original_control_net(net).items()}
+    write_sparse(tmp_path / "net.safetensors", shapes)
+    for component in Checkpoint.open(tmp_path / "net.safetensors").components.values():
+        graph = find_graph(component.architecture, tmp_path)
+        assert graph is not None and is_shipped(graph)
+        parameters = open_graph(component, graph).graph.initializer
+        assert {each.name for each in parameters if each.data_location == each.EXTERNAL} == component.weights.keys()
 
 
 def test_a_hundred_files_are_read_in_a_moment(

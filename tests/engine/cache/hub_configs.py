@@ -133,6 +133,50 @@ REFINERS: Mapping[str, Mapping[str, Any]] = {
     "a refiner with lists": {**_0_27, **_REFINER, "transformer_layers_per_block": [4, 4, 4, 4]},
 }
 
+_CONTROL: dict[str, Any] = {
+    "_class_name": "ControlNetModel",
+    "_diffusers_version": "0.16.0.dev0",
+    "act_fn": "silu",
+    "attention_head_dim": 8,
+    "block_out_channels": [320, 640, 1280, 1280],
+    "class_embed_type": None,
+    "conditioning_embedding_out_channels": [16, 32, 96, 256],
+    "controlnet_conditioning_channel_order": "rgb",
+    "cross_attention_dim": 768,
+    "down_block_types": ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
+    "downsample_padding": 1,
+    "flip_sin_to_cos": True,
+    "freq_shift": 0,
+    "in_channels": 4,
+    "layers_per_block": 2,
+    "mid_block_scale_factor": 1,
+    "norm_eps": 1e-05,
+    "norm_num_groups": 32,
+    "num_class_embeds": None,
+    "only_cross_attention": False,
+    "projection_class_embeddings_input_dim": None,
+    "resnet_time_scale_shift": "default",
+    "upcast_attention": False,
+    "use_linear_projection": False,
+}
+_CONTROL_XL = {key: value for key, value in _SDXL.items() if key not in ("sample_size", "up_block_types")}
+CONTROL_NETS: Mapping[str, Mapping[str, Any]] = {
+    "lllyasviel/control_v11p_sd15_canny": _CONTROL,
+    "lllyasviel/control_v11e_sd15_shuffle": {**_CONTROL, "global_pool_conditions": True},
+    "thibaud/controlnet-sd21-canny-diffusers": {**_CONTROL, **_SD2},
+    "diffusers/controlnet-canny-sdxl-1.0": {
+        **_CONTROL,
+        **_CONTROL_XL,
+        "addition_embed_type_num_heads": 64,
+        "encoder_hid_dim": None,
+        "encoder_hid_dim_type": None,
+        "global_pool_conditions": False,
+        "mid_block_type": "UNetMidBlock2DCrossAttn",
+        "num_attention_heads": None,
+        "upcast_attention": None,
+    },
+}
+
 _OLD_VAE: dict[str, Any] = {
     "_class_name": "AutoencoderKL",
     "_diffusers_version": "0.6.0",

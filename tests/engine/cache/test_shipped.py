@@ -9,10 +9,12 @@ from typing import Any
 import onnx
 import pytest
 
-from tests.engine.cache.hub_configs import ENCODERS, OPEN_CLIP_BIG_G, REFINERS, UNETS, VAES
+from tests.engine.cache.hub_configs import CONTROL_NETS, ENCODERS, OPEN_CLIP_BIG_G, REFINERS, UNETS, VAES
 from tests.hollow import save_hollow
 from tools.ship_graphs import shipped, stale
 from triptych.checkpoint import Architecture, Checkpoint
+from triptych.checkpoint.sources.control_net import hint_config
+from triptych.contract import CONTROLNET, CONTROLNET_HINT
 from triptych.engine.cache.artifacts import find_graph, is_shipped, read_graph
 from triptych.engine.cache.kin import with_channels
 from triptych.engine.conditions import conditioning_dims
@@ -53,6 +55,9 @@ def from_the_hub() -> Iterator[tuple[str, Architecture]]:
         yield name, Architecture.of("vae_encoder", VAE, config)
     for name, config in ENCODERS.items():
         yield name, Architecture.of("encoder", TEXT, config)
+    for name, config in CONTROL_NETS.items():
+        yield name, Architecture.of(CONTROLNET, "ControlNetModel", config)
+        yield name, Architecture.of(CONTROLNET_HINT, "ControlNetConditioningEmbedding", hint_config(config))
     yield "stabilityai/stable-diffusion-xl-base-1.0", Architecture.of("encoder_2", SECOND_TEXT, OPEN_CLIP_BIG_G)
 
 
