@@ -32,6 +32,7 @@ def test_nothing_can_have_these(check: Callable[[str, str], None], name: str) ->
     [
         ("/models/sd_xl_base_1.0.safetensors", "sd_xl_base_1.0"),
         ("v1-5-pruned.ckpt", "v1-5-pruned"),
+        ("control_v11p_sd15_canny.pth", "control_v11p_sd15_canny"),
         ("/models/stable-diffusion-v1.5", "stable-diffusion-v1.5"),
         ("/models/My model (v2).safetensors", "My-model-v2"),
         ("/models/.hidden", "hidden"),

@@ -195,6 +195,7 @@ class FakeServer:
             architecture="320-640/768 9c1f3b2a",
             sha256=SHA256 if request.with_hash else "",
             replicas=["encoder-0", "unet-0", "vae-0"] if request.load else [],
+            purpose=request.purpose or "drawing",
             prediction_type=request.prediction_type or "epsilon",
             prediction_told_by="its registration" if request.prediction_type else "its kind",
         )

@@ -44,6 +44,7 @@ class CheckpointService(checkpoints_pb2_grpc.CheckpointServiceServicer):  # type
             variant=_given(request, "variant"),
             vae=_given(request, "vae"),
             load=request.load,
+            purpose=request.purpose,
         )
         entry = await registering
         if request.with_hash:

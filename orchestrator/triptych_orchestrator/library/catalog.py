@@ -84,6 +84,7 @@ class Catalog:
         vae: str | None = None,
         load: bool = False,
         is_transient: bool = False,
+        purpose: str = "",
     ) -> Entry:
         """Checks a checkpoint and takes it under a name; the same again is no error, otherwise made it is a switch.
 
@@ -94,7 +95,7 @@ class Catalog:
         Where it cannot be loaded, all stays as it is.
         `engine`, `prediction_type`, `variant` and `vae` None: as the path is registered under the name, or was in an
         earlier run of this server, or else open; `vae` is a path, "" for the checkpoint's own. A transient one is not
-        kept for the next run, unless it is registered again.
+        kept for the next run, unless it is registered again. `purpose` is what it must be for, "" anything.
         """
         check_checkpoint_name("name", name)
         path = await self._loader.locate(path, variant or "")
@@ -104,6 +105,7 @@ class Catalog:
         if (known := self._taken(entry)) is None:
             await self._loader.open(entry)
             known = self._taken(entry)
+        (known or entry).check_purpose(purpose)
         if known is None:
             await self._enter(entry, load)
             extra = {"checkpoint": name, "path": str(path), "engine": told.engine}

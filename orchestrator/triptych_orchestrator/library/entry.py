@@ -20,7 +20,7 @@ from triptych.checkpoint.sources.prediction import check_known
 from triptych.contract import MODELS, model_name
 from triptych.contract.engines import DEFAULT_ENGINE, parse_engines
 from triptych.contract.paths import told_path
-from triptych.errors import CheckpointInvalidError
+from triptych.errors import CheckpointInvalidError, invalid
 from triptych_orchestrator.library.registered import Registered
 from triptych_orchestrator.sampling.schedulers import own_scheduler
 from triptych_orchestrator.stages.pool import PlacedModel
@@ -109,6 +109,12 @@ class Entry:
         if self.checkpoint is None:
             raise RuntimeError(f"checkpoint {self.name} is in use but not open")
         return self.checkpoint
+
+    def check_purpose(self, wanted: str) -> None:
+        """InvalidArgumentError where one that was read is for something else; "" wants nothing."""
+        if wanted and (purpose := about(self.opened).purpose) != wanted:
+            problem = f"{self.path} is {self.opened.family.title}, for {purpose} and not for {wanted}"
+            raise invalid("path", f"{problem}; add it by `triptych checkpoints add`")
 
     @classmethod
     def of(cls, name: str, path: Path, told: Registered, default_engine: str, **more: Any) -> Entry:

@@ -9,7 +9,7 @@ from triptych.errors import invalid
 
 CHECKPOINT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # What A1111 takes for a name is the stem of a file's name; without the signs that a prompt's tag is made of.
-_FILES = (".safetensors", ".ckpt", ".pt")
+_FILES = (".safetensors", ".ckpt", ".pt", ".pth")
 LORA_NAME = re.compile(r"[\w()-][\w .()-]{0,127}")
 
 

@@ -152,7 +152,7 @@ class AsyncClient:
         timeout_s: float | None = None,
     ) -> Checkpoint:
         """Takes an upscaler's file under a name; see `Client.register_upscaler`."""
-        return await self.register_checkpoint(name, path, engine, load, timeout_s=timeout_s)
+        return await self._run(calls.register_checkpoint(name, path, engine, load, purpose="upscaling"), timeout_s)
 
     async def register_controlnet(
         self,
@@ -164,7 +164,8 @@ class AsyncClient:
         timeout_s: float | None = None,
     ) -> Checkpoint:
         """Takes a ControlNet under a name; see `Client.register_controlnet`."""
-        return await self.register_checkpoint(name, path, load=load, variant=variant, timeout_s=timeout_s)
+        call = calls.register_checkpoint(name, path, None, load, variant=variant, purpose="controlling")
+        return await self._run(call, timeout_s)
 
     async def unregister_checkpoint(self, name: str, *, timeout_s: float | None = None) -> None:
         """Unloads and forgets a checkpoint."""

@@ -80,13 +80,16 @@ def register_checkpoint(
     path: str | os.PathLike[str],
     engine: str | None,
     load: bool,
-    prediction_type: str | None,
-    variant: str | None,
-    vae: str | os.PathLike[str] | None,
-    with_hash: bool,
+    prediction_type: str | None = None,
+    variant: str | None = None,
+    vae: str | os.PathLike[str] | None = None,
+    with_hash: bool = False,
+    *,
+    purpose: str = "",
 ) -> Call[Checkpoint]:
     """Takes a directory or a file under a name; a relative path that exists here is sent as absolute."""
-    fields = {"name": name, "path": _server_path("path", path), "load": load, "with_hash": with_hash}
+    fields: dict[str, Any] = {"name": name, "path": _server_path("path", path), "load": load, "with_hash": with_hash}
+    fields["purpose"] = purpose
     choices = {"engine": engine, "prediction_type": prediction_type, "variant": variant}
     choices["vae"] = _server_path("vae", vae) if vae else None if vae is None else ""
     fields |= {field: choice for field, choice in choices.items() if choice is not None}

@@ -241,7 +241,7 @@ class Client:
             load: load it at once as well.
             timeout_s: seconds, for this call.
         """
-        return self.register_checkpoint(name, path, engine, load, timeout_s=timeout_s)
+        return self._run(calls.register_checkpoint(name, path, engine, load, purpose="upscaling"), timeout_s)
 
     def register_controlnet(
         self,
@@ -265,7 +265,8 @@ class Client:
             variant: diffusers' own, "fp16" say.
             timeout_s: seconds, for this call.
         """
-        return self.register_checkpoint(name, path, load=load, variant=variant, timeout_s=timeout_s)
+        call = calls.register_checkpoint(name, path, None, load, variant=variant, purpose="controlling")
+        return self._run(call, timeout_s)
 
     def unregister_checkpoint(self, name: str, *, timeout_s: float | None = None) -> None:
         """Has the server unload and forget a checkpoint; its files stay."""

@@ -85,7 +85,7 @@ class ListCheckpointsResponse(_message.Message):
     def __init__(self, checkpoints: _Optional[_Iterable[_Union[Checkpoint, _Mapping]]] = ...) -> None: ...
 
 class RegisterCheckpointRequest(_message.Message):
-    __slots__ = ("name", "path", "engine", "load", "prediction_type", "variant", "with_hash", "vae")
+    __slots__ = ("name", "path", "engine", "load", "prediction_type", "variant", "with_hash", "vae", "purpose")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     ENGINE_FIELD_NUMBER: _ClassVar[int]
@@ -94,6 +94,7 @@ class RegisterCheckpointRequest(_message.Message):
     VARIANT_FIELD_NUMBER: _ClassVar[int]
     WITH_HASH_FIELD_NUMBER: _ClassVar[int]
     VAE_FIELD_NUMBER: _ClassVar[int]
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
     name: str
     path: str
     engine: str
@@ -102,7 +103,8 @@ class RegisterCheckpointRequest(_message.Message):
     variant: str
     with_hash: bool
     vae: str
-    def __init__(self, name: _Optional[str] = ..., path: _Optional[str] = ..., engine: _Optional[str] = ..., load: bool = ..., prediction_type: _Optional[str] = ..., variant: _Optional[str] = ..., with_hash: bool = ..., vae: _Optional[str] = ...) -> None: ...
+    purpose: str
+    def __init__(self, name: _Optional[str] = ..., path: _Optional[str] = ..., engine: _Optional[str] = ..., load: bool = ..., prediction_type: _Optional[str] = ..., variant: _Optional[str] = ..., with_hash: bool = ..., vae: _Optional[str] = ..., purpose: _Optional[str] = ...) -> None: ...
 
 class UnregisterCheckpointRequest(_message.Message):
     __slots__ = ("name",)
