@@ -208,6 +208,24 @@ def original_control_net(net: Any) -> Named:
     return tensors | _below("middle_block_out.0.", net.controlnet_mid_block.state_dict())
 
 
+def original_control_lora(net: Any, unet: Any, rank: int = 2) -> Named:
+    """As Stability AI's are: factors for every matrix that the UNet has too, all else whole.
+
+    The network's own weights, which should be the UNet's, become the sums.
+    """
+    tensors, shared = original_control_net(net), original_unet(unet)
+    made: Named = {"lora_controlnet": torch.zeros(0)}
+    for name, weight in tensors.items():
+        if name not in shared or weight.ndim < 2:
+            made[name] = weight.clone()
+            continue
+        up, down = torch.randn(len(weight), rank) * 0.1, torch.randn(rank, *weight.shape[1:]) * 0.1
+        stem = name.removesuffix(".weight")
+        made |= {f"{stem}.up": up if weight.ndim == 2 else up[:, :, None, None], f"{stem}.down": down}
+        weight += (up @ down.flatten(1)).reshape(weight.shape)
+    return made
+
+
 def original_vae(vae: Any) -> Named:
     """As model.py of the autoencoder has it: 1x1 convolutions in the attention, the way up counted from its end."""
     tensors: Named = {}

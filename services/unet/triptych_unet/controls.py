@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from triptych.checkpoint import Architecture
+from triptych.checkpoint import Component
 from triptych.checkpoint.families.controlnet import misfit
 from triptych.checkpoint.identity.fingerprint import Fingerprint
 from triptych.checkpoint.reading import open_in_time
@@ -26,7 +26,9 @@ from triptych.contract.controls import ControlContent, ControlNet, control_key
 from triptych.contract.paths import path_from_text
 from triptych.engine import Engine, EngineSettings, load_engine
 from triptych.engine.port import Array
+from triptych.engine.weights import map_files
 from triptych.errors import invalid
+from triptych.stage.control_loras import merged
 
 # Longer than a small picture's hint takes, and short beside a step: saves a second call.
 _PATIENCE_S = 0.005
@@ -69,9 +71,16 @@ class Controls:
     """
 
     def __init__(
-        self, unet: Engine, architecture: Architecture, engine: str, settings: EngineSettings, capacity_bytes: int
+        self,
+        unet: Engine,
+        component: Component,
+        engine: str,
+        settings: EngineSettings,
+        capacity_bytes: int,
+        files: Fingerprint | None = None,
     ) -> None:
-        self._unet, self._architecture = unet, architecture
+        """`component` is the UNet's, and `files` what it was opened from."""
+        self._unet, self._component, self._files = unet, component, files
         self._engine, self._settings = engine, settings
         self._capacity_bytes = capacity_bytes
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="controlnet")
@@ -157,15 +166,26 @@ class Controls:
         parts = checkpoint.components
         if CONTROLNET not in parts:
             raise invalid("controlnets", f"{net.path} is {checkpoint.family.title}, and no ControlNet")
-        if problem := misfit(parts[CONTROLNET].architecture, self._architecture):
+        if problem := misfit(parts[CONTROLNET].architecture, self._component.architecture):
             raise invalid("controlnets", f"{net.path} {problem}")
-        residuals, hint = (
-            load_engine(self._engine, parts[name], self._settings) for name in (CONTROLNET, CONTROLNET_HINT)
-        )
+        residuals, size_bytes = self._load_residuals(parts[CONTROLNET])
+        hint = load_engine(self._engine, parts[CONTROLNET_HINT], self._settings)
         if fingerprint:
             fingerprint.check()
-        self._nets[net] = loaded = LoadedNet(residuals, hint, checkpoint.weights_bytes)
+        self._nets[net] = loaded = LoadedNet(residuals, hint, checkpoint.weights_bytes + size_bytes)
         return loaded
+
+    def _load_residuals(self, component: Component) -> tuple[Engine, int]:
+        """Its engine, and the bytes of what was made for it: a control-LoRA's weights are sums with the UNet's own."""
+        if not component.factors:
+            return load_engine(self._engine, component, self._settings), 0
+        component = component.over(self._component)
+        maps = map_files(component)
+        if self._files:
+            self._files.check()
+        engine, arrays = load_engine(self._engine, component, self._settings), merged(component, maps)
+        engine.refit(arrays)
+        return engine, sum(array.nbytes for array in arrays.values())
 
 
 def _made(future: Future[Control]) -> Control | None:

@@ -62,8 +62,8 @@ class UNetModel(StageModel):
     @cached_property
     def controls(self) -> Controls:
         """The ControlNets that stand beside it, none after a load."""
-        architecture, limit = self.component.architecture, controlnet_cache_bytes()
-        return Controls(self.engine, architecture, self.engine_name, self.settings, limit)
+        limit = controlnet_cache_bytes()
+        return Controls(self.engine, self.component, self.engine_name, self.settings, limit, self.fingerprint)
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """As of any stage."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from triptych.checkpoint.architecture import Architecture
 from triptych.checkpoint.configs import broken
 from triptych.checkpoint.corrections import text_config, vision_config
 from triptych.checkpoint.safetensors import TensorInfo
-from triptych.checkpoint.sources import Source, Told
+from triptych.checkpoint.sources import Factors, Source, Told
 from triptych.checkpoint.sources.feature_extractor import FeatureExtractor
 from triptych.checkpoint.values import check_values, count_layers
 from triptych.checkpoint.weights import is_text_encoder
@@ -68,6 +68,7 @@ class Component:
     latent_scaling: LatentScaling = LatentScaling()
     overflows_in_half: bool = False  # what it computes on the way is too large for float16
     extractor: FeatureExtractor | None = None
+    factors: Mapping[str, Factors] = field(default_factory=dict)  # added to weights of what it stands over
 
     @classmethod
     def open(cls, source: Source, index: Told, model: str, part: Part, read: ReadWeights) -> Component:
@@ -87,13 +88,27 @@ class Component:
         check_values(file, part.class_name, architecture.config)
         weights = read(part.folder, part.class_name)
         own = {name: info for name, info in weights.items() if name.startswith(part.prefixes)}
-        if (layers := count_layers(part.class_name, architecture.config)) > len(own):
-            raise broken(file, f"asks for {layers} layers, but the weights have {len(own)} tensors")
-        return cls(source.place(part.folder), architecture, config, own, file, part.folder, extractor=extractor)
+        factors = source.factors(part.folder)
+        if (layers := count_layers(part.class_name, architecture.config)) > len(own) + len(factors):
+            raise broken(file, f"asks for {layers} layers, but the weights have {len(own) + len(factors)} tensors")
+        return cls(
+            source.place(part.folder),
+            architecture,
+            config,
+            own,
+            file,
+            part.folder,
+            extractor=extractor,
+            factors=factors,
+        )
+
+    def over(self, other: Component) -> Component:
+        """The same with the other's weights where it has none of its own; its factors are still to be added."""
+        return replace(self, weights={**other.weights, **self.weights})
 
     def expect_shape(self, name: str, shape: tuple[int, ...], *keys: str) -> None:
         """CheckpointInvalidError unless the tensor is there in that shape, which the configuration gives by `keys`."""
-        found = self.weights.get(name)
+        found = self.weights.get(name) or self.factors.get(name)
         if found is None or found.shape != shape:
             what = "is missing" if found is None else f"has shape {found.shape}"
             problem = f"the configuration asks for {name} {shape}, which {what}{self.assumed(*keys)}"

@@ -172,7 +172,9 @@ class Checkpoint:
         return sum(info.size_bytes for info in self._tensors())
 
     def _tensors(self) -> Iterator[TensorInfo]:
-        return (info for part in self.components.values() for info in part.weights.values())
+        for part in self.components.values():
+            yield from part.weights.values()
+            yield from (info for factors in part.factors.values() for info in factors)
 
     @property
     def most_clip_skip(self) -> int:

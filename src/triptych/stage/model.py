@@ -55,6 +55,7 @@ class StageModel(ABC):
     device: str
     engine_name: str
     settings: EngineSettings
+    fingerprint: Fingerprint | None = None
     lora_sets: LoraSets | None = None
     _claimed: Path | None = None
 
@@ -102,7 +103,7 @@ class StageModel(ABC):
         if fingerprint:
             fingerprint.check(checkpoint.source.states)
         self.component, self.device = checkpoint.components[self.spec.name], settings.device
-        self.engine_name, self.settings = engine, settings
+        self.engine_name, self.settings, self.fingerprint = engine, settings, fingerprint
         maps = map_files(self.component)
         self.engine = load_engine(engine, self.component, settings)
         if not_finite(self.engine.infer(self.warm_up_inputs(checkpoint))).any():

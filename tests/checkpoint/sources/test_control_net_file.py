@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from safetensors.torch import save_file
 
 from tests import tiny
 from tests.checkpoint.sources.test_single_file import open_with_lies
-from tests.single_files import KINDS, original_control_net
+from tests.single_files import KINDS, original_control_lora, original_control_net
 from triptych.checkpoint import Architecture, Checkpoint
 from triptych.checkpoint.families.controlnet import misfit
 from triptych.checkpoint.safetensors import map_tensor
@@ -165,13 +166,63 @@ def test_what_is_missing_is_named(tmp_path: Path, missing: str, named: str) -> N
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("lora_controlnet", "a control-LoRA"),
         ("difference", "the difference to a checkpoint's UNet; take the whole ControlNet"),
         ("task_embedding", "a union ControlNet"),
     ],
 )
 def test_kin_are_named(tmp_path: Path, name: str, what: str) -> None:
     assert what in refused(written(tmp_path / "net.safetensors", made("sd1"), "", **{name: torch.zeros(1)}))
+
+
+def made_lora(kind: str, layers: int = 1) -> tuple[Any, Any, dict[str, torch.Tensor]]:
+    """The UNet, what a ControlNet is to become over it, and the control-LoRA's tensors."""
+    torch.manual_seed(3)
+    unet = UNet2DConditionModel(layers_per_block=layers, **NETS[kind])
+    net = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=CHANNELS)
+    tiny.make_tell(net)
+    return unet, net, original_control_lora(net, unet)
+
+
+@pytest.mark.parametrize("kind", ["sd1", "sd2", "sdxl"])
+def test_a_control_lora_is_told_by_its_mark_and_has_factors_and_whole_tensors(tmp_path: Path, kind: str) -> None:
+    _, net, tensors = made_lora(kind)
+    save_file(tensors, tmp_path / "lora.safetensors")
+    checkpoint = Checkpoint.open(tmp_path / "lora.safetensors")
+    ours = checkpoint.components[CONTROLNET]
+    expected = Architecture.of(CONTROLNET, "ControlNetModel", json.loads(net.to_json_string()))
+    assert ours.architecture.traced() == expected.traced()
+    shapes = {name: info.shape for name, info in ours.weights.items()}
+    shapes |= {name: factors.shape for name, factors in ours.factors.items()}
+    own = {name: tuple(each.shape) for name, each in net.state_dict().items() if "cond_embedding" not in name}
+    assert shapes == own and not ours.weights.keys() & ours.factors.keys()
+    assert checkpoint.weights_bytes == sum(tensor.nbytes for tensor in tensors.values())
+
+
+@pytest.mark.parametrize(("change", "named"), [
+    (lambda tensors: tensors.pop("time_embed.0.up"), "lacks time_embed.0.up"),
+    (lambda tensors: tensors.update({"time_embed.0.up": torch.zeros(128, 3)}), "time_embed.0: up .* not go together"),
+    (lambda tensors: tensors.update({"time_embed.0.down": torch.zeros(2)}), "time_embed.0: up .* not go together"),
+])  # fmt: skip
+def test_factors_that_do_not_go_together_are_named(tmp_path: Path, change: Any, named: str) -> None:
+    tensors = made_lora("sd1")[2]
+    change(tensors)
+    save_file(tensors, tmp_path / "lora.safetensors")
+    assert re.search(named, refused(tmp_path / "lora.safetensors"))
+
+
+@pytest.mark.parametrize("kind", ["sd1", "sdxl"])
+def test_a_control_lora_is_to_become_what_diffusers_makes_of_it(kind: str) -> None:
+    """Which knows blocks of two layers alone; each layer's product is that of `made_lora`."""
+    unet, net, tensors = made_lora(kind, layers=2)
+    theirs = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=CHANNELS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what it adapts besides, by nothing
+        theirs.load_lora_adapter({name: each.clone() for name, each in tensors.items()}, prefix=None)
+    theirs.fuse_lora()
+    state = {name.replace(".base_layer", ""): each for name, each in theirs.state_dict().items()}
+    for name, weight in net.state_dict().items():
+        found = state.get(name, state.get(re.sub(r"(\.\w+)$", r".modules_to_save.default_0\1", name)))
+        assert found is not None and torch.allclose(found, weight, atol=1e-5), name
 
 
 def test_headers_that_lie_are_refused_soon(tmp_path: Path) -> None:

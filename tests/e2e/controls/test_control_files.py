@@ -10,16 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import ControlNetModel, StableDiffusionControlNetPipeline
+from diffusers import ControlNetModel, StableDiffusionControlNetPipeline, UNet2DConditionModel
 from safetensors.torch import save_file
 
 from tests import tiny
 from tests.conftest import CACHE, Served
 from tests.e2e.serving import difference
+from tests.loras import save_lora
 from tests.parity.oracle import drawn
 from tests.session.graphs import fill_cache
-from tests.single_files import Pair, original_control_net, save_pair
+from tests.single_files import Pair, original_control_lora, original_control_net, save_pair
 from triptych import Control
+from triptych.errors import CheckpointInvalidError, InvalidArgumentError
 
 TOLERANCE = 2
 EDGES = drawn((64, 64), 0)
@@ -54,8 +56,8 @@ def nets(served: Served, pair: Pair, tmp_path_factory: pytest.TempPathFactory) -
         served.client.unregister_checkpoint(name)
 
 
-def made(served: Served, *controls: Control) -> Any:
-    return served.client.generate(checkpoint="proportioned", seed=3, **ASKED, controls=list(controls))
+def made(served: Served, *controls: Control, **more: Any) -> Any:
+    return served.client.generate(checkpoint="proportioned", seed=3, **ASKED, controls=list(controls), **more)
 
 
 def test_a_file_draws_what_its_folder_and_diffusers_draw(served: Served, pair: Pair, nets: dict[str, Path]) -> None:
@@ -70,3 +72,33 @@ def test_a_file_draws_what_its_folder_and_diffusers_draw(served: Served, pair: P
     theirs = pipe(image=EDGES, generator=torch.Generator("cpu").manual_seed(3), **ASKED).images[0]
     assert np.asarray(theirs).std() > 5
     assert np.abs(np.asarray(theirs, np.int16) - np.asarray(ours["pruned"].images[0], np.int16)).max() <= TOLERANCE
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "torch"])
+def test_a_control_lora_stands_over_the_unets_weights(
+    served: Served, pair: Pair, nets: dict[str, Path], tmp_path: Path, engine: str
+) -> None:
+    unet = UNet2DConditionModel.from_pretrained(pair.folder / "unet")
+    net = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(4, 8, 8, 12))
+    tiny.make_tell(net)
+    tensors = original_control_lora(net, unet)
+    save_file(tensors, tmp_path / "lora.safetensors")
+    net.save_pretrained(tmp_path / "sum")
+    client = served.client
+    assert client.register_controlnet("lora", tmp_path / "lora.safetensors").purpose == "controlling"
+    client.register_controlnet("sum", tmp_path / "sum")
+    plain = made(served, engine=engine)
+    ours, whole = (made(served, Control(name, EDGES), engine=engine) for name in ("lora", "sum"))
+    assert difference(ours, whole) <= 1 and difference(ours, plain) > 10
+    assert difference(plain, made(served, engine=engine)) == 0
+    client.unregister_checkpoint("lora")
+    client.unregister_checkpoint("sum")
+
+
+def test_what_is_no_control_net_is_refused_as_one(served: Served, pair: Pair, tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"^path: .* is Stable Diffusion 1.x and 2.x, for drawing and not"):
+        served.client.register_controlnet("a-checkpoint", pair.file)
+    lora = save_lora(tmp_path / "wash.safetensors", pair.folder)
+    with pytest.raises(CheckpointInvalidError, match=r"it is a LoRA: triptych loras add NAME FILE"):
+        served.client.register_controlnet("a-lora", lora)
+    assert not {"a-checkpoint", "a-lora"} & {each.name for each in served.client.checkpoints()}

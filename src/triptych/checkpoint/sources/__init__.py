@@ -7,7 +7,8 @@ from pathlib import Path
 from triptych.checkpoint.identity.fingerprint import FileState
 from triptych.checkpoint.pickles import as_safetensors
 from triptych.checkpoint.safetensors import read_contents
-from triptych.checkpoint.sources.base import Prediction, Source, Told
+from triptych.checkpoint.sources.base import Factors, Prediction, Source, Told
+from triptych.checkpoint.sources.control_lora_file import ControlLoraFile
 from triptych.checkpoint.sources.control_net import ControlNetFolder
 from triptych.checkpoint.sources.control_net_file import ControlNetFile
 from triptych.checkpoint.sources.folder import Folder
@@ -17,7 +18,12 @@ from triptych.checkpoint.sources.vae_alone import VaeFile, VaeFolder
 from triptych.checkpoint.sources.with_vae import WithVae
 from triptych.errors import invalid
 
-__all__ = ["Prediction", "Source", "Told", "VaeFile", "open_source"]
+__all__ = ["Factors", "Prediction", "Source", "Told", "VaeFile", "open_source"]
+
+# What files hold that are no checkpoints, the first that one is.
+_FILES: tuple[type[VaeFile | UpscalerFile | ControlNetFile], ...] = (
+    VaeFile, UpscalerFile, ControlLoraFile, ControlNetFile,
+)  # fmt: skip
 
 
 def open_source(path: Path, variant: str = "", vae: Path | None = None) -> Source:
@@ -41,8 +47,7 @@ def _open_file(path: Path) -> Source:
     state = FileState.of(path)
     tensors, metadata = read_contents(as_safetensors(path))
     check_scales(path, tensors)
-    kinds: tuple[type[VaeFile | UpscalerFile | ControlNetFile], ...] = (VaeFile, UpscalerFile, ControlNetFile)
-    kind = next((kind for kind in kinds if kind.is_one(tensors)), SingleFile)
+    kind = next((kind for kind in _FILES if kind.is_one(tensors)), SingleFile)
     source = kind(path, tensors, metadata)
     source.states[path] = state
     return source

@@ -29,6 +29,18 @@ class Prediction(NamedTuple):
     told_by: str
 
 
+class Factors(NamedTuple):
+    """What is added to a weight that lies elsewhere: up [out, rank] @ down [rank, in, ...]."""
+
+    up: TensorInfo
+    down: TensorInfo
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The weight's."""
+        return (self.up.shape[0], *self.down.shape[1:])
+
+
 class Source(ABC):
     """One checkpoint at `path`; whatever is missing or wrong raises CheckpointInvalidError, which names the file."""
 
@@ -73,6 +85,10 @@ class Source(ABC):
     @abstractmethod
     def weights(self, part: str, class_name: str) -> dict[str, TensorInfo]:
         """Where each of its tensors lies, by the names that today's classes use; nothing is loaded."""
+
+    def factors(self, part: str) -> Mapping[str, Factors]:
+        """Of one that stands over a UNet: which of that one's weights it changes, by the same names, and how."""
+        return {}
 
     @abstractmethod
     def tokenizer_file(self, part: str, name: str) -> bytes | None:

@@ -20,7 +20,6 @@ _PREFIXES = ("control_model.", "")
 _DIFFUSERS_HINT = "controlnet_cond_embedding.conv_in.weight"
 # Tensors by which kin are told that are not served, each with what it is.
 _KIN = {
-    "lora_controlnet": "a control-LoRA, which is not supported",
     "difference": "the difference to a checkpoint's UNet; take the whole ControlNet, in float16 say",
     "task_embedding": "a union ControlNet, which is not supported as a file; take the folder that it comes in",
 }
@@ -38,7 +37,7 @@ class ControlNetFile(OnePart):
         self._metadata = metadata
         if kin := next((what for name, what in _KIN.items() if name in tensors), ""):
             raise broken(path, f"it is {kin}")
-        self._tensors = _named(path, tensors)
+        self._named = _named(path, tensors)
 
     @classmethod
     def is_one(cls, names: Collection[str]) -> bool:
@@ -60,11 +59,11 @@ class ControlNetFile(OnePart):
 
     def weights(self, part: str, class_name: str) -> dict[str, TensorInfo]:
         """Those of the part, by diffusers' names."""
-        return own_weights(part, self._tensors.by_name)
+        return own_weights(part, self._named.by_name)
 
     @cached_property
     def _config(self) -> dict[str, Any]:
-        config = control_net_config(self._tensors)
+        config = control_net_config(self._named)
         pools = _POOLING in self.path.stem.lower() and "addition_embed_type" not in config
         return config | {"global_pool_conditions": pools}
 
