@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import shutil
 from pathlib import Path
@@ -309,6 +310,31 @@ def make_tell(net: Any) -> None:
     for layer in [*net.controlnet_down_blocks, net.controlnet_mid_block, net.controlnet_cond_embedding.conv_out]:
         torch.nn.init.normal_(layer.weight, std=0.3)
         torch.nn.init.normal_(layer.bias, std=0.1)
+
+
+def save_union_controlnet(folder: Path, checkpoint: Path, seed: int = 21, types: int = 8, **config: Any) -> Path:
+    """A ControlNetUnionModel for the checkpoint's UNet, in which every part of it tells, as diffusers saves one."""
+    from diffusers import ControlNetUnionModel
+
+    torch.manual_seed(seed)
+    unet = json.loads((checkpoint / "unet" / "config.json").read_text())
+    known = inspect.signature(ControlNetUnionModel).parameters
+    hidden = unet["block_out_channels"][0]
+    net = ControlNetUnionModel(
+        **{key: value for key, value in unet.items() if key in known},
+        conditioning_embedding_out_channels=(4, 8, 8, 12),
+        num_control_type=types,
+        num_trans_channel=hidden,
+        num_trans_head=2,
+        num_proj_channel=hidden,
+    )
+    net.register_to_config(**config)
+    for layer in [*net.controlnet_down_blocks, net.controlnet_mid_block, net.controlnet_cond_embedding.conv_out]:
+        torch.nn.init.normal_(layer.weight, std=0.3)
+        torch.nn.init.normal_(layer.bias, std=0.1)
+    torch.nn.init.normal_(net.spatial_ch_projs.weight, std=0.5)
+    net.save_pretrained(folder)
+    return folder
 
 
 def _tell_more(unet: Any) -> None:

@@ -10,6 +10,17 @@ from typing import Any
 
 from triptych.contract import TIME_IDS
 
+_CONTROLNET_OPTIONAL: dict[str, Any] = {
+    "addition_embed_type": "text",
+    "addition_time_embed_dim": 256,
+    "class_embed_type": "timestep",
+    "encoder_hid_dim": 1024,
+    "encoder_hid_dim_type": "text_proj",
+    "num_attention_heads": 8,
+    "num_class_embeds": 10,
+    "projection_class_embeddings_input_dim": 2816,
+}
+
 # Keys without a default value that shape a graph all the same, with a value of their kind. Any other key shapes none,
 # and the classes ignore it.
 OPTIONAL: dict[str, dict[str, Any]] = {
@@ -36,16 +47,9 @@ OPTIONAL: dict[str, dict[str, Any]] = {
     "RRDBNet": {},
     "SRVGGNetCompact": {},
     "StableDiffusionSafetyChecker": {},
-    "ControlNetModel": {
-        "addition_embed_type": "text",
-        "addition_time_embed_dim": 256,
-        "class_embed_type": "timestep",
-        "encoder_hid_dim": 1024,
-        "encoder_hid_dim_type": "text_proj",
-        "num_attention_heads": 8,
-        "num_class_embeds": 10,
-        "projection_class_embeddings_input_dim": 2816,
-    },
+    "ControlNetModel": _CONTROLNET_OPTIONAL,
+    "ControlNetUnionModel": _CONTROLNET_OPTIONAL,
+    "ControlNetUnionHint": {},
     "ControlNetConditioningEmbedding": {},
 }
 
@@ -58,6 +62,36 @@ _CLIP_TEXT: dict[str, Any] = {
     "max_position_embeddings": 77,
     "hidden_act": "quick_gelu",
     "layer_norm_eps": 1e-05,
+}
+
+_CONTROLNET: dict[str, Any] = {
+    "in_channels": 4,
+    "flip_sin_to_cos": True,
+    "freq_shift": 0,
+    "down_block_types": ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
+    "only_cross_attention": False,
+    "block_out_channels": [320, 640, 1280, 1280],
+    "layers_per_block": 2,
+    "downsample_padding": 1,
+    "mid_block_scale_factor": 1,
+    "act_fn": "silu",
+    "norm_num_groups": 32,
+    "norm_eps": 1e-05,
+    "cross_attention_dim": 1280,
+    "transformer_layers_per_block": 1,
+    "attention_head_dim": 8,
+    "use_linear_projection": False,
+    "upcast_attention": False,
+    "resnet_time_scale_shift": "default",
+    "global_pool_conditions": False,
+    "addition_embed_type_num_heads": 64,
+}
+
+_HINT: dict[str, Any] = {
+    "conditioning_channels": 3,
+    "conditioning_embedding_channels": 320,
+    "block_out_channels": [16, 32, 96, 256],
+    "controlnet_conditioning_channel_order": "rgb",
 }
 
 # The classes' own defaults: a configuration that spells one out and one that leaves it out are the same architecture.
@@ -125,34 +159,17 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "hidden_act": "quick_gelu",
         "layer_norm_eps": 1e-05,
     },
-    "ControlNetModel": {
-        "in_channels": 4,
-        "flip_sin_to_cos": True,
-        "freq_shift": 0,
-        "down_block_types": ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
-        "mid_block_type": "UNetMidBlock2DCrossAttn",
-        "only_cross_attention": False,
-        "block_out_channels": [320, 640, 1280, 1280],
-        "layers_per_block": 2,
-        "downsample_padding": 1,
-        "mid_block_scale_factor": 1,
-        "act_fn": "silu",
-        "norm_num_groups": 32,
-        "norm_eps": 1e-05,
-        "cross_attention_dim": 1280,
-        "transformer_layers_per_block": 1,
-        "attention_head_dim": 8,
-        "use_linear_projection": False,
-        "upcast_attention": False,
-        "resnet_time_scale_shift": "default",
-        "global_pool_conditions": False,
-        "addition_embed_type_num_heads": 64,
-    },
-    "ControlNetConditioningEmbedding": {
-        "conditioning_channels": 3,
-        "conditioning_embedding_channels": 320,
-        "block_out_channels": [16, 32, 96, 256],
-        "controlnet_conditioning_channel_order": "rgb",
+    "ControlNetModel": _CONTROLNET | {"mid_block_type": "UNetMidBlock2DCrossAttn"},
+    "ControlNetConditioningEmbedding": _HINT,
+    "ControlNetUnionModel": _CONTROLNET | {"num_control_type": 6},
+    "ControlNetUnionHint": _HINT
+    | {
+        "block_out_channels": [48, 96, 192, 384],
+        "num_control_type": 6,
+        "num_trans_channel": 320,
+        "num_trans_head": 8,
+        "num_trans_layer": 1,
+        "num_proj_channel": 320,
     },
 }
 
@@ -168,7 +185,11 @@ NULLABLE: dict[str, frozenset[str]] = {
     "StableDiffusionSafetyChecker": frozenset(),
     "ControlNetModel": frozenset(),
     "ControlNetConditioningEmbedding": frozenset(),
+    "ControlNetUnionModel": frozenset(),
+    "ControlNetUnionHint": frozenset(),
 }
+
+_CONTROLNET_BY_BLOCK = frozenset({"attention_head_dim", "only_cross_attention", "transformer_layers_per_block"})
 
 # Keys that may be one value or a list, with one for each block.
 BY_BLOCK: dict[str, frozenset[str]] = {
@@ -188,8 +209,10 @@ BY_BLOCK: dict[str, frozenset[str]] = {
     "RRDBNet": frozenset(),
     "SRVGGNetCompact": frozenset(),
     "StableDiffusionSafetyChecker": frozenset(),
-    "ControlNetModel": frozenset({"attention_head_dim", "only_cross_attention", "transformer_layers_per_block"}),
+    "ControlNetModel": _CONTROLNET_BY_BLOCK,
     "ControlNetConditioningEmbedding": frozenset(),
+    "ControlNetUnionModel": _CONTROLNET_BY_BLOCK,
+    "ControlNetUnionHint": frozenset(),
 }
 
 # Keys that shape a model but not its graph, which begins behind the table of tokens and is in float32 throughout.

@@ -27,6 +27,8 @@ _COUNTED = frozenset(
         "conv_out_kernel",
         "num_block",
         "num_conv",
+        "num_control_type",
+        "num_trans_layer",
     }
 )
 # What they may come to together: no model of these classes has half as many.
@@ -35,7 +37,7 @@ _LONGEST_LIST = 16
 _LONGEST_NAME = 64
 _BLOCKS = ("down_block_types", "up_block_types", "block_out_channels")
 # Classes with blocks that may differ in a number.
-_UNEVEN = ("UNet2DConditionModel", "ControlNetModel")
+_UNEVEN = ("UNet2DConditionModel", "ControlNetModel", "ControlNetUnionModel")
 
 
 def check_values(path: Path, class_name: str, config: Mapping[str, Any]) -> None:

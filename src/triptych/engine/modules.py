@@ -24,6 +24,8 @@ from triptych.contract import (
     VAE_ENCODER,
 )
 from triptych.engine.conditions import conditioning_dims, residual_names
+from triptych.engine.unions import MODULES as UNION_MODULES
+from triptych.engine.unions import union_inputs
 from triptych.engine.upscaling import upscaler_module
 
 # Triton's batches stay below the 64 samples at which diffusers' upsampling takes another path.
@@ -249,7 +251,8 @@ def build_module(architecture: Architecture) -> nn.Module:
     """The architecture in evaluation mode, its parameters on the meta device: known in shape, nowhere in memory."""
     with warnings.catch_warnings(), torch.device("meta"):
         warnings.simplefilter("ignore")
-        module = _MODULES[architecture.model](architecture)
+        is_union = architecture.class_name.startswith("ControlNetUnion")
+        module = (UNION_MODULES if is_union else _MODULES)[architecture.model](architecture)
     for name, buffer in list(module.named_buffers()):
         owner, _, attribute = name.rpartition(".")
         if attribute != "position_ids":
@@ -293,14 +296,20 @@ def example_inputs(architecture: Architecture) -> tuple[dict[str, torch.Tensor],
     if architecture.model == CONTROLNET_HINT:
         height, width = (extent * dim(name, min=2, max=_MAX_LATENT_EXTENT) for name in ("height", "width"))
         image = torch.zeros(2, config["conditioning_channels"], 10 * extent, 12 * extent)
-        return {"image": image}, {"image": {0: batch, 2: height, 3: width}}
+        more = union_inputs(architecture)
+        return {"image": image, **more}, {
+            "image": {0: batch, 2: height, 3: width},
+            **{name: {0: batch} for name in more},
+        }
     latents = torch.zeros(2, config["in_channels"], 2 * extent + 1, 3 * extent + 1)
     arguments = {"latents": latents, "timestep": torch.zeros(2)}
     shapes: dict[str, dict[int, Any]] = {"latents": free, "timestep": {0: batch}}
     if architecture.model == CONTROLNET:
         arguments["hint"] = torch.zeros(2, config["block_out_channels"][0], *latents.shape[2:])
         arguments["scales"] = torch.zeros(2, len(residual_names(architecture)))
-        shapes |= {"hint": free, "scales": {0: batch}}
+        more = union_inputs(architecture)
+        arguments |= more
+        shapes |= {"hint": free, "scales": {0: batch}, **{name: {0: batch} for name in more}}
     tokens = dim("tokens", min=2, max=4096)
     for name, dims in conditioning_dims(architecture).items():
         arguments[name] = torch.zeros(2, *(extent if isinstance(extent, int) else 77 for extent in dims))

@@ -142,6 +142,7 @@ def pipelines_for(name: str) -> tuple[str, ...]:
     What they have besides is not asked for.
     """
     tasks = (
-        "", "Img2Img", "Inpaint", "InstructPix2Pix", "ControlNet", "ControlNetImg2Img", "ControlNetInpaint"
+        "", "Img2Img", "Inpaint", "InstructPix2Pix", "ControlNet", "ControlNetImg2Img", "ControlNetInpaint",
+        "ControlNetUnion", "ControlNetUnionImg2Img", "ControlNetUnionInpaint",
     )  # fmt: skip
     return tuple(f"{name}{task}Pipeline" for task in tasks)

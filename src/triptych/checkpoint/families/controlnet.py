@@ -18,7 +18,15 @@ _TITLES = {768: "Stable Diffusion 1.x", 1024: "Stable Diffusion 2.x", 2048: "Sta
 
 
 def _check(components: Mapping[str, Component]) -> None:
-    net, hint = components[CONTROLNET], components[CONTROLNET_HINT]
+    check_net(components[CONTROLNET])
+    hint = components[CONTROLNET_HINT]
+    if hint.architecture.config["controlnet_conditioning_channel_order"] not in ("rgb", "bgr"):
+        raise broken(hint.file, "controlnet_conditioning_channel_order must be 'rgb' or 'bgr'")
+    check_hint(hint)
+
+
+def check_net(net: Component) -> None:
+    """CheckpointInvalidError where what runs in every step is none that is supported."""
     path, config = net.file, net.architecture.config
     channels = channel_list(path, config)
     for key in (*CONDITION_KEYS, "num_attention_heads"):
@@ -26,13 +34,16 @@ def _check(components: Mapping[str, Component]) -> None:
         if net.config.get(key) not in (None, known):
             raise broken(path, f"{key}={net.config[key]!r} belongs to a ControlNet that is not supported")
     in_channels = whole_number(path, config, "in_channels", high=256)
-    if hint.architecture.config["controlnet_conditioning_channel_order"] not in ("rgb", "bgr"):
-        raise broken(path, "controlnet_conditioning_channel_order must be 'rgb' or 'bgr'")
-    if whole_number(path, hint.architecture.config, "conditioning_channels", high=16) != 3:
-        raise broken(path, "conditioning_channels must be 3: the picture that a ControlNet looks at is RGB")
-    embedded = channel_list(path, hint.architecture.config)
     net.expect_shape("conv_in.weight", (channels[0], in_channels, 3, 3), "block_out_channels", "in_channels")
-    hint.expect_shape("conv_in.weight", (embedded[0], 3, 3, 3), "conditioning_embedding_out_channels")
+
+
+def check_hint(hint: Component, stem: str = "") -> None:
+    """The same of what looks at the picture; the names of its convolutions begin with the `stem`."""
+    path, config = hint.file, hint.architecture.config
+    if whole_number(path, config, "conditioning_channels", high=16) != 3:
+        raise broken(path, "conditioning_channels must be 3: the picture that a ControlNet looks at is RGB")
+    shape = channel_list(path, config)[0], 3, 3, 3
+    hint.expect_shape(f"{stem}conv_in.weight", shape, "conditioning_embedding_out_channels")
 
 
 def misfit(controlnet: Architecture, unet: Architecture) -> str:

@@ -11,7 +11,9 @@ from triptych.checkpoint.sources.base import Factors, Prediction, Source, Told
 from triptych.checkpoint.sources.control_lora_file import ControlLoraFile
 from triptych.checkpoint.sources.control_net import ControlNetFolder
 from triptych.checkpoint.sources.control_net_file import ControlNetFile
+from triptych.checkpoint.sources.control_net_union import ControlNetUnionFolder
 from triptych.checkpoint.sources.folder import Folder
+from triptych.checkpoint.sources.one_folder import OneFolder
 from triptych.checkpoint.sources.single_file import SingleFile, check_scales
 from triptych.checkpoint.sources.upscaler import UpscalerFile
 from triptych.checkpoint.sources.vae_alone import VaeFile, VaeFolder
@@ -34,7 +36,7 @@ def open_source(path: Path, variant: str = "", vae: Path | None = None) -> Sourc
     if vae is not None:
         return WithVae(open_source(path, variant), open_source(vae))
     if not path.is_file():
-        kinds: tuple[type[VaeFolder | ControlNetFolder], ...] = (VaeFolder, ControlNetFolder)
+        kinds: tuple[type[OneFolder], ...] = (VaeFolder, ControlNetFolder, ControlNetUnionFolder)
         kind = next((kind for kind in kinds if kind.is_one(path)), Folder)
         return kind(path, variant)
     if variant:

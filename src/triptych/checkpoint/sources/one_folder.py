@@ -15,10 +15,11 @@ _CONFIG = "config.json"
 
 
 class OneFolder(OnePart):
-    """The directory at `path`, which holds a model of `class_name`, diffusers' name."""
+    """The directory at `path`, which holds a model of `class_name`, diffusers' name, or of one of `other_names`."""
 
     format = "diffusers"
     class_name: ClassVar[str]
+    other_names: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, path: Path, variant: str = "") -> None:
         self.path = path
@@ -32,7 +33,7 @@ class OneFolder(OnePart):
         file = path / _CONFIG
         if (path / INDEX).exists() or not file.is_file():
             return False
-        return read_json(file, path).get("_class_name") == cls.class_name
+        return read_json(file, path).get("_class_name") in {cls.class_name, *cls.other_names}
 
     def config(self, part: str) -> Told:
         """Its only one."""
