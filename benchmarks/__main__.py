@@ -23,6 +23,9 @@ from benchmarks.cases import (
     switch,
     whole_request,
 )
+from benchmarks.cases.controlnet import at_once, unused
+from benchmarks.cases.controlnet import request as control_request
+from benchmarks.cases.controlnet import switch as control_switch
 from benchmarks.cases.gateway import crowd, latency, start
 from benchmarks.cases.loras import refittable, step, swap, swaps
 from benchmarks.cases.pictures import large_pictures, tasks
@@ -57,6 +60,10 @@ BENCHMARKS = {
     "guidance-split": _Benchmark(guidance_split.run, 3, 20),
     "concurrency": _Benchmark(concurrency.run, 3, 4),
     "switch": _Benchmark(switch.run, 5, 2),
+    "control-request": _Benchmark(control_request.run, 3, 6),
+    "control-switch": _Benchmark(control_switch.run, 3, 4),
+    "control-at-once": _Benchmark(at_once.run, 3, 4),
+    "control-unused": _Benchmark(unused.run, 20, 1),
     "first-picture": _Benchmark(first_picture.run, 5, 4),
     "reload": _Benchmark(reload.run, 30, 1),
     "pickled": _Benchmark(pickled.run, 3, 1),

@@ -123,6 +123,11 @@ def processor_seconds(groups: Mapping[str, Iterable[int]]) -> float:
     return sum(map(_processor_seconds, itertools.chain.from_iterable(groups.values())))
 
 
+def clock_of(stack: Stack) -> Callable[[], float]:
+    """Tells those of all processes of a stack."""
+    return lambda: processor_seconds(processes_of(stack))
+
+
 def _processor_seconds(pid: int) -> float:
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()

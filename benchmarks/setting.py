@@ -10,6 +10,7 @@ from typing import Any
 import triptych
 from triptych.embedded import LocalStack
 from triptych.measuring.checkpoints import SIZES, ensure_checkpoint
+from triptych.measuring.controlnets import ensure_controlnet
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,10 @@ class Setting:
     def checkpoint(self) -> Path:
         """The checkpoint, made if it is not there."""
         return ensure_checkpoint(self.folder / self.models, SIZES[self.models])
+
+    def controlnet(self) -> Path:
+        """A ControlNet for it, made if it is not there."""
+        return ensure_controlnet(self.folder / f"{self.models}-controlnet", SIZES[self.models])
 
     def stack(self, checkpoint: Path, placement: Path | None = None) -> LocalStack:
         """Triptych as a user starts it, serving one checkpoint under the name "bench"."""

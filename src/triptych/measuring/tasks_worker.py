@@ -14,15 +14,21 @@ from typing import Any
 from triptych.measuring.worker import Work, Worker, answer_all
 
 
-def tasks_worker(checkpoint: Path, *, threads: int) -> Worker:
-    """The process; pictures are named by their paths."""
-    return Worker(__name__, {"checkpoint": str(checkpoint), "threads": threads})
+def tasks_worker(checkpoint: Path, *, threads: int, controlnet: Path | None = None) -> Worker:
+    """The process; pictures are named by their paths. With a ControlNet there is the task "controlled" as well."""
+    net = str(controlnet) if controlnet else ""
+    return Worker(__name__, {"checkpoint": str(checkpoint), "threads": threads, "controlnet": net})
 
 
 def load(setting: dict[str, Any]) -> Work:
     """The pipelines in eager mode, in float32 on the CPU; what they do with a request."""
     import torch
-    from diffusers import AutoPipelineForImage2Image, AutoPipelineForInpainting, AutoPipelineForText2Image
+    from diffusers import (
+        AutoPipelineForImage2Image,
+        AutoPipelineForInpainting,
+        AutoPipelineForText2Image,
+        ControlNetModel,
+    )
     from diffusers.utils import logging
     from PIL import Image
     from transformers.utils import logging as transformers_logging
@@ -37,6 +43,9 @@ def load(setting: dict[str, Any]) -> Work:
         "image-to-image": AutoPipelineForImage2Image.from_pipe(text),
         "inpaint": AutoPipelineForInpainting.from_pipe(text),
     }
+    if path := setting.get("controlnet"):
+        net = ControlNetModel.from_pretrained(path, torch_dtype=torch.float32)
+        pipelines["controlled"] = AutoPipelineForText2Image.from_pipe(text, controlnet=net)
     for pipeline in pipelines.values():
         pipeline.set_progress_bar_config(disable=True)
 

@@ -1,0 +1,39 @@
+"""Random ControlNets in diffusers' layout for the checkpoints of `triptych.measuring.checkpoints`.
+
+net = ensure_controlnet(folder / "sd15-controlnet", SIZES["sd15"])
+"""
+
+from __future__ import annotations
+
+import inspect
+import shutil
+from pathlib import Path
+from typing import Any
+
+from triptych.measuring.checkpoints import Size
+
+_STANDARD_DEVIATION = 0.02
+
+
+def ensure_controlnet(folder: Path, size: Size) -> Path:
+    """The folder, made if it is not there; it appears whole or not at all."""
+    if not folder.is_dir():
+        building = folder.with_name(f"{folder.name}.building")
+        shutil.rmtree(building, ignore_errors=True)
+        _made(size).save_pretrained(building)
+        building.rename(folder)
+    return folder
+
+
+def _made(size: Size) -> Any:
+    """One that adds something: diffusers' begin with zeros, as training does."""
+    import torch
+    from diffusers import ControlNetModel
+
+    torch.manual_seed(0)
+    known = inspect.signature(ControlNetModel.__init__).parameters
+    shared = {name: value for name, value in size.unet.items() if name in known}
+    net = ControlNetModel(**{"cross_attention_dim": 768} | shared)
+    for layer in [*net.controlnet_down_blocks, net.controlnet_mid_block, net.controlnet_cond_embedding.conv_out]:
+        torch.nn.init.normal_(layer.weight, std=_STANDARD_DEVIATION)
+    return net.to(getattr(torch, size.dtype))
