@@ -32,7 +32,7 @@ def load_engine(name: str, component: Component, settings: EngineSettings) -> En
             from triptych.engine.tensorrt.engine import TensorRtEngine
 
             return TensorRtEngine.load(component, settings)
-        from triptych.engine.torch_engine import TorchEngine
+        from triptych.engine.torch.engine import TorchEngine
 
         return TorchEngine.load(component, settings)
     except ModuleNotFoundError as error:

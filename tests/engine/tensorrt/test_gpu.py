@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.conftest import CACHE
-from tests.engine.test_torch_engine import inputs_of, joined
+from tests.engine.torch.test_engine import inputs_of, joined
 from triptych.checkpoint import Checkpoint
 from triptych.contract import ENCODER, UNET, VAE_DECODER, VAE_ENCODER
 from triptych.engine import Engine, EngineSettings, load_engine

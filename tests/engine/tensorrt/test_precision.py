@@ -14,7 +14,7 @@ from onnx import helper, numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
 from tests.conftest import CACHE
-from tests.engine.test_torch_engine import inputs_of, joined
+from tests.engine.torch.test_engine import inputs_of, joined
 from triptych.checkpoint import Checkpoint, Component
 from triptych.contract import ENCODER, UNET, VAE_DECODER, VAE_ENCODER
 from triptych.engine import EngineSettings, load_engine
@@ -175,7 +175,7 @@ def test_every_weight_is_written_in_its_type(checkpoints: dict[str, Path], tmp_p
 
 def test_the_exchangeable_weights_are_those_of_the_layers(checkpoints: dict[str, Path]) -> None:
     from triptych.engine.modules import build_module
-    from triptych.engine.torch_engine import layer_parameters
+    from triptych.engine.torch.engine import layer_parameters
 
     for model in (ENCODER.name, UNET.name):
         graph = typed(checkpoints, model, "fp16")

@@ -21,7 +21,7 @@ from triptych.engine.cache.inventory import Kind, State, inventory
 from triptych.engine.tensorrt.build import making
 from triptych.engine.tensorrt.build.plan import OVERRIDE
 from triptych.engine.tensorrt.run.padding import padded_batches, read_batch_seconds
-from triptych.engine.torch_engine import TorchEngine
+from triptych.engine.torch.engine import TorchEngine
 from triptych.errors import FailedPreconditionError, TriptychError
 
 

@@ -39,7 +39,7 @@ from triptych.engine.tensorrt.plain import plain_setting
 from triptych.engine.tensorrt.probe import check_outputs
 from triptych.engine.tensorrt.run.padding import padded_batches, read_batch_seconds
 from triptych.engine.tensorrt.run.session import Session
-from triptych.engine.torch_engine import torch_device
+from triptych.engine.torch.engine import torch_device
 from triptych.errors import FailedPreconditionError, invalid
 
 _NOBODY_ELSE: AbstractContextManager[object] = nullcontext()

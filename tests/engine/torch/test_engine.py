@@ -15,7 +15,7 @@ from triptych.checkpoint import Checkpoint, Component
 from triptych.contract import ENCODER, UNET, VAE_DECODER, VAE_ENCODER
 from triptych.engine import EngineSettings
 from triptych.engine.port import Array
-from triptych.engine.torch_engine import TorchEngine, round_factors
+from triptych.engine.torch.engine import TorchEngine, round_factors
 from triptych.engine.weights import float32_weights
 from triptych.errors import FailedPreconditionError, InvalidArgumentError
 

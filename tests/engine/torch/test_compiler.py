@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from triptych.engine.torch_compiler import Compiler
+from triptych.engine.torch.compiler import Compiler
 
 CPU = torch.device("cpu")
 

@@ -24,10 +24,10 @@ from triptych.contract import ENCODERS, UNET
 from triptych.engine.memory import run_in_memory
 from triptych.engine.modules import build_module, output_names, parameter_names
 from triptych.engine.port import Array, Engine, EngineSettings, Weights
-from triptych.engine.torch_compiler import Compiler, Module, keep_compiled_in
-from triptych.engine.torch_graphs import GraphedModule
-from triptych.engine.torch_halves import LAYERS, shared_tensor, widen_when_called
-from triptych.engine.torch_wrapping import wrapped
+from triptych.engine.torch.compiler import Compiler, Module, keep_compiled_in
+from triptych.engine.torch.graphs import GraphedModule
+from triptych.engine.torch.halves import LAYERS, shared_tensor, widen_when_called
+from triptych.engine.torch.wrapping import wrapped
 from triptych.engine.weights import (
     Maps,
     check_parameters,

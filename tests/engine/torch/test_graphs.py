@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from tests.conftest import CACHE
-from tests.engine.test_torch_engine import component_of, inputs_of, joined
+from tests.engine.torch.test_engine import component_of, inputs_of, joined
 from triptych.contract import ENCODER, UNET
 from triptych.engine import EngineSettings
-from triptych.engine.torch_engine import TorchEngine
-from triptych.engine.torch_graphs import CAPTURE_AFTER_RUNS, MOST_SHAPES, GraphedModule
+from triptych.engine.torch.engine import TorchEngine
+from triptych.engine.torch.graphs import CAPTURE_AFTER_RUNS, MOST_SHAPES, GraphedModule
 from triptych.engine.weights import float32_weights
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from triptych.engine.recent import Recent
-from triptych.engine.torch_compiler import Compiler, Inputs, Module
+from triptych.engine.torch.compiler import Compiler, Inputs, Module
 
 # A shape that comes this often is recorded: by then it is likely to come often enough to pay for that.
 CAPTURE_AFTER_RUNS = 3

@@ -1,0 +1,1 @@
+"""PyTorch's engine, compiled and recorded on a GPU."""
