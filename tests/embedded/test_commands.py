@@ -11,6 +11,7 @@ import pytest
 from triptych.demo import checkpoint_path
 from triptych.embedded import StackConfig
 from triptych.embedded.commands import make_plan
+from triptych.errors import InvalidArgumentError
 from triptych.keys import KeyFile
 from triptych.keys.entry import Entry
 
@@ -33,6 +34,18 @@ def test_the_demo_is_served_where_nothing_else_is(tmp_path: Path) -> None:
     assert DEMO in orchestrators_arguments(StackConfig(None), tmp_path)
     (state / "checkpoints.json").write_text(json.dumps({"x": {"path": "/x"}}))
     assert DEMO not in orchestrators_arguments(StackConfig(None), tmp_path)
+
+
+def test_a_control_net_alone_stands_beside_the_demo_and_goes_with_it(tmp_path: Path) -> None:
+    net = tmp_path / "canny.safetensors"
+    net.touch()
+    config = StackConfig(None, others={"canny": net})
+    assert f"{DEMO} --transient-checkpoint canny={net}" in orchestrators_arguments(config, tmp_path)
+    beside = StackConfig({"x": tmp_path}, others={"canny": net})
+    assert f"--checkpoint x={tmp_path} --checkpoint canny={net}" in orchestrators_arguments(beside, tmp_path)
+    for checkpoints, name in (({"x": tmp_path}, "x"), (None, "demo")):
+        with pytest.raises(InvalidArgumentError, match=rf"^controlnets: '{name}' is what a checkpoint is called"):
+            StackConfig(checkpoints, others={name: net}).validate()
 
 
 def test_the_orchestrators_file_names_are_utf8_in_any_locale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

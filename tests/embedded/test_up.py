@@ -114,6 +114,11 @@ def test_a_checkpoint_is_called_as_its_file_is() -> None:
     assert {name: str(path) for name, path in (up.configuration(args).checkpoints or {}).items()} == paths
 
 
+def test_what_draws_nothing_leaves_room_for_the_demo() -> None:
+    config = up.configuration(parse("--controlnet", "canny=/nets/canny.pth", "--upscaler", "x4=/x4.pth"))
+    assert config.checkpoints is None and config.others == {"canny": "/nets/canny.pth", "x4": "/x4.pth"}
+
+
 def test_a_folder_and_none_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parse("--ephemeral", "--run-dir=/run/x")

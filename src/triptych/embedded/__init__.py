@@ -83,7 +83,8 @@ def local(
     """
     return LocalStack(
         StackConfig(
-            {**(checkpoints or {}), **(controlnets or {})} or None,
+            checkpoints or None,
+            others=controlnets or {},
             variants=variants or {},
             engine=engine,
             host=host,

@@ -101,9 +101,8 @@ def make_plan(config: StackConfig, commands: Commands, run_dir: Path, temporary:
             *("--load-timeout", f"{config.load_limit_s:g}"),
             *(part for address in addresses for part in address),
             *("--state-dir", str(run_dir / "state"), "--engine", config.engine),
-            *(p for name, path in config.checkpoint_paths().items() for p in ("--checkpoint", f"{name}={path}")),
+            *_served(config, run_dir / "state"),
             *(part for name, variant in config.variants.items() for part in ("--variant", f"{name}={variant}")),
-            *_demo(config, run_dir / "state"),
             *("--lora-dir", str(config.lora_folder(run_dir))),
             *(part for name, path in config.lora_paths().items() for part in ("--lora", f"{name}={path}")),
             *(part for name, value in config.limits.items() for part in ("--limit", f"{name}={value}")),
@@ -161,10 +160,15 @@ def _gateway_spec(
     )
 
 
-def _demo(config: StackConfig, state: Path) -> tuple[str, ...]:
-    """The demo where nothing else is to be served; it is not kept, lest it stand beside what is added later."""
-    wanted = config.checkpoints is None and not keeps_checkpoints(state)
-    return ("--transient-checkpoint", f"demo={checkpoint_path()}") if wanted else ()
+def _served(config: StackConfig, state: Path) -> tuple[str, ...]:
+    """What is named, and the demo where nothing draws; that is not kept, lest it stand beside what is added later.
+
+    Nor is what was named beside it kept, or there would be something at the next start and no demo.
+    """
+    has_demo = config.checkpoints is None and not keeps_checkpoints(state)
+    paths = {**({"demo": checkpoint_path()} if has_demo else {}), **config.checkpoint_paths()}
+    option = "--transient-checkpoint" if has_demo else "--checkpoint"
+    return tuple(part for name, path in paths.items() for part in (option, f"{name}={path}"))
 
 
 def _named(replicas: Sequence[Replica]) -> dict[str, Replica]:

@@ -60,6 +60,8 @@ class StackConfig:
     drain_timeout_s: float = 20.0  # how long running requests may go on once it is to stop
     safety_checker: str = "off"  # "checkpoint": each one's own looks at every picture that it draws
     watermark: str = ""  # a text of at most 16 bytes, with which all pictures that are drawn are marked invisibly
+    # Likewise ControlNets and upscalers, which draw nothing by themselves: the demo may be there beside them.
+    others: Mapping[str, str | Path] = field(default_factory=dict)
 
     @property
     def cache_path(self) -> Path:
@@ -81,16 +83,23 @@ class StackConfig:
 
     def located(self) -> StackConfig:
         """With the folders of what has a hub's id, downloaded where they are not here yet."""
-        paths = {
-            name: located("checkpoints", path, self.variants.get(name, ""))
-            for name, path in (self.checkpoints or {}).items()
-            if HubId.parse(str(path))
+        checkpoints = None if self.checkpoints is None else self._located(self.checkpoints)
+        return replace(self, checkpoints=checkpoints, others=self._located(self.others))
+
+    def _located(self, paths: Mapping[str, str | Path]) -> dict[str, str | Path]:
+        return {
+            name: located("checkpoints", path, self.variants.get(name, "")) if HubId.parse(str(path)) else path
+            for name, path in paths.items()
         }
-        return replace(self, checkpoints={**(self.checkpoints or {}), **paths}) if paths else self
+
+    @property
+    def named(self) -> dict[str, str | Path]:
+        """All that is to be served under a name."""
+        return {**(self.checkpoints or {}), **self.others}
 
     def checkpoint_paths(self) -> dict[str, Path]:
         """Absolute paths, for the servers need not share this process's directory."""
-        return _absolute("checkpoints", self.checkpoints or {})
+        return _absolute("checkpoints", self.named)
 
     def lora_paths(self) -> dict[str, Path]:
         """Absolute paths, likewise."""
@@ -126,15 +135,18 @@ class StackConfig:
 
     def validate(self) -> None:
         """InvalidArgumentError about the first field that is wrong."""
+        drawing = {"demo"} if self.checkpoints is None else self.checkpoints.keys()
+        if taken := next((name for name in self.others if name in drawing), ""):
+            raise invalid("controlnets", f"{taken!r} is what a checkpoint is called; choose another name")
         for name, path in self.checkpoint_paths().items():
             check_checkpoint_name("checkpoints", name)
             if not path.exists():
                 problem = f"{name}: {path} is no file or directory"
-                hint = not_a_path(str((self.checkpoints or {})[name]))
+                hint = not_a_path(str(self.named[name]))
                 raise invalid("checkpoints", f"{problem}: {hint}" if hint else problem)
         for name in self.variants:
-            if name not in (self.checkpoints or {}):
-                raise invalid("variants", f"{name!r} is none of the checkpoints {', '.join(self.checkpoints or ())}")
+            if name not in self.named:
+                raise invalid("variants", f"{name!r} is none of the checkpoints {', '.join(self.named)}")
         for name, path in self.lora_paths().items():
             check_lora_name("loras", name)
             _check_lora(name, path)

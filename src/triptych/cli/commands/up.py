@@ -227,8 +227,10 @@ def table(rows: list[ProcessStatus]) -> str:
 
 def configuration(args: argparse.Namespace) -> StackConfig:
     """What the arguments ask for."""
+    checkpoints, others = _checkpoints(args)
     return StackConfig(
-        _checkpoints(args),
+        checkpoints,
+        others=others,
         variants=dict(args.variant),
         engine=args.engine,
         host=args.host,
@@ -255,18 +257,14 @@ def configuration(args: argparse.Namespace) -> StackConfig:
     )
 
 
-def _checkpoints(args: argparse.Namespace) -> dict[str, str | Path] | None:
-    """By their names, each of which may stand for one alone; None: what is kept, or the demo."""
-    named = [
-        *((checkpoint_name(path), path) for path in args.paths),
-        *args.checkpoint,
-        *args.upscaler,
-        *args.controlnet,
-    ]
-    for name, count in Counter(name for name, _ in named).items():
+def _checkpoints(args: argparse.Namespace) -> tuple[dict[str, str | Path] | None, dict[str, str | Path]]:
+    """Those that draw, None for what is kept or the demo, and others; each name stands for one alone."""
+    drawing = [*((checkpoint_name(path), path) for path in args.paths), *args.checkpoint]
+    others = [*args.upscaler, *args.controlnet]
+    for name, count in Counter(name for name, _ in (*drawing, *others)).items():
         if count > 1:
             raise invalid("checkpoint", f"{count} are called {name}; name them apart: --checkpoint NAME=PATH")
-    return dict(named) or None
+    return dict(drawing) or None, dict(others)
 
 
 def _run_dir(args: argparse.Namespace) -> str | Path | None:
