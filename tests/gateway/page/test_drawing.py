@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 
 from tests.conftest import Served
 from tests.gateway.page.steps import Drawing
+from triptych import Control
 from triptych.sdk.parameters import GenerateParameters
 
 pytestmark = pytest.mark.browser
@@ -24,6 +25,17 @@ def test_the_table_has_every_parameter(drawing: Drawing, served: Served) -> None
         }"""
     )
     assert set(names) == {"prompt", *GenerateParameters.__annotations__} - {"request_id"}
+
+
+def test_a_control_s_table_has_every_field(drawing: Drawing, served: Served) -> None:
+    names = drawing.page.evaluate(
+        """async () => {
+            const { NUMBERS, PARAMETERS, PREPROCESSOR } = await import("/page/app/controls/parameters.js");
+            return [...NUMBERS, ...[PREPROCESSOR, ...PARAMETERS].map((each) => each.name)];
+        }"""
+    )
+    # The mask is the image's to begin with; a union ControlNet's types wait for a list of them.
+    assert {*names, "name", "image"} == {*Control.__annotations__} - {"mask_image", "union_type"}
 
 
 def test_every_control_has_a_name(drawing: Drawing, served: Served) -> None:

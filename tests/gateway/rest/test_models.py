@@ -12,6 +12,7 @@ from PIL import Image
 from safetensors.torch import save
 
 from tests import upscalers
+from tests.checkpoint.sources.test_control_net_file import made, written
 from tests.conftest import Served
 from tests.gateway.rest.asking import SMALL
 from tests.loras import save_lora
@@ -47,6 +48,18 @@ def test_a_lora_is_uploaded_used_and_removed(
     assert picture(http, loras=[["rest ink", 0.5]]) == expected != picture(http)
     assert http.delete("/api/v1/loras/rest ink").status_code == 204
     assert "rest ink" not in {lora.name for lora in served.client.loras()}
+
+
+def test_a_controlnet_is_uploaded_and_removed(served: Served, http: httpx.Client, tmp_path: Path) -> None:
+    file = written(tmp_path / "net.safetensors", made("sd1")).read_bytes()
+    upload = uploaded(http, file, "controlnet")
+    registered = http.post("/api/v1/checkpoints", json={"name": "rest-net", "upload": upload})
+    assert registered.status_code == 201, registered.text
+    assert registered.json()["purpose"] == "controlling"
+    path = Path(registered.json()["path"])
+    assert path.read_bytes() == file
+    assert http.delete("/api/v1/checkpoints/rest-net").status_code == 204
+    assert not path.exists()
 
 
 def test_a_model_is_uploaded_switched_and_removed(served: Served, http: httpx.Client) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from triptych.errors import invalid
-from triptych.sdk.catalog import Checkpoint
+from triptych.sdk.catalog import Checkpoint, ServerInfo
 from triptych.sdk.preprocessing import Preprocessor
 from triptych_gateway.a1111 import checkpoints
 from triptych_gateway.a1111.controlnet import preprocessors
@@ -56,11 +56,13 @@ def controlnets(known: Sequence[Checkpoint]) -> list[Checkpoint]:
     return [each for each in known if each.purpose == "controlling"]
 
 
-async def controls_of(request: Common, known: Sequence[Checkpoint], gateway: Gateway) -> Controls:
+async def controls_of(request: Common, server: ServerInfo, gateway: Gateway) -> Controls:
     """What the call's units ask for."""
-    units = _units(request)
+    units, known, most = _units(request), server.checkpoints, server.limits.max_controls
     if not units:
         return Controls()
+    if len(units) > most:
+        raise invalid(f"alwayson_scripts.{SCRIPT}.args", f"must be at most {most} units, not {len(units)}")
     offered = await gateway.client.preprocessors() if any(_is_prepared(unit) for unit in units.values()) else []
     controls = [await _control(name, unit, request, known, offered, gateway) for name, unit in units.items()]
     words = {
@@ -69,7 +71,7 @@ async def controls_of(request: Common, known: Sequence[Checkpoint], gateway: Gat
         for part, word in _WORDS.items()
     }
     shown = [control for control, unit in zip(controls, units.values(), strict=True) if unit.save_detected_map]
-    return Controls(controls, shown, {**words, "controls": f"alwayson_scripts.{SCRIPT}.args"})
+    return Controls(controls, shown, words)
 
 
 def _units(request: Common) -> dict[str, Unit]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -78,6 +78,7 @@ class Unit(BaseModel):
     advanced_weighting: None = None
     effective_region_mask: None = None
     ipadapter_input: None = None
+    union_control_type: Literal["Unknown"] = "Unknown"
 
     @model_validator(mode="before")
     @classmethod

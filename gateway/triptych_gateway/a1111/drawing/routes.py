@@ -31,7 +31,7 @@ async def txt2img(request: Txt2Img, gateway: GatewayOf, caller: CallerOf) -> Res
     options = (await gateway.options.of(caller)).changed(request.override_settings)
     server = await gateway.client.server_info()
     asked = asked_of(request, options, server).beside(hires_of(request))
-    controls = await controls_of(request, server.checkpoints, gateway)
+    controls = await controls_of(request, server, gateway)
     return await _answer(request, asked, controls, options, gateway, caller, TXT2IMG)
 
 
@@ -43,7 +43,7 @@ async def img2img(request: Img2Img, gateway: GatewayOf, caller: CallerOf) -> Res
     request = with_batch(request)
     asked = asked_of(request, options, server)
     own = await images_of(request, asked.checkpoint, server.limits, gateway.settings)
-    controls = await controls_of(request, server.checkpoints, gateway)
+    controls = await controls_of(request, server, gateway)
     return await _answer(request, asked.beside(own), controls, options, gateway, caller, IMG2IMG)
 
 

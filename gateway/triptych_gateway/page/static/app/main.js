@@ -37,7 +37,7 @@ async function submit(request, files) {
 
 /** @type {(request: Record<string, any>, leftOut?: string[], name?: string) => void} */
 function reuse(request, leftOut = [], name = "the picture") {
-  if (!leftOut.some((each) => /^(the )?(image|mask)/.test(each))) source.set(undefined);
+  if (!leftOut.some((each) => each.includes("image"))) source.set(undefined);
   form.fill(request);
   byId("prompt").focus();
   byId("form").scrollIntoView({ block: "start" });
