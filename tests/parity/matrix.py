@@ -145,7 +145,15 @@ CONTROLS: Mapping[str, Sequence[Values]] = {
     "half": ({"conditioning_scale": 0.6, "guidance_end": 0.5},),
     "two": ({"conditioning_scale": 0.8, "guidance_start": 0.3}, {"conditioning_scale": 1.2, "guidance_end": 0.7}),
 }
-_CONTROL: Mapping[str, Sequence[Any]] = {"controls": tuple(CONTROLS), "guess_mode": (False, True)}
+# Of a union. Some picture counts in every step: where none does diffusers, unlike us, goes on with the types alone.
+UNIONS: Mapping[str, Sequence[Values]] = {
+    "union": ({"union_type": "canny", "conditioning_scale": 0.7, "guidance_end": 0.6},),
+    "union of two": (
+        {"union_type": "depth", "conditioning_scale": 0.8, "guidance_end": 0.7},
+        {"union_type": "tile", "conditioning_scale": 1.2, "guidance_start": 0.3},
+    ),
+}
+_CONTROL: Mapping[str, Sequence[Any]] = {"controls": (*CONTROLS, *UNIONS), "guess_mode": (False, True)}
 CONTROL = _CONTROL | {
     "scheduler": ("", "ddim", "euler_ancestral"),
     "guidance_scale": (7.5, 1.0),
@@ -226,6 +234,11 @@ def controlnets(family: str) -> tuple[str, ...]:
     return tuple(f"{family}-net-{number}" for number in range(2))
 
 
+def union(family: str) -> str:
+    """The name of a union ControlNet for it."""
+    return f"{family}-union"
+
+
 def known(family: str, task: str) -> tuple[str, ...]:
     """The names in MORE of what a family's pipeline for the task takes; where both tasks' are alike, one is enough."""
     if task == "varied":
@@ -292,6 +305,10 @@ def is_possible(family: str, task: str, form: str, values: Values) -> bool:
     if values.get("padding_mask_crop") and family == "sdxl" and values.get("controls") == "two":
         return False  # its pipeline takes the list of their pictures for the image, and refuses it
     if values.get("mask") == "discs" and values["images"] == "one":
+        return False
+    if values.get("controls") in UNIONS and (
+        family != "sdxl" or (values["guess_mode"] and values["guidance_scale"] != 1.0)  # at which diffusers' fail
+    ):
         return False
     if values["more"] == "scores" and values.get("refiner") == "sdxl":
         return False

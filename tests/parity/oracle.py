@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from PIL import Image
 import triptych
 from tests.engine.wrapped import wrapped
 from tests.parity.formulas import TORCHS, torchs_first
-from tests.parity.matrix import CONTROLLED, CONTROLS, MORE, Case, controlnets
+from tests.parity.matrix import CONTROLLED, CONTROLS, MORE, UNIONS, Case, controlnets, union
 from triptych_orchestrator.sampling.schedulers import SCHEDULERS
 
 # Of 255, in any pixel.
@@ -28,6 +29,8 @@ SUBSEED = 11
 HIRES_SCALE = 1.5
 SIZE = (80, 64)
 VAE_SCALE = 8
+# The places of the types that are asked for among those of a union.
+UNION_TYPES = {"canny": 3, "depth": 1, "tile": 6}
 PIPELINES = {
     "text-to-image": diffusers.AutoPipelineForText2Image,
     "image-to-image": diffusers.AutoPipelineForImage2Image,
@@ -72,8 +75,9 @@ def arguments(case: Case) -> dict[str, Any]:
     if "mask" in values:
         values |= {"mask_image": masks(values.pop("mask"), size), **size_of(size, values["padding_mask_crop"])}
     if "controls" in values:
-        names = controlnets(case.family)
-        looks = enumerate(zip(names, CONTROLS[values["controls"]], strict=False))
+        is_union = values["controls"] in UNIONS
+        names = [union(case.family)] * 2 if is_union else controlnets(case.family)
+        looks = enumerate(zip(names, {**CONTROLS, **UNIONS}[values["controls"]], strict=False))
         seen = size if values.get("padding_mask_crop") else (72, 64)  # diffusers cuts both by the same coordinates
         values["controls"] = [
             {"name": name, "image": drawn(seen, number + 2), **look} for number, (name, look) in looks
@@ -135,7 +139,7 @@ def expected(case: Case, folder: Path, others: Mapping[str, Path]) -> list[Image
     if task == "instructed":  # diffusers' for Stable Diffusion XL would take the checkpoint's own size
         values |= size_of(values["image"][0].size, None)
     controls = values.pop("controls", [])
-    nets = tuple(others[control["name"]] for control in controls)
+    nets = tuple(dict.fromkeys(others[control["name"]] for control in controls))
     pipe = pipeline(task, folder, nets)
     if "refiner" in values:
         return refined(pipe, others, **values)
@@ -168,6 +172,10 @@ def controlled(task: str, controls: Sequence[Mapping[str, Any]]) -> dict[str, An
         "control_guidance_start": [control.get("guidance_start", 0.0) for control in controls],
         "control_guidance_end": [control.get("guidance_end", 1.0) for control in controls],
     }
+    if "union_type" in controls[0]:
+        told |= {"control_image": [control["image"] for control in controls]}
+        told.pop("image", None)
+        return told | {"control_mode": [UNION_TYPES[control["union_type"]] for control in controls]}
     return told if len(controls) > 1 else {name: value[0] for name, value in told.items()}
 
 
@@ -221,10 +229,15 @@ def made(pipe: Any, scheduler: str, tiling: bool | str = "", **values: Any) -> A
         pipe.scheduler = own
 
 
+def _net(path: Path) -> Any:
+    named = json.loads((path / "config.json").read_text())["_class_name"]
+    return getattr(diffusers, named).from_pretrained(path)
+
+
 @functools.cache
 def pipeline(task: str, path: Path, nets: tuple[Path, ...] = ()) -> Any:
     """diffusers' own, loaded once."""
-    loaded: Any = [diffusers.ControlNetModel.from_pretrained(net) for net in nets]
+    loaded: Any = [_net(path) for path in nets]
     more = {"controlnet": loaded if len(nets) > 1 else loaded[0]} if nets else {}
     made = PIPELINES[task].from_pretrained(path, **more)
     made.set_progress_bar_config(disable=True)

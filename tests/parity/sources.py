@@ -9,7 +9,7 @@ from pathlib import Path
 import triptych
 from tests import tiny
 from tests.conftest import CACHE
-from tests.parity.matrix import CONTROLLED, EDITING, ONLY, Case, controlnets
+from tests.parity.matrix import CONTROLLED, EDITING, ONLY, Case, controlnets, union
 from tests.session.graphs import fill_cache
 from tests.single_files import Pair, save_pair
 
@@ -30,7 +30,7 @@ class Sources:
         self._current = case.checkpoint
         for one in self._client.checkpoints():
             passing = one.name in self._served or one.name.endswith("-torch")
-            if passing and one.state == "loaded" and one.family != "controlnet" and one.name != case.checkpoint:
+            if passing and one.state == "loaded" and one.purpose != "controlling" and one.name != case.checkpoint:
                 self._client.unload_checkpoint(one.name)
 
     def folder(self, case: Case) -> Path:
@@ -76,6 +76,7 @@ class Sources:
                 name: tiny.save_controlnet(root / name, self._checkpoints[family], seed=number)
                 for name, number in names.items()
             }
+        made["sdxl"][union("sdxl")] = tiny.save_union_controlnet(root / "union", self._checkpoints["sdxl"])
         fill_cache(CACHE, [path for nets in made.values() for path in nets.values()])
         return made
 

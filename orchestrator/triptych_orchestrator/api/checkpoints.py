@@ -118,6 +118,7 @@ def _checkpoint(catalog: Catalog, entry: Entry) -> checkpoints_pb2.Checkpoint:
 
 def _tell(message: checkpoints_pb2.Checkpoint, told: About) -> None:
     message.format, message.precision, message.purpose = told.format, told.precision, told.purpose
+    message.union_types.extend(told.union_types)
     message.architecture = legible(told.architecture, MESSAGE_LIMIT_BYTES)
     message.title = legible(told.title, MESSAGE_LIMIT_BYTES)
     message.trigger_words.extend(legible(word, MESSAGE_LIMIT_BYTES) for word in told.trigger_words)

@@ -174,6 +174,7 @@ def _control(message: pb.Control) -> AskedControl:
         control_mode=message.control_mode,
         preparation=preparation_of(message),
         hr_option=message.hr_option,
+        union_type=message.union_type,
         mask_image=message.mask_image,
     )
 

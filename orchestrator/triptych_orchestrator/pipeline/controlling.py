@@ -5,7 +5,7 @@ control_mode is that of A1111's extension (scripts/hook.py, soft_injection and c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from triptych.checkpoint.families.controlnet import count_residuals
 from triptych.contract import CONTROLNET
-from triptych.contract.controls import ControlContent, ControlNet
+from triptych.contract.controls import ControlContent, ControlNet, Look
 from triptych.contract.paths import told_path
 from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.jobs.tasks.controls import BALANCED, CONTROL
@@ -73,15 +73,41 @@ class Controlling:
 def controlling(job: Job, one: Pass, nets: Mapping[str, Net], solver: Solver) -> Controlling:
     """As diffusers' pipelines do it, of which the first ControlNet decides whether all guess."""
     guesses = job.guess_mode or bool(one.controls and nets[one.controls[0].name].pools)
-    return Controlling([_windowed(job, one, each, nets[each.name], solver, guesses) for each in one.controls])
+    groups = _together(one.controls)
+    return Controlling([each for group in groups for each in _windowed(job, one, group, nets, solver, guesses)])
 
 
-def _windowed(job: Job, one: Pass, control: PassControl, net: Net, solver: Solver, guesses: bool) -> _Windowed:
-    content = ControlContent(net.told, one.width, one.height, job.tiling)
-    scales = np.float32(control.conditioning_scale) * _profile(control, net, guesses)
-    counts_for_negative = not guesses and control.control_mode != CONTROL
-    steps = frozenset(_window(one, control, solver))
-    return _Windowed(Scaled(Control(content, control.image), scales), steps, counts_for_negative)
+def _together(controls: Iterable[PassControl]) -> list[list[PassControl]]:
+    """Each by itself, but those of one union ControlNet, which looks at all of them at once."""
+    groups: dict[tuple[object, ...], list[PassControl]] = {}
+    for place, each in enumerate(controls):
+        key = (place,) if each.union_type is None else (each.name, each.control_mode)
+        groups.setdefault(key, []).append(each)
+    return list(groups.values())
+
+
+def _windowed(
+    job: Job, one: Pass, group: Sequence[PassControl], nets: Mapping[str, Net], solver: Solver, guesses: bool
+) -> Iterator[_Windowed]:
+    """One for every part of the steps in which other shares of a group count; nothing where none does."""
+    first, net = group[0], nets[group[0].name]
+    windows = [frozenset(_window(one, each, solver)) for each in group]
+    steps: dict[tuple[float, ...], list[int]] = {}
+    for index in solver.evaluations(one.strength):
+        pairs = zip(group, windows, strict=True)
+        shares = tuple(each.conditioning_scale if index in window else 0.0 for each, window in pairs)
+        steps.setdefault(shares, []).append(index)
+    counts_for_negative = not guesses and first.control_mode != CONTROL
+    image = b"".join(each.image for each in group)
+    for shares, indices in steps.items():
+        if any(shares):
+            # As diffusers has it: of several types each counts by itself, of one alone what it adds does.
+            inside, outside = (shares, 1.0) if len(group) > 1 else ((1.0,), shares[0])
+            types = (each.union_type for each in group)
+            looks = tuple(Look(kind, share) for kind, share in zip(types, inside, strict=True) if kind is not None)
+            content = ControlContent(net.told, one.width, one.height, job.tiling, looks)
+            scales = np.float32(outside) * _profile(first, net, guesses)
+            yield _Windowed(Scaled(Control(content, image), scales), frozenset(indices), counts_for_negative)
 
 
 def _profile(control: PassControl, net: Net, guesses: bool) -> Array:

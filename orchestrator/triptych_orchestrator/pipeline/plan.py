@@ -66,7 +66,10 @@ class Enlarged:
 
 @dataclass(frozen=True)
 class PassControl:
-    """A ControlNet of a pass, by its entry's name; `image` is RGB, height x width x 3 of the pass."""
+    """A ControlNet of a pass, by its entry's name; `image` is RGB, height x width x 3 of the pass.
+
+    `union_type`: as of the job's.
+    """
 
     name: str
     image: bytes
@@ -74,6 +77,7 @@ class PassControl:
     guidance_start: float
     guidance_end: float
     control_mode: str
+    union_type: int | None = None
 
 
 Source: TypeAlias = FromNoise | FromPictures | FromMasked | FromBefore | Enlarged
@@ -174,6 +178,7 @@ def _controls(job: Job, size: Size, others: str) -> tuple[PassControl, ...]:
             each.guidance_start,
             each.guidance_end,
             each.control_mode,
+            each.union_type,
         )
         for each in job.controls
         if each.hr_option != others

@@ -15,7 +15,7 @@ from triptych_orchestrator.stages.triton import Tensors
 
 @dataclass(frozen=True)
 class Control:
-    """A ControlNet and the picture that it looks at: RGB, height x width x 3, of the size of those that are drawn."""
+    """A ControlNet and the picture that it looks at, or several: RGB, height x width x 3, the size that is drawn."""
 
     content: ControlContent
     image: bytes

@@ -15,20 +15,21 @@ _STEM = "control"
 
 
 def gathered(samples: Sequence[Sequence[Control]], scales: Array) -> Batch:
-    """Hints [B, hidden, h, w] and scales [B, residuals] for each ControlNet of the samples, which have the same."""
+    """What each ControlNet of the samples, which have the same, takes in a step, and scales [B, residuals]."""
     batch: Batch = {}
     for place, column in enumerate(zip(*samples, strict=True)):
         number = column[0].loaded.number
         if any(control.loaded.number != number for control in column):
             raise invalid("control_keys", "the samples of a request must be under the same ControlNets, in one order")
         stem = f"{_STEM}:{place}:{number}"
-        batch[f"{stem}:hint"] = np.stack([control.hint for control in column])
+        for name in column[0].inputs:
+            batch[f"{stem}:{name}"] = np.stack([control.inputs[name] for control in column])
         batch[f"{stem}:scales"] = scales[:, place]
     return batch
 
 
 def parted(batch: Batch) -> tuple[Batch, list[tuple[int, Batch]]]:
-    """A UNet's own inputs, and for each ControlNet, by its number, hint and scales."""
+    """A UNet's own inputs, and for each ControlNet, by its number, what it takes besides those."""
     own, controls = {}, dict[str, Batch]()
     for name, array in batch.items():
         if name.startswith(f"{_STEM}:"):

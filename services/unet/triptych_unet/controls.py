@@ -10,7 +10,7 @@ import itertools
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
@@ -18,6 +18,7 @@ import numpy as np
 
 from triptych.checkpoint import Component
 from triptych.checkpoint.families.controlnet import misfit
+from triptych.checkpoint.families.controlnet_union import union_types
 from triptych.checkpoint.identity.fingerprint import Fingerprint
 from triptych.checkpoint.reading import open_in_time
 from triptych.contract import CONTROLNET, CONTROLNET_HINT
@@ -46,22 +47,31 @@ def controlnet_cache_bytes() -> int:
 
 @dataclass(eq=False)
 class LoadedNet:
-    """`residuals` and `hint` are its two engines; `used_s` is by the monotonic clock, `number` this one's alone."""
+    """`residuals` and `hint` are its two engines; `used_s` is by the monotonic clock, `number` this one's alone.
+
+    `types` are how many a union knows, 0 of any other.
+    """
 
     residuals: Engine
     hint: Engine
     size_bytes: int
+    types: int = 0
     used_s: float = field(default_factory=time.monotonic)
     number: int = field(default_factory=itertools.count().__next__)
 
 
 @dataclass(frozen=True, eq=False)
 class Control:
-    """A ControlNet and what it makes of a picture, [hidden, h, w]."""
+    """A ControlNet and what it is given in a step: the hint, [hidden, h, w], and of a union control_types [types]."""
 
     net: ControlNet
     loaded: LoadedNet
-    hint: Array
+    inputs: Mapping[str, Array]
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the inputs."""
+        return sum(array.nbytes for array in self.inputs.values())
 
 
 class Controls:
@@ -117,8 +127,10 @@ class Controls:
             told = ControlContent.decoded(content)
         except ValueError as error:
             raise invalid("controlnets", str(error)) from error
-        if told.width * told.height * 3 != len(image):
-            raise invalid("control_images", f"has {len(image)} bytes, must be RGB, {told.width} x {told.height}")
+        pictures = max(1, len(told.looks))
+        if pictures * told.width * told.height * 3 != len(image):
+            problem = f"has {len(image)} bytes, must be RGB, {pictures} x {told.width} x {told.height}"
+            raise invalid("control_images", problem)
         self._held[key] = self._worker.submit(self._prepare, told, image)
         return self._held[key]
 
@@ -135,13 +147,13 @@ class Controls:
             if excess <= 0 or now - self._nets[net].used_s < _IN_USE_S:
                 break
             excess -= self._nets.pop(net).size_bytes
-        size = sum(control.hint.nbytes for control in map(_made, self._held.values()) if control)
+        size = sum(control.size_bytes for control in map(_made, self._held.values()) if control)
         for key in [key for key, future in self._held.items() if future.done()]:
             control = _made(self._held[key])
             is_gone = control is not None and self._nets.get(control.net) is not control.loaded
             if is_gone or size > _MOST_HINT_BYTES or len(self._held) > _MOST_HINTS:
                 del self._held[key]
-                size -= control.hint.nbytes if control else 0
+                size -= control.size_bytes if control else 0
 
     def close(self) -> None:
         """Prepares nothing any more."""
@@ -150,13 +162,14 @@ class Controls:
     def _prepare(self, told: ControlContent, image: bytes) -> Control:
         loaded = self._nets.get(told.net) or self._load(told.net)
         self._unet.prepare_residuals(told.tiling)
-        pixels = np.frombuffer(image, np.uint8).reshape(1, told.height, told.width, 3)
+        pixels: Array = np.frombuffer(image, np.uint8).reshape(-1, told.height, told.width, 3)
         # As diffusers' VaeImageProcessor gives it to a ControlNet: from 8 bits to [0, 1].
-        inputs = {"image": np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)).astype(np.float32) / np.float32(255)}
-        engine = loaded.hint
+        pixels = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)).astype(np.float32) / np.float32(255)
+        looks, types = _looks(told, loaded.types)
+        inputs, engine = {"image": pixels, **looks}, loaded.hint
         outputs = engine.infer_wrapped(inputs, told.tiling) if told.tiling else engine.infer(inputs)
         loaded.used_s = time.monotonic()
-        return Control(told.net, loaded, outputs["hint"][0])
+        return Control(told.net, loaded, {"hint": outputs["hint"].sum(axis=0), **types})
 
     def _load(self, net: ControlNet) -> LoadedNet:
         checkpoint = open_in_time(path_from_text(net.path), net.variant)
@@ -172,7 +185,8 @@ class Controls:
         hint = load_engine(self._engine, parts[CONTROLNET_HINT], self._settings)
         if fingerprint:
             fingerprint.check()
-        self._nets[net] = loaded = LoadedNet(residuals, hint, checkpoint.weights_bytes + size_bytes)
+        types = len(union_types(parts[CONTROLNET].architecture))
+        self._nets[net] = loaded = LoadedNet(residuals, hint, checkpoint.weights_bytes + size_bytes, types)
         return loaded
 
     def _load_residuals(self, component: Component) -> tuple[Engine, int]:
@@ -186,6 +200,19 @@ class Controls:
         engine, arrays = load_engine(self._engine, component, self._settings), merged(component, maps)
         engine.refit(arrays)
         return engine, sum(array.nbytes for array in arrays.values())
+
+
+def _looks(told: ControlContent, count: int) -> tuple[dict[str, Array], dict[str, Array]]:
+    """What a union that knows so many types is told with its pictures, and in every step; nothing of any other."""
+    numbers = [look.control_type for look in told.looks]
+    if bool(numbers) != bool(count) or not all(0 <= number < count for number in numbers):
+        raise invalid("controlnets", f"{told.net.path} knows {count} types, and is to look at {numbers}")
+    if not count:
+        return {}, {}
+    types = np.zeros(count, np.float32)
+    types[numbers] = 1
+    shares = np.array([look.share for look in told.looks], np.float32)
+    return {"control_type": np.array(numbers, np.int64), "share": shares}, {"control_types": types}
 
 
 def _made(future: Future[Control]) -> Control | None:

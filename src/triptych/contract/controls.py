@@ -23,13 +23,25 @@ class ControlNet:
 
 
 @dataclass(frozen=True)
+class Look:
+    """As which of its types a union ControlNet looks at a picture, and what that counts for among several."""
+
+    control_type: int
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
 class ControlContent:
-    """One and how it is to look at a picture: its size in pixels, the axes along which the drawn ones tile."""
+    """One and how it is to look at a picture: its size in pixels, the axes along which the drawn ones tile.
+
+    A union looks at as many as it has `looks`, of one size, which follow each other in what comes along.
+    """
 
     net: ControlNet
     width: int
     height: int
     tiling: str = ""
+    looks: tuple[Look, ...] = ()
 
     def encoded(self) -> bytes:
         """As JSON, for the `controlnets` tensor."""
@@ -41,13 +53,14 @@ class ControlContent:
         try:
             told = json.loads(content)
             net = ControlNet(**{name: str(told["net"][name]) for name in ControlNet.__dataclass_fields__})
-            return cls(net, int(told["width"]), int(told["height"]), str(told["tiling"]))
+            looks = tuple(Look(int(look["control_type"]), float(look["share"])) for look in told["looks"])
+            return cls(net, int(told["width"]), int(told["height"]), str(told["tiling"]), looks)
         except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"not a ControlNet with width, height and tiling: {error}") from error
+            raise ValueError(f"not a ControlNet with width, height, tiling and looks: {error}") from error
 
 
 def control_key(content: bytes, image: bytes) -> bytes:
-    """Names what a ControlNet makes of a picture, RGB, height x width x 3."""
+    """Names what a ControlNet makes of a picture, RGB, height x width x 3, or of several."""
     digest = hashlib.blake2b(content, digest_size=CONTROL_KEY_BYTES)
     digest.update(image)
     return digest.digest()

@@ -85,6 +85,7 @@ WRAPPING = TensorSpec("wrapping", "UINT8", (1,), optional=True)
 # and what each of its residuals is multiplied by. The samples of a request have as many, of the same ControlNets in the
 # same order. A stage that does not hold a key answers NOT_FOUND, and is sent ControlNet, as JSON, and picture, as RGB,
 # along with the call, for one sample of those that have the key. While it loads that it answers UNAVAILABLE at once.
+# A union ControlNet is one, however many pictures it looks at.
 CONTROL_INPUTS = (
     TensorSpec("control_keys", "UINT8", ("controls", CONTROL_KEY_BYTES), optional=True),
     TensorSpec("control_scales", "FP32", ("controls", "residuals"), optional=True),

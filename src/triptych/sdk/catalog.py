@@ -64,6 +64,8 @@ class Checkpoint:
     purpose: str = ""
     """"drawing", "instructed" (InstructPix2Pix), "inpainting"; of what draws nothing by itself "vae", "upscaling" or
     "controlling"."""
+    union_types: list[str] = field(default_factory=list)
+    """Of a union ControlNet the types of pictures that it looks at, for a control's `union_type`."""
 
     @property
     def short_hash(self) -> str:

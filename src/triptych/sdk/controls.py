@@ -18,7 +18,7 @@ from triptych.sdk.images import ImageInput, image_files
 class Control:
     """A ControlNet, and the picture that it looks at; None: the server's default.
 
-    name: one of `checkpoints()` of the family "controlnet", made for the checkpoint's.
+    name: one of `checkpoints()` whose purpose is "controlling", made for the checkpoint's family.
     image: a PIL image, a path or a file's bytes; resized to what is drawn, by `resize_mode`.
     conditioning_scale: what its share is multiplied by, from 0 to 10; default 1.
     guidance_start, guidance_end: shares of the steps, between which it counts; default 0 and 1.
@@ -30,6 +30,8 @@ class Control:
     resize_mode: where the image's proportions are others than what is drawn: "just_resize", the default, stretches it,
         "crop_and_resize" takes its middle, "resize_and_fill" lays it on the colour of its border.
     hr_option: in which passes of `hires` it counts: "both", the default, "low_res" or "high_res".
+    union_type: of a union ControlNet, as which of its types it is to look at the image, one of the checkpoint's
+        `union_types`; controls of one union are looked at together.
     mask_image: for a preprocessor that `needs_mask`, white where the ControlNet is to see nothing; default: the
         request's own, and then `image` may be left out for the request's.
     """
@@ -46,6 +48,7 @@ class Control:
     threshold_b: float | None = None
     resize_mode: str | None = None
     hr_option: str | None = None
+    union_type: str | None = None
     mask_image: ImageInput | None = None
 
 

@@ -23,7 +23,7 @@ CHECKPOINT_STATE_UNLOADING: CheckpointState
 CHECKPOINT_STATE_FAILED: CheckpointState
 
 class Checkpoint(_message.Message):
-    __slots__ = ("name", "path", "state", "error", "engine", "family", "scheduler", "default_width", "default_height", "vae_scale_factor", "weights_bytes", "variant", "warnings", "prediction_type", "prediction_told_by", "format", "architecture", "precision", "title", "trigger_words", "sha256", "replicas", "vae", "purpose")
+    __slots__ = ("name", "path", "state", "error", "engine", "family", "scheduler", "default_width", "default_height", "vae_scale_factor", "weights_bytes", "variant", "warnings", "prediction_type", "prediction_told_by", "format", "architecture", "precision", "title", "trigger_words", "sha256", "replicas", "vae", "purpose", "union_types")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -48,6 +48,7 @@ class Checkpoint(_message.Message):
     REPLICAS_FIELD_NUMBER: _ClassVar[int]
     VAE_FIELD_NUMBER: _ClassVar[int]
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    UNION_TYPES_FIELD_NUMBER: _ClassVar[int]
     name: str
     path: str
     state: CheckpointState
@@ -72,7 +73,8 @@ class Checkpoint(_message.Message):
     replicas: _containers.RepeatedScalarFieldContainer[str]
     vae: str
     purpose: str
-    def __init__(self, name: _Optional[str] = ..., path: _Optional[str] = ..., state: _Optional[_Union[CheckpointState, str]] = ..., error: _Optional[str] = ..., engine: _Optional[str] = ..., family: _Optional[str] = ..., scheduler: _Optional[str] = ..., default_width: _Optional[int] = ..., default_height: _Optional[int] = ..., vae_scale_factor: _Optional[int] = ..., weights_bytes: _Optional[int] = ..., variant: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ..., prediction_type: _Optional[str] = ..., prediction_told_by: _Optional[str] = ..., format: _Optional[str] = ..., architecture: _Optional[str] = ..., precision: _Optional[str] = ..., title: _Optional[str] = ..., trigger_words: _Optional[_Iterable[str]] = ..., sha256: _Optional[str] = ..., replicas: _Optional[_Iterable[str]] = ..., vae: _Optional[str] = ..., purpose: _Optional[str] = ...) -> None: ...
+    union_types: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., path: _Optional[str] = ..., state: _Optional[_Union[CheckpointState, str]] = ..., error: _Optional[str] = ..., engine: _Optional[str] = ..., family: _Optional[str] = ..., scheduler: _Optional[str] = ..., default_width: _Optional[int] = ..., default_height: _Optional[int] = ..., vae_scale_factor: _Optional[int] = ..., weights_bytes: _Optional[int] = ..., variant: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ..., prediction_type: _Optional[str] = ..., prediction_told_by: _Optional[str] = ..., format: _Optional[str] = ..., architecture: _Optional[str] = ..., precision: _Optional[str] = ..., title: _Optional[str] = ..., trigger_words: _Optional[_Iterable[str]] = ..., sha256: _Optional[str] = ..., replicas: _Optional[_Iterable[str]] = ..., vae: _Optional[str] = ..., purpose: _Optional[str] = ..., union_types: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListCheckpointsRequest(_message.Message):
     __slots__ = ()

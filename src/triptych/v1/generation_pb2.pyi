@@ -117,7 +117,7 @@ class GenerateRequest(_message.Message):
     def __init__(self, request_id: _Optional[str] = ..., checkpoint: _Optional[str] = ..., prompt: _Optional[str] = ..., negative_prompt: _Optional[str] = ..., num_inference_steps: _Optional[int] = ..., guidance_scale: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., num_images_per_prompt: _Optional[int] = ..., seeds: _Optional[_Iterable[int]] = ..., scheduler: _Optional[str] = ..., eta: _Optional[float] = ..., preview_every_steps: _Optional[int] = ..., loras: _Optional[_Iterable[_Union[LoraUse, _Mapping]]] = ..., priority: _Optional[int] = ..., deadline_seconds: _Optional[float] = ..., prompt_2: _Optional[str] = ..., negative_prompt_2: _Optional[str] = ..., clip_skip: _Optional[int] = ..., guidance_rescale: _Optional[float] = ..., original_size: _Optional[_Union[Size, _Mapping]] = ..., crops_coords_top_left: _Optional[_Union[Coordinates, _Mapping]] = ..., target_size: _Optional[_Union[Size, _Mapping]] = ..., negative_original_size: _Optional[_Union[Size, _Mapping]] = ..., negative_crops_coords_top_left: _Optional[_Union[Coordinates, _Mapping]] = ..., negative_target_size: _Optional[_Union[Size, _Mapping]] = ..., images: _Optional[_Iterable[bytes]] = ..., strength: _Optional[float] = ..., aesthetic_score: _Optional[float] = ..., negative_aesthetic_score: _Optional[float] = ..., refiner: _Optional[str] = ..., refiner_start: _Optional[float] = ..., vae: _Optional[str] = ..., mask_images: _Optional[_Iterable[bytes]] = ..., padding_mask_crop: _Optional[int] = ..., mask_blur: _Optional[int] = ..., masked_content: _Optional[str] = ..., invert_mask: bool = ..., paste_original: bool = ..., expand: _Optional[_Union[Sides, _Mapping]] = ..., expand_fill: _Optional[str] = ..., image_guidance_scale: _Optional[float] = ..., hires: _Optional[_Union[Hires, _Mapping]] = ..., subseeds: _Optional[_Iterable[int]] = ..., subseed_strength: _Optional[float] = ..., seed_resize_from: _Optional[_Union[Size, _Mapping]] = ..., tiling: _Optional[str] = ..., upscale: _Optional[_Union[Upscale, _Mapping]] = ..., image_format: _Optional[str] = ..., quality: _Optional[int] = ..., engine: _Optional[str] = ..., controls: _Optional[_Iterable[_Union[Control, _Mapping]]] = ..., guess_mode: bool = ...) -> None: ...
 
 class Control(_message.Message):
-    __slots__ = ("name", "image", "conditioning_scale", "guidance_start", "guidance_end", "control_mode", "preprocessor", "processor_res", "threshold_a", "threshold_b", "resize_mode", "hr_option", "mask_image")
+    __slots__ = ("name", "image", "conditioning_scale", "guidance_start", "guidance_end", "control_mode", "preprocessor", "processor_res", "threshold_a", "threshold_b", "resize_mode", "union_type", "hr_option", "mask_image")
     NAME_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     CONDITIONING_SCALE_FIELD_NUMBER: _ClassVar[int]
@@ -129,6 +129,7 @@ class Control(_message.Message):
     THRESHOLD_A_FIELD_NUMBER: _ClassVar[int]
     THRESHOLD_B_FIELD_NUMBER: _ClassVar[int]
     RESIZE_MODE_FIELD_NUMBER: _ClassVar[int]
+    UNION_TYPE_FIELD_NUMBER: _ClassVar[int]
     HR_OPTION_FIELD_NUMBER: _ClassVar[int]
     MASK_IMAGE_FIELD_NUMBER: _ClassVar[int]
     name: str
@@ -142,9 +143,10 @@ class Control(_message.Message):
     threshold_a: float
     threshold_b: float
     resize_mode: str
+    union_type: str
     hr_option: str
     mask_image: bytes
-    def __init__(self, name: _Optional[str] = ..., image: _Optional[bytes] = ..., conditioning_scale: _Optional[float] = ..., guidance_start: _Optional[float] = ..., guidance_end: _Optional[float] = ..., control_mode: _Optional[str] = ..., preprocessor: _Optional[str] = ..., processor_res: _Optional[int] = ..., threshold_a: _Optional[float] = ..., threshold_b: _Optional[float] = ..., resize_mode: _Optional[str] = ..., hr_option: _Optional[str] = ..., mask_image: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., image: _Optional[bytes] = ..., conditioning_scale: _Optional[float] = ..., guidance_start: _Optional[float] = ..., guidance_end: _Optional[float] = ..., control_mode: _Optional[str] = ..., preprocessor: _Optional[str] = ..., processor_res: _Optional[int] = ..., threshold_a: _Optional[float] = ..., threshold_b: _Optional[float] = ..., resize_mode: _Optional[str] = ..., union_type: _Optional[str] = ..., hr_option: _Optional[str] = ..., mask_image: _Optional[bytes] = ...) -> None: ...
 
 class Size(_message.Message):
     __slots__ = ("height", "width")

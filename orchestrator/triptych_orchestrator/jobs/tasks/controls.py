@@ -8,6 +8,7 @@ from functools import partial
 
 from triptych.checkpoint import INSTRUCTED, Checkpoint
 from triptych.checkpoint.families.controlnet import misfit
+from triptych.checkpoint.families.controlnet_union import type_number, union_types
 from triptych.contract import CONTROLNET, UNET
 from triptych.errors import invalid
 from triptych_orchestrator.jobs.extents import Size
@@ -43,6 +44,7 @@ class AskedControl:
     control_mode: str = ""
     preparation: AskedPreparation = field(default_factory=AskedPreparation)
     hr_option: str = ""
+    union_type: str = ""
     mask_image: bytes = b""
 
     @property
@@ -56,7 +58,8 @@ class JobControl:
     """A ControlNet by its registered name; shares are of the steps.
 
     `images` are what it looks at, RGB, by width and height, one for each of the job's passes; `preparation` is how they
-    came to be, and `hr_option` says in which of the passes it counts.
+    came to be, and `hr_option` says in which of the passes it counts. `union_type` is the place of their type among a
+    union's.
     """
 
     name: str
@@ -66,6 +69,7 @@ class JobControl:
     control_mode: str
     preparation: Preparation
     hr_option: str
+    union_type: int | None
     images: Mapping[Size, bytes]
 
     def infotext(self, model: str) -> str:
@@ -166,7 +170,22 @@ def _checked(
         raise invalid(field("control_mode"), "does not go with guess_mode; leave one of them out")
     scale = real(field("conditioning_scale"), given(asked.conditioning_scale, 1.0), _MOST_SCALE)
     option = _hr_option(field("hr_option"), asked.hr_option or BOTH, has_hires)
-    return JobControl(asked.name, scale, start, end, mode, preparation_of(asked.preparation, field), option, {})
+    number = _union_type(field("union_type"), asked, union_types(net.components[CONTROLNET].architecture))
+    return JobControl(asked.name, scale, start, end, mode, preparation_of(asked.preparation, field), option, number, {})
+
+
+def _union_type(field: str, asked: AskedControl, types: Sequence[str]) -> int | None:
+    """Its number; None where the ControlNet is no union."""
+    given = asked.union_type
+    if not types:
+        if given:
+            raise invalid(field, f"is for union ControlNets, and {asked.name!r} is none; leave it out")
+        return None
+    number = type_number(given, types)
+    if number is None:
+        problem = f"must be one of {', '.join(types)}, not {given!r}: {asked.name!r} is a union ControlNet"
+        raise invalid(field, problem)
+    return number
 
 
 def _hr_option(field: str, option: str, has_hires: bool) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from triptych.checkpoint.component import Component
 from triptych.checkpoint.directory import Checkpoint
 from triptych.checkpoint.editing import INPAINTING, INSTRUCTED
+from triptych.checkpoint.families.controlnet_union import union_types
 from triptych.checkpoint.families.upscalers import upscale_factor
 from triptych.contract import CONTROLNET, UNET, UPSCALER, VAE_DECODER
 
@@ -41,7 +42,7 @@ class About:
     """`architecture` is equal where checkpoints share a UNet's graph; `precision` names all types, the most first.
 
     `purpose` is "drawing", "instructed" or "inpainting", or of what draws nothing by itself "vae",
-    "upscaling" or "controlling".
+    "upscaling" or "controlling". `union_types` are those of a union ControlNet.
     """
 
     format: str
@@ -50,6 +51,7 @@ class About:
     title: str
     trigger_words: tuple[str, ...]
     purpose: str
+    union_types: tuple[str, ...] = ()
 
 
 def about(checkpoint: Checkpoint) -> About:
@@ -62,7 +64,12 @@ def about(checkpoint: Checkpoint) -> About:
         _first(metadata, _TITLES)[:_LONGEST],
         _words(_first(metadata, _TRIGGERS)),
         _purpose(checkpoint),
+        _union_types(checkpoint.components),
     )
+
+
+def _union_types(components: Mapping[str, Component]) -> tuple[str, ...]:
+    return union_types(components[CONTROLNET].architecture) if CONTROLNET in components else ()
 
 
 def _purpose(checkpoint: Checkpoint) -> str:

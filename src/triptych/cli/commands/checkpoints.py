@@ -145,6 +145,7 @@ def _found(checkpoint: Checkpoint) -> list[str]:
     weights = f"{_weights(checkpoint)} of {checkpoint.precision}" if checkpoint.precision else _weights(checkpoint)
     lines = [(checkpoint.family, checkpoint.format, size, weights, prediction), (checkpoint.architecture,)]
     lines += [(f"VAE {checkpoint.vae}",)] if checkpoint.vae else []
+    lines += [(f"types {', '.join(checkpoint.union_types)}",)] if checkpoint.union_types else []
     lines += [(f"title {checkpoint.title}",)] if checkpoint.title else []
     lines += [(f"trigger words {', '.join(checkpoint.trigger_words)}",)] if checkpoint.trigger_words else []
     return [", ".join(filter(None, line)) for line in lines if any(line)]

@@ -41,7 +41,8 @@ def table(nets: list[Checkpoint]) -> str:
     lines = [first]
     for line, net in zip(rest, nets, strict=True):
         lines.append(line)
-        lines += [f"  {text}" for text in (net.error, *net.warnings) if text]
+        types = f"types {', '.join(net.union_types)}" if net.union_types else ""
+        lines += [f"  {text}" for text in (types, net.error, *net.warnings) if text]
     return "\n".join(lines)
 
 
