@@ -156,6 +156,8 @@ def test_what_the_metadata_says(wheel: Path, metadata: Message) -> None:
         (license_text,) = (archive.read(name) for name in archive.namelist() if name.endswith("/licenses/LICENSE"))
     assert license_text == (ROOT / "LICENSE").read_bytes()
     assert {"py.typed", "__main__.py", "demo/checkpoint/unet/diffusion_pytorch_model.safetensors"} <= names
+    assert {"demo/controlnets/canny/config.json", "demo/loras/stripes.safetensors"} <= names
+    assert "demo/controlnets/canny/diffusion_pytorch_model.safetensors" in names
     assert "checkpoint/sources/clip_vocabulary/LICENSE.open_clip" in names
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from triptych.demo import checkpoint_path
+from triptych.demo import checkpoint_path, controlnet_paths
 from triptych.embedded import StackConfig
 from triptych.embedded.commands import make_plan
 from triptych.errors import InvalidArgumentError
@@ -17,7 +17,8 @@ from triptych.keys.entry import Entry
 
 from .standin import StandIns
 
-DEMO = f"--transient-checkpoint demo={checkpoint_path()}"
+CANNY = controlnet_paths()["canny"]
+DEMO = f"--transient-checkpoint demo={checkpoint_path()} --transient-checkpoint canny={CANNY}"
 
 
 def orchestrators_arguments(config: StackConfig, run_dir: Path) -> str:

@@ -45,12 +45,16 @@ class Finding:
 def find_objects(picture: NDArray[np.uint8]) -> Finding:
     """Name the background and the objects of ``picture``, ``(height, width, 3)``."""
     pixels = picture.astype(np.float64)
-    border = [pixels[:3].reshape(-1, 3), pixels[-3:].reshape(-1, 3), pixels[:, 0], pixels[:, -1]]
-    background = np.median(np.concatenate(border), axis=0)
-    foreground = np.linalg.norm(pixels - background, axis=-1) > FOREGROUND_DISTANCE
-    parts = [part for part in components(foreground) if part.mean() >= LEAST_AREA]
+    parts = [part for part in components(foreground(picture)) if part.mean() >= LEAST_AREA]
     parts.sort(key=lambda part: -int(part.sum()))
-    return Finding(nearest_colour(background), tuple(_describe(pixels, part) for part in parts))
+    return Finding(nearest_colour(_background(pixels)), tuple(_describe(pixels, part) for part in parts))
+
+
+def foreground(picture: NDArray[np.uint8]) -> Mask:
+    """Where ``picture``, (height, width, 3), shows something else than its background."""
+    pixels = picture.astype(np.float64)
+    far: Mask = np.linalg.norm(pixels - _background(pixels), axis=-1) > FOREGROUND_DISTANCE
+    return far
 
 
 def nearest_colour(rgb: NDArray[np.float64]) -> str:
@@ -79,6 +83,12 @@ def components(mask: Mask) -> list[Mask]:
         if np.array_equal(grown, labels):
             return [labels == label for label in np.unique(labels[labels > 0])]
         labels = grown
+
+
+def _background(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The colour along the border."""
+    border = [pixels[:3].reshape(-1, 3), pixels[-3:].reshape(-1, 3), pixels[:, 0], pixels[:, -1]]
+    return np.asarray(np.median(np.concatenate(border), axis=0))
 
 
 def _describe(pixels: NDArray[np.float64], part: Mask) -> Found:

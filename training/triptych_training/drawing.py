@@ -83,11 +83,21 @@ def draw_scene(scene: Scene, seed: int, width: int = 128, height: int = 128) -> 
     return np.asarray(picture, dtype=np.uint8)
 
 
-def shape_mask(shape: str, centre: Point, radius: float, width: int, height: int) -> Image.Image:
-    """Coverage (mode L, 0 to 255) of ``shape`` whose centre and radius are given in pixels."""
+def shape_mask(shape: str, centre: Point, radius: float, width: int, height: int, angle: float = 0.0) -> Image.Image:
+    """Coverage (mode L, 0 to 255) of ``shape``; centre and radius in pixels, the angle in degrees, leftwards."""
     scale = SUPERSAMPLING
     mask = Image.new("L", (width * scale, height * scale), 0)
-    _paint(ImageDraw.Draw(mask), shape, (centre[0] * scale, centre[1] * scale), radius * scale)
+    middle = (centre[0] * scale, centre[1] * scale)
+    _paint(ImageDraw.Draw(mask), shape, middle, radius * scale)
+    turned = mask.rotate(angle, center=middle) if angle else mask
+    return turned.resize((width, height), Image.Resampling.BOX)
+
+
+def polygon_mask(corners: Points, width: int, height: int) -> Image.Image:
+    """Coverage (mode L, 0 to 255) of a polygon whose corners are given in pixels."""
+    scale = SUPERSAMPLING
+    mask = Image.new("L", (width * scale, height * scale), 0)
+    ImageDraw.Draw(mask).polygon([(x * scale, y * scale) for x, y in corners], fill=255)
     return mask.resize((width, height), Image.Resampling.BOX)
 
 

@@ -42,7 +42,7 @@ def export_checkpoint(work_dir: Path, folder: Path) -> int:
     for name, network in parts.items():
         shutil.rmtree(folder / name, ignore_errors=True)
         network.to(torch.float16).save_pretrained(folder / name, safe_serialization=True)
-        _drop_private_settings(folder / name / "config.json")
+        drop_private_settings(folder / name / "config.json")
     make_scheduler().save_pretrained(folder / "scheduler")
     write_tokenizer(folder / "tokenizer")
     (folder / "model_index.json").write_text(json.dumps(MODEL_INDEX, indent=2) + "\n", encoding="utf-8")
@@ -55,7 +55,7 @@ def export_checkpoint(work_dir: Path, folder: Path) -> int:
     return size_bytes
 
 
-def _drop_private_settings(path: Path) -> None:
+def drop_private_settings(path: Path) -> None:
     """Remove what names the machine the weights were trained on."""
     config = json.loads(path.read_text(encoding="utf-8"))
     config.pop("_name_or_path", None)

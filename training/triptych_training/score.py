@@ -55,8 +55,10 @@ def load_pipeline(folder: Path) -> Any:
     return pipeline
 
 
-def paint(pipeline: Any, captions: list[str], sampling: Sampling) -> NDArray[np.uint8]:
-    """Paint ``captions`` in batches: (count, height, width, 3)."""
+def paint(
+    pipeline: Any, captions: list[str], sampling: Sampling, hints: list[Image.Image] | None = None
+) -> NDArray[np.uint8]:
+    """Paint ``captions`` in batches, each under its hint where there are any: (count, height, width, 3)."""
     pictures = []
     for first in range(0, len(captions), BATCH_SIZE):
         batch = captions[first : first + BATCH_SIZE]
@@ -68,6 +70,7 @@ def paint(pipeline: Any, captions: list[str], sampling: Sampling) -> NDArray[np.
             height=sampling.size,
             generator=[torch.Generator().manual_seed(SEED + first + index) for index in range(len(batch))],
             output_type="np",
+            **({} if hints is None else {"image": hints[first : first + BATCH_SIZE]}),
         ).images
         pictures.append(np.rint(painted * 255.0).astype(np.uint8))
         logger.info("painted %d of %d", first + len(batch), len(captions))

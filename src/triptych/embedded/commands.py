@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from triptych.contract.state import keeps_checkpoints
-from triptych.demo import checkpoint_path
+from triptych.demo import checkpoint_path, controlnet_paths
 from triptych.embedded.callers import Callers, make_callers
 from triptych.embedded.config import StackConfig
 from triptych.embedded.ports import LOOPBACK, free_ports, join, reachable
@@ -161,14 +161,17 @@ def _gateway_spec(
 
 
 def _served(config: StackConfig, state: Path) -> tuple[str, ...]:
-    """What is named, and the demo where nothing draws; that is not kept, lest it stand beside what is added later.
+    """What is named, and where nothing draws the demo and its ControlNets, which a named one of that name replaces.
 
-    Nor is what was named beside it kept, or there would be something at the next start and no demo.
+    The demo is not kept, lest it stand beside what is added later; nor what was named beside it, or there would be
+    something at the next start and no demo.
     """
     has_demo = config.checkpoints is None and not keeps_checkpoints(state)
-    paths = {**({"demo": checkpoint_path()} if has_demo else {}), **config.checkpoint_paths()}
+    demo = {"demo": checkpoint_path(), **controlnet_paths()} if has_demo else {}
     option = "--transient-checkpoint" if has_demo else "--checkpoint"
-    return tuple(part for name, path in paths.items() for part in (option, f"{name}={path}"))
+    return tuple(
+        part for name, path in {**demo, **config.checkpoint_paths()}.items() for part in (option, f"{name}={path}")
+    )
 
 
 def _named(replicas: Sequence[Replica]) -> dict[str, Replica]:

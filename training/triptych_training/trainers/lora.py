@@ -42,7 +42,7 @@ def train_lora(style: str, checkpoint: Path, work_dir: Path, budget_s: float) ->
     empty = torch.tensor(tokenize(tokenizer, [""]))
     scheduler = make_scheduler()
     path = work_dir / f"lora-{style}.snapshot.pt"
-    fingerprint = _fingerprint(checkpoint)
+    fingerprint = unet_fingerprint(checkpoint)
     pace, step = _resume(path, layers, optimizer, budget_s, fingerprint)
     smooth = 0.0
     while pace.progress < 1.0:
@@ -91,7 +91,7 @@ def load_networks(checkpoint: Path) -> nn.ModuleDict:
     return networks.requires_grad_(False).eval()
 
 
-def _fingerprint(checkpoint: Path) -> str:
+def unet_fingerprint(checkpoint: Path) -> str:
     """Tells one UNet from another: a snapshot of layers beside the one means nothing beside the other."""
     weights = checkpoint / "unet" / "diffusion_pytorch_model.safetensors"
     return hashlib.sha256(weights.read_bytes()).hexdigest()
