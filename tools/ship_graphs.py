@@ -34,7 +34,7 @@ from triptych.contract import (
     VAE_DECODER,
     VAE_ENCODER,
 )
-from triptych.demo import checkpoint_path
+from triptych.demo import checkpoint_path, controlnet_paths
 from triptych.engine import exporting
 from triptych.engine.build import open_models
 from triptych.engine.cache.artifacts import (
@@ -133,7 +133,8 @@ def shipped() -> Mapping[str, Architecture]:
     # The one of the original's fourteen that pools.
     found["SD 1.x ControlNet shuffle"] = _control_net({**_SD1, "global_pool_conditions": True})
     found["ControlNet hint"] = Architecture.of(CONTROLNET_HINT, "ControlNetConditioningEmbedding", {})
-    return found | {f"demo {part.architecture.model}": part.architecture for part in open_models(checkpoint_path())}
+    parts = [part for path in (checkpoint_path(), *controlnet_paths().values()) for part in open_models(path)]
+    return found | {f"demo {part.architecture.model}": part.architecture for part in parts}
 
 
 def _unet(config: Mapping[str, Any], in_channels: int) -> Architecture:
