@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 
+from PIL import Image, ImageDraw
+
 import triptych
 from triptych.sdk import Step
 
@@ -43,6 +45,17 @@ def drawn_anew(client: triptych.Client, path: str = "circle-0.png") -> None:
     result.images[0].save("star-from-circle.png")
 
 
+def under_an_outline(client: triptych.Client) -> None:
+    """ControlNet: the outline says where and in which form, the prompt says the colours."""
+    outline = Image.new("RGB", (128, 128))
+    ImageDraw.Draw(outline).polygon(
+        [(14, 50), (66, 50), (66, 26), (112, 64), (66, 102), (66, 78), (14, 78)], outline="white"
+    )
+    controls = [triptych.Control("canny", outline, conditioning_scale=1.0)]
+    result = client.generate("a green shape on a black background", controls=controls, guidance_scale=5.0, seed=7)
+    result.images[0].save("arrow.png")
+
+
 async def many_pictures(address: str) -> None:
     """Requests at the same time share UNet batches."""
     colours = ["red", "green", "blue", "yellow"]
@@ -60,6 +73,7 @@ def main() -> None:
     with triptych.local() as client:
         one_picture(client)
         drawn_anew(client)
+        under_an_outline(client)
         watched_picture(client)
         asyncio.run(many_pictures(client.address))
 

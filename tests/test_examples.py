@@ -33,7 +33,14 @@ def test_sdk(tmp_path: Path) -> None:
     output = run("sdk.py", folder=tmp_path)
     assert "4 stars" in output
     names = {path.name for path in tmp_path.glob("*.png")}
-    assert {"circle-0.png", "circle-1.png", "star-blue.png", "triangle-step-5.png", "star-from-circle.png"} <= names
+    assert {
+        "circle-0.png",
+        "circle-1.png",
+        "star-blue.png",
+        "triangle-step-5.png",
+        "star-from-circle.png",
+        "arrow.png",
+    } <= names
     assert size_of(tmp_path / "circle-0.png") == (128, 128)
 
 
