@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
+from logging.handlers import QueueHandler
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +82,17 @@ class Served:
 
 # The session's stack, once it runs.
 RUNNING: list[Served] = []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def logged_as_before() -> Iterator[None]:
+    """A stage's model that is begun here logs as its own process would: to stderr, and from INFO on."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)
+    for handler in [handler for handler in root.handlers if isinstance(handler, QueueHandler)]:
+        root.removeHandler(handler)
 
 
 @pytest.fixture(scope="module", autouse=True)
