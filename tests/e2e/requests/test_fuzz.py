@@ -19,12 +19,13 @@ from grpc_reflection.v1alpha import reflection_pb2
 from PIL import Image
 
 import triptych
-from tests.conftest import Served
+from tests.conftest import CACHE, Served
 from tests.e2e.operation.test_failure import descendants
 from tests.e2e.requests.fuzzing import Outcome, Requests, send
 from tests.e2e.serving import SIZE, Orchestrator, difference, orchestrator, value, wait_for
 from tests.loras import save_lora
-from tests.tiny import save_editing_checkpoint
+from tests.session.graphs import fill_cache
+from tests.tiny import save_controlnet, save_editing_checkpoint
 from triptych.v1 import checkpoints_pb2, generation_pb2, loras_pb2, system_pb2
 
 SEED = 8
@@ -40,6 +41,10 @@ REQUEST: dict[str, Any] = OPEN | SIZE
 EDIT: dict[str, Any] = {"checkpoint": "edits", "prompt": "make it red", "num_inference_steps": 2}
 SIDES = generation_pb2.Sides(left=9, bottom=5)
 SMALL = generation_pb2.Size(height=32, width=80)
+CONTROLLED: dict[str, Any] = {
+    "conditioning_scale": 0.5, "guidance_start": 0.5, "control_mode": "control", "preprocessor": "canny",
+    "threshold_a": 90.0, "resize_mode": "resize_and_fill",
+}  # fmt: skip
 PICTURE: dict[str, Any] = REQUEST | {"seed": 7, "scheduler": "ddim"}
 
 
@@ -52,6 +57,9 @@ def target(
     pipeline = "StableDiffusionInstructPix2PixPipeline"
     edits = save_editing_checkpoint(root / "edits", checkpoints["sd1"], pipeline, in_channels=8)
     arguments = ["--checkpoint", f"fuzzed={checkpoints['sd1']}", "--checkpoint", f"edits={edits}"]
+    net = save_controlnet(root / "net", checkpoints["sd1"])
+    fill_cache(CACHE, [net])
+    arguments += ["--checkpoint", f"net={net}"]
     arguments += [part for name, value in LIMITS.items() for part in ("--limit", f"{name}={value}")]
     with orchestrator(served, root, *arguments) as one:
         yield one
@@ -64,6 +72,10 @@ def picture(width: int = 64, height: int = 64) -> bytes:
     stream = io.BytesIO()
     Image.effect_noise((width, height), 90).save(stream, "PNG")
     return stream.getvalue()
+
+
+def control(**more: Any) -> generation_pb2.Control:
+    return generation_pb2.Control(name="net", **more)
 
 
 def valid(checkpoint: Path, lora: Path) -> Mapping[str, Sequence[Message]]:
@@ -88,6 +100,8 @@ def valid(checkpoint: Path, lora: Path) -> Mapping[str, Sequence[Message]]:
                 generate(**REQUEST | {"width": 32, "height": 32}, hires=generation_pb2.Hires(upscaler="nearest")),
                 generate(**REQUEST, subseeds=[5], subseed_strength=0.5, seed_resize_from=SMALL),
                 generate(**REQUEST, upscale=generation_pb2.Upscale(scale=1.5)),
+                generate(**REQUEST, controls=[control(image=picture())], guess_mode=True),
+                generate(**REQUEST, controls=[control(image=picture(40, 51), **CONTROLLED), control(image=picture())]),
                 generate(images=[picture()], upscale=generation_pb2.Upscale(width=99, upscaler="nearest")),
                 generate(**REQUEST | {"prompt": "<lora:a:1:0.5> a star"}, negative_prompt="red", request_id="a"),
             ],
