@@ -63,7 +63,9 @@ class Sources:
 
     def _make(self, case: Case) -> Pair:
         if case.format == "single file":
-            return save_pair(self._root, case.source)
+            pair = save_pair(self._root, case.source)
+            fill_cache(CACHE, [pair.folder])
+            return pair
         return Pair(self._editing[case.source], self._editing[case.source])
 
     @cached_property

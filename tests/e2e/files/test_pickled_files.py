@@ -15,8 +15,9 @@ import torch
 import triptych
 from tests.checkpoint.pickles.test_torch_files import JUNK
 from tests.checkpoint.pickles.writing import as_legacy, as_zip, call, named, program, text
-from tests.conftest import Served
+from tests.conftest import CACHE, Served
 from tests.e2e.serving import SIZE, difference
+from tests.session.graphs import fill_cache
 from tests.single_files import save_pair
 from triptych.errors import CheckpointInvalidError
 
@@ -37,7 +38,9 @@ def registered(client: triptych.Client, **paths: Path) -> Iterator[None]:
 
 @pytest.mark.parametrize("is_zip", [True, False])
 def test_a_ckpt_with_junk_draws_what_its_safetensors_draw(served: Served, tmp_path: Path, is_zip: bool) -> None:
-    file = save_pair(tmp_path, "sd1").file
+    pair = save_pair(tmp_path, "sd1")
+    fill_cache(CACHE, [pair.folder])
+    file = pair.file
     pickled = tmp_path / "model.ckpt"
     value = JUNK | {"state_dict": safetensors.torch.load_file(file)}
     torch.save(value, pickled, _use_new_zipfile_serialization=is_zip)

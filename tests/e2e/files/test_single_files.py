@@ -13,9 +13,10 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from tests.conftest import Served
+from tests.conftest import CACHE, Served
 from tests.e2e.serving import SIZE, difference
 from tests.loras import save_lora
+from tests.session.graphs import fill_cache
 from tests.single_files import Pair, save_pair
 
 TOLERANCE = 2
@@ -40,6 +41,7 @@ def pairs(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     def pair(name: str) -> Pair:
         if name not in made:
             made[name] = save_pair(root, name)
+            fill_cache(CACHE, [made[name].folder])
             served.client.register_checkpoint(f"folder-{name}", made[name].folder, load=True)
             served.client.register_checkpoint(f"single-{name}", made[name].file, load=True)
         return made[name]

@@ -1,4 +1,7 @@
-"""The same checkpoint, seed, scheduler and parameters give diffusers' picture, through the real servers."""
+"""The same checkpoint, seed, scheduler and parameters give diffusers' picture, through the real servers.
+
+What tests/parity does not ask: there every scheduler meets each engine, family, size and number of pictures.
+"""
 
 from __future__ import annotations
 
@@ -60,21 +63,6 @@ def check(served: Served, path: Path, name: str, scheduler: str, seeds: int | li
     assert largest_difference(result.images, theirs) <= TOLERANCE
 
 
-@pytest.mark.parametrize("engine", ["", "-torch"])
-@pytest.mark.parametrize("scheduler", ["", *SCHEDULERS])
-@pytest.mark.parametrize("family", ["sd1", "sd2"])
-def test_every_scheduler(
-    served: Served, checkpoints: dict[str, Path], family: str, scheduler: str, engine: str
-) -> None:
-    width, height = SIZES[len(scheduler) % len(SIZES)]
-    check(
-        served, checkpoints[family], family + engine, scheduler, 7,
-        prompt="a red circle", negative_prompt="blue", num_inference_steps=6, guidance_scale=7.5,
-        width=width, height=height,
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize("engine", ["", "-torch"])
 @pytest.mark.parametrize("guidance_scale", [0.0, 1.0, 1.5, 12.0])
 @pytest.mark.parametrize("negative_prompt", ["", "small green square"])
 @pytest.mark.parametrize("family", ["sd1", "sd2"])
@@ -84,25 +72,20 @@ def test_guidance(
     family: str,
     negative_prompt: str,
     guidance_scale: float,
-    engine: str,
 ) -> None:
     check(
-        served, checkpoints[family], family + engine, "ddim", 0,
+        served, checkpoints[family], family, "ddim", 0,
         prompt="a large blue star", negative_prompt=negative_prompt, num_inference_steps=4,
         guidance_scale=guidance_scale, width=64, height=64,
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("engine", ["", "-torch"])
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("images", [1, 2, 3])
 @pytest.mark.parametrize("scheduler", ["euler_ancestral", "dpmpp_2m_karras"])
-def test_sizes_and_batches(
-    served: Served, checkpoints: dict[str, Path], scheduler: str, images: int, size: tuple[int, int], engine: str
-) -> None:
+def test_sizes_of_three(served: Served, checkpoints: dict[str, Path], scheduler: str, size: tuple[int, int]) -> None:
     check(
-        served, checkpoints["sd2"], "sd2" + engine, scheduler, 1234567890123,
-        prompt="a small white square on a red background", num_inference_steps=4, num_images_per_prompt=images,
+        served, checkpoints["sd2"], "sd2", scheduler, 1234567890123,
+        prompt="a small white square on a red background", num_inference_steps=4, num_images_per_prompt=3,
         width=size[0], height=size[1],
     )  # fmt: skip
 
