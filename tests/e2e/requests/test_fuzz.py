@@ -105,6 +105,9 @@ def valid(checkpoint: Path, lora: Path) -> Mapping[str, Sequence[Message]]:
                 generate(images=[picture()], upscale=generation_pb2.Upscale(width=99, upscaler="nearest")),
                 generate(**REQUEST | {"prompt": "<lora:a:1:0.5> a star"}, negative_prompt="red", request_id="a"),
             ],
+            "GenerationService.Preprocess": [
+                generation_pb2.PreprocessRequest(preprocessor=name, image=picture(40, 51)) for name in ("canny", "none")
+            ],
             "GenerationService.Cancel": [generation_pb2.CancelRequest(request_id="a")],
             "CheckpointService.RegisterCheckpoint": [
                 catalog.RegisterCheckpointRequest(name=name, path=str(checkpoint)) for name in ("a", "b")
