@@ -41,7 +41,10 @@ def test_a_control_net_alone_stands_beside_the_demo_and_goes_with_it(tmp_path: P
     net = tmp_path / "canny.safetensors"
     net.touch()
     config = StackConfig(None, others={"canny": net})
-    assert f"{DEMO} --transient-checkpoint canny={net}" in orchestrators_arguments(config, tmp_path)
+    in_place_of_the_demos = DEMO.replace(str(CANNY), str(net))
+    assert in_place_of_the_demos in orchestrators_arguments(config, tmp_path)
+    depth = StackConfig(None, others={"depth": net})
+    assert f"{DEMO} --transient-checkpoint depth={net}" in orchestrators_arguments(depth, tmp_path)
     beside = StackConfig({"x": tmp_path}, others={"canny": net})
     assert f"--checkpoint x={tmp_path} --checkpoint canny={net}" in orchestrators_arguments(beside, tmp_path)
     for checkpoints, name in (({"x": tmp_path}, "x"), (None, "demo")):

@@ -1,4 +1,4 @@
-"""What ships as "canny" beside the demo: an outline in, and out comes the shape at its place in the colours asked for."""
+"""What ships as "canny" beside the demo: an outline in, and out comes the shape at its place in its colours."""
 
 from __future__ import annotations
 
