@@ -69,8 +69,8 @@ class JobControl:
     control_mode: str
     preparation: Preparation
     hr_option: str
-    union_type: int | None
     images: Mapping[Size, bytes]
+    union_type: int | None = None
 
     def infotext(self, model: str) -> str:
         """As A1111's extension tells a unit (internal_controlnet/args.py, serialize); -1 is what it leaves open."""
@@ -171,7 +171,7 @@ def _checked(
     scale = real(field("conditioning_scale"), given(asked.conditioning_scale, 1.0), _MOST_SCALE)
     option = _hr_option(field("hr_option"), asked.hr_option or BOTH, has_hires)
     number = _union_type(field("union_type"), asked, union_types(net.components[CONTROLNET].architecture))
-    return JobControl(asked.name, scale, start, end, mode, preparation_of(asked.preparation, field), option, number, {})
+    return JobControl(asked.name, scale, start, end, mode, preparation_of(asked.preparation, field), option, {}, number)
 
 
 def _union_type(field: str, asked: AskedControl, types: Sequence[str]) -> int | None:
