@@ -87,7 +87,7 @@ def test_all_of_sdxl_is_read_and_only_its_own(sdxl: Path, pipelines: dict[bool, 
     assert checkpoint.components.keys() == theirs.keys()
 
 
-@pytest.mark.parametrize("class_name", ["StableDiffusionXLImg2ImgPipeline", "StableDiffusionXLControlNetPipeline"])
+@pytest.mark.parametrize("class_name", ["StableDiffusionXLImg2ImgPipeline", "StableDiffusionXLControlNetUnionPipeline"])
 def test_sdxl_for_other_tasks_opens(copy: Path, class_name: str) -> None:
     tiny.update(copy / "model_index.json", _class_name=class_name)
     assert Checkpoint.open(copy).family is STABLE_DIFFUSION_XL

@@ -136,13 +136,16 @@ class Family:
         return UPSCALER.name in self.parts
 
 
-def pipelines_for(name: str) -> tuple[str, ...]:
+# With union ControlNets, which only Stable Diffusion XL has.
+UNION_TASKS = ("ControlNetUnion", "ControlNetUnionImg2Img", "ControlNetUnionInpaint")
+
+
+def pipelines_for(name: str, *more: str) -> tuple[str, ...]:
     """A family's classes in diffusers by how they begin: those for other tasks have the components of the one for text.
 
-    What they have besides is not asked for.
+    What they have besides is not asked for. `more` are tasks that not every such family has.
     """
     tasks = (
-        "", "Img2Img", "Inpaint", "InstructPix2Pix", "ControlNet", "ControlNetImg2Img", "ControlNetInpaint",
-        "ControlNetUnion", "ControlNetUnionImg2Img", "ControlNetUnionInpaint",
+        "", "Img2Img", "Inpaint", "InstructPix2Pix", "ControlNet", "ControlNetImg2Img", "ControlNetInpaint"
     )  # fmt: skip
-    return tuple(f"{name}{task}Pipeline" for task in tasks)
+    return tuple(f"{name}{task}Pipeline" for task in (*tasks, *more))

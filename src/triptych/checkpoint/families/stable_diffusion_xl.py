@@ -17,7 +17,15 @@ from triptych.checkpoint.checks import (
     check_vae,
 )
 from triptych.checkpoint.component import Component, Part
-from triptych.checkpoint.families.base import Family, MicroConditions, TextPart, TimeIds, flat, pipelines_for
+from triptych.checkpoint.families.base import (
+    UNION_TASKS,
+    Family,
+    MicroConditions,
+    TextPart,
+    TimeIds,
+    flat,
+    pipelines_for,
+)
 from triptych.contract import ENCODER, ENCODER_2, UNET, VAE_DECODER, VAE_ENCODER
 
 _CROP = "crops_coords_top_left"
@@ -66,7 +74,7 @@ def zeroes_negative(index: Mapping[str, Any]) -> bool:
 STABLE_DIFFUSION_XL = Family(
     name="stable-diffusion-xl",
     title="Stable Diffusion XL base",
-    pipelines=pipelines_for("StableDiffusionXL"),
+    pipelines=pipelines_for("StableDiffusionXL", *UNION_TASKS),
     parts={
         ENCODER.name: Part("text_encoder", "CLIPTextModel"),
         ENCODER_2.name: Part("text_encoder_2", "CLIPTextModelWithProjection"),

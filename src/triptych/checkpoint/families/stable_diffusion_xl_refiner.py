@@ -13,7 +13,15 @@ from triptych.checkpoint.checks import (
     check_vae,
 )
 from triptych.checkpoint.component import Component, Part
-from triptych.checkpoint.families.base import Family, MicroConditions, TextPart, TimeIds, flat, pipelines_for
+from triptych.checkpoint.families.base import (
+    UNION_TASKS,
+    Family,
+    MicroConditions,
+    TextPart,
+    TimeIds,
+    flat,
+    pipelines_for,
+)
 from triptych.checkpoint.families.stable_diffusion_xl import is_refiner, zeroes_negative
 from triptych.contract import ENCODER_2, UNET, VAE_DECODER, VAE_ENCODER
 
@@ -41,7 +49,7 @@ def _time_ids(asked: MicroConditions, height: int, width: int, begins_with_image
 STABLE_DIFFUSION_XL_REFINER = Family(
     name="stable-diffusion-xl-refiner",
     title="Stable Diffusion XL refiner",
-    pipelines=tuple(sorted(pipelines_for("StableDiffusionXL"), key=lambda name: "Img2Img" not in name)),
+    pipelines=tuple(sorted(pipelines_for("StableDiffusionXL", *UNION_TASKS), key=lambda name: "Img2Img" not in name)),
     parts={
         ENCODER_2.name: Part("text_encoder_2", "CLIPTextModelWithProjection"),
         UNET.name: Part("unet", "UNet2DConditionModel", time_ids=5),
