@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import FilePayload, Locator, expect
 
+from tests import tiny
 from tests.conftest import Served
 from tests.gateway.page.steps import Drawing
 from tests.parity.oracle import drawn
@@ -146,3 +148,17 @@ def test_it_is_listed_among_the_models_and_draws_nothing(drawing: Drawing, serve
     nets = page.get_by_role("dialog", name="Models").locator("section", has_text="ControlNets").first
     expect(nets.get_by_text(outlines, exact=True)).to_be_visible()
     expect(nets.get_by_label(f"Engine of {outlines}")).to_have_count(0)
+
+
+def test_a_unions_types_are_offered(
+    drawing: Drawing, served: Served, outlines: str, checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    path = tiny.save_union_controlnet(tmp_path / "union", checkpoints["sdxl"])
+    types = served.client.register_controlnet("a-union", path).union_types
+    try:
+        drawing.page.reload()
+        offered = added(drawing, "a-union").get_by_label("What the image is")
+        assert offered.locator("option").evaluate_all("all => all.map((each) => each.value)") == ["", *types]
+        expect(added(drawing, outlines).get_by_label("What the image is")).to_be_hidden()
+    finally:
+        served.client.unregister_checkpoint("a-union")

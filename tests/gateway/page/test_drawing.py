@@ -30,12 +30,12 @@ def test_the_table_has_every_parameter(drawing: Drawing, served: Served) -> None
 def test_a_control_s_table_has_every_field(drawing: Drawing, served: Served) -> None:
     names = drawing.page.evaluate(
         """async () => {
-            const { NUMBERS, PARAMETERS, PREPROCESSOR } = await import("/page/app/controls/parameters.js");
-            return [...NUMBERS, ...[PREPROCESSOR, ...PARAMETERS].map((each) => each.name)];
+            const { NUMBERS, PARAMETERS, PREPROCESSOR, UNION_TYPE } = await import("/page/app/controls/parameters.js");
+            return [...NUMBERS, ...[PREPROCESSOR, UNION_TYPE, ...PARAMETERS].map((each) => each.name)];
         }"""
     )
-    # The mask is the image's to begin with; a union ControlNet's types wait for a list of them.
-    assert {*names, "name", "image"} == {*Control.__annotations__} - {"mask_image", "union_type"}
+    # The mask is the image's to begin with.
+    assert {*names, "name", "image"} == {*Control.__annotations__} - {"mask_image"}
 
 
 def test_every_control_has_a_name(drawing: Drawing, served: Served) -> None:

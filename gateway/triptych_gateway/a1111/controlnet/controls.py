@@ -19,6 +19,7 @@ from triptych_gateway.incoming.images import image_file
 
 SCRIPT = "ControlNet"
 _NO_MODEL = ("", "none")
+_NO_TYPE = ("", "unknown")
 # What errors call the parts of a control.
 _WORDS = {
     "name": "model",
@@ -34,6 +35,7 @@ _WORDS = {
     "threshold_b": "threshold_b",
     "resize_mode": "resize_mode",
     "hr_option": "hr_option",
+    "union_type": "union_control_type",
 }
 
 
@@ -106,6 +108,7 @@ async def _control(
         "guidance_end": unit.guidance_end,
         "control_mode": "control" if unit.guess_mode else unit.control_mode,
         "hr_option": unit.hr_option if isinstance(request, Txt2Img) and request.enable_hr else None,
+        "union_type": unit.union_control_type if unit.union_control_type.lower() not in _NO_TYPE else None,
         "preprocessor": preprocessor and preprocessor.name,
         **await _pictures(name, unit, request, gateway),
         **(await _mask(name, unit, request, gateway) if preprocessor and preprocessor.needs_mask else {}),

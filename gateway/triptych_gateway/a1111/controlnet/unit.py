@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -78,7 +78,7 @@ class Unit(BaseModel):
     advanced_weighting: None = None
     effective_region_mask: None = None
     ipadapter_input: None = None
-    union_control_type: Literal["Unknown"] = "Unknown"
+    union_control_type: Name = "Unknown"
 
     @model_validator(mode="before")
     @classmethod

@@ -109,6 +109,7 @@ def test_img2img_lends_its_image(served: Served, img2img: Call, outlines: str) -
         ({"model": "outlines", "image": text(PHOTO), "weight": "x"}, 400, "args[0].weight"),
         ({"model": "outlines", "image": text(PHOTO), "guidance_start": 1}, 400, "args[0].guidance_start"),
         ({"model": "outlines", "image": text(PHOTO), "advanced_weighting": [1]}, 400, "args[0].advanced_weighting"),
+        ({"model": "outlines", "image": text(PHOTO), "union_control_type": "Depth"}, 400, "args[0].union_control_type"),
     ],
 )
 def test_what_is_wrong_is_told_by_the_units_field(

@@ -73,7 +73,6 @@ def test_what_is_not_enabled_is_not_looked_at() -> None:
         ({"advanced_weighting": [1.0]}, r"args\[0\].advanced_weighting"),
         ({"effective_region_mask": "m"}, r"args\[0\].effective_region_mask"),
         ({"ipadapter_input": ["t"]}, r"args\[0\].ipadapter_input"),
-        ({"union_control_type": "Depth"}, r"args\[0\].union_control_type"),
     ],
 )
 def test_what_is_wrong_is_named(given: Any, told: str) -> None:

@@ -3,7 +3,8 @@
 
 import { button, h } from "../base/dom.js";
 import { makeField, readFields } from "../form/fields.js";
-import { NUMBERS, PARAMETERS } from "./parameters.js";
+import { checkpoints } from "../server/known.js";
+import { NUMBERS, PARAMETERS, UNION_TYPE } from "./parameters.js";
 import { makePicture } from "./picture.js";
 import { makePreparing } from "./preparing.js";
 
@@ -17,7 +18,8 @@ const SEEN = ["preprocessor", "resize_mode", ...NUMBERS];
  * @param {{ size: () => Record<string, number>, remove: (control: Control) => void }} uses
  */
 export function makeControl(name, { size, remove }) {
-  const counting = PARAMETERS.map(makeField);
+  const union = makeField(UNION_TYPE);
+  const counting = [union, ...PARAMETERS.map(makeField)];
   const all = () => [...counting, ...preparing.fields()];
   const clear = () => [...all(), picture].forEach((each) => each.complain(""));
   const complain = (/** @type {string} */ part, /** @type {string} */ text) =>
@@ -43,8 +45,13 @@ export function makeControl(name, { size, remove }) {
     },
     complain,
     clear,
-    stop: () => (preparing.stop(), picture.stop()),
+    stop: () => (forget(), preparing.stop(), picture.stop()),
   };
+  const forget = checkpoints.watch((known) => {
+    const types = known.find((each) => each.name === name)?.union_types ?? [];
+    union.offer(types);
+    union.element.hidden = !types.length;
+  });
   control.element.addEventListener("change", (event) => {
     if (!picture.element.contains(/** @type {Node} */ (event.target))) preparing.preview.follow();
   });

@@ -39,6 +39,12 @@ export const PREPROCESSOR = {
 };
 
 /** @type {Parameter} */
+export const UNION_TYPE = {
+  name: "union_type", label: "What the image is", kind: "choice", otherwise: "choose one",
+  help: "As which of its types the union ControlNet looks at it.",
+};
+
+/** @type {Parameter} */
 export const GUESS_MODE = {
   name: "guess_mode", label: "Guess mode", kind: "yesno", on: false, otherwise: "no",
   help: "They count for the prompt and not for the negative one, and less the further from the UNet's middle.",

@@ -27,6 +27,7 @@ import { call } from "./api.js";
  * @property {string} precision
  * @property {string} architecture
  * @property {string[]} trigger_words
+ * @property {string[]} union_types of a union ControlNet, else empty
  *
  * @typedef {object} Lora
  * @property {string} name
