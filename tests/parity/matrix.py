@@ -302,8 +302,8 @@ def is_possible(family: str, task: str, form: str, values: Values) -> bool:
         return False
     if values.get("padding_mask_crop") and (values["images"].startswith("two") or values["mask"] != "disc"):
         return False  # diffusers takes one image for it, and one mask of the same size
-    if values.get("padding_mask_crop") and family == "sdxl" and values.get("controls") == "two":
-        return False  # its pipeline takes the list of their pictures for the image, and refuses it
+    if values.get("padding_mask_crop") and values.get("controls") in ("two", *UNIONS):
+        return False  # diffusers takes the list of their pictures for the image, and refuses it
     if values.get("mask") == "discs" and values["images"] == "one":
         return False
     if values.get("controls") in UNIONS and (
