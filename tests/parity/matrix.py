@@ -307,7 +307,10 @@ def is_possible(family: str, task: str, form: str, values: Values) -> bool:
     if values.get("mask") == "discs" and values["images"] == "one":
         return False
     if values.get("controls") in UNIONS and (
-        family != "sdxl" or (values["guess_mode"] and values["guidance_scale"] != 1.0)  # at which diffusers' fail
+        family != "sdxl"
+        # At either of which diffusers' pipelines for unions fail.
+        or (values["guess_mode"] and values["guidance_scale"] != 1.0)
+        or values.get("padding_mask_crop")
     ):
         return False
     if values["more"] == "scores" and values.get("refiner") == "sdxl":
