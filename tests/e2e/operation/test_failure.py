@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +60,11 @@ def fragile(checkpoints: dict[str, Path], tmp_path_factory: pytest.TempPathFacto
 
 
 def descendants(pid: int) -> list[int]:
-    try:
-        texts = [(task / "children").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
-    except OSError:
-        return []
-    found = [int(child) for text in texts for child in text.split()]
+    found: list[int] = []
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError):  # a thread that ends meanwhile says nothing of the others' children
+                found += map(int, (task / "children").read_text().split())
     return found + [grandchild for child in found for grandchild in descendants(child)]
 
 

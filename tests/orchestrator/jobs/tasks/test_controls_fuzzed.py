@@ -47,6 +47,7 @@ CONTROLS = st.builds(
     control_mode=st.sampled_from([""] * 6 + [*CONTROL_MODES, *OTHERS[:1]]),
     preparation=st.just(AskedPreparation()) | PREPARATIONS,
     hr_option=st.sampled_from([""] * 6 + [*HR_OPTIONS, *OTHERS[:1]]),
+    union_type=st.sampled_from([""] * 12 + ["canny", *OTHERS[:1]]),
 )
 
 
