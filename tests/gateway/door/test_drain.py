@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from tests.conftest import Served
+from tests.e2e.serving import wait_for
 from triptych.embedded.ports import free_ports
 
 MEDIUM: dict[str, Any] = {"prompt": "a dot", "width": 128, "height": 128, "steps": 25, "seed": 3}
@@ -106,5 +107,6 @@ async def test_an_id_goes_through_to_the_orchestrators_log(served: Served, tmp_p
         asked = http.post("/sdapi/v1/txt2img", json=body, headers=named)
         assert (await asked).headers["x-request-id"] == "mine-77"
     assert served.stack.run_dir
-    assert "mine-77." in (served.stack.run_dir / "orchestrator.log").read_text()
-    assert '"mine-77"' in (tmp_path / "log").read_text()
+    log = served.stack.run_dir / "orchestrator.log"  # which is written to once the answer is out
+    wait_for(lambda: "mine-77." in log.read_text())
+    wait_for(lambda: '"mine-77"' in (tmp_path / "log").read_text())
