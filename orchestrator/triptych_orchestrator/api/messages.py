@@ -172,14 +172,14 @@ def _control(message: pb.Control) -> AskedControl:
         guidance_start=_given(message, "guidance_start"),
         guidance_end=_given(message, "guidance_end"),
         control_mode=message.control_mode,
-        preparation=preparation_of(message),
+        preparation=asked_preparation(message),
         hr_option=message.hr_option,
         union_type=message.union_type,
         mask_image=message.mask_image,
     )
 
 
-def preparation_of(message: pb.Control | pb.PreprocessRequest) -> AskedPreparation:
+def asked_preparation(message: pb.Control | pb.PreprocessRequest) -> AskedPreparation:
     """What both say in the same words."""
     return AskedPreparation(
         preprocessor=message.preprocessor,

@@ -9,7 +9,7 @@ from PIL import Image
 
 from triptych.errors import invalid
 from triptych.v1 import generation_pb2 as pb
-from triptych_orchestrator.api.messages import preparation_of as asked_preparation
+from triptych_orchestrator.api.messages import asked_preparation
 from triptych_orchestrator.jobs.admission import Admission
 from triptych_orchestrator.jobs.extents import Size
 from triptych_orchestrator.jobs.fields.numbers import within

@@ -13,6 +13,7 @@ import pytest
 from tests import tiny
 from tests.conftest import Served
 from tests.e2e.requests.test_parity import check, pipeline
+from tests.outdated import save_outdated_checkpoint
 from triptych.errors import InvalidArgumentError
 
 STEPS: dict[str, Any] = {"num_inference_steps": 4, "width": 64, "height": 64}
@@ -22,7 +23,7 @@ PROMPTS = {"prompt": "a red <fox> on the <ink>, <fox>", "negative_prompt": "a <f
 @pytest.fixture(scope="module")
 def outdated(served: Served, checkpoints: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Served as `outdated`."""
-    path = tiny.save_outdated_checkpoint(tmp_path_factory.mktemp("corrections") / "outdated", checkpoints["sd1"])
+    path = save_outdated_checkpoint(tmp_path_factory.mktemp("corrections") / "outdated", checkpoints["sd1"])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # the pipeline's notices about what it corrects
         pipeline(path)
