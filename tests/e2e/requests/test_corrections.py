@@ -12,8 +12,8 @@ import pytest
 
 from tests import tiny
 from tests.conftest import Served
+from tests.e2e.requests.outdated import save_outdated_checkpoint
 from tests.e2e.requests.test_parity import check, pipeline
-from tests.outdated import save_outdated_checkpoint
 from triptych.errors import InvalidArgumentError
 
 STEPS: dict[str, Any] = {"num_inference_steps": 4, "width": 64, "height": 64}
