@@ -45,6 +45,19 @@ def at_once(client: triptych.Client, requests: Sequence[dict[str, Any]]) -> list
         return list(pool.map(lambda request: steps_and_result(client, request), requests))
 
 
+def meeting(
+    client: triptych.Client, requests: Sequence[dict[str, Any]], samples: int
+) -> list[tuple[list[Step], Result]]:
+    """All at once, again until a step of one was in a batch of so many samples: threads may start apart."""
+
+    def met() -> list[tuple[list[Step], Result]] | None:
+        together = at_once(client, requests)
+        return together if any(step.batch_size >= samples for steps, _ in together for step in steps) else None
+
+    ended: list[tuple[list[Step], Result]] = wait_for(met, what=f"a batch of {samples} samples")
+    return ended
+
+
 def steps_and_result(client: triptych.Client, request: dict[str, Any]) -> tuple[list[Step], Result]:
     """All events of one request."""
     events = list(client.stream(**request))

@@ -10,7 +10,7 @@ import pytest
 
 from tests import tiny
 from tests.conftest import CACHE, Served
-from tests.e2e.serving import at_once, difference
+from tests.e2e.serving import difference, meeting
 from tests.parity.oracle import drawn
 from tests.session.graphs import fill_cache
 from triptych import Control
@@ -70,8 +70,7 @@ def test_requests_of_unlike_types_share_batches_and_change_no_bytes(served: Serv
     controls = [[union("canny")], [union("depth", DEPTH, guidance_end=0.5)], [union("canny"), union("tile", DEPTH)]]
     requests = [REQUEST | {"num_inference_steps": 8, "controls": each} for each in controls]
     alone = [served.client.generate(**request) for request in requests]
-    together = at_once(served.client, requests)
-    assert max(step.batch_size for steps, _ in together for step in steps) >= 4
+    together = meeting(served.client, requests, samples=4)
     for ours, (_, theirs) in zip(alone, together, strict=True):
         assert [image.tobytes() for image in ours.images] == [image.tobytes() for image in theirs.images]
 

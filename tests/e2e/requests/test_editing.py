@@ -10,7 +10,7 @@ import pytest
 
 from tests import tiny
 from tests.conftest import Served
-from tests.e2e.serving import at_once, difference, steps_and_result
+from tests.e2e.serving import difference, meeting, steps_and_result
 from tests.parity.oracle import drawn
 from triptych.errors import InvalidArgumentError
 
@@ -47,8 +47,7 @@ def test_requests_of_three_parts_and_of_one_share_batches(served: Served, instru
     requests = [REQUEST | {"image": IMAGE}, REQUEST | {"image": drawn((64, 64), 1), "guidance_scale": 1.0}]
     requests = [request | {"num_inference_steps": 20} for request in requests]
     alone = [served.client.generate(**request) for request in requests]
-    together = at_once(served.client, requests)
-    assert max(step.batch_size for steps, _ in together for step in steps) == 4
+    together = meeting(served.client, requests, samples=4)
     for ours, (_, theirs) in zip(alone, together, strict=True):
         assert [image.tobytes() for image in ours.images] == [image.tobytes() for image in theirs.images]
 
