@@ -13,7 +13,7 @@ from tests.engine.cache.hub_configs import CONTROL_NETS, ENCODERS, OPEN_CLIP_BIG
 from tests.hollow import save_hollow
 from tools.ship_graphs import shipped, stale
 from triptych.checkpoint import Architecture, Checkpoint
-from triptych.checkpoint.sources.control_net import hint_config
+from triptych.checkpoint.sources.controls.folder import hint_config
 from triptych.contract import CONTROLNET, CONTROLNET_HINT
 from triptych.engine.cache.artifacts import find_graph, is_shipped, read_graph
 from triptych.engine.cache.kin import with_channels

@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import save
 
 from tests import upscalers
-from tests.checkpoint.sources.test_control_net_file import made, written
+from tests.checkpoint.sources.controls.test_file import made, written
 from tests.conftest import Served
 from tests.gateway.rest.asking import SMALL
 from tests.loras import save_lora

@@ -8,10 +8,10 @@ from triptych.checkpoint.identity.fingerprint import FileState
 from triptych.checkpoint.pickles import as_safetensors
 from triptych.checkpoint.safetensors import read_contents
 from triptych.checkpoint.sources.base import Factors, Prediction, Source, Told
-from triptych.checkpoint.sources.control_lora_file import ControlLoraFile
-from triptych.checkpoint.sources.control_net import ControlNetFolder
-from triptych.checkpoint.sources.control_net_file import ControlNetFile
-from triptych.checkpoint.sources.control_net_union import ControlNetUnionFolder
+from triptych.checkpoint.sources.controls.file import ControlNetFile
+from triptych.checkpoint.sources.controls.folder import ControlNetFolder
+from triptych.checkpoint.sources.controls.lora_file import ControlLoraFile
+from triptych.checkpoint.sources.controls.union import ControlNetUnionFile, ControlNetUnionFolder
 from triptych.checkpoint.sources.folder import Folder
 from triptych.checkpoint.sources.one_folder import OneFolder
 from triptych.checkpoint.sources.single_file import SingleFile, check_scales
@@ -24,7 +24,7 @@ __all__ = ["Factors", "Prediction", "Source", "Told", "VaeFile", "open_source"]
 
 # What files hold that are no checkpoints, the first that one is.
 _FILES: tuple[type[VaeFile | UpscalerFile | ControlNetFile], ...] = (
-    VaeFile, UpscalerFile, ControlLoraFile, ControlNetFile,
+    VaeFile, UpscalerFile, ControlLoraFile, ControlNetUnionFile, ControlNetFile,
 )  # fmt: skip
 
 

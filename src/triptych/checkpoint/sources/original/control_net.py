@@ -54,6 +54,18 @@ def control_net_config(tensors: Tensors) -> dict[str, Any]:
     return config
 
 
+def union_config(tensors: Tensors) -> dict[str, Any]:
+    """What is a union's besides; how many heads look from one picture to another no shape tells: 8, as all have."""
+    types, width = tensors.shape("task_embedding", 2)
+    return {
+        "num_control_type": types,
+        "num_trans_channel": width,
+        "num_trans_head": 8,
+        "num_trans_layer": tensors.several("transformer_layes.{}.attn.in_proj_weight"),
+        "num_proj_channel": tensors.shape("spatial_ch_projs.weight", 2)[0],
+    }
+
+
 def _name(original: str, layers: int, last_hint_layer: int) -> str:
     if match := _HINT_LAYER.fullmatch(original):
         number = int(match[1])

@@ -10,7 +10,7 @@ from typing import Any
 from triptych.checkpoint.configs import broken
 from triptych.checkpoint.safetensors import TensorInfo
 from triptych.checkpoint.sources.base import OnePart, Told
-from triptych.checkpoint.sources.control_net import hint_config, index, own_weights
+from triptych.checkpoint.sources.controls.folder import hint_config, index, own_weights
 from triptych.checkpoint.sources.original.control_net import HINT, control_net_config, in_diffusers_names
 from triptych.checkpoint.sources.original.tensors import Tensors
 from triptych.contract import CONTROLNET_HINT
@@ -18,11 +18,8 @@ from triptych.contract import CONTROLNET_HINT
 # Of the original's names; a file that lacks it was pruned, or never was part of a checkpoint.
 _PREFIXES = ("control_model.", "")
 _DIFFUSERS_HINT = "controlnet_cond_embedding.conv_in.weight"
-# Tensors by which kin are told that are not served, each with what it is.
-_KIN = {
-    "difference": "the difference to a checkpoint's UNet; take the whole ControlNet, in float16 say",
-    "task_embedding": "a union ControlNet, which is not supported as a file; take the folder that it comes in",
-}
+# By which those are told that hold no network.
+_DIFFERENCE = "difference"
 # In a file's name, which is what the web UI's extension goes by too: the only one that pools what it adds.
 _POOLING = "shuffle"
 
@@ -35,8 +32,9 @@ class ControlNetFile(OnePart):
     def __init__(self, path: Path, tensors: Mapping[str, TensorInfo], metadata: Mapping[str, str]) -> None:
         self.path = path
         self._metadata = metadata
-        if kin := next((what for name, what in _KIN.items() if name in tensors), ""):
-            raise broken(path, f"it is {kin}")
+        if _DIFFERENCE in tensors:
+            problem = "it is the difference to a checkpoint's UNet; take the whole ControlNet, in float16 say"
+            raise broken(path, problem)
         self._named = _named(path, tensors)
 
     @classmethod

@@ -13,7 +13,7 @@ from pathlib import Path
 from triptych.checkpoint.configs import broken
 from triptych.checkpoint.safetensors import TensorInfo
 from triptych.checkpoint.sources.base import Factors
-from triptych.checkpoint.sources.control_net_file import ControlNetFile
+from triptych.checkpoint.sources.controls.file import ControlNetFile
 from triptych.contract import CONTROLNET
 
 _MARK = "lora_controlnet"
