@@ -69,8 +69,9 @@ generate: $(VENV)/.dev ## Write what is derived: gRPC stubs, Triton's model repo
 	$(BIN)/python tools/generate.py
 
 .PHONY: graphs
-graphs: $(VENV)/.dev ## Export the graphs that are shipped, where they are stale (minutes for each UNet)
+graphs: $(VENV)/.dev ## Export the graphs that are shipped, or kept for tests, where they are stale (minutes for each UNet)
 	$(BIN)/python tools/ship_graphs.py
+	$(BIN)/python -m tests.session.kept
 
 .PHONY: score
 score: $(VENV)/.dev ## Judge the demo checkpoint on held-out prompts

@@ -17,6 +17,7 @@ import pytest
 import triptych
 from tests import tiny
 from tests.session.graphs import fill_cache
+from tests.session.kept import fill_from_kept
 from triptych.embedded import Stack, StackConfig
 
 # Exported graphs outlive a run: an architecture is exported once, not once a session.
@@ -58,6 +59,12 @@ def register_torch(client: triptych.Client, checkpoints: dict[str, Path]) -> Non
     """Serves each under `<name>-torch` with that engine; it is loaded by the first request, which few tests make."""
     for name, path in checkpoints.items():
         client.register_checkpoint(f"{name}-torch", path, engine="torch")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kept_graphs() -> None:
+    """The cache has those of the tests' checkpoints from the start."""
+    fill_from_kept(CACHE)
 
 
 @pytest.fixture(scope="session")

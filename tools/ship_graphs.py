@@ -148,7 +148,7 @@ def _control_net(unet: Mapping[str, Any]) -> Architecture:
 def stale() -> list[str]:
     """Names of what is missing or damaged, or was made by something else than what is here; and folders too many."""
     wanted, present = shipped(), made_by()
-    found = [name for name, architecture in wanted.items() if not _is_fresh(architecture, present)]
+    found = [name for name, each in wanted.items() if not is_fresh(SHIPPED / artifact_key(each), present)]
     keys = {artifact_key(architecture) for architecture in wanted.values()}
     return found + sorted(folder.name for folder in SHIPPED.glob("*") if folder.name not in keys)
 
@@ -171,8 +171,8 @@ def _statements(source: str) -> str:
     return ast.unparse(tree)
 
 
-def _is_fresh(architecture: Architecture, present: Mapping[str, str]) -> bool:
-    folder = SHIPPED / artifact_key(architecture)
+def is_fresh(folder: Path, present: Mapping[str, str]) -> bool:
+    """Whether its graph is whole, and made by what `made_by` says of today."""
     return is_sound(folder, COMPRESSED_FILE) and read_manifest(folder).get("made_by") == present
 
 
@@ -180,13 +180,14 @@ def make(architecture: Architecture) -> bytes:
     """The graph; a UNet of more channels has that of its kin for text but for two numbers, so that one is traced."""
     kin = kin_of(architecture)
     if kin is None:
-        return _export(architecture)
-    path = SHIPPED / artifact_key(kin) / COMPRESSED_FILE
-    graph = read_graph(path) if _is_fresh(kin, made_by()) else _export(kin)
+        return export(architecture)
+    folder = SHIPPED / artifact_key(kin)
+    graph = read_graph(folder / COMPRESSED_FILE) if is_fresh(folder, made_by()) else export(kin)
     return with_channels(graph, architecture.config["in_channels"])
 
 
-def _export(architecture: Architecture) -> bytes:
+def export(architecture: Architecture) -> bytes:
+    """The graph, traced in a process of its own."""
     with tempfile.TemporaryDirectory() as scratch:
         request, graph = Path(scratch) / REQUEST_FILE, Path(scratch) / "graph.onnx"
         request.write_text(architecture.traced().canonical())
@@ -194,14 +195,15 @@ def _export(architecture: Architecture) -> bytes:
         return graph.read_bytes()
 
 
-def _ship(architecture: Architecture, graph: bytes) -> None:
+def ship(architecture: Architecture, graph: bytes, root: Path = SHIPPED) -> None:
+    """Writes the graph's folder below `root`, compressed, with what it was made by."""
     content = gzip.compress(graph, mtime=0)
     manifest = {
         "revision": EXPORT_REVISIONS[architecture.model],
         "sha256": hashlib.sha256(content).hexdigest(),
         "made_by": made_by(),
     }
-    folder = SHIPPED / artifact_key(architecture)
+    folder = root / artifact_key(architecture)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / COMPRESSED_FILE).write_bytes(content)
     (folder / REQUEST_FILE).write_text(architecture.traced().canonical())
@@ -230,7 +232,7 @@ def main() -> int:
     for name in names:
         if name in wanted:
             _say(name)
-            _ship(wanted[name], make(wanted[name]))
+            ship(wanted[name], make(wanted[name]))
         else:
             shutil.rmtree(SHIPPED / name)
     return 0

@@ -92,7 +92,7 @@ def _export_once(architecture: Architecture, cache_dir: Path, progress: Progress
         if path := find_graph(architecture, cache_dir):
             return path
         if graph := _from_kin(architecture, cache_dir):
-            return _publish(architecture, root, key, lambda file: file.write_bytes(graph))
+            return publish(architecture, root, lambda file: file.write_bytes(graph))
         missing = [
             name for name in ("torch", "diffusers", "transformers", "onnxscript") if not importlib.util.find_spec(name)
         ]
@@ -103,7 +103,7 @@ def _export_once(architecture: Architecture, cache_dir: Path, progress: Progress
                 f"copy its cache here"
             )
         progress(f"exporting {architecture.class_name} ({key})")
-        return _build(architecture, root, key, component)
+        return _build(architecture, root, component)
 
 
 def _from_kin(architecture: Architecture, cache_dir: Path) -> bytes | None:
@@ -112,7 +112,7 @@ def _from_kin(architecture: Architecture, cache_dir: Path) -> bytes | None:
     return with_channels(read_graph(path), architecture.config["in_channels"]) if path else None
 
 
-def _build(architecture: Architecture, root: Path, key: str, component: Component | None) -> Path:
+def _build(architecture: Architecture, root: Path, component: Component | None) -> Path:
     def export(file: Path) -> None:
         arguments = [str(file.with_name(REQUEST_FILE)), str(file)]
         if component:
@@ -121,10 +121,12 @@ def _build(architecture: Architecture, root: Path, key: str, component: Componen
             arguments += ["--weights", str(described)]
         run_exporter(_python(), architecture.class_name, arguments)
 
-    return _publish(architecture, root, key, export)
+    return publish(architecture, root, export)
 
 
-def _publish(architecture: Architecture, root: Path, key: str, write: Callable[[Path], object]) -> Path:
+def publish(architecture: Architecture, root: Path, write: Callable[[Path], object]) -> Path:
+    """Makes the architecture's folder, with the graph that is written to the path; hold the key's lock."""
+    key = artifact_key(architecture)
     with publishing(root, key) as building:
         (building / REQUEST_FILE).write_text(architecture.traced().canonical())
         write(building / GRAPH_FILE)
