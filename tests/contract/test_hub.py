@@ -207,8 +207,9 @@ def test_the_command_fetches_what_is_needed_whatever_the_names_are() -> None:
 
 
 def test_every_familys_folders_are_known() -> None:
-    # Upscalers are files, and a ControlNet is a folder without any in it.
-    in_folders = [family for family in FAMILIES.values() if not family.enlarges and "controlnet" not in family.parts]
+    # Upscalers and preprocessors are files, and a ControlNet is a folder without any in it.
+    alone = ("upscaler", "preprocessor", "controlnet")
+    in_folders = [family for family in FAMILIES.values() if not any(model in family.parts for model in alone)]
     parts = {part.folder for family in in_folders for part in family.parts.values() if not part.optional}
     tokenizers = {text.tokenizer for family in FAMILIES.values() for text in family.texts}
     assert {"scheduler", *parts, *tokenizers} == set(hub.FOLDERS)

@@ -25,8 +25,8 @@ from triptych_gateway.caller import Caller
 from triptych_gateway.kept.records import is_id, kept_errors, new_id, owner_of, read_record, write_record
 from triptych_gateway.settings import Settings
 
-MODEL_SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
-KINDS = ("checkpoint", "lora", "vae", "upscaler", "controlnet", "image")
+MODEL_SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".onnx")
+KINDS = ("checkpoint", "lora", "vae", "upscaler", "controlnet", "preprocessor", "image")
 _WRITE_BYTES = 1 << 20
 
 

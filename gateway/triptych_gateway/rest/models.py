@@ -17,7 +17,7 @@ from triptych_gateway.rest.server import CheckpointAnswer, LoraAnswer
 router = APIRouter(tags=["models"])
 
 # Of uploads: what is registered as a checkpoint is.
-_KINDS = ("checkpoint", "vae", "upscaler", "controlnet")
+_KINDS = ("checkpoint", "vae", "upscaler", "controlnet", "preprocessor")
 
 
 class CheckpointsAnswer(Answer):
@@ -48,7 +48,7 @@ class SwitchBody(Body):
 
 
 class CheckpointBody(SwitchBody):
-    """A checkpoint, a VAE alone, an upscaler or a ControlNet, to be served under a name."""
+    """A checkpoint, a VAE alone, an upscaler, a ControlNet or a preprocessor's network, to be served under a name."""
 
     name: str
     """1 to 64 letters, digits, `.`, `_` or `-`."""
@@ -73,7 +73,7 @@ class LoraBody(Body):
 
 @router.get("/checkpoints", response_model=CheckpointsAnswer)
 async def checkpoints(gateway: GatewayOf) -> Any:
-    """Those that the server knows, loaded or not; VAEs alone, upscalers and ControlNets are among them."""
+    """Those that the server knows, loaded or not; VAEs alone, upscalers, ControlNets and the like are among them."""
     return {"checkpoints": await gateway.client.checkpoints()}
 
 

@@ -22,7 +22,6 @@ from triptych_orchestrator.jobs.admission import Admission
 from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.jobs.caller import Caller
 from triptych_orchestrator.jobs.events import Event, Queued
-from triptych_orchestrator.jobs.hints.preprocessors import Preprocessors
 from triptych_orchestrator.jobs.pictures import PictureReader
 from triptych_orchestrator.jobs.tasks.controls import AskedControl, check_count, control_field
 from triptych_orchestrator.jobs.unread import drop_previews
@@ -49,7 +48,7 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
         self._admission = admission
         self._limits = limits
         self._pictures = PictureReader(limits)
-        self._preprocessors = Preprocessors()
+        self._preprocessors = painter.preprocessors
         self._preprocessing = Preprocessing(self._pictures, self._preprocessors, admission, limits)
         self._upscaler = PictureUpscaler(painter.pool, painter.upscalers, self._pictures, admission, limits)
 

@@ -82,6 +82,7 @@ def _message(preprocessor: Preprocessor) -> pb.Preprocessor:
         threshold_b=_parameter(preprocessor.threshold_b),
         needs_mask=preprocessor.needs_mask,
         missing=preprocessor.missing,
+        checkpoint=preprocessor.network.name if preprocessor.network and not preprocessor.missing else "",
     )
 
 

@@ -38,10 +38,12 @@ from triptych_orchestrator.api.loras import LoraService
 from triptych_orchestrator.api.patience import Patience
 from triptych_orchestrator.api.system import SystemService
 from triptych_orchestrator.jobs.admission import Admission
+from triptych_orchestrator.jobs.hints.preprocessors import Preprocessors
 from triptych_orchestrator.library.catalog import Catalog
 from triptych_orchestrator.library.collecting import collect_seldom
 from triptych_orchestrator.library.loras.choice import LoraChooser
 from triptych_orchestrator.library.loras.registry import LoraRegistry
+from triptych_orchestrator.library.networks import StageNetworks
 from triptych_orchestrator.library.upscalers import Upscalers
 from triptych_orchestrator.metrics import REGISTRY, REPLICAS_READY
 from triptych_orchestrator.pipeline.hooks.chosen import hooks_of
@@ -149,7 +151,8 @@ def _server(
     options = [*_OPTIONS, ("grpc.max_receive_message_length", received_bytes)]
     server = grpc.aio.server(interceptors=interceptors, options=options)
     upscalers = Upscalers(StageUpscalers(pool, catalog, settings.call_timeout_s, limits.max_image_pixels))
-    painter = Painter(pool, settings.call_timeout_s, limits, upscalers, hooks_of(settings, pool))
+    preprocessors = Preprocessors(StageNetworks(pool, catalog, settings.call_timeout_s))
+    painter = Painter(pool, settings.call_timeout_s, limits, upscalers, hooks_of(settings, pool), preprocessors)
     generation = GenerationService(catalog, LoraChooser(loras), painter, admission, limits)
     generation_pb2_grpc.add_GenerationServiceServicer_to_server(generation, server)
     checkpoints_pb2_grpc.add_CheckpointServiceServicer_to_server(CheckpointService(catalog), server)

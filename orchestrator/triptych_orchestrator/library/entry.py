@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from triptych.checkpoint import Checkpoint, Prediction, TextPart
+from triptych.checkpoint.families.preprocessors import misnamed
 from triptych.checkpoint.identity.about import About, about
 from triptych.checkpoint.identity.digests import Digests
 from triptych.checkpoint.identity.fingerprint import Fingerprint
 from triptych.checkpoint.sources.prediction import check_known
-from triptych.contract import MODELS, model_name
+from triptych.contract import MODELS, PREPROCESSOR, model_name
 from triptych.contract.engines import DEFAULT_ENGINE, parse_engines
 from triptych.contract.paths import told_path
 from triptych.errors import CheckpointInvalidError, invalid
@@ -28,6 +29,9 @@ from triptych_orchestrator.text.shared_tokenizers import shared_tokenizer
 from triptych_orchestrator.text.tokenizer import Tokenizer
 
 logger = logging.getLogger("triptych.catalog")
+
+# Where one alone runs a model, nobody has to say so.
+_ONLY_ENGINES = {PREPROCESSOR.name: "onnxruntime"}
 
 
 class State(Enum):
@@ -111,7 +115,13 @@ class Entry:
         return self.checkpoint
 
     def check_purpose(self, wanted: str) -> None:
-        """InvalidArgumentError where one that was read is for something else; "" wants nothing."""
+        """InvalidArgumentError where one that was read is for something else; "" wants nothing.
+
+        Also where the file of a preprocessor is to have the name of none.
+        """
+        part = self.opened.components.get(PREPROCESSOR.name)
+        if part and (problem := misnamed(self.name, part.architecture)):
+            raise invalid("name", problem)
         if wanted and (purpose := about(self.opened).purpose) != wanted:
             problem = f"{self.path} is {self.opened.family.title}, for {purpose} and not for {wanted}"
             raise invalid("path", f"{problem}; add it by `triptych checkpoints add`")
@@ -193,7 +203,11 @@ class Entry:
             "default_engine": self.default_engine,
         }
         return {
-            spec.name: PlacedModel(model_name(name, spec), spec, common | {"engine": engines[spec.stage]})
+            spec.name: PlacedModel(
+                model_name(name, spec),
+                spec,
+                common | {"engine": engines[spec.stage] or _ONLY_ENGINES.get(spec.name, "")},
+            )
             for spec in MODELS.values()
             if spec.name in present
         }

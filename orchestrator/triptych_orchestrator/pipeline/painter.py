@@ -17,6 +17,7 @@ from triptych.legible import legible
 from triptych_orchestrator.batching.batcher import Ticket
 from triptych_orchestrator.batching.seats import Batchers
 from triptych_orchestrator.jobs.events import Result, StageTiming, Step
+from triptych_orchestrator.jobs.hints.preprocessors import Preprocessors
 from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.library.entry import Entry
 from triptych_orchestrator.library.upscalers import Pixels, Upscalers, enlarged
@@ -58,10 +59,12 @@ class Painter:
         limits: Limits = _DEFAULT_LIMITS,
         upscalers: Upscalers | None = None,
         hooks: Hooks | None = None,
+        preprocessors: Preprocessors | None = None,
     ) -> None:
         self.pool = pool
         self.hooks = hooks or Hooks()
         self.upscalers = upscalers or Upscalers()
+        self.preprocessors = preprocessors or Preprocessors()
         self._timeout_s = call_timeout_s
         self.batchers = Batchers(call_timeout_s, limits.max_batch_samples)
         self._tiling = Tiling(limits.max_untiled_pixels, limits.vae_tile_size)
@@ -101,6 +104,7 @@ class Painter:
         models = {name: abouts for use in uses.values() for name, abouts in use.made_by.items()}
         tile_size = max(expert.vae.tile_size for expert in experts)
         networks = self.upscalers.networks(each.upscaler for each in (job.hires, job.upscale) if each)
+        networks |= self.preprocessors.networks(each.preparation.preprocessor for each in job.controls)
         models |= self.pool.abouts(model for one in networks.values() for model in one.models().values())
         of = await made_of({**entries, **networks}, models)
         of = replace(of, vae_tile_size=tile_size, watermark=self.hooks.watermark)

@@ -154,7 +154,12 @@ class Checkpoint:
 
     @property
     def unaligned_bytes(self) -> int:
-        """Of tensors that cannot be read where they lie, so that whoever reads one copies it."""
+        """Of tensors that cannot be read where they lie, so that whoever reads one copies it.
+
+        A preprocessor's are ONNX Runtime's to read, which copies them wherever they lie.
+        """
+        if self.family.prepares:
+            return 0
         return sum(info.size_bytes for info in self._tensors() if not info.is_aligned)
 
     @property

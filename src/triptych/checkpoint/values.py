@@ -71,6 +71,8 @@ def count_layers(class_name: str, config: Mapping[str, Any]) -> int:
     """About how many layers a model has, each of several tensors; blocks count as if each were the deepest."""
     if "num_hidden_layers" in config:
         return int(config["num_hidden_layers"])
+    if class_name == "OnnxNetwork":
+        return 0  # nothing is built of it
     if _BLOCKS[0] not in config:
         return int(config["num_conv"] if "num_conv" in config else 3 * config.get("num_block", 1))
     blocks = len(config["block_out_channels"])

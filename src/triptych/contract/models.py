@@ -204,6 +204,23 @@ UPSCALER = ModelSpec(
     max_queue_delay_microseconds=0,
 )
 
+# Of an ONNX file of its own, which prepares pictures for ControlNets. The image is as that file wants it, of its size
+# where it has one; `maps` are all that it gives, each as large as the image, one below the other along the channels, or
+# with `classes` of each pixel the number of the highest.
+PREPROCESSOR = ModelSpec(
+    name="preprocessor",
+    stage="vae",
+    implementation="triptych_vae.preparing.PreprocessorModel",
+    inputs=(
+        TensorSpec("image", "FP32", ("colours", "height", "width")),
+        TensorSpec("classes", "UINT8", (1,), optional=True),
+        ABOUT_INPUT,
+    ),
+    outputs=(TensorSpec("maps", "FP32", ("maps", "height", "width")), REPORT, ABOUT),
+    max_batch_size=4,
+    max_queue_delay_microseconds=0,
+)
+
 # Of what a picture shows, as the checkpoint's own checker has it; `nsfw` is 1 for one that is not to be shown. An image
 # about which it computes no number is none to be shown either.
 SAFETY_CHECKER = ModelSpec(
@@ -221,14 +238,15 @@ ENCODERS: tuple[str, ...] = (ENCODER.name, ENCODER_2.name)
 LORA_MODELS: tuple[str, ...] = (*ENCODERS, UNET.name)
 # All there are; a checkpoint has those that its `components` name.
 MODELS: dict[str, ModelSpec] = {
-    spec.name: spec for spec in (ENCODER, ENCODER_2, UNET, VAE_DECODER, VAE_ENCODER, UPSCALER, SAFETY_CHECKER)
+    spec.name: spec
+    for spec in (ENCODER, ENCODER_2, UNET, VAE_DECODER, VAE_ENCODER, UPSCALER, PREPROCESSOR, SAFETY_CHECKER)
 }
 STAGES: tuple[str, ...] = ("encoder", "unet", "vae")
 # Graphs of what works in a UNet's process beside it, and is no model of Triton's: a ControlNet, and what makes its hint
 # of the picture that it looks at.
 CONTROLNET, CONTROLNET_HINT = "controlnet", "controlnet_hint"
-# Whatever has a graph.
-GRAPHS: tuple[str, ...] = (*MODELS, CONTROLNET, CONTROLNET_HINT)
+# Whatever a graph is made for; a preprocessor's file is its graph.
+GRAPHS: tuple[str, ...] = (*(name for name in MODELS if name != PREPROCESSOR.name), CONTROLNET, CONTROLNET_HINT)
 
 
 def model_name(checkpoint: str, spec: ModelSpec) -> str:

@@ -68,6 +68,7 @@ def local(
     limits: Mapping[str, int | float | str] | None = None,
     loras: Mapping[str, str | Path] | None = None,
     controlnets: Mapping[str, str | Path] | None = None,
+    preprocessors: Mapping[str, str | Path] | None = None,
     lora_dir: str | Path | None = None,
     startup_timeout_s: float | None = None,
     drain_timeout_s: float = 20.0,
@@ -78,13 +79,14 @@ def local(
 
     `checkpoints` maps names to single files, diffusers-format directories or a hub's OWNER/NAME; without it, those are
     served that `run_dir` keeps or, where it keeps none, the demo as "demo". Without `run_dir` nothing is kept. `loras`
-    and `controlnets` map names to files and directories; `placement` is a file (see triptych.embedded.placement). With
-    `gateway` there is HTTP too, at the client's `gateway_url`. StackConfig says what the rest means.
+    and `controlnets` map names to files and directories, and `preprocessors` their names to ONNX files; `placement` is
+    a file (see triptych.embedded.placement). With `gateway` there is HTTP too, at the client's `gateway_url`.
+    StackConfig says what the rest means.
     """
     return LocalStack(
         StackConfig(
             checkpoints or None,
-            others=controlnets or {},
+            others={**(controlnets or {}), **(preprocessors or {})},
             variants=variants or {},
             engine=engine,
             host=host,

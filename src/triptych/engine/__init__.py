@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from triptych.checkpoint import Component
-from triptych.contract import UPSCALER
+from triptych.contract import PREPROCESSOR, UPSCALER
 from triptych.contract.engines import check_engine_name
 from triptych.engine.port import Engine, EngineSettings
 from triptych.errors import FailedPreconditionError
@@ -23,6 +23,8 @@ def load_engine(name: str, component: Component, settings: EngineSettings) -> En
     if name == "tensorrt" and component.architecture.model == UPSCALER.name:
         problem = "the tensorrt engine takes no upscalers: register this one with the engine torch or onnxruntime"
         raise FailedPreconditionError(problem)
+    if component.architecture.model == PREPROCESSOR.name:
+        return _network(check_engine_name(name), component, settings)
     if check_engine_name(name) == "onnxruntime":
         from triptych.engine.onnxruntime.engine import OnnxRuntimeEngine
 
@@ -40,3 +42,13 @@ def load_engine(name: str, component: Component, settings: EngineSettings) -> En
         raise FailedPreconditionError(
             f"the {name} engine needs the package {error.name}: pip install triptych[{extras}]"
         ) from error
+
+
+def _network(name: str, component: Component, settings: EngineSettings) -> Engine:
+    """The engine of a file that is its own graph."""
+    if name != "onnxruntime":
+        problem = f"the {name} engine runs no ONNX files: register this one with the engine onnxruntime"
+        raise FailedPreconditionError(problem)
+    from triptych.engine.onnxruntime.network import NetworkEngine
+
+    return NetworkEngine.load(component, settings)

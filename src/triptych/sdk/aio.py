@@ -167,6 +167,13 @@ class AsyncClient:
         call = calls.register_checkpoint(name, path, None, load, variant=variant, purpose="controlling")
         return await self._run(call, timeout_s)
 
+    async def register_preprocessor(
+        self, name: str, path: str | os.PathLike[str], load: bool = False, *, timeout_s: float | None = None
+    ) -> Checkpoint:
+        """Takes the network of a preprocessor under its name; see `Client.register_preprocessor`."""
+        call = calls.register_checkpoint(name, path, None, load, purpose="preparing")
+        return await self._run(call, timeout_s)
+
     async def unregister_checkpoint(self, name: str, *, timeout_s: float | None = None) -> None:
         """Unloads and forgets a checkpoint."""
         await self._run(calls.unregister_checkpoint(name), timeout_s)

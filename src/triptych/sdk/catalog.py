@@ -62,8 +62,8 @@ class Checkpoint:
     prediction_told_by: str = ""
     """What told so: its scheduler, say."""
     purpose: str = ""
-    """"drawing", "instructed" (InstructPix2Pix), "inpainting"; of what draws nothing by itself "vae", "upscaling" or
-    "controlling"."""
+    """"drawing", "instructed" (InstructPix2Pix), "inpainting"; of what draws nothing by itself "vae", "upscaling",
+    "controlling" or "preparing"."""
     union_types: list[str] = field(default_factory=list)
     """Of a union ControlNet the types of pictures that it looks at, for a control's `union_type`."""
 

@@ -268,6 +268,23 @@ class Client:
         call = calls.register_checkpoint(name, path, None, load, variant=variant, purpose="controlling")
         return self._run(call, timeout_s)
 
+    def register_preprocessor(
+        self, name: str, path: str | os.PathLike[str], load: bool = False, *, timeout_s: float | None = None
+    ) -> Checkpoint:
+        """Has the server take the network of a preprocessor that is one: `generate(controls=...)` and `preprocess`.
+
+        A checkpoint that draws nothing: it is listed with the others, and unregistered as they are. ONNX Runtime runs
+        it beside the VAE, whatever engine the others have.
+
+        Args:
+            name: the preprocessor's, one of `preprocessors()` that lacks its network's weights: "depth_midas", say.
+            path: an ONNX file, weights inside, that the server and its stages can read.
+            load: load it at once as well.
+            timeout_s: seconds, for this call.
+        """
+        call = calls.register_checkpoint(name, path, None, load, purpose="preparing")
+        return self._run(call, timeout_s)
+
     def unregister_checkpoint(self, name: str, *, timeout_s: float | None = None) -> None:
         """Has the server unload and forget a checkpoint; its files stay."""
         self._run(calls.unregister_checkpoint(name), timeout_s)

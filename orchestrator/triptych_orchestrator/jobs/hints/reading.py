@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from PIL import Image
 from triptych.errors import invalid
 from triptych_orchestrator.jobs.extents import Size
 from triptych_orchestrator.jobs.hints.preparation import Field, Preparation
-from triptych_orchestrator.jobs.hints.preprocessors import Preprocessors, named
+from triptych_orchestrator.jobs.hints.preprocessors import Preprocessors
 from triptych_orchestrator.jobs.pictures import PictureReader, picture
 from triptych_orchestrator.pixels.hints import JUST_RESIZE, brought
 from triptych_orchestrator.pixels.preprocessors import Pixels
@@ -67,10 +68,11 @@ class HintReader:
         return pixels, warnings
 
     async def _prepared(self, pixels: Pixels, preparation: Preparation, drawn: Size, field: Field) -> Pixels:
-        preprocessor = named(field("preprocessor"), preparation.preprocessor)
+        preprocessor = self.preprocessors.ready(field("preprocessor"), preparation.preprocessor)
         own = pixels.shape[1], pixels.shape[0]
         settings = preparation.settings(own, drawn)
-        width, height = preprocessor.worked_size(own, settings.resolution)
+        worked = preprocessor.worked_size(own, settings.resolution)
+        width, height = max(worked, self.preprocessors.looked_at(preprocessor, worked), key=math.prod)
         if width * height > self.most_pixels:
             problem = f"{preprocessor.name} would work at {width} x {height} pixels, more than the {self.most_pixels}"
             raise invalid(field("processor_res"), f"{problem} that this server makes; give less, or a smaller image")

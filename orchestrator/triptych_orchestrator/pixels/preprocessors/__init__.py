@@ -2,6 +2,7 @@
 
 from triptych_orchestrator.pixels.preprocessors.base import Parameter, Pixels, Preprocessor, Settings
 from triptych_orchestrator.pixels.preprocessors.edges import CANNY, LINES, SCRIBBLE, SOFT_EDGES
+from triptych_orchestrator.pixels.preprocessors.networks import Floats, Network
 from triptych_orchestrator.pixels.preprocessors.tones import (
     BLURRED,
     GRID,
@@ -28,4 +29,4 @@ WEIGHTLESS: tuple[Preprocessor, ...] = (
     GRID,
 )
 
-__all__ = ["WEIGHTED", "WEIGHTLESS", "Parameter", "Pixels", "Preprocessor", "Settings"]
+__all__ = ["WEIGHTED", "WEIGHTLESS", "Floats", "Network", "Parameter", "Pixels", "Preprocessor", "Settings"]

@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from triptych_orchestrator.pixels.preprocessors.networks import Floats, Network
+
 # RGB, [height, width, 3].
 Pixels = NDArray[np.uint8]
 # Pixels, `threshold_a` and `threshold_b`; what comes back may be grey, [height, width], and of another size.
@@ -50,12 +52,13 @@ class Settings(NamedTuple):
 class Preprocessor:
     """`resolution` None: it works at the picture's own size. `is_padded`: what it works at is padded, and cut again.
 
-    `missing` says what it cannot work without, and is not there.
+    `missing` says what it cannot work without, and is not there. One with a `network` does no `work`: whoever can have
+    a stage run that gives the maps.
     """
 
     name: str
     control_types: tuple[str, ...]
-    work: Work
+    work: Work | None = None
     aliases: tuple[str, ...] = ()
     resolution: Parameter | None = RESOLUTION
     threshold_a: Parameter | None = None
@@ -63,6 +66,7 @@ class Preprocessor:
     needs_mask: bool = False
     is_padded: bool = True
     missing: str = ""
+    network: Network | None = None
 
     def worked_size(self, size: tuple[int, int], resolution: int) -> tuple[int, int]:
         """Width and height that a picture of that size is worked at."""
@@ -72,16 +76,37 @@ class Preprocessor:
         return round(size[0] * factor), round(size[1] * factor)
 
     def run(self, pixels: Pixels, settings: Settings) -> Pixels:
-        """What the ControlNet is to look at, in RGB."""
-        height, width, _ = pixels.shape
+        """What the ControlNet is to look at, in RGB, by one without a network."""
+        if self.work is None:
+            raise RuntimeError(f"{self.name} is a network's")
+        worked = self.work(self.begun(pixels, settings), settings.threshold_a, settings.threshold_b)
+        return self.ended(worked, pixels, settings)
+
+    def drawn(self, maps: Floats, begun: Pixels, pixels: Pixels, settings: Settings) -> Pixels:
+        """Likewise by one with a network, of its maps of what was `begun`."""
+        if self.network is None:
+            raise RuntimeError(f"{self.name} has no network")
+        returned = self.network.returned(maps, begun)
+        drawn = self.network.drawn(returned, settings.threshold_a, settings.threshold_b)
+        return self.ended(drawn, pixels, settings)
+
+    def begun(self, pixels: Pixels, settings: Settings) -> Pixels:
+        """As large as it is worked at, and padded."""
         if self.resolution is None:
-            return rgb(self.work(pixels, settings.threshold_a, settings.threshold_b))
-        width, height = self.worked_size((width, height), settings.resolution)
+            return pixels
+        width, height = self.worked_size((pixels.shape[1], pixels.shape[0]), settings.resolution)
         kind = cv2.INTER_CUBIC if settings.resolution > min(pixels.shape[:2]) else cv2.INTER_AREA
         scaled = np.asarray(cv2.resize(pixels, (width, height), interpolation=kind), np.uint8)
         if self.is_padded:
             scaled = np.pad(scaled, [(0, -height % _MULTIPLE), (0, -width % _MULTIPLE), (0, 0)], mode="edge")
-        return rgb(self.work(scaled, settings.threshold_a, settings.threshold_b)[:height, :width])
+        return scaled
+
+    def ended(self, worked: Pixels, pixels: Pixels, settings: Settings) -> Pixels:
+        """What was made of it, in RGB and without what was padded."""
+        if self.resolution is None:
+            return rgb(worked)
+        width, height = self.worked_size((pixels.shape[1], pixels.shape[0]), settings.resolution)
+        return rgb(worked[:height, :width])
 
 
 def rgb(pixels: Pixels) -> Pixels:

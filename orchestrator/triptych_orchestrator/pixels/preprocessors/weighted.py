@@ -1,65 +1,123 @@
-"""The preprocessors of A1111's extension that are networks: who asks for one is told what is missing."""
+"""The preprocessors of A1111's extension that are networks, whose files an operator registers under their names.
+
+One network may be several preprocessors'. Those that no stage runs say so to who asks for them.
+"""
 
 from __future__ import annotations
 
-from triptych_orchestrator.pixels.preprocessors.base import Parameter, Pixels, Preprocessor
+from dataclasses import replace
+
+from triptych_orchestrator.pixels.preprocessors import mapped
+from triptych_orchestrator.pixels.preprocessors.base import Parameter, Preprocessor
+from triptych_orchestrator.pixels.preprocessors.networks import (
+    BYTES,
+    GREY_BYTES,
+    IMAGENET,
+    IMAGENET_BGR,
+    SIGNED,
+    UNIT,
+    UNIT_BGR,
+    Network,
+)
 
 _NEAR = Parameter("Remove Near %", 0, 100, 0, 0.1)
 _FAR = Parameter("Remove Background %", 0, 100, 0, 0.1)
 
+_MIDAS = Network("depth_midas", mapped.nearness, SIGNED, multiple=32)
+_HED = Network("softedge_hed", mapped.edges, BYTES)
+_PIDINET = Network("softedge_pidinet", mapped.last_edges, UNIT_BGR)
 
-def _without(pixels: Pixels, _: float, __: float) -> Pixels:
-    raise AssertionError("is refused before")
+
+def _anything(name: str) -> Network:
+    return Network(name, mapped.nearness, IMAGENET, multiple=14, shortest=518)
 
 
-def _weighted(
+def _classes(name: str) -> Network:
+    return Network(name, mapped.classes, IMAGENET, has_classes=True)
+
+
+def _of(
+    network: Network,
+    control_type: str,
+    *aliases: str,
+    name: str = "",
+    threshold_a: Parameter | None = None,
+    threshold_b: Parameter | None = None,
+) -> Preprocessor:
+    remedy = f"by `triptych preprocessors add {network.name} FILE`"
+    missing = f"its network's weights: an ONNX file that the operator adds, {remedy}"
+    return Preprocessor(
+        name or network.name,
+        (control_type,),
+        aliases=aliases,
+        threshold_a=threshold_a,
+        threshold_b=threshold_b,
+        missing=missing,
+        network=network,
+    )
+
+
+def _unrun(
     name: str,
     control_type: str,
     *aliases: str,
     threshold_a: Parameter | None = None,
     threshold_b: Parameter | None = None,
 ) -> Preprocessor:
-    missing = (
-        "its network's weights, for which this version has no stage model; prepare the picture with another program, "
-        "and send what comes of it without a preprocessor"
-    )
+    remedy = "prepare the picture with another program, and send what comes of it without a preprocessor"
+    missing = f"a stage model, which this version has not; {remedy}"
     return Preprocessor(
-        name, (control_type,), _without, aliases, threshold_a=threshold_a, threshold_b=threshold_b, missing=missing
+        name, (control_type,), None, aliases, threshold_a=threshold_a, threshold_b=threshold_b, missing=missing
     )
 
 
 WEIGHTED: tuple[Preprocessor, ...] = (
-    _weighted("depth_midas", "Depth", "depth"),
-    _weighted("depth_anything", "Depth"),
-    _weighted("depth_anything_v2", "Depth"),
-    _weighted("depth_zoe", "Depth"),
-    _weighted("depth_leres", "Depth", threshold_a=_NEAR, threshold_b=_FAR),
-    _weighted("normal_bae", "NormalMap"),
-    _weighted(
-        "normal_midas",
+    _of(_MIDAS, "Depth", "depth"),
+    _of(_anything("depth_anything"), "Depth"),
+    _of(_anything("depth_anything_v2"), "Depth"),
+    _of(Network("depth_zoe", mapped.metric_nearness, UNIT, multiple=32), "Depth"),
+    _of(
+        Network("depth_leres", mapped.cut_nearness, IMAGENET_BGR, multiple=32),
+        "Depth",
+        threshold_a=_NEAR,
+        threshold_b=_FAR,
+    ),
+    _of(Network("normal_bae", mapped.normals, IMAGENET, multiple=32), "NormalMap"),
+    _of(
+        replace(_MIDAS, drawn=mapped.normals_of_depth),
         "NormalMap",
         "normal_map",
+        name="normal_midas",
         threshold_a=Parameter("Normal Background Threshold", 0, 1, 0.4),
     ),
-    _weighted("openpose", "OpenPose"),
-    _weighted("openpose_face", "OpenPose"),
-    _weighted("openpose_faceonly", "OpenPose"),
-    _weighted("openpose_hand", "OpenPose"),
-    _weighted("openpose_full", "OpenPose"),
-    _weighted("dw_openpose_full", "OpenPose"),
-    _weighted("seg_ofade20k", "Segmentation", "oneformer_ade20k"),
-    _weighted("seg_ofcoco", "Segmentation", "oneformer_coco"),
-    _weighted("seg_ufade20k", "Segmentation", "segmentation"),
-    _weighted("softedge_hed", "SoftEdge", "hed"),
-    _weighted("softedge_pidinet", "SoftEdge", "pidinet"),
-    _weighted("softedge_teed", "SoftEdge", threshold_a=Parameter("Safe Steps", 0, 10, 2, 1)),
-    _weighted("scribble_hed", "Scribble"),
-    _weighted("scribble_pidinet", "Scribble", "pidinet_scribble"),
-    _weighted("lineart_realistic", "Lineart", "lineart"),
-    _weighted("lineart_coarse", "Lineart"),
-    _weighted("lineart_anime", "Lineart"),
-    _weighted("lineart_anime_denoise", "Lineart"),
-    _weighted(
+    _unrun("openpose", "OpenPose"),
+    _unrun("openpose_face", "OpenPose"),
+    _unrun("openpose_faceonly", "OpenPose"),
+    _unrun("openpose_hand", "OpenPose"),
+    _unrun("openpose_full", "OpenPose"),
+    _unrun("dw_openpose_full", "OpenPose"),
+    _of(_classes("seg_ofade20k"), "Segmentation", "oneformer_ade20k"),
+    _unrun("seg_ofcoco", "Segmentation", "oneformer_coco"),
+    _of(_classes("seg_ufade20k"), "Segmentation", "segmentation"),
+    _of(_HED, "SoftEdge", "hed"),
+    _of(_PIDINET, "SoftEdge", "pidinet"),
+    _of(
+        Network("softedge_teed", mapped.stepped_edges, BYTES),
+        "SoftEdge",
+        threshold_a=Parameter("Safe Steps", 0, 10, 2, 1),
+    ),
+    _of(replace(_HED, drawn=mapped.scribbled_edges), "Scribble", name="scribble_hed"),
+    _of(
+        replace(_PIDINET, drawn=mapped.scribbled_last_edges),
+        "Scribble",
+        "pidinet_scribble",
+        name="scribble_pidinet",
+    ),
+    _of(Network("lineart_realistic", mapped.lines, UNIT), "Lineart", "lineart"),
+    _of(Network("lineart_coarse", mapped.lines, UNIT), "Lineart"),
+    _of(Network("lineart_anime", mapped.signed_lines, SIGNED, multiple=256), "Lineart"),
+    _of(Network("lineart_anime_denoise", mapped.byte_lines, GREY_BYTES), "Lineart"),
+    _unrun(
         "mlsd",
         "MLSD",
         threshold_a=Parameter("MLSD Value Threshold", 0.01, 2, 0.1),

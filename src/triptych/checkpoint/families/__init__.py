@@ -11,6 +11,7 @@ from triptych.checkpoint.families.autoencoder_kl import AUTOENCODER_KL
 from triptych.checkpoint.families.base import Family, MicroConditions, Pair, TextPart, TimeIds
 from triptych.checkpoint.families.controlnet import CONTROL_NET
 from triptych.checkpoint.families.controlnet_union import CONTROL_NET_UNION
+from triptych.checkpoint.families.preprocessors import NETWORK
 from triptych.checkpoint.families.stable_diffusion import STABLE_DIFFUSION
 from triptych.checkpoint.families.stable_diffusion_xl import STABLE_DIFFUSION_XL
 from triptych.checkpoint.families.stable_diffusion_xl_refiner import STABLE_DIFFUSION_XL_REFINER
@@ -31,6 +32,7 @@ FAMILIES: Mapping[str, Family] = {
         ESRGAN_COMPACT,
         CONTROL_NET,
         CONTROL_NET_UNION,
+        NETWORK,
     )
 }
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from triptych.checkpoint.component import Component, Part
 from triptych.checkpoint.corrections import sample_size
-from triptych.contract import UPSCALER
+from triptych.contract import PREPROCESSOR, UPSCALER
 
 # Height and width, or top and left, in pixels.
 Pair = tuple[int, int]
@@ -134,6 +134,11 @@ class Family:
     def enlarges(self) -> bool:
         """Whether it is an upscaler's."""
         return UPSCALER.name in self.parts
+
+    @property
+    def prepares(self) -> bool:
+        """Whether it is a preprocessor's."""
+        return PREPROCESSOR.name in self.parts
 
 
 # With union ControlNets, which only Stable Diffusion XL has.

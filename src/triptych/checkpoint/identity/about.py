@@ -12,7 +12,7 @@ from triptych.checkpoint.directory import Checkpoint
 from triptych.checkpoint.editing import INPAINTING, INSTRUCTED
 from triptych.checkpoint.families.controlnet_union import union_types
 from triptych.checkpoint.families.upscalers import upscale_factor
-from triptych.contract import CONTROLNET, UNET, UPSCALER, VAE_DECODER
+from triptych.contract import CONTROLNET, PREPROCESSOR, UNET, UPSCALER, VAE_DECODER
 
 # Keys of a file's metadata, the one that counts first: Stability's modelspec, kohya's scripts, others.
 _TITLES = ("modelspec.title", "ss_output_name", "title")
@@ -42,7 +42,7 @@ class About:
     """`architecture` is equal where checkpoints share a UNet's graph; `precision` names all types, the most first.
 
     `purpose` is "drawing", "instructed" or "inpainting", or of what draws nothing by itself "vae",
-    "upscaling" or "controlling". `union_types` are those of a union ControlNet.
+    "upscaling", "controlling" or "preparing". `union_types` are those of a union ControlNet.
     """
 
     format: str
@@ -77,6 +77,8 @@ def _purpose(checkpoint: Checkpoint) -> str:
         return _EDITING[checkpoint.editing]
     if CONTROLNET in checkpoint.components:
         return "controlling"
+    if checkpoint.family.prepares:
+        return "preparing"
     return "upscaling" if UPSCALER.name in checkpoint.components else "vae"
 
 
@@ -84,8 +86,10 @@ def _architecture(components: Mapping[str, Component]) -> str:
     """Channels, the width of the text, and what tells it from all others: "320-640-1280-1280/768 9c1f3b2a".
 
     Of a ControlNet its own; of a VAE alone that of its decoder, with the channels of its latents; of an upscaler its
-    features and its factor.
+    features and its factor; of a preprocessor the size that it takes.
     """
+    if PREPROCESSOR.name in components:
+        return _network(components[PREPROCESSOR.name])
     if UPSCALER.name in components:
         architecture = components[UPSCALER.name].architecture
         told = f"{architecture.config['num_feat']}/x{upscale_factor(architecture)}"
@@ -94,6 +98,12 @@ def _architecture(components: Mapping[str, Component]) -> str:
     architecture = components[model].architecture
     channels = "-".join(map(str, architecture.config["block_out_channels"]))
     return f"{channels}/{architecture.config[width]} {architecture.digest()[:_DIGEST_LETTERS]}"
+
+
+def _network(component: Component) -> str:
+    config = component.architecture.config
+    extents = [str(config[key] or "any") for key in ("width", "height")]
+    return f"{config['channels']}/{'x'.join(extents)} {component.architecture.digest()[:_DIGEST_LETTERS]}"
 
 
 def _precision(components: Mapping[str, Component]) -> str:

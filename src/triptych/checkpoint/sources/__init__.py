@@ -13,6 +13,7 @@ from triptych.checkpoint.sources.controls.folder import ControlNetFolder
 from triptych.checkpoint.sources.controls.lora_file import ControlLoraFile
 from triptych.checkpoint.sources.controls.union import ControlNetUnionFile, ControlNetUnionFolder
 from triptych.checkpoint.sources.folder import Folder
+from triptych.checkpoint.sources.network_file import SUFFIX, NetworkFile
 from triptych.checkpoint.sources.one_folder import OneFolder
 from triptych.checkpoint.sources.single_file import SingleFile, check_scales
 from triptych.checkpoint.sources.upscaler import UpscalerFile
@@ -41,7 +42,7 @@ def open_source(path: Path, variant: str = "", vae: Path | None = None) -> Sourc
         return kind(path, variant)
     if variant:
         raise invalid("variant", f"{path} is a single file, which has no variants")
-    return _open_file(path)
+    return NetworkFile(path) if path.suffix.lower() == SUFFIX else _open_file(path)
 
 
 def _open_file(path: Path) -> Source:

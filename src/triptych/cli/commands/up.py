@@ -66,6 +66,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="one to draw under, .pth or .safetensors, or a directory as diffusers saves it; repeatable",
     )
     add(
+        "--preprocessor",
+        action="append",
+        type=_pair(str),
+        default=[],
+        metavar="NAME=FILE",
+        help="the network, .onnx, of one that `triptych preprocess --list` names as lacking it; repeatable",
+    )
+    add(
         "--variant",
         action="append",
         type=_pair(str),
@@ -260,7 +268,7 @@ def configuration(args: argparse.Namespace) -> StackConfig:
 def _checkpoints(args: argparse.Namespace) -> tuple[dict[str, str | Path] | None, dict[str, str | Path]]:
     """Those that draw, None for what is kept or the demo, and others; each name stands for one alone."""
     drawing = [*((checkpoint_name(path), path) for path in args.paths), *args.checkpoint]
-    others = [*args.upscaler, *args.controlnet]
+    others = [*args.upscaler, *args.controlnet, *args.preprocessor]
     for name, count in Counter(name for name, _ in (*drawing, *others)).items():
         if count > 1:
             raise invalid("checkpoint", f"{count} are called {name}; name them apart: --checkpoint NAME=PATH")

@@ -7,10 +7,10 @@ import { upload, uploads } from "./uploads.js";
 
 /** @typedef {import("./uploads.js").Upload} Upload */
 
-const KINDS = [["checkpoint", "Checkpoint"], ["lora", "LoRA"], ["vae", "VAE"], ["upscaler", "Upscaler"], ["controlnet", "ControlNet"]];
+const KINDS = [["checkpoint", "Checkpoint"], ["lora", "LoRA"], ["vae", "VAE"], ["upscaler", "Upscaler"], ["controlnet", "ControlNet"], ["preprocessor", "Preprocessor"]];
 
 export function makeAdding() {
-  const file = h("input", { id: freshId(), type: "file", accept: ".safetensors,.ckpt,.pt,.pth,.bin", required: true });
+  const file = h("input", { id: freshId(), type: "file", accept: ".safetensors,.ckpt,.pt,.pth,.bin,.onnx", required: true });
   const name = h("input", { id: freshId(), type: "text", required: true, autocomplete: "off", spellcheck: false });
   const kind = h("select", { id: freshId() }, KINDS.map(([value, text]) => h("option", { value }, text)));
   file.addEventListener("change", () => {
@@ -34,6 +34,7 @@ export function makeAdding() {
 
 /** @param {File} file a checkpoint of Stable Diffusion has a gigabyte or more, a LoRA some hundred megabytes at most */
 function guess({ name, size }) {
+  if (/\.onnx$/i.test(name)) return "preprocessor";
   if (/vae/i.test(name)) return "vae";
   if (/control|canny|openpose/i.test(name)) return "controlnet";
   if (/esrgan|upscal|\dx[-_]|[-_]x\d/i.test(name)) return "upscaler";

@@ -12,7 +12,7 @@ import { lost } from "../server/connection.js";
 import { refreshCheckpoints, refreshLoras } from "../server/known.js";
 
 /**
- * @typedef {"checkpoint" | "lora" | "vae" | "upscaler" | "controlnet"} Kind
+ * @typedef {"checkpoint" | "lora" | "vae" | "upscaler" | "controlnet" | "preprocessor"} Kind
  *
  * @typedef {object} Upload
  * @property {number} key

@@ -1,0 +1,122 @@
+"""Preprocessors that are networks, through the real servers: registered, asked, told, and gone again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import Served
+from tests.e2e.controls.test_controlnet import REQUEST, made, nets
+from tests.e2e.serving import difference
+from tests.engine import networks
+from tests.orchestrator.pixels.test_preprocessors import drawn
+from triptych import Control
+from triptych.checkpoint.identity.digests import file_digest
+from triptych.errors import CheckpointInvalidError, FailedPreconditionError, InvalidArgumentError
+
+__all__ = ["nets"]
+PIXELS = drawn(160, 96)
+PHOTO = Image.fromarray(PIXELS)
+PADDED = np.pad(PIXELS, [(0, 32), (0, 32), (0, 0)], mode="edge")
+
+
+@pytest.fixture(scope="module")
+def files(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
+    """Registered: one of any size, one of its own, one of classes."""
+    folder = tmp_path_factory.mktemp("networks")
+    nodes, weights = networks.convolutions((150, 4))
+    files = {
+        "depth_midas": networks.depth(folder / "depth.onnx"),
+        "normal_bae": networks.depth(folder / "normal.onnx", (1, 3, 48, 80), 4),
+        "softedge_hed": networks.edges(folder / "edges.onnx", 1, 2, 4),
+        "seg_ufade20k": networks.saved(folder / "classes.onnx", networks.model(nodes, weights, ["maps0"])),
+    }
+    for name, path in files.items():
+        served.client.register_preprocessor(name, path)
+    yield files
+    for name in files:
+        served.client.unregister_checkpoint(name)
+
+
+def test_what_is_registered_is_ready(served: Served, files: dict[str, Path]) -> None:
+    known = {each.name: each for each in served.client.preprocessors()}
+    of = {"depth_midas": "depth_midas", "normal_midas": "depth_midas", "scribble_hed": "softedge_hed"}
+    for name, network in of.items():
+        assert (known[name].missing, known[name].checkpoint) == ("", network)
+    assert known["depth_zoe"].missing.endswith("by `triptych preprocessors add depth_zoe FILE`")
+    (told,) = (each for each in served.client.checkpoints() if each.name == "depth_midas")
+    assert (told.family, told.purpose, told.format, told.precision) == ("preprocessor", "preparing", "onnx", "float32")
+    with pytest.raises(InvalidArgumentError, match="a preprocessor's network"):
+        served.client.generate("a red circle", checkpoint="depth_midas", width=64, height=64)
+
+
+def test_its_maps_are_the_files(served: Served, files: dict[str, Path]) -> None:
+    """By onnx's own reference, of the picture as it was padded."""
+    image = (PADDED.transpose(2, 0, 1) / 127.5 - 1).astype(np.float32)
+    ((depth,),) = networks.run(files["depth_midas"], image)
+    wanted = (depth - depth.min()) / (depth.max() - depth.min()) * 255
+    for name in ("depth_midas", "depth"):
+        ours = np.asarray(served.client.preprocess(name, PHOTO, processor_res=0).image, np.float32)
+        assert ours.shape == (96, 160, 3) and ours.std() > 10
+        assert np.abs(ours - wanted[:96, :160, None]).max() <= 1.01
+
+
+def test_one_with_a_size_and_one_of_classes(served: Served, files: dict[str, Path]) -> None:
+    normal = served.client.preprocess("normal_bae", PHOTO, width=128, height=64).image
+    assert normal.size == (128, 64) and np.asarray(normal).std() > 10
+    classes = np.asarray(served.client.preprocess("seg_ufade20k", PHOTO).image)
+    colours = {tuple(colour) for colour in classes.reshape(-1, 3).tolist()}
+    assert 1 < len(colours) <= 150 and classes.shape == (512, 853, 3)
+
+
+def test_a_controlnet_looks_at_what_the_network_makes(
+    served: Served, nets: dict[str, Path], files: dict[str, Path]
+) -> None:
+    edges = served.client.preprocess("softedge_hed", PHOTO, processor_res=64, width=64, height=64).image
+    result = made(served, Control("canny", PHOTO, preprocessor="softedge_hed", processor_res=64))
+    assert difference(result, made(served, Control("canny", edges))) == 0
+    assert difference(result, served.client.generate(**REQUEST)) > 0
+    told = served.client.request_from(result.images[0]).made_of
+    assert told["checkpoints"]["softedge_hed"]["weights"] == file_digest(files["softedge_hed"])
+    assert told["models"]["softedge_hed.preprocessor"][0]["engine"] == "onnxruntime"
+
+
+def test_what_a_network_would_look_at_is_bounded(served: Served, files: dict[str, Path]) -> None:
+    """It wants 518 pixels of the shorter side, whatever it is worked at."""
+    served.client.register_preprocessor("depth_anything", files["depth_midas"])
+    try:
+        assert served.client.preprocess("depth_anything", PHOTO, processor_res=64).image.size == (107, 64)
+        with pytest.raises(InvalidArgumentError, match=r"would work at 129500 x 518 pixels, more than") as caught:
+            served.client.preprocess("depth_anything", Image.new("L", (16000, 64)), processor_res=64)
+        assert caught.value.metadata["field"] == "processor_res"
+    finally:
+        served.client.unregister_checkpoint("depth_anything")
+
+
+def test_wrong_names_and_files_are_refused_by_name(served: Served, files: dict[str, Path], tmp_path: Path) -> None:
+    depth = files["depth_midas"]
+    with pytest.raises(InvalidArgumentError, match=r"^name: 'edges' is no preprocessor that is a network"):
+        served.client.register_preprocessor("edges", depth)
+    with pytest.raises(InvalidArgumentError, match=r"^name: lineart_anime_denoise looks at pictures of 1 channels"):
+        served.client.register_preprocessor("lineart_anime_denoise", depth)
+    with pytest.raises(InvalidArgumentError, match="is a preprocessor's network, for preparing and not for upscaling"):
+        served.client.register_upscaler("depth_zoe", depth)
+    page = tmp_path / "page.onnx"
+    page.write_text("<!doctype html>")
+    with pytest.raises(CheckpointInvalidError, match="a web page in place of the file"):
+        served.client.register_preprocessor("depth_zoe", page)
+    with pytest.raises(FailedPreconditionError, match="the torch engine runs no ONNX files"):
+        served.client.register_checkpoint("depth_zoe", depth, "torch", load=True)
+    assert "depth_zoe" not in {each.name for each in served.client.checkpoints()}
+
+
+def test_one_that_is_gone_lacks_its_weights_again(served: Served, files: dict[str, Path]) -> None:
+    served.client.register_preprocessor("lineart_realistic", files["depth_midas"], load=True)
+    assert served.client.preprocess("lineart", PHOTO).image.size == (853, 512)
+    served.client.unregister_checkpoint("lineart_realistic")
+    with pytest.raises(FailedPreconditionError, match=r"^preprocessor: lineart_realistic lacks its network's weights"):
+        served.client.preprocess("lineart", PHOTO)

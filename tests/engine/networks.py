@@ -1,0 +1,76 @@
+"""Small ONNX files of preprocessors' networks, each a few convolutions, and what is wrong with others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+Dims = Sequence[int | str]
+ANY: Dims = (1, 3, "height", "width")
+_OPEN_MAPS = (1, "maps", "rows", "columns")
+
+
+def convolutions(*layers: tuple[int, int], channels: int = 3, bias: float = 0.0) -> tuple[list[Any], list[Any]]:
+    """Of the image, each with so many maps and a stride, and their weights: nodes and initializers."""
+    chance = np.random.default_rng(7)
+    nodes, weights = [], []
+    for number, (maps, stride) in enumerate(layers):
+        kernel = chance.normal(size=(maps, channels, 3, 3)).astype(np.float32) / 5
+        weights += [
+            numpy_helper.from_array(kernel, f"weight{number}"),
+            numpy_helper.from_array(np.full(maps, bias, np.float32), f"bias{number}"),
+        ]
+        names = ["image", f"weight{number}", f"bias{number}"]
+        nodes.append(helper.make_node("Conv", names, [f"maps{number}"], pads=[1, 1, 1, 1], strides=[stride, stride]))
+    return nodes, weights
+
+
+def model(
+    nodes: Sequence[Any],
+    weights: Sequence[Any],
+    outputs: Sequence[str],
+    image: Dims = ANY,
+    *,
+    image_type: int = TensorProto.FLOAT,
+    maps_type: int = TensorProto.FLOAT,
+) -> Any:
+    """Of an image to those outputs."""
+    inputs = [helper.make_tensor_value_info("image", image_type, image)]
+    made = [helper.make_tensor_value_info(name, maps_type, _OPEN_MAPS) for name in outputs]
+    graph = helper.make_graph(nodes, "network", inputs, made, weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+
+
+def saved(path: Path, made: Any) -> Path:
+    onnx.save_model(made, path)
+    return path
+
+
+def depth(path: Path, image: Dims = ANY, maps: int = 1) -> Path:
+    """One map, or so many, as large as the image."""
+    nodes, weights = convolutions((maps, 1))
+    return saved(path, model(nodes, weights, ["maps0"], image))
+
+
+def grey(path: Path) -> Path:
+    """Of an image of one channel."""
+    nodes, weights = convolutions((1, 1), channels=1)
+    return saved(path, model(nodes, weights, ["maps0"], (1, 1, "height", "width")))
+
+
+def edges(path: Path, *strides: int) -> Path:
+    """A map for each stride, smaller by it."""
+    nodes, weights = convolutions(*((1, stride) for stride in strides))
+    return saved(path, model(nodes, weights, [f"maps{number}" for number in range(len(strides))]))
+
+
+def run(path: Path, image: Any) -> list[Any]:
+    """What onnx's own reference makes of an image [C, H, W]."""
+    from onnx.reference import ReferenceEvaluator
+
+    return [array[0] for array in ReferenceEvaluator(str(path)).run(None, {"image": image[None]})]
