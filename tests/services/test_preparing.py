@@ -14,6 +14,7 @@ from tests.engine import networks
 from triptych.checkpoint import Checkpoint
 from triptych.contract import PREPROCESSOR
 from triptych.engine import EngineSettings, load_engine
+from triptych.engine.build import open_models
 from triptych.errors import CheckpointInvalidError, FailedPreconditionError, InvalidArgumentError
 from triptych_vae.preparing import PreprocessorModel
 
@@ -79,6 +80,11 @@ def test_what_onnx_runtime_does_not_take_is_the_files_fault(tmp_path: Path) -> N
     with pytest.raises(CheckpointInvalidError, match=r"ONNX Runtime does not take it: .*Convolute") as caught:
         opened(path)
     assert caught.value.metadata["file"] == str(path)
+
+
+def test_nothing_is_built_of_one(tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgumentError, match="which is its own graph: nothing is built of it"):
+        open_models(networks.depth(tmp_path / "depth.onnx"))
 
 
 def test_one_engine_alone_runs_them(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from triptych.checkpoint import Component
 from triptych.checkpoint.reading import open_in_time
 from triptych.engine.cache.artifacts import Progress, ensure_graph, is_shipped
 from triptych.engine.port import EngineSettings
-from triptych.errors import TriptychError
+from triptych.errors import TriptychError, invalid
 
 
 class Origin(StrEnum):
@@ -40,7 +40,10 @@ class Artifact:
 
 def open_models(path: Path, variant: str = "") -> Sequence[Component]:
     """A checkpoint's models, checked whole; CheckpointInvalidError names what is wrong."""
-    return list(open_in_time(path, variant).components.values())
+    checkpoint = open_in_time(path, variant)
+    if checkpoint.family.prepares:
+        raise invalid("path", f"{path} is {checkpoint.family.title}, which is its own graph: nothing is built of it")
+    return list(checkpoint.components.values())
 
 
 def check_buildable(engine: str, settings: EngineSettings) -> None:

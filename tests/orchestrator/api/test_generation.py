@@ -23,6 +23,7 @@ from triptych_orchestrator.api.interceptor import ErrorInterceptor
 from triptych_orchestrator.api.patience import Patience
 from triptych_orchestrator.jobs.admission import Admission
 from triptych_orchestrator.jobs.events import Result
+from triptych_orchestrator.jobs.hints.preprocessors import Preprocessors
 from triptych_orchestrator.library.entry import Entry
 from triptych_orchestrator.library.loras.choice import LoraChooser
 from triptych_orchestrator.library.upscalers import Upscalers
@@ -56,6 +57,7 @@ class Painter:
         self.painting = asyncio.Event()
         self.go = asyncio.Event()
         self.upscalers = Upscalers()
+        self.preprocessors = Preprocessors()
         self.pool = None
 
     def models_of(self, job: Any) -> dict[str, set[str]]:
