@@ -12,7 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from triptych.checkpoint import Checkpoint, Prediction, TextPart
+from triptych.checkpoint import Architecture, Checkpoint, Prediction, TextPart
 from triptych.checkpoint.families.preprocessors import misnamed
 from triptych.checkpoint.identity.about import About, about
 from triptych.checkpoint.identity.digests import Digests
@@ -119,12 +119,15 @@ class Entry:
 
         Also where the file of a preprocessor is to have the name of none.
         """
-        part = self.opened.components.get(PREPROCESSOR.name)
-        if part and (problem := misnamed(self.name, part.architecture)):
-            raise invalid("name", problem)
+        if self.opened.family.prepares:
+            self._check_name(self.opened.components[PREPROCESSOR.name].architecture)
         if wanted and (purpose := about(self.opened).purpose) != wanted:
             problem = f"{self.path} is {self.opened.family.title}, for {purpose} and not for {wanted}"
             raise invalid("path", f"{problem}; add it by `triptych checkpoints add`")
+
+    def _check_name(self, architecture: Architecture) -> None:
+        if problem := misnamed(self.name, architecture):
+            raise invalid("name", problem)
 
     @classmethod
     def of(cls, name: str, path: Path, told: Registered, default_engine: str, **more: Any) -> Entry:
