@@ -43,7 +43,9 @@ def described(
         if field not in without and not field.startswith("_"):
             default = ... if base is Answer or field in _required(of) else None
             definitions[field] = (kind, Field(default, description=told.get(field)))
-    return create_model(name, __base__=base, __doc__=_summary(of), **definitions)
+    # There is no source to look for docstrings in, and the search through all modules would take a second.
+    unsearched = {"use_attribute_docstrings": False}
+    return create_model(name, __base__=base, __doc__=_summary(of), __cls_kwargs__=unsearched, **definitions)
 
 
 def docstrings(of: type) -> dict[str, str]:
