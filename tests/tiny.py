@@ -337,6 +337,19 @@ def save_union_controlnet(folder: Path, checkpoint: Path, seed: int = 21, types:
     return folder
 
 
+def save_t2i_adapter(folder: Path, seed: int = 31, **config: Any) -> Path:
+    """A T2IAdapter whose features tell, for the UNet of `save_sdxl_checkpoint` unless the configuration is another."""
+    from diffusers import T2IAdapter
+
+    torch.manual_seed(seed)
+    xl = {"channels": [8, 16, 16, 16], "num_res_blocks": 1, "downscale_factor": 16, "adapter_type": "full_adapter_xl"}
+    adapter = T2IAdapter(**xl | config)
+    for parameter in adapter.parameters():
+        parameter.data *= 2
+    adapter.save_pretrained(folder)
+    return folder
+
+
 def _tell_more(unet: Any) -> None:
     """Else sizes, scores and pooled vectors would hardly show in the pictures."""
     with torch.no_grad():

@@ -27,7 +27,7 @@ from triptych_orchestrator.jobs.hints.reading import HintReader
 from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.jobs.pictures import PictureReader, check_bytes, field_of
 from triptych_orchestrator.jobs.tasks.canvases import read_canvases
-from triptych_orchestrator.jobs.tasks.controls import controls_of, part_of, read_controls
+from triptych_orchestrator.jobs.tasks.controls import check_sizes, controls_of, part_of, read_controls
 from triptych_orchestrator.jobs.tasks.editing import check_needs, default_steps, edit_of
 from triptych_orchestrator.jobs.tasks.formats import format_of
 from triptych_orchestrator.jobs.tasks.hires import hires_of, of_hires
@@ -163,6 +163,7 @@ def check(
             told, height, width, bool(asked.images and not edit), [*experts, *([checkpoint] if hires else [])]
         ),
     )
+    check_sizes(asked.controls, nets, [(each.width, each.height) for each in (job, hires) if each])
     return replace(job, told=filled(asked.told, job))
 
 

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from triptych.checkpoint.families.controlnet import count_residuals
-from triptych.contract import CONTROLNET
+from triptych.checkpoint.families.t2i_adapter import features
+from triptych.contract import CONTROLNET, T2I_ADAPTER
 from triptych.contract.controls import ControlContent, ControlNet, Look
 from triptych.contract.paths import told_path
 from triptych_orchestrator.jobs.job import Job
@@ -27,22 +28,31 @@ Array = npt.NDArray[np.float32]
 # From the middle outwards each residual counts that much less where the prompt is to count more.
 _SOFTENING = 0.825
 _SOFTENED_RESIDUALS = 13
+# A T2I-Adapter's features, whose last is the smallest.
+_SOFTENED_FEATURES = (0.25, 0.62, 0.825, 1.0)
 
 
 @dataclass(frozen=True)
 class Net:
-    """A ControlNet as it is registered: how many residuals it has, and whether it pools them."""
+    """A ControlNet as it is registered: how many residuals it has, and whether it pools them.
+
+    A T2I-Adapter's features are its residuals, as far as their number goes.
+    """
 
     told: ControlNet
     residuals: int
-    pools: bool
+    pools: bool = False
+    is_adapter: bool = False
 
 
 def net_of(entry: Entry) -> Net:
     """Of one in use."""
-    architecture = entry.opened.components[CONTROLNET].architecture
+    parts = entry.opened.components
     fingerprint = entry.fingerprint.text() if entry.fingerprint else ""
     told = ControlNet(told_path("path", entry.path), entry.variant, fingerprint)
+    if T2I_ADAPTER in parts:
+        return Net(told, len(features(parts[T2I_ADAPTER].architecture)), is_adapter=True)
+    architecture = parts[CONTROLNET].architecture
     return Net(told, count_residuals(architecture), bool(architecture.config["global_pool_conditions"]))
 
 
@@ -70,11 +80,24 @@ class Controlling:
         )
 
 
-def controlling(job: Job, one: Pass, nets: Mapping[str, Net], solver: Solver) -> Controlling:
-    """As diffusers' pipelines do it, of which the first ControlNet decides whether all guess."""
+def controlling(job: Job, one: Pass, nets: Mapping[str, Net], solver: Solver, residuals: int) -> Controlling:
+    """As diffusers' pipelines do it, of which the first ControlNet decides whether all guess.
+
+    `residuals` are how many the UNet takes, which is what scales are told for, whoever has fewer.
+    """
     guesses = job.guess_mode or bool(one.controls and nets[one.controls[0].name].pools)
-    groups = _together(one.controls)
-    return Controlling([each for group in groups for each in _windowed(job, one, group, nets, solver, guesses)])
+    windowed: list[_Windowed] = []
+    for group in _together(one.controls):
+        net = nets[group[0].name]
+        guessing = guesses and not net.is_adapter
+        profile = np.zeros(residuals, np.float32)
+        profile[: net.residuals] = _profile(group[0], net, guessing)
+        counts_for_negative = not guessing and group[0].control_mode != CONTROL
+        windowed += (
+            _Windowed(scaled, steps, counts_for_negative)
+            for scaled, steps in _shared(job, one, group, net.told, solver, profile)
+        )
+    return Controlling(windowed)
 
 
 def _together(controls: Iterable[PassControl]) -> list[list[PassControl]]:
@@ -86,18 +109,16 @@ def _together(controls: Iterable[PassControl]) -> list[list[PassControl]]:
     return list(groups.values())
 
 
-def _windowed(
-    job: Job, one: Pass, group: Sequence[PassControl], nets: Mapping[str, Net], solver: Solver, guesses: bool
-) -> Iterator[_Windowed]:
-    """One for every part of the steps in which other shares of a group count; nothing where none does."""
-    first, net = group[0], nets[group[0].name]
+def _shared(
+    job: Job, one: Pass, group: Sequence[PassControl], told: ControlNet, solver: Solver, profile: Array
+) -> Iterator[tuple[Scaled, frozenset[int]]]:
+    """A group in every part of the steps in which other shares of it count; nothing where none does."""
     windows = [frozenset(_window(one, each, solver)) for each in group]
     steps: dict[tuple[float, ...], list[int]] = {}
     for index in solver.evaluations(one.strength):
         pairs = zip(group, windows, strict=True)
         shares = tuple(each.conditioning_scale if index in window else 0.0 for each, window in pairs)
         steps.setdefault(shares, []).append(index)
-    counts_for_negative = not guesses and first.control_mode != CONTROL
     image = b"".join(each.image for each in group)
     for shares, indices in steps.items():
         if any(shares):
@@ -105,15 +126,16 @@ def _windowed(
             inside, outside = (shares, 1.0) if len(group) > 1 else ((1.0,), shares[0])
             types = (each.union_type for each in group)
             looks = tuple(Look(kind, share) for kind, share in zip(types, inside, strict=True) if kind is not None)
-            content = ControlContent(net.told, one.width, one.height, job.tiling, looks)
-            scales = np.float32(outside) * _profile(first, net, guesses)
-            yield _Windowed(Scaled(Control(content, image), scales), frozenset(indices), counts_for_negative)
+            content = ControlContent(told, one.width, one.height, job.tiling, looks)
+            yield Scaled(Control(content, image), np.float32(outside) * profile), frozenset(indices)
 
 
 def _profile(control: PassControl, net: Net, guesses: bool) -> Array:
     """By residual: alike, or less the further from the middle."""
     if guesses and not net.pools:
         return np.logspace(-1, 0, net.residuals, dtype=np.float32)
+    if control.control_mode != BALANCED and net.is_adapter:
+        return np.array(_SOFTENED_FEATURES, np.float32)[-net.residuals :]
     if control.control_mode != BALANCED:
         # The extension gives a UNet with fewer residuals the first of them.
         exponents = np.arange(_SOFTENED_RESIDUALS - 1, -1, -1)[: net.residuals]

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from triptych.checkpoint import Checkpoint
+from triptych.checkpoint.families.controlnet import count_residuals
+from triptych.contract import UNET
 from triptych_orchestrator import metrics
 from triptych_orchestrator.jobs.events import Step
 from triptych_orchestrator.jobs.job import Job
@@ -52,7 +54,8 @@ class Expert:
         shape = (job.num_images_per_prompt, *latent_shape(self.one, self.checkpoint))
         begun = await self.beginning.begin(solver, shape, randomness, before)
         if self.one.controls:
-            self.denoiser.control(controlling(job, self.one, self.nets, solver))
+            residuals = count_residuals(self.checkpoint.components[UNET.name].architecture)
+            self.denoiser.control(controlling(job, self.one, self.nets, solver, residuals))
         if self.one.beside:
             self.denoiser.show(await self.one.beside.latents(self.vae, randomness.generators, shape[0]))
         return begun

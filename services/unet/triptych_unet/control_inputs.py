@@ -28,6 +28,13 @@ def gathered(samples: Sequence[Sequence[Control]], scales: Array) -> Batch:
     return batch
 
 
+def scaled(features: Batch) -> Batch:
+    """A T2I-Adapter's, each multiplied by a scale of its own in each sample."""
+    scales = features["scales"]
+    own = [(name, array) for name, array in features.items() if name != "scales"]
+    return {name: np.multiply(array, scales[:, place, None, None, None]) for place, (name, array) in enumerate(own)}
+
+
 def parted(batch: Batch) -> tuple[Batch, list[tuple[int, Batch]]]:
     """A UNet's own inputs, and for each ControlNet, by its number, what it takes besides those."""
     own, controls = {}, dict[str, Batch]()

@@ -1,6 +1,7 @@
 """The ControlNets that stand beside a UNet in its process: loaded when a request brings one, shared by all that do.
 
-What one makes of a picture, its hint, is computed once and kept under a key. Both are done by a thread beside the
+T2I-Adapters are among them. What one makes of a picture, its hint or its features, is computed once and kept under a
+key. Both are done by a thread beside the
 running engine; requests for it are answered UNAVAILABLE at once meanwhile, so that others' steps go on.
 """
 
@@ -17,11 +18,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from triptych.checkpoint import Component
-from triptych.checkpoint.families.controlnet import misfit
 from triptych.checkpoint.families.controlnet_union import union_types
+from triptych.checkpoint.families.controls import control_misfit, controls
 from triptych.checkpoint.identity.fingerprint import Fingerprint
 from triptych.checkpoint.reading import open_in_time
-from triptych.contract import CONTROLNET, CONTROLNET_HINT
+from triptych.contract import CONTROLNET, CONTROLNET_HINT, T2I_ADAPTER
 from triptych.contract.carried import ControlLostError, ControlPreparingError
 from triptych.contract.controls import ControlContent, ControlNet, control_key
 from triptych.contract.paths import path_from_text
@@ -36,6 +37,8 @@ _PATIENCE_S = 0.005
 # What was used that lately stays, whatever the limit: a request may need several at once.
 _IN_USE_S = 30.0
 _MOST_HINT_BYTES = 256 * 1024 * 1024
+# What red, green and blue weigh of 2^16, as ITU-R 601-2 has it.
+_GREY = np.array([19595, 38470, 7471])
 # Failed ones have no bytes, and are as many as somebody asks for.
 _MOST_HINTS = 500
 
@@ -49,20 +52,25 @@ def controlnet_cache_bytes() -> int:
 class LoadedNet:
     """`residuals` and `hint` are its two engines; `used_s` is by the monotonic clock, `number` this one's alone.
 
-    `types` are how many a union knows, 0 of any other.
+    A T2I-Adapter has no `residuals`: the features that its `hint` makes are all that it gives. `types` are how many a
+    union knows, 0 of any other. `is_grey`: it looks at pictures without colours.
     """
 
-    residuals: Engine
+    residuals: Engine | None
     hint: Engine
     size_bytes: int
     types: int = 0
+    is_grey: bool = False
     used_s: float = field(default_factory=time.monotonic)
     number: int = field(default_factory=itertools.count().__next__)
 
 
 @dataclass(frozen=True, eq=False)
 class Control:
-    """A ControlNet and what it is given in a step: the hint, [hidden, h, w], and of a union control_types [types]."""
+    """A ControlNet and what it is given in a step: the hint, [hidden, h, w], and of a union control_types [types].
+
+    A T2I-Adapter is given nothing: these are its features, [C, h, w].
+    """
 
     net: ControlNet
     loaded: LoadedNet
@@ -134,8 +142,8 @@ class Controls:
         self._held[key] = self._worker.submit(self._prepare, told, image)
         return self._held[key]
 
-    def engine(self, number: int) -> Engine:
-        """What computes the residuals of a loaded one."""
+    def engine(self, number: int) -> Engine | None:
+        """What computes the residuals of a loaded one; None of a T2I-Adapter."""
         return next(loaded.residuals for loaded in self._nets.values() if loaded.number == number)
 
     def forget(self) -> None:
@@ -162,14 +170,11 @@ class Controls:
     def _prepare(self, told: ControlContent, image: bytes) -> Control:
         loaded = self._nets.get(told.net) or self._load(told.net)
         self._unet.prepare_residuals(told.tiling)
-        pixels: Array = np.frombuffer(image, np.uint8).reshape(-1, told.height, told.width, 3)
-        # As diffusers' VaeImageProcessor gives it to a ControlNet: from 8 bits to [0, 1].
-        pixels = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)).astype(np.float32) / np.float32(255)
         looks, types = _looks(told, loaded.types)
-        inputs, engine = {"image": pixels, **looks}, loaded.hint
+        inputs, engine = {"image": _pixels(told, image, is_grey=loaded.is_grey), **looks}, loaded.hint
         outputs = engine.infer_wrapped(inputs, told.tiling) if told.tiling else engine.infer(inputs)
         loaded.used_s = time.monotonic()
-        return Control(told.net, loaded, {"hint": outputs["hint"].sum(axis=0), **types})
+        return Control(told.net, loaded, {**{name: array.sum(axis=0) for name, array in outputs.items()}, **types})
 
     def _load(self, net: ControlNet) -> LoadedNet:
         checkpoint = open_in_time(path_from_text(net.path), net.variant)
@@ -177,17 +182,27 @@ class Controls:
         if fingerprint:
             fingerprint.check(checkpoint.source.states)
         parts = checkpoint.components
-        if CONTROLNET not in parts:
+        if not controls(parts):
             raise invalid("controlnets", f"{net.path} is {checkpoint.family.title}, and no ControlNet")
-        if problem := misfit(parts[CONTROLNET].architecture, self._component.architecture):
+        if problem := control_misfit(parts, self._component.architecture):
             raise invalid("controlnets", f"{net.path} {problem}")
-        residuals, size_bytes = self._load_residuals(parts[CONTROLNET])
-        hint = load_engine(self._engine, parts[CONTROLNET_HINT], self._settings)
+        load = self._load_adapter if T2I_ADAPTER in parts else self._load_net
+        loaded = load(parts, checkpoint.weights_bytes)
         if fingerprint:
             fingerprint.check()
-        types = len(union_types(parts[CONTROLNET].architecture))
-        self._nets[net] = loaded = LoadedNet(residuals, hint, checkpoint.weights_bytes + size_bytes, types)
+        self._nets[net] = loaded
         return loaded
+
+    def _load_adapter(self, parts: Mapping[str, Component], weights_bytes: int) -> LoadedNet:
+        adapter = parts[T2I_ADAPTER]
+        is_grey = adapter.architecture.config["in_channels"] == 1
+        return LoadedNet(None, load_engine(self._engine, adapter, self._settings), weights_bytes, is_grey=is_grey)
+
+    def _load_net(self, parts: Mapping[str, Component], weights_bytes: int) -> LoadedNet:
+        residuals, size_bytes = self._load_residuals(parts[CONTROLNET])
+        hint = load_engine(self._engine, parts[CONTROLNET_HINT], self._settings)
+        types = len(union_types(parts[CONTROLNET].architecture))
+        return LoadedNet(residuals, hint, weights_bytes + size_bytes, types)
 
     def _load_residuals(self, component: Component) -> tuple[Engine, int]:
         """Its engine, and the bytes of what was made for it: a control-LoRA's weights are sums with the UNet's own."""
@@ -200,6 +215,14 @@ class Controls:
         engine, arrays = load_engine(self._engine, component, self._settings), merged(component, maps)
         engine.refit(arrays)
         return engine, sum(array.nbytes for array in arrays.values())
+
+
+def _pixels(told: ControlContent, image: bytes, *, is_grey: bool) -> Array:
+    """As diffusers' pipelines give it to a ControlNet: from 8 bits to [0, 1]. Grey is that of Pillow's "L"."""
+    pixels: Array = np.frombuffer(image, np.uint8).reshape(-1, told.height, told.width, 3)
+    if is_grey:
+        pixels = ((pixels @ _GREY + 0x8000) >> 16)[..., None]
+    return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)).astype(np.float32) / np.float32(255)
 
 
 def _looks(told: ControlContent, count: int) -> tuple[dict[str, Array], dict[str, Array]]:

@@ -16,7 +16,7 @@ from triptych.engine.port import Array
 from triptych.errors import invalid
 from triptych.stage import Batch, StageModel, infer_wrapping
 from triptych_unet.conditioning import ConditioningStore
-from triptych_unet.control_inputs import gathered, parted
+from triptych_unet.control_inputs import gathered, parted, scaled
 from triptych_unet.controls import Controls, controlnet_cache_bytes
 
 _CAPACITY_BYTES = 256 * 1024 * 1024
@@ -140,8 +140,12 @@ class UNetModel(StageModel):
         # What an editing UNet sees besides is nothing to a ControlNet.
         latents = batch["latents"][:, : self.component.architecture.config["out_channels"]]
         common = batch | {"latents": np.ascontiguousarray(latents)}
-        residuals = added(infer_wrapping(self.controls.engine(number), common | inputs) for number, inputs in controls)
-        return self.infer(batch | residuals)
+        return self.infer(batch | added(self._given(number, common, inputs) for number, inputs in controls))
+
+    def _given(self, number: int, common: Batch, inputs: Batch) -> Batch:
+        """What one ControlNet adds."""
+        engine = self.controls.engine(number)
+        return infer_wrapping(engine, common | inputs) if engine else scaled(inputs)
 
 
 def _side_by_side(latents: Array, image_latents: Array) -> Array:

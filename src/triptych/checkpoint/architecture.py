@@ -52,6 +52,7 @@ OPTIONAL: dict[str, dict[str, Any]] = {
     "ControlNetUnionModel": _CONTROLNET_OPTIONAL,
     "ControlNetUnionHint": {},
     "ControlNetConditioningEmbedding": {},
+    "T2IAdapter": {},
 }
 
 _CLIP_TEXT: dict[str, Any] = {
@@ -163,6 +164,13 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     },
     "ControlNetModel": _CONTROLNET | {"mid_block_type": "UNetMidBlock2DCrossAttn"},
     "ControlNetConditioningEmbedding": _HINT,
+    "T2IAdapter": {
+        "in_channels": 3,
+        "channels": [320, 640, 1280, 1280],
+        "num_res_blocks": 2,
+        "downscale_factor": 8,
+        "adapter_type": "full_adapter",
+    },
     "ControlNetUnionModel": _CONTROLNET | {"num_control_type": 6},
     "ControlNetUnionHint": _HINT
     | {
@@ -190,6 +198,7 @@ NULLABLE: dict[str, frozenset[str]] = {
     "ControlNetConditioningEmbedding": frozenset(),
     "ControlNetUnionModel": frozenset(),
     "ControlNetUnionHint": frozenset(),
+    "T2IAdapter": frozenset(),
 }
 
 _CONTROLNET_BY_BLOCK = frozenset({"attention_head_dim", "only_cross_attention", "transformer_layers_per_block"})
@@ -217,6 +226,7 @@ BY_BLOCK: dict[str, frozenset[str]] = {
     "ControlNetConditioningEmbedding": frozenset(),
     "ControlNetUnionModel": _CONTROLNET_BY_BLOCK,
     "ControlNetUnionHint": frozenset(),
+    "T2IAdapter": frozenset(),
 }
 
 # Keys that shape a model but not its graph, which begins behind the table of tokens and is in float32 throughout.

@@ -29,6 +29,7 @@ _COUNTED = frozenset(
         "num_conv",
         "num_control_type",
         "num_trans_layer",
+        "num_res_blocks",
     }
 )
 # What they may come to together: no model of these classes has half as many.

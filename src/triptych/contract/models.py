@@ -82,10 +82,11 @@ LORA_INPUTS = (
 WRAPPING = TensorSpec("wrapping", "UINT8", (1,), optional=True)
 
 # What a UNet is under for a sample: for each ControlNet the key, of `contract.controls`, of what it makes of a picture,
-# and what each of its residuals is multiplied by. The samples of a request have as many, of the same ControlNets in the
-# same order. A stage that does not hold a key answers NOT_FOUND, and is sent ControlNet, as JSON, and picture, as RGB,
-# along with the call, for one sample of those that have the key. While it loads that it answers UNAVAILABLE at once.
-# A union ControlNet is one, however many pictures it looks at.
+# and what each of its residuals is multiplied by; of a T2I-Adapter the first of these count, one for each feature. The
+# samples of a request have as many, of the same ControlNets in the same order. A stage that does not hold a key answers
+# NOT_FOUND, and is sent ControlNet, as JSON, and picture, as RGB, along with the call, for one sample of those that
+# have the key. While it loads that it answers UNAVAILABLE at once. A union ControlNet is one, however many pictures it
+# looks at.
 CONTROL_INPUTS = (
     TensorSpec("control_keys", "UINT8", ("controls", CONTROL_KEY_BYTES), optional=True),
     TensorSpec("control_scales", "FP32", ("controls", "residuals"), optional=True),
@@ -242,11 +243,12 @@ MODELS: dict[str, ModelSpec] = {
     for spec in (ENCODER, ENCODER_2, UNET, VAE_DECODER, VAE_ENCODER, UPSCALER, PREPROCESSOR, SAFETY_CHECKER)
 }
 STAGES: tuple[str, ...] = ("encoder", "unet", "vae")
-# Graphs of what works in a UNet's process beside it, and is no model of Triton's: a ControlNet, and what makes its hint
-# of the picture that it looks at.
-CONTROLNET, CONTROLNET_HINT = "controlnet", "controlnet_hint"
+# Graphs of what works in a UNet's process beside it, and is no model of Triton's: a ControlNet, what makes its hint of
+# the picture that it looks at, and a T2I-Adapter.
+CONTROLNET, CONTROLNET_HINT, T2I_ADAPTER = "controlnet", "controlnet_hint", "t2i_adapter"
+_BESIDE = (CONTROLNET, CONTROLNET_HINT, T2I_ADAPTER)
 # Whatever a graph is made for; a preprocessor's file is its graph.
-GRAPHS: tuple[str, ...] = (*(name for name in MODELS if name != PREPROCESSOR.name), CONTROLNET, CONTROLNET_HINT)
+GRAPHS: tuple[str, ...] = (*(name for name in MODELS if name != PREPROCESSOR.name), *_BESIDE)
 
 
 def model_name(checkpoint: str, spec: ModelSpec) -> str:

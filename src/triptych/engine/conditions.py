@@ -1,7 +1,8 @@
 """What a UNet is given besides latents and timestep, by its architecture; needs no torch.
 
 Conditions, and from ControlNets one residual for each skip connection, in the way down's order, and the middle's: Zhang
-et al., "Adding Conditional Control to Text-to-Image Diffusion Models" (arXiv:2302.05543), figure 3.
+et al., "Adding Conditional Control to Text-to-Image Diffusion Models" (arXiv:2302.05543), figure 3. From T2I-Adapters
+one feature for each block of the way down, and one for the middle.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import numpy as np
 
 from triptych.checkpoint import Architecture
 from triptych.checkpoint.families.controlnet import count_residuals
+from triptych.checkpoint.families.t2i_adapter import crosses
 from triptych.engine.port import Array
 
-_STEM = "residual_"
+_STEM, _FEATURE_STEM = "residual_", "feature_"
 
 
 def conditioning_dims(architecture: Architecture) -> Mapping[str, tuple[int | str, ...]]:
@@ -35,15 +37,41 @@ def residual_names(architecture: Architecture) -> list[str]:
     return [f"{_STEM}{number}" for number in range(count_residuals(architecture))]
 
 
-def has_residuals(names: Iterable[str]) -> bool:
-    """Whether a UNet's inputs of these names are those under a ControlNet."""
-    return any(name.startswith(_STEM) for name in names)
+def feature_name(place: int) -> str:
+    """Of an adapter's output, and of the UNet's input that takes it."""
+    return f"{_FEATURE_STEM}{place}"
 
 
-def added(residuals: Iterable[Mapping[str, Array]]) -> dict[str, Array]:
-    """The sum of several ControlNets', by name."""
-    first, *others = residuals
-    total = dict(first)
-    for other in others:
-        total = {name: np.add(array, other[name]) for name, array in total.items()}
+def feature_places(architecture: Architecture) -> dict[str, int | None]:
+    """By the names of the UNet's inputs that take features, the skip connection to which each is added.
+
+    A block's with attention is added to its last layer's, any other's to what its halving makes of that; the last one
+    halves nothing. None: behind the middle, which has none.
+    """
+    config = architecture.config
+    kinds, layers = config["down_block_types"], config["layers_per_block"]
+    ends, skip = [], 0
+    for block, kind in enumerate(kinds):
+        is_last = block == len(kinds) - 1
+        skip += layers[block] if isinstance(layers, list) else layers
+        ends.append(skip if is_last or crosses(kind) else skip + 1)
+        skip += 1
+    return {feature_name(place): end for place, end in enumerate([*ends, None])}
+
+
+def is_feature(name: str) -> bool:
+    """Whether an input of that name takes a feature."""
+    return name.startswith(_FEATURE_STEM)
+
+
+def is_controlled(names: Iterable[str]) -> bool:
+    """Whether a UNet's inputs of these names are those under a ControlNet or an adapter."""
+    return any(name.startswith((_STEM, _FEATURE_STEM)) for name in names)
+
+
+def added(given: Iterable[Mapping[str, Array]]) -> dict[str, Array]:
+    """The sum of what several ControlNets and adapters give, by name."""
+    total: dict[str, Array] = {}
+    for each in given:
+        total |= {name: np.add(total[name], array) if name in total else array for name, array in each.items()}
     return total

@@ -49,7 +49,8 @@ class Engine(ABC):
 
     Inputs and outputs are those of `triptych.engine.modules`: `encoder` and `encoder_2` inputs_embeds,
     pooled_position, skip_layers, final_norm -> hidden_states, pooled; `unet` latents, timestep and the tensors of
-    `conditioning_dims`, and under a ControlNet its residuals -> noise_pred; `controlnet` the same with hint and scales
+    `conditioning_dims`, and under a ControlNet its residuals and under an adapter its features -> noise_pred;
+    `t2i_adapter` image -> features; `controlnet` the same with hint and scales
     in their place -> residuals; `controlnet_hint` image -> hint, and both with what `engine.unions` says of a union's;
     `vae_decoder` latents -> image; `vae_encoder` image -> moments; `upscaler` image -> sample; `safety_checker` image
     -> special_scores, concept_scores. All float tensors are float32.

@@ -252,7 +252,7 @@ class Client:
         variant: str | None = None,
         timeout_s: float | None = None,
     ) -> Checkpoint:
-        """Has the server take a ControlNet, for requests to be drawn under by its name: `generate(controls=...)`.
+        """Has the server take a ControlNet, or a T2I-Adapter, for requests to be drawn under: `generate(controls=...)`.
 
         A checkpoint that draws nothing: it is listed with the others, and unregistered as they are. It works in the
         UNet's process, by the engine of the checkpoint that it stands beside.

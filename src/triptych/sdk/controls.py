@@ -16,7 +16,7 @@ from triptych.sdk.images import ImageInput, image_files
 
 @dataclass(frozen=True)
 class Control:
-    """A ControlNet, and the picture that it looks at; None: the server's default.
+    """A ControlNet or a T2I-Adapter, and the picture that it looks at; None: the server's default.
 
     name: one of `checkpoints()` whose purpose is "controlling", made for the checkpoint's family.
     image: a PIL image, a path or a file's bytes; resized to what is drawn, by `resize_mode`.

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from triptych.checkpoint import INSTRUCTED, Checkpoint
-from triptych.checkpoint.families.controlnet import misfit
-from triptych.checkpoint.families.controlnet_union import type_number, union_types
-from triptych.contract import CONTROLNET, UNET
+from triptych.checkpoint.families.controlnet_union import type_number
+from triptych.checkpoint.families.controls import control_misfit, control_union_types, pixels_together
+from triptych.checkpoint.families.controls import controls as is_control
+from triptych.contract import T2I_ADAPTER, UNET
 from triptych.errors import invalid
 from triptych_orchestrator.jobs.extents import Size
 from triptych_orchestrator.jobs.fields.numbers import given, real
@@ -122,6 +123,16 @@ def check_count(asked: Sequence[AskedControl], limits: Limits) -> None:
         raise invalid("controls", f"must be at most {limits.max_controls}, not {len(asked)}")
 
 
+def check_sizes(asked: Sequence[AskedControl], nets: Sequence[Checkpoint], sizes: Sequence[Size]) -> None:
+    """InvalidArgumentError where what is drawn is no multiple of the pixels that one takes together."""
+    for index, (control, net) in enumerate(zip(asked, nets, strict=True)):
+        together = pixels_together(net.components)
+        for width, height in sizes:
+            if width % together or height % together:
+                problem = f"{control.name!r} goes with multiples of {together} pixels, not {width} x {height}"
+                raise invalid(control_field(index, "name"), problem)
+
+
 async def read_controls(
     controls: Sequence[JobControl],
     asked: Sequence[AskedControl],
@@ -152,10 +163,10 @@ def _checked(
     index: int, asked: AskedControl, net: Checkpoint, checkpoint: Checkpoint, guess_mode: bool, has_hires: bool
 ) -> JobControl:
     field = partial(control_field, index)
-    if CONTROLNET not in net.components:
+    if not is_control(net.components):
         raise invalid(field("name"), f"{asked.name!r} is {net.family.title}, and no ControlNet")
     unet = checkpoint.components[UNET.name].architecture
-    if problem := misfit(net.components[CONTROLNET].architecture, unet):
+    if problem := control_misfit(net.components, unet):
         raise invalid(field("name"), f"{asked.name!r} {problem}; the checkpoint is {checkpoint.family.title}")
     if not asked.image:
         raise invalid(field("image"), "is missing; send the picture that the ControlNet is to look at")
@@ -166,11 +177,14 @@ def _checked(
     mode = asked.control_mode or BALANCED
     if mode not in CONTROL_MODES:
         raise invalid(field("control_mode"), f"must be one of {', '.join(CONTROL_MODES)}, not {mode!r}")
+    if guess_mode and T2I_ADAPTER in net.components:
+        problem = f"is for ControlNets, and {asked.name!r} is {net.family.title}; leave it out, or take a control_mode"
+        raise invalid("guess_mode", problem)
     if guess_mode and mode != BALANCED:
         raise invalid(field("control_mode"), "does not go with guess_mode; leave one of them out")
     scale = real(field("conditioning_scale"), given(asked.conditioning_scale, 1.0), _MOST_SCALE)
     option = _hr_option(field("hr_option"), asked.hr_option or BOTH, has_hires)
-    number = _union_type(field("union_type"), asked, union_types(net.components[CONTROLNET].architecture))
+    number = _union_type(field("union_type"), asked, control_union_types(net.components))
     return JobControl(asked.name, scale, start, end, mode, preparation_of(asked.preparation, field), option, {}, number)
 
 

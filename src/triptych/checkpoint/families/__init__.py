@@ -15,6 +15,7 @@ from triptych.checkpoint.families.preprocessors import NETWORK
 from triptych.checkpoint.families.stable_diffusion import STABLE_DIFFUSION
 from triptych.checkpoint.families.stable_diffusion_xl import STABLE_DIFFUSION_XL
 from triptych.checkpoint.families.stable_diffusion_xl_refiner import STABLE_DIFFUSION_XL_REFINER
+from triptych.checkpoint.families.t2i_adapter import T2I_ADAPTERS
 from triptych.checkpoint.families.unsupported import unsupported
 from triptych.checkpoint.families.upscalers import ESRGAN, ESRGAN_COMPACT
 from triptych.errors import invalid
@@ -33,6 +34,7 @@ FAMILIES: Mapping[str, Family] = {
         CONTROL_NET,
         CONTROL_NET_UNION,
         NETWORK,
+        T2I_ADAPTERS,
     )
 }
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from triptych.checkpoint.component import Component
 from triptych.checkpoint.directory import Checkpoint
 from triptych.checkpoint.editing import INPAINTING, INSTRUCTED
-from triptych.checkpoint.families.controlnet_union import union_types
+from triptych.checkpoint.families.controls import control_union_types, controls
 from triptych.checkpoint.families.upscalers import upscale_factor
-from triptych.contract import CONTROLNET, PREPROCESSOR, UNET, UPSCALER, VAE_DECODER
+from triptych.contract import CONTROLNET, PREPROCESSOR, T2I_ADAPTER, UNET, UPSCALER, VAE_DECODER
 
 # Keys of a file's metadata, the one that counts first: Stability's modelspec, kohya's scripts, others.
 _TITLES = ("modelspec.title", "ss_output_name", "title")
@@ -64,18 +64,14 @@ def about(checkpoint: Checkpoint) -> About:
         _first(metadata, _TITLES)[:_LONGEST],
         _words(_first(metadata, _TRIGGERS)),
         _purpose(checkpoint),
-        _union_types(checkpoint.components),
+        control_union_types(checkpoint.components),
     )
-
-
-def _union_types(components: Mapping[str, Component]) -> tuple[str, ...]:
-    return union_types(components[CONTROLNET].architecture) if CONTROLNET in components else ()
 
 
 def _purpose(checkpoint: Checkpoint) -> str:
     if checkpoint.family.draws:
         return _EDITING[checkpoint.editing]
-    if CONTROLNET in checkpoint.components:
+    if controls(checkpoint.components):
         return "controlling"
     if checkpoint.family.prepares:
         return "preparing"
@@ -85,8 +81,8 @@ def _purpose(checkpoint: Checkpoint) -> str:
 def _architecture(components: Mapping[str, Component]) -> str:
     """Channels, the width of the text, and what tells it from all others: "320-640-1280-1280/768 9c1f3b2a".
 
-    Of a ControlNet its own; of a VAE alone that of its decoder, with the channels of its latents; of an upscaler its
-    features and its factor; of a preprocessor the size that it takes.
+    Of a ControlNet its own; of a T2I-Adapter its channels and its type; of a VAE alone that of its decoder, with the
+    channels of its latents; of an upscaler its features and its factor; of a preprocessor the size that it takes.
     """
     if PREPROCESSOR.name in components:
         return _network(components[PREPROCESSOR.name])
@@ -94,6 +90,10 @@ def _architecture(components: Mapping[str, Component]) -> str:
         architecture = components[UPSCALER.name].architecture
         told = f"{architecture.config['num_feat']}/x{upscale_factor(architecture)}"
         return f"{told} {architecture.digest()[:_DIGEST_LETTERS]}"
+    if T2I_ADAPTER in components:
+        architecture = components[T2I_ADAPTER].architecture
+        channels = "-".join(map(str, architecture.config["channels"]))
+        return f"{channels}/{architecture.config['adapter_type']} {architecture.digest()[:_DIGEST_LETTERS]}"
     model, width = next(each for each in _NAMED if each[0] in components)
     architecture = components[model].architecture
     channels = "-".join(map(str, architecture.config["block_out_channels"]))

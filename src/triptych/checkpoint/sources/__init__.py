@@ -11,6 +11,7 @@ from triptych.checkpoint.sources.base import Factors, Prediction, Source, Told
 from triptych.checkpoint.sources.controls.file import ControlNetFile
 from triptych.checkpoint.sources.controls.folder import ControlNetFolder
 from triptych.checkpoint.sources.controls.lora_file import ControlLoraFile
+from triptych.checkpoint.sources.controls.t2i_adapter import T2IAdapterFile, T2IAdapterFolder
 from triptych.checkpoint.sources.controls.union import ControlNetUnionFile, ControlNetUnionFolder
 from triptych.checkpoint.sources.folder import Folder
 from triptych.checkpoint.sources.network_file import SUFFIX, NetworkFile
@@ -24,8 +25,8 @@ from triptych.errors import invalid
 __all__ = ["Factors", "Prediction", "Source", "Told", "VaeFile", "open_source"]
 
 # What files hold that are no checkpoints, the first that one is.
-_FILES: tuple[type[VaeFile | UpscalerFile | ControlNetFile], ...] = (
-    VaeFile, UpscalerFile, ControlLoraFile, ControlNetUnionFile, ControlNetFile,
+_FILES: tuple[type[VaeFile | UpscalerFile | ControlNetFile | T2IAdapterFile], ...] = (
+    VaeFile, UpscalerFile, ControlLoraFile, ControlNetUnionFile, ControlNetFile, T2IAdapterFile,
 )  # fmt: skip
 
 
@@ -37,7 +38,7 @@ def open_source(path: Path, variant: str = "", vae: Path | None = None) -> Sourc
     if vae is not None:
         return WithVae(open_source(path, variant), open_source(vae))
     if not path.is_file():
-        kinds: tuple[type[OneFolder], ...] = (VaeFolder, ControlNetFolder, ControlNetUnionFolder)
+        kinds: tuple[type[OneFolder], ...] = (VaeFolder, ControlNetFolder, ControlNetUnionFolder, T2IAdapterFolder)
         kind = next((kind for kind in kinds if kind.is_one(path)), Folder)
         return kind(path, variant)
     if variant:

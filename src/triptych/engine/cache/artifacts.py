@@ -1,8 +1,9 @@
 """The cache of exported graphs: one folder per architecture, complete or absent, whoever builds it and dies.
 
-A graph is looked for among those shipped with the package, then in the cache, then built there: from its kin's, or by
-an export. Builders of one architecture wait for each other on a file lock, which the kernel drops with its holder; a
-folder appears by one rename. Those shipped are compressed, and read as they are: nothing is written for them.
+A graph is looked for among those shipped with the package, then in the cache, then built there: from its kin's, as it
+is written down here, or by an export. Builders of one architecture wait for each other on a file lock, which the kernel
+drops with its holder; a folder appears by one rename. Those shipped are compressed, and read as they are: nothing is
+written for them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import triptych
 from triptych import contract
 from triptych.cache_folders import MANIFEST_FILE, lock, mark_used, publishing, read_manifest
 from triptych.checkpoint import Architecture, Component
-from triptych.contract import ENCODER
+from triptych.contract import ENCODER, T2I_ADAPTER
 from triptych.engine.cache.kin import kin_of, with_channels
 from triptych.engine.exporting import describe_weights, run_exporter
 from triptych.errors import ArtifactMissingError
@@ -91,7 +92,7 @@ def _export_once(architecture: Architecture, cache_dir: Path, progress: Progress
     with lock(root / f"{key}.lock"):
         if path := find_graph(architecture, cache_dir):
             return path
-        if graph := _from_kin(architecture, cache_dir):
+        if graph := _from_kin(architecture, cache_dir) or _written(architecture):
             return publish(architecture, root, lambda file: file.write_bytes(graph))
         missing = [
             name for name in ("torch", "diffusers", "transformers", "onnxscript") if not importlib.util.find_spec(name)
@@ -110,6 +111,15 @@ def _from_kin(architecture: Architecture, cache_dir: Path) -> bytes | None:
     kin = kin_of(architecture)
     path = find_graph(kin, cache_dir) if kin else None
     return with_channels(read_graph(path), architecture.config["in_channels"]) if path else None
+
+
+def _written(architecture: Architecture) -> bytes | None:
+    """A graph that is so small that it stands here, layer by layer."""
+    if architecture.model != T2I_ADAPTER:
+        return None
+    from triptych.engine.t2i_adapters import adapter_graph  # which imports onnx
+
+    return bytes(adapter_graph(architecture).SerializeToString(deterministic=True))
 
 
 def _build(architecture: Architecture, root: Path, component: Component | None) -> Path:

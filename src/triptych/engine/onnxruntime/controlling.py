@@ -20,19 +20,27 @@ def take_residuals(model: onnx.ModelProto, names: Sequence[str]) -> None:
     The way down ends where the way up begins, so that the skip connections are met in the opposite order. RuntimeError
     where the graph has not as many.
     """
-    joins = [node for node in model.graph.node if _joins(node)]
+    joined = joins(model)
     *skips, middle = names
-    if len(joins) != len(skips):
-        raise RuntimeError(f"the graph has {len(joins)} skip connections, and {len(skips)} residuals come")
-    sums = {id(join): [_sum(join, 1, name)] for join, name in zip(joins, reversed(skips), strict=True)}
-    sums[id(joins[0])].append(_sum(joins[0], 0, middle))
+    if len(joined) != len(skips):
+        raise RuntimeError(f"the graph has {len(joined)} skip connections, and {len(skips)} residuals come")
+    sums = {id(join): [_sum(join, 1, name)] for join, name in zip(joined, reversed(skips), strict=True)}
+    sums[id(joined[0])].append(_sum(joined[0], 0, middle))
     nodes = [each for node in model.graph.node for each in (*sums.get(id(node), ()), node)]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
-    for name in names:
-        # A ControlNet that pools its residuals gives one number for all of h and w.
-        dims = [f"{name}:{extent}" for extent in ("batch", "channels", "height", "width")]
-        model.graph.input.append(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, dims))
+    model.graph.input.extend(added_input(name) for name in names)
+
+
+def joins(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """Where a skip connection lies beside what comes up, the deepest first."""
+    return [node for node in model.graph.node if _joins(node)]
+
+
+def added_input(name: str) -> onnx.ValueInfoProto:
+    """An input of that name, in whatever size: a ControlNet that pools has one number for all of h and w."""
+    dims = [f"{name}:{extent}" for extent in ("batch", "channels", "height", "width")]
+    return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, dims)
 
 
 def _joins(node: onnx.NodeProto) -> bool:

@@ -3,7 +3,7 @@
 Weights that a LoRA can change are inputs of the session, bound on every run to where they lie: in the mapped
 safetensors file, or in an array that a refit brought. An exchange is that of a pointer, and loading packs nothing.
 Where they are in half precision the session widens each for as long as its product takes. Pictures that tile, and a
-UNet under a ControlNet, have sessions of their own over the same weights, made on first use.
+UNet under ControlNets and adapters, have sessions of their own over the same weights, made on first use.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ import onnx
 import onnxruntime
 
 from triptych.checkpoint import Component
-from triptych.contract import CONTROLNET, LORA_MODELS, UNET
+from triptych.contract import CONTROLNET, LORA_MODELS, T2I_ADAPTER, UNET
 from triptych.contract.paths import text_from_path
 from triptych.engine.cache.artifacts import ensure_graph, read_graph
-from triptych.engine.conditions import has_residuals, residual_names
+from triptych.engine.conditions import feature_places, is_controlled, residual_names
+from triptych.engine.onnxruntime.adapting import take_features
 from triptych.engine.onnxruntime.attention import fuse_attention
 from triptych.engine.onnxruntime.controlling import take_residuals
 from triptych.engine.onnxruntime.exchange import free_vectors, free_weights, take_halves
@@ -45,14 +46,17 @@ from triptych.engine.weights import (
 # A server that sees other people's prompts reports to nobody.
 onnxruntime.disable_telemetry_events()
 
-# Models that run every step, or whose weights are exchanged: nothing of their files is copied or packed.
-_BOUND_MODELS = (*LORA_MODELS, CONTROLNET)
+# Models that run every step, or are one of many, or whose weights are exchanged: nothing of their files is copied or
+# packed.
+_BOUND_MODELS = (*LORA_MODELS, CONTROLNET, T2I_ADAPTER)
 _EACH_STEP = (UNET.name, CONTROLNET)
 _HALVES = {"F16": onnx.TensorProto.FLOAT16, "BF16": onnx.TensorProto.BFLOAT16}
 
 
 class _Variant(NamedTuple):
-    """A graph over the same weights: the axes along which it wraps around, and whether residuals are added in it."""
+    """A graph over the same weights: the axes along which it wraps around, and whether residuals and features of
+    ControlNets and adapters are added in it.
+    """
 
     axes: str
     is_controlled: bool
@@ -97,17 +101,26 @@ class OnnxRuntimeEngine(Engine):
 
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Runs a batch's samples one by one."""
-        return self._infer(inputs, _Variant("", has_residuals(inputs)))
+        return self._infer(inputs, _Variant("", is_controlled(inputs)))
 
     def infer_wrapped(self, inputs: Mapping[str, Array], axes: str) -> dict[str, Array]:
         """Runs a batch's samples one by one in a session of those axes."""
-        return self._infer(inputs, _Variant(axes, has_residuals(inputs)))
+        return self._infer(inputs, _Variant(axes, is_controlled(inputs)))
 
     def _infer(self, inputs: Mapping[str, Array], variant: _Variant) -> dict[str, Array]:
         if variant == _PLAIN:
             return one_by_one(partial(self._infer_one, self._session, self._bound), inputs)
         session = self._session_of(variant)
+        if variant.is_controlled:
+            inputs = self._with_nothing(inputs)
         return one_by_one(partial(self._infer_one, session, self._bound | self._packed), inputs)
+
+    def _with_nothing(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        """And zeros for what no ControlNet or no adapter gives: one graph is right for both, and both together."""
+        architecture = self._component.architecture
+        nothing = np.zeros((len(next(iter(inputs.values()))), 1, 1, 1), np.float32)
+        names = [*residual_names(architecture), *feature_places(architecture)]
+        return {**dict.fromkeys(names, nothing), **inputs}
 
     def prepare_residuals(self, axes: str = "") -> None:
         """Opens the session for them."""
@@ -127,6 +140,7 @@ class OnnxRuntimeEngine(Engine):
         if variant.axes:
             wrap_convolutions(graph, variant.axes)
         if variant.is_controlled:
+            take_features(graph, feature_places(architecture))
             take_residuals(graph, residual_names(architecture))
         names = _free(graph, self._component)
         known = self._bound.keys() | self._packed.keys()

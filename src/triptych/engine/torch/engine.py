@@ -19,11 +19,13 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from triptych.checkpoint import Component
-from triptych.contract import ENCODERS, UNET
+from triptych.checkpoint import Architecture, Component
+from triptych.contract import ENCODERS, T2I_ADAPTER, UNET
 from triptych.engine.memory import run_in_memory
 from triptych.engine.modules import build_module, output_names, parameter_names
 from triptych.engine.port import Array, Engine, EngineSettings, Weights
+from triptych.engine.t2i_adapters import output_names as feature_outputs
+from triptych.engine.torch.adapted import build_adapter, taking_features
 from triptych.engine.torch.compiler import Compiler, Module, keep_compiled_in
 from triptych.engine.torch.graphs import GraphedModule
 from triptych.engine.torch.halves import LAYERS, shared_tensor, widen_when_called
@@ -53,7 +55,7 @@ class TorchEngine(Engine):
         """`maps` are of the component's files, made before the module was filled from them."""
         self._component, self._maps = component, maps
         self._device, self._dtype = device, dtype
-        self._output_names = output_names(component.architecture)
+        self._output_names = _output_names(component.architecture)
         self._parameters = layer_parameters(module)
         if (device.type, dtype) == _REFERENCE:
             widen_when_called(module)
@@ -67,7 +69,7 @@ class TorchEngine(Engine):
         torch.set_num_threads(settings.threads)
         keep_compiled_in(settings.cache_dir)
         round_factors(settings.tf32)
-        maps, module = map_files(component), build_module(component.architecture)
+        maps, module = map_files(component), _module(component.architecture)
         own_names = parameter_names(module)
         shapes = {own_names[name]: tuple(parameter.shape) for name, parameter in module.named_parameters()}
         check_parameters(component, shapes)
@@ -153,6 +155,17 @@ class TorchEngine(Engine):
         if self._device.type == "cuda":  # from pinned memory the copy runs beside the kernels before it
             tensor = tensor.pin_memory().to(self._device, non_blocking=True)
         return tensor.to(self._dtype) if tensor.is_floating_point() and name not in _WIDE else tensor
+
+
+def _module(architecture: Architecture) -> nn.Module:
+    if architecture.model == T2I_ADAPTER:
+        return build_adapter(architecture)
+    module = build_module(architecture)
+    return taking_features(module) if architecture.model == UNET.name else module
+
+
+def _output_names(architecture: Architecture) -> list[str]:
+    return (feature_outputs if architecture.model == T2I_ADAPTER else output_names)(architecture)
 
 
 def _mapped_halves(module: nn.Module, component: Component, module_names: Mapping[str, str]) -> dict[str, torch.Tensor]:

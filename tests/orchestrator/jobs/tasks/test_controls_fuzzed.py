@@ -28,7 +28,7 @@ from triptych_orchestrator.settings import Limits
 OTHERS = ("Canny", "balanced ", "\0", "größer")
 # Mostly left out, for of several wrong ones the first is told.
 REALS = st.sampled_from([None] * 12 + [0.0, 0.25, 0.5, 1.0, 10.0]) | st.none() | st.none() | st.floats()
-NETS = ("canny", "canny-xl", "sd2")
+NETS = ("canny", "adapter", "canny-xl", "sd2")
 PREPARATIONS = st.builds(
     AskedPreparation,
     st.sampled_from(["", "none", "canny", *OTHERS]),
@@ -39,7 +39,7 @@ PREPARATIONS = st.builds(
 )
 CONTROLS = st.builds(
     AskedControl,
-    name=st.sampled_from(NETS[:1] * 20 + NETS[1:]),
+    name=st.sampled_from(NETS[:1] * 20 + NETS[1:2] * 8 + NETS[2:]),
     image=st.sampled_from([b"a picture"] * 20 + [b""]),
     conditioning_scale=REALS,
     guidance_start=REALS,
@@ -58,6 +58,9 @@ def opened(checkpoints: dict[str, Path], tmp_path_factory: pytest.TempPathFactor
         "sd1": checkpoints["sd1"],
         "sd2": checkpoints["sd2"],
         "canny": tiny.save_controlnet(root / "canny", checkpoints["sd1"]),
+        "adapter": tiny.save_t2i_adapter(
+            root / "adapter", adapter_type="full_adapter", channels=[16, 32], downscale_factor=8
+        ),
         "canny-xl": tiny.save_controlnet(root / "canny-xl", checkpoints["sdxl"]),
     }
     return {name: Checkpoint.open(path) for name, path in paths.items()}
@@ -89,12 +92,12 @@ def check_one(
         refused.add(named[2] or field)
         return
     for control in controls:
-        assert control.name == "canny" and 0 <= control.conditioning_scale <= 10
+        assert control.name in NETS[:2] and 0 <= control.conditioning_scale <= 10
         assert 0 <= control.guidance_start < control.guidance_end <= 1
         assert control.control_mode in CONTROL_MODES and control.hr_option in HR_OPTIONS
         assert all(map(math.isfinite, (control.preparation.threshold_a, control.preparation.threshold_b)))
         assert has_hires or control.hr_option == "both"
-        assert not guess_mode or control.control_mode == "balanced"
+        assert not guess_mode or (control.name, control.control_mode) == ("canny", "balanced")
 
 
 test_each_is_refused_by_name_or_holds, test_each_of_many_is_so = fuzzed(

@@ -14,7 +14,8 @@ _KINDS = {
     r"^(control_model|controlnet_\w+|input_hint_block|control_\w+)\.": (
         "a ControlNet of another kind; supported are those for Stable Diffusion 1.x, 2.x and XL"
     ),
-    r"^(adapter|body)\.\d+\.": "a T2I adapter, which is not supported",
+    r"^(style_embedding$|transformer_layes\.)": "a T2I style adapter or a fuser of adapters, which is not supported",
+    r"^(adapter|body)\.\d+\.": "a T2I-Adapter of another kind; supported are full and light ones, and those for XL",
     r"^(image_proj|ip_adapter)\.": "an IP-Adapter, which is not supported",
     r"motion_modules?\.": f"an AnimateDiff motion module, {_OTHER}",
     r"^(emb_params|string_to_param|clip_[lg]$)": "a textual inversion, which is not supported",
