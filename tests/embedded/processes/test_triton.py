@@ -80,6 +80,12 @@ def test_an_install_by_its_root_or_its_binary(tmp_path: Path, monkeypatch: pytes
     assert triton.find_triton() == found
 
 
+def test_numpys_threads_sleep_unless_the_operator_has_them_spin(tmp_path: Path) -> None:
+    found = triton.find_triton()
+    assert found.environment(tmp_path, {})["OPENBLAS_THREAD_TIMEOUT"] == "4"
+    assert found.environment(tmp_path, {"OPENBLAS_THREAD_TIMEOUT": "26"})["OPENBLAS_THREAD_TIMEOUT"] == "26"
+
+
 def test_an_install_for_another_python_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(triton.OVERRIDE, str(fake_install(tmp_path, "3.8")))
     with pytest.raises(FailedPreconditionError, match=r"built for Python 3\.8, but this is Python 3\.11"):

@@ -67,7 +67,13 @@ class Triton:
         libraries = [str(self.libraries), str(folder / "lib"), base.get("LD_LIBRARY_PATH", "")]
         linked = folder / "python/bin"
         path = [str(linked if linked.exists() else python_folder()), base.get("PATH", os.defpath)]
-        return {**base, "LD_LIBRARY_PATH": ":".join(filter(None, libraries)), "PATH": ":".join(path)}
+        return {
+            # numpy's threads spin for 0.1 s of a core in each model's process when they begin, and after every product.
+            "OPENBLAS_THREAD_TIMEOUT": "4",
+            **base,
+            "LD_LIBRARY_PATH": ":".join(filter(None, libraries)),
+            "PATH": ":".join(path),
+        }
 
     def command(
         self, folder: Path, grpc_port: int, metrics_port: int, shm_prefix: str, host: str = "127.0.0.1"
