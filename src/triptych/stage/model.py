@@ -39,8 +39,8 @@ from triptych.stage.lora_sets import BASE, LoraSets, MergedSet
 logger = logging.getLogger("triptych.stage")
 
 NOT_FINITE = "not_finite"
-# Latents of a warm-up on a CPU: every weight is read once, and little is done with it.
-_ON_CPU = 4
+# Latents of a warm-up on a CPU: every weight meets a number that is not padding, and little is done with it.
+_ON_CPU = 2
 
 # One request's tensors, every one with the request's samples as its first dimension.
 Batch = dict[str, Array]
