@@ -18,6 +18,7 @@ import triptych
 from tests import tiny
 from tests.session.graphs import fill_cache
 from tests.session.kept import fill_from_kept
+from tests.session.workers import draws_with_torch
 from triptych.embedded import Stack, StackConfig
 
 # Exported graphs outlive a run: an architecture is exported once, not once a session.
@@ -34,6 +35,29 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     from tests.session.workers import ByStack
 
     return ByStack(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that draw with torch come one after the other, so that each checkpoint is loaded with it once."""
+    items.sort(key=lambda item: draws_with_torch(item.path))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """What is loaded with torch goes with its file, or with the last of those: each such process holds 450 MB."""
+    is_last_of_file = nextitem is None or nextitem.path != item.path
+    if is_last_of_file and not (nextitem and draws_with_torch(item.path) and draws_with_torch(nextitem.path)):
+        for served in RUNNING:
+            let_go_of_torch(served.client)
+
+
+def let_go_of_torch(client: triptych.Client) -> None:
+    """Unloads what is served with that engine for now or always."""
+    held = {model.partition(".")[0] for replica in client.server_info().replicas for model in replica.models}
+    for name in sorted({one.partition("~")[0] for one in held if one.endswith(("-torch", "~torch"))}):
+        client.unload_checkpoint(name)
+        if not name.endswith("-torch"):
+            client.load_checkpoint(name)
 
 
 # Of the tiny checkpoints those that are served by the torch engine as well: an engine knows nothing of schedulers.
@@ -100,18 +124,6 @@ def logged_as_before() -> Iterator[None]:
     root.setLevel(level)
     for handler in [handler for handler in root.handlers if isinstance(handler, QueueHandler)]:
         root.removeHandler(handler)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def let_go() -> Iterator[None]:
-    """What a file has had loaded with torch goes after it: every process of such a model holds 450 MB."""
-    yield
-    for client in (served.client for served in RUNNING):
-        held = {model.partition(".")[0] for replica in client.server_info().replicas for model in replica.models}
-        for name in sorted({one.partition("~")[0] for one in held if one.endswith(("-torch", "~torch"))}):
-            client.unload_checkpoint(name)
-            if not name.endswith("-torch"):
-                client.load_checkpoint(name)
 
 
 @pytest.fixture(scope="session")

@@ -153,10 +153,10 @@ def stale() -> list[str]:
     return found + sorted(folder.name for folder in SHIPPED.glob("*") if folder.name not in keys)
 
 
-def made_by() -> dict[str, str]:
+def made_by(*more_sources: str) -> dict[str, str]:
     """What shapes a graph besides its architecture: packages' versions, and the exporter's statements."""
     folder = Path(exporting.__file__).parent
-    statements = "\n".join(_statements((folder / source).read_text()) for source in _SOURCES)
+    statements = "\n".join(_statements((folder / source).read_text()) for source in (*_SOURCES, *more_sources))
     # Not which build it is: torch's for a CPU and those for GPUs trace alike.
     versions = {name: version(name).partition("+")[0] for name in _PACKAGES}
     return versions | {"exporter": hashlib.sha256(statements.encode()).hexdigest()}
@@ -195,13 +195,15 @@ def export(architecture: Architecture) -> bytes:
         return graph.read_bytes()
 
 
-def ship(architecture: Architecture, graph: bytes, root: Path = SHIPPED) -> None:
+def ship(
+    architecture: Architecture, graph: bytes, root: Path = SHIPPED, maker: Mapping[str, str] | None = None
+) -> None:
     """Writes the graph's folder below `root`, compressed, with what it was made by."""
     content = gzip.compress(graph, mtime=0)
     manifest = {
         "revision": EXPORT_REVISIONS[architecture.model],
         "sha256": hashlib.sha256(content).hexdigest(),
-        "made_by": made_by(),
+        "made_by": maker or made_by(),
     }
     folder = root / artifact_key(architecture)
     folder.mkdir(parents=True, exist_ok=True)

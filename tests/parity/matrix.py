@@ -330,8 +330,12 @@ def every(task: str) -> Iterator[Case]:
 
 def pairwise(task: str) -> list[Case]:
     """Few of them, in which every two values of two axes meet that can; the same ones each time."""
-    with_torch = WITH_TORCH if task not in EDITING else WITH_TORCH[:1]  # whose checkpoints are loaded for it alone
-    return _covering([case for case in every(task) if case.engine != "torch" or case.family in with_torch], 2)
+    return _covering([case for case in every(task) if case.engine != "torch" or case.family in with_torch(case)], 2)
+
+
+def with_torch(case: Case) -> tuple[str, ...]:
+    """The families that torch draws such cases with: one will do where checkpoints are loaded for them alone."""
+    return WITH_TORCH[:1] if case.task in EDITING or case.format == "single file" else WITH_TORCH
 
 
 def threewise(task: str) -> list[Case]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -17,8 +17,14 @@ from tests.single_files import Pair, save_pair
 class Sources:
     """`checkpoints` are served by their names; single files, and those that edit pictures, are made in `root`."""
 
-    def __init__(self, client: triptych.Client, checkpoints: Mapping[str, Path], root: Path) -> None:
-        self._client, self._checkpoints, self._root = client, checkpoints, root
+    def __init__(
+        self,
+        client: triptych.Client,
+        checkpoints: Mapping[str, Path],
+        root: Path,
+        engine_of: Callable[[Case], str] = lambda case: case.engine,
+    ) -> None:
+        self._client, self._checkpoints, self._root, self._engine_of = client, checkpoints, root, engine_of
         self._pairs: dict[tuple[str, str], Pair] = {}
         self._served: set[str] = set()
         self._current = ""
@@ -42,7 +48,7 @@ class Sources:
             self._pairs[made] = self._make(case)
         pair = self._pairs[made]
         if case.checkpoint not in self._served:
-            self._client.register_checkpoint(case.checkpoint, pair.file, engine=case.engine, load=True)
+            self._client.register_checkpoint(case.checkpoint, pair.file, engine=self._engine_of(case), load=True)
             self._served.add(case.checkpoint)
         return pair.folder
 

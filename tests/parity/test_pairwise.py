@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Served
-from tests.parity.matrix import CONTROLLED, PARAMETERS, Case, pairwise
+from tests.parity.matrix import CONTROLLED, EDITING, PARAMETERS, Case, pairwise
 from tests.parity.oracle import TOLERANCE, difference
 from tests.parity.sources import Sources
 
@@ -17,15 +17,25 @@ from tests.parity.sources import Sources
 def sources(
     served: Served, checkpoints: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Sources]:
-    made = Sources(served.client, checkpoints, tmp_path_factory.mktemp("files"))
+    made = Sources(served.client, checkpoints, tmp_path_factory.mktemp("files"), engine_of)
     yield made
     made.close()
 
 
+def engine_of(case: Case) -> str:
+    """Of what edits pictures the UNet alone is on torch: all else is the family's own, which other cases draw with."""
+    return "unet=torch" if (case.engine, case.task in EDITING) == ("torch", True) else case.engine
+
+
 def cases() -> Iterator[object]:
     """One checkpoint after the other. Those with ControlNets are `slow`; tests/e2e/controls has some of each."""
-    for case in sorted((case for task in PARAMETERS for case in pairwise(task)), key=lambda case: case.checkpoint):
+    for case in sorted((case for task in PARAMETERS for case in pairwise(task)), key=place):
         yield pytest.param(case, id=case.name, marks=[pytest.mark.slow] if case.task in CONTROLLED else [])
+
+
+def place(case: Case) -> str:
+    """The refiner with torch comes when it is loaded, behind the checkpoint that it refines for."""
+    return case.checkpoint.replace("refiner-torch", "sdxl-torch-refiner")
 
 
 @pytest.mark.parametrize("case", list(cases()))

@@ -18,11 +18,18 @@ from triptych.engine.cache.artifacts import COMPRESSED_FILE, GRAPHS, REQUEST_FIL
 from triptych.engine.cache.kin import kin_of
 
 KEPT = Path(__file__).parents[1] / "graphs"
+# Of networks that no graph is shipped of.
+_MORE_SOURCES = ("unions.py", "upscaling.py")
+
+
+def made_here() -> dict[str, str]:
+    """What a kept graph is to be made by."""
+    return made_by(*_MORE_SOURCES)
 
 
 def fill_from_kept(cache: Path) -> None:
     """Has the cache hold what the exporter of today has made; what it would make otherwise is exported when needed."""
-    root, present = cache / GRAPHS, made_by()
+    root, present = cache / GRAPHS, made_here()
     for folder in KEPT.iterdir():
         with lock(root / f"{folder.name}.lock"):
             if not (root / folder.name).exists() and is_fresh(folder, present):
@@ -50,11 +57,11 @@ def export(architecture: Architecture) -> bytes:
 
 def main() -> None:
     """Exports what is not fresh."""
-    present = made_by()
+    present = made_here()
     roots = [KEPT, *(Path(cache) / GRAPHS for cache in sys.argv[1:])]
     for architecture in (architecture for root in roots for architecture in architectures(root)):
         if not is_fresh(KEPT / artifact_key(architecture), present):
-            ship(architecture, export(architecture), KEPT)
+            ship(architecture, export(architecture), KEPT, present)
 
 
 if __name__ == "__main__":

@@ -27,3 +27,9 @@ class ByStack(LoadFileScheduling):  # type: ignore[misc]
 def needs_stack(file: Path) -> bool:
     """Whether something in a file asks for the fixture `served`, or `http`, which is the client of its gateway."""
     return re.search(r"\b(served: Served|http: httpx\.Client)\b", file.read_text()) is not None
+
+
+@functools.cache
+def draws_with_torch(file: Path) -> bool:
+    """Whether a file asks the session's stack for a checkpoint with that engine, as `sd1-torch`."""
+    return needs_stack(file) and "-torch" in file.read_text()

@@ -205,7 +205,7 @@ def test_registering_with_a_load_that_fails_registers_nothing(served: Served, br
     assert served.client.checkpoints() == before and not held(served.client, "broken")
 
 
-@pytest.mark.parametrize("engine", ["onnxruntime", "torch"])
+@pytest.mark.parametrize("engine", ["onnxruntime", "unet=torch"])
 def test_a_tensor_that_only_loading_misses(
     served: Served, checkpoints: dict[str, Path], broken: Path, engine: str
 ) -> None:

@@ -76,7 +76,7 @@ def test_requests_share_batches_whatever_sizes_they_tell(large: Served) -> None:
 def test_engines_are_exchanged_with_both_text_encoders(large: Served, sdxl: Path) -> None:
     wait_for(lambda: all_ready(large), 120, "all replicas")
     before = large.client.generate(**REQUEST)
-    large.client.register_checkpoint("sdxl", sdxl, engine="torch")
+    assert large.client.register_checkpoint("sdxl", sdxl, engine="encoder=torch").engine == "encoder=torch"
     held = {model for replica in large.client.server_info().replicas for model in replica.models}
     assert held == {f"sdxl~.{model}" for model in ("encoder", "encoder_2", "unet", "vae_decoder")}
     assert difference(large.client.generate(**REQUEST), before) <= TOLERANCE
