@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -344,21 +344,29 @@ def threewise(task: str) -> list[Case]:
 
 
 def _covering(cases: Sequence[Case], together: int) -> list[Case]:
-    """The case that brings most of what is missing, again and again."""
-    brings = {case: _meetings(case, together) for case in cases}
-    missing = set().union(*brings.values())
+    """The case that brings most of what is missing, again and again; a set of meetings is a bit for each."""
+    bits: dict[tuple[Any, ...], int] = {}
+    brings = [_bits(_meetings(case, together), bits) for case in cases]
+    missing = (1 << len(bits)) - 1
     chosen: list[Case] = []
     # What a case brings never grows, so that only those need counting anew that were best before.
-    queue = [(-len(meetings), number, case) for number, (case, meetings) in enumerate(brings.items())]
+    queue = [(-meetings.bit_count(), number) for number, meetings in enumerate(brings)]
     heapq.heapify(queue)
     while missing:
-        _, number, case = queue[0]
-        count = len(brings[case] & missing)
-        heapq.heapreplace(queue, (-count, number, case))
-        if queue[0][2] is case:
-            chosen.append(case)
-            missing -= brings[case]
+        _, number = queue[0]
+        count = (brings[number] & missing).bit_count()
+        heapq.heapreplace(queue, (-count, number))
+        if queue[0][1] == number:
+            chosen.append(cases[number])
+            missing &= ~brings[number]
     return chosen
+
+
+def _bits(meetings: Iterable[tuple[Any, ...]], bits: dict[tuple[Any, ...], int]) -> int:
+    together = 0
+    for meeting in meetings:
+        together |= 1 << bits.setdefault(meeting, len(bits))
+    return together
 
 
 def _products(axes: Mapping[str, Sequence[Any]]) -> Iterator[Values]:
