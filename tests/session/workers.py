@@ -1,4 +1,4 @@
-"""How the workers of `make test` share its files: one has all that need the session's stack, which is started once."""
+"""How the workers of `make test` share its files: what needs the session's stack is two lots, each with its own one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xdist.scheduler import LoadFileScheduling
 
 
 class ByStack(LoadFileScheduling):  # type: ignore[misc]
-    """Whole files to whoever is free, those with most tests first; the ones of the stack count as one file."""
+    """Whole files to whoever is free, those with most tests first; parity's count as one, and all others of a stack."""
 
     def __init__(self, config: pytest.Config, log: Any = None) -> None:
         super().__init__(config, log)
@@ -20,7 +20,9 @@ class ByStack(LoadFileScheduling):  # type: ignore[misc]
 
     def _split_scope(self, nodeid: str) -> str:
         file: str = super()._split_scope(nodeid)
-        return "the session's stack" if needs_stack(self._root / file) else file
+        if not needs_stack(self._root / file):
+            return file
+        return "parity's stack" if file.startswith("tests/parity/") else "the session's stack"
 
 
 @functools.cache
@@ -32,4 +34,4 @@ def needs_stack(file: Path) -> bool:
 @functools.cache
 def draws_with_torch(file: Path) -> bool:
     """Whether a file asks the session's stack for a checkpoint with that engine, as `sd1-torch`."""
-    return needs_stack(file) and "-torch" in file.read_text()
+    return needs_stack(file) and re.search(r'"(sd1|sd2|sdxl|refiner)?-torch"', file.read_text()) is not None

@@ -99,7 +99,7 @@ def test_an_engine_that_cannot_be_had_changes_nothing(served: Served, switching:
     client = served.client
     before = held(served)
     with pytest.raises(TriptychError):
-        client.register_checkpoint(NAME, switching, engine="tensorrt")
+        client.register_checkpoint(NAME, switching, engine="unet=tensorrt")
     assert held(served) == before
     assert [(one.engine, one.state) for one in client.checkpoints() if one.name == NAME] == [("onnxruntime", "loaded")]
     client.generate(**REQUEST, checkpoint=NAME)

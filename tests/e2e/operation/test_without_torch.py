@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.hollow import environment_without_torch, save_hollow
+from triptych.demo import checkpoint_path
 from triptych.measuring.checkpoints import SIZES, Size
 
 SERVE = """
@@ -44,10 +45,10 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "name", ["sd15-fp16", *(pytest.param(name, marks=pytest.mark.slow) for name in ("sd21", "sdxl"))]
+    "name", ["demo", *(pytest.param(name, marks=pytest.mark.slow) for name in ("sd15-fp16", "sd21", "sdxl"))]
 )
 def test_a_standard_checkpoint_is_served(name: str, python: Path, checkpoints: dict[str, Path], tmp_path: Path) -> None:
-    path = save_hollow(tmp_path / name, small(SIZES[name]))
+    path = checkpoint_path() if name == "demo" else save_hollow(tmp_path / name, small(SIZES[name]))
     command = [python, "-c", SERVE, path, tmp_path / "cache", checkpoints["sd1"]]
     run = subprocess.run(command, capture_output=True, text=True, timeout=1200, check=False)
     assert run.returncode == 0, run.stderr

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import Served
+from tests.session.workers import needs_stack
 
 # What most calls are: small, short, and the same each time.
 SMALL = {"prompt": "a red circle", "width": 64, "height": 64, "steps": 2, "seed": 5, "sampler_name": "Euler"}
@@ -26,9 +27,10 @@ Call = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def default_options(served: Served) -> None:
-    """Whatever others have chosen, from the same address."""
-    shutil.rmtree(gateway_folder(served) / "options", ignore_errors=True)
+def default_options(request: pytest.FixtureRequest) -> None:
+    """Whatever others have chosen, from the same address; files that call nobody start no stack for it."""
+    if needs_stack(request.path):
+        shutil.rmtree(gateway_folder(request.getfixturevalue("served")) / "options", ignore_errors=True)
 
 
 def gateway_folder(served: Served) -> Path:
