@@ -6,9 +6,10 @@ python -m tests.session.kept CACHE      and keep what a run's cache has besides
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from tools.ship_graphs import is_fresh, made_by, ship
@@ -18,21 +19,34 @@ from triptych.engine.cache.artifacts import COMPRESSED_FILE, GRAPHS, REQUEST_FIL
 from triptych.engine.cache.kin import kin_of
 
 KEPT = Path(__file__).parents[1] / "graphs"
-# Of networks that no graph is shipped of.
-_MORE_SOURCES = ("unions.py", "upscaling.py")
+# Where networks stand that no graph is shipped of.
+_UNIONS, _UPSCALERS = "unions.py", "upscaling.py"
+_MORE_SOURCES = {
+    "ControlNetUnionHint": _UNIONS,
+    "ControlNetUnionModel": _UNIONS,
+    "RRDBNet": _UPSCALERS,
+    "SRVGGNetCompact": _UPSCALERS,
+}
+_made_by = functools.cache(made_by)
 
 
-def made_here() -> dict[str, str]:
-    """What a kept graph is to be made by."""
-    return made_by(*_MORE_SOURCES)
+def is_fresh_here(folder: Path) -> bool:
+    """Whether what the exporter of today would make lies there."""
+    return folder.exists() and is_fresh(folder, made_here(architecture_of(folder)))
+
+
+def made_here(architecture: Architecture) -> Mapping[str, str]:
+    """What its graph is to be made by."""
+    source = _MORE_SOURCES.get(architecture.class_name)
+    return _made_by(*[source] if source else [])
 
 
 def fill_from_kept(cache: Path) -> None:
     """Has the cache hold what the exporter of today has made; what it would make otherwise is exported when needed."""
-    root, present = cache / GRAPHS, made_here()
+    root = cache / GRAPHS
     for folder in KEPT.iterdir():
         with lock(root / f"{folder.name}.lock"):
-            if not (root / folder.name).exists() and is_fresh(folder, present):
+            if not (root / folder.name).exists() and is_fresh_here(folder):
                 graph = read_graph(folder / COMPRESSED_FILE)
                 publish(architecture_of(folder), root, lambda path, graph=graph: path.write_bytes(graph))
 
@@ -57,11 +71,10 @@ def export(architecture: Architecture) -> bytes:
 
 def main() -> None:
     """Exports what is not fresh."""
-    present = made_here()
     roots = [KEPT, *(Path(cache) / GRAPHS for cache in sys.argv[1:])]
     for architecture in (architecture for root in roots for architecture in architectures(root)):
-        if not is_fresh(KEPT / artifact_key(architecture), present):
-            ship(architecture, export(architecture), KEPT, present)
+        if not is_fresh_here(KEPT / artifact_key(architecture)):
+            ship(architecture, export(architecture), KEPT, made_here(architecture))
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ import onnx
 import pytest
 
 from tests.engine.cache.test_shipped import by_any_build, exported
-from tests.session.kept import KEPT, architecture_of, fill_from_kept, made_here
-from tools.ship_graphs import is_fresh
+from tests.session.kept import KEPT, architecture_of, fill_from_kept, is_fresh_here
+from tools.ship_graphs import made_by
 from triptych.checkpoint import Checkpoint
 from triptych.engine.cache.artifacts import COMPRESSED_FILE, artifact_key, find_graph, read_graph
 
@@ -19,8 +19,7 @@ REMEDY = "run `make graphs`"
 
 
 def test_they_are_fresh() -> None:
-    present = made_here()
-    assert not [folder.name for folder in FOLDERS if not is_fresh(folder, present)], REMEDY
+    assert not [folder.name for folder in FOLDERS if not is_fresh_here(folder)], REMEDY
     assert [artifact_key(architecture_of(folder)) for folder in FOLDERS] == [folder.name for folder in FOLDERS]
 
 
@@ -33,7 +32,7 @@ def test_the_sessions_checkpoints_find_theirs(checkpoints: dict[str, Path], tmp_
 
 
 def test_what_something_else_made_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.session.kept.made_here", lambda: made_here() | {"torch": "2.99.0"})
+    monkeypatch.setattr("tests.session.kept._made_by", lambda *more: made_by(*more) | {"torch": "2.99.0"})
     fill_from_kept(tmp_path)
     assert not list(tmp_path.glob("graphs/*/*"))
 
