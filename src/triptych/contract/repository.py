@@ -64,6 +64,10 @@ def model_shim(spec: ModelSpec) -> str:
     return (
         f"{_HEADER}"
         f'"""Triton model `{spec.name}` of the {spec.stage} stage; the work is in `{module}`."""\n\n'
-        f"from {module} import {name} as TritonPythonModel\n\n"
+        "import gc\n\n"
+        "gc.disable()  # what is imported stays, and is never walked in search of garbage\n\n"
+        f"from {module} import {name} as TritonPythonModel  # noqa: E402\n\n"
+        "gc.freeze()\n"
+        "gc.enable()\n\n"
         '__all__ = ["TritonPythonModel"]\n'
     )

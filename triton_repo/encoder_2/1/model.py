@@ -1,6 +1,13 @@
 # Derived from src/triptych/contract/models.py by tools/generate.py; do not edit.
 """Triton model `encoder_2` of the encoder stage; the work is in `triptych_encoder.model`."""
 
-from triptych_encoder.model import SecondEncoderModel as TritonPythonModel
+import gc
+
+gc.disable()  # what is imported stays, and is never walked in search of garbage
+
+from triptych_encoder.model import SecondEncoderModel as TritonPythonModel  # noqa: E402
+
+gc.freeze()
+gc.enable()
 
 __all__ = ["TritonPythonModel"]

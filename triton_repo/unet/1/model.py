@@ -1,6 +1,13 @@
 # Derived from src/triptych/contract/models.py by tools/generate.py; do not edit.
 """Triton model `unet` of the unet stage; the work is in `triptych_unet.model`."""
 
-from triptych_unet.model import UNetModel as TritonPythonModel
+import gc
+
+gc.disable()  # what is imported stays, and is never walked in search of garbage
+
+from triptych_unet.model import UNetModel as TritonPythonModel  # noqa: E402
+
+gc.freeze()
+gc.enable()
 
 __all__ = ["TritonPythonModel"]

@@ -1,6 +1,13 @@
 # Derived from src/triptych/contract/models.py by tools/generate.py; do not edit.
 """Triton model `vae_encoder` of the vae stage; the work is in `triptych_vae.model`."""
 
-from triptych_vae.model import VaeEncoderModel as TritonPythonModel
+import gc
+
+gc.disable()  # what is imported stays, and is never walked in search of garbage
+
+from triptych_vae.model import VaeEncoderModel as TritonPythonModel  # noqa: E402
+
+gc.freeze()
+gc.enable()
 
 __all__ = ["TritonPythonModel"]
