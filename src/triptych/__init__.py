@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from triptych.sdk.aio import AsyncClient
     from triptych.sdk.client import Client
     from triptych.sdk.controls import Control
-    from triptych.sdk.enlarging import Hires, Upscale
+    from triptych.sdk.parts.enlarging import Hires, Upscale
+    from triptych.sdk.parts.ip_adapters import IpAdapter
     from triptych.sdk.reading.watermark import read_watermark
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Client",
     "Control",
     "Hires",
+    "IpAdapter",
     "TriptychError",
     "Upscale",
     "__version__",
@@ -43,8 +45,9 @@ _HOMES = {
     "AsyncClient": "triptych.sdk.aio",
     "Client": "triptych.sdk.client",
     "Control": "triptych.sdk.controls",
-    "Hires": "triptych.sdk.enlarging",
-    "Upscale": "triptych.sdk.enlarging",
+    "Hires": "triptych.sdk.parts.enlarging",
+    "IpAdapter": "triptych.sdk.parts.ip_adapters",
+    "Upscale": "triptych.sdk.parts.enlarging",
     "local": "triptych.embedded",
     "read_watermark": "triptych.sdk.reading.watermark",
 }

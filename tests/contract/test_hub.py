@@ -207,8 +207,8 @@ def test_the_command_fetches_what_is_needed_whatever_the_names_are() -> None:
 
 
 def test_every_familys_folders_are_known() -> None:
-    # Upscalers and preprocessors are files, and a ControlNet or a T2I-Adapter is a folder without any in it.
-    alone = ("upscaler", "preprocessor", "controlnet", "t2i_adapter")
+    # Upscalers, preprocessors and IP-Adapters are files; a ControlNet or a T2I-Adapter is a folder without any in it.
+    alone = ("upscaler", "preprocessor", "image_encoder", "controlnet", "t2i_adapter")
     in_folders = [family for family in FAMILIES.values() if not any(model in family.parts for model in alone)]
     parts = {part.folder for family in in_folders for part in family.parts.values() if not part.optional}
     tokenizers = {text.tokenizer for family in FAMILIES.values() for text in family.texts}

@@ -47,7 +47,17 @@ def test_the_shim_names_a_class_of_this_model(spec: ModelSpec) -> None:
 
 def test_stages_and_names() -> None:
     assert {spec.stage for spec in MODELS.values()} == set(STAGES)
-    names = ["encoder", "encoder_2", "unet", "vae_decoder", "vae_encoder", "upscaler", "preprocessor", "safety_checker"]
+    names = [
+        "encoder",
+        "encoder_2",
+        "unet",
+        "vae_decoder",
+        "vae_encoder",
+        "upscaler",
+        "preprocessor",
+        "safety_checker",
+        "image_encoder",
+    ]
     assert [model_name("a.b", spec) for spec in MODELS.values()] == [f"a.b.{name}" for name in names]
     with pytest.raises(KeyError):
         MODELS["unet"].input("nope")

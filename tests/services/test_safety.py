@@ -22,7 +22,7 @@ from triptych.contract import SAFETY_CHECKER
 from triptych.engine import EngineSettings, load_engine
 from triptych.errors import CheckpointInvalidError, InvalidArgumentError
 from triptych.stage import NOT_FINITE
-from triptych_vae.safety import SafetyCheckerModel, extracted, judged
+from triptych_vae.safety import SafetyCheckerModel, judged
 
 SIZES = [(64, 64), (512, 300), (300, 512), (1, 17), (224, 224), (225, 449), (31, 700)]
 EXTRACTORS: dict[str, dict[str, Any]] = {
@@ -61,7 +61,7 @@ def test_pictures_are_prepared_bit_by_bit_as_by_the_feature_extractor(name: str,
     for size in SIZES:
         (pixels,) = pictures(*size)
         wanted = theirs(Image.fromarray(pixels), return_tensors="np")["pixel_values"][0]
-        assert np.array_equal(extracted(pixels, extractor), wanted)
+        assert np.array_equal(extractor.values(pixels), wanted)
 
 
 @pytest.mark.parametrize("engine", ["torch", "onnxruntime"])

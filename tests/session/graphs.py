@@ -5,6 +5,7 @@ python -m tests.session.graphs CACHE CHECKPOINT...
 
 from __future__ import annotations
 
+import importlib
 import logging
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from triptych.checkpoint import Component
 from triptych.engine.build import open_models
 from triptych.engine.cache import artifacts
+from triptych.engine.exporting import program_for
 
 
 def fill_cache(cache: Path, checkpoints: Iterable[Path]) -> None:
@@ -29,12 +31,10 @@ def missing(cache: Path, checkpoint: Path) -> Iterable[Component]:
             yield component
 
 
-def export_here(_python: str, _class_name: str, arguments: list[str]) -> None:
+def export_here(_python: str, class_name: str, arguments: list[str]) -> None:
     """What run_exporter has another process do."""
-    from triptych.engine import exporter
-
     sys.argv[1:] = arguments
-    if exporter.main() != 0:
+    if importlib.import_module(program_for(class_name)).main() != 0:
         sys.exit(1)
 
 

@@ -7,6 +7,7 @@ python -m tests.session.kept CACHE      and keep what a run's cache has besides
 from __future__ import annotations
 
 import functools
+import importlib
 import logging
 import sys
 from collections.abc import Iterable, Mapping
@@ -17,11 +18,13 @@ from triptych.cache_folders import lock
 from triptych.checkpoint import Architecture
 from triptych.engine.cache.artifacts import COMPRESSED_FILE, GRAPHS, REQUEST_FILE, artifact_key, publish, read_graph
 from triptych.engine.cache.kin import kin_of
+from triptych.engine.exporting import program_for
 
 KEPT = Path(__file__).parents[1] / "graphs"
 # Where networks stand that no graph is shipped of.
 _UNIONS, _UPSCALERS = "unions.py", "upscaling.py"
 _MORE_SOURCES = {
+    "IPAdapterImageEncoder": "image_encoder.py",
     "ControlNetUnionHint": _UNIONS,
     "ControlNetUnionModel": _UNIONS,
     "RRDBNet": _UPSCALERS,
@@ -64,9 +67,9 @@ def architectures(root: Path) -> Iterable[Architecture]:
 
 def export(architecture: Architecture) -> bytes:
     """The graph, traced in this process: torch is imported once for all."""
-    from triptych.engine.exporter import export_graph
-
-    return export_graph(architecture).SerializeToString(deterministic=True)
+    exporter = importlib.import_module(program_for(architecture.class_name))
+    graph: bytes = exporter.export_graph(architecture).SerializeToString(deterministic=True)
+    return graph
 
 
 def main() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import onnx
 import pytest
 
-from tests.engine.cache.test_shipped import by_any_build, exported
-from tests.session.kept import KEPT, architecture_of, fill_from_kept, is_fresh_here
+from tests.engine.cache.test_shipped import by_any_build
+from tests.session.kept import KEPT, architecture_of, export, fill_from_kept, is_fresh_here
 from tools.ship_graphs import made_by
 from triptych.checkpoint import Checkpoint
 from triptych.engine.cache.artifacts import COMPRESSED_FILE, artifact_key, find_graph, read_graph
@@ -43,7 +43,7 @@ def test_what_something_else_made_is_left_alone(tmp_path: Path, monkeypatch: pyt
 )
 def test_each_is_what_is_exported_here(folder: Path) -> None:
     kept = read_graph(folder / COMPRESSED_FILE)
-    assert by_any_process(kept) == by_any_process(exported(architecture_of(folder)))
+    assert by_any_process(kept) == by_any_process(export(architecture_of(folder)))
 
 
 def by_any_process(graph: bytes) -> bytes:

@@ -17,7 +17,7 @@ from triptych_gateway.rest.parameters import GenerateBody, parameters_of
 
 _KINDS = ("str", "int", "float", "bool")
 _MOST_JSON_BYTES = 64 << 20
-_PARTS = "image, mask_image and controls[0].image"
+_PARTS = "image, mask_image, controls[0].image and ip_adapters[0].image"
 
 
 async def generation_of(request: Request) -> tuple[Any, dict[str, list[bytes]]]:

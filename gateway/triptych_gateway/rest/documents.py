@@ -86,6 +86,10 @@ _MULTIPART = {
             "type": "string", "format": "binary",
             "description": "A file in the place of the body's `controls[0].image`; `controls[1].image` is the next.",
         },
+        "ip_adapters[0].image": {
+            "type": "string", "format": "binary",
+            "description": "Likewise, in the place of the body's `ip_adapters[0].image`.",
+        },
     },
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Images that stand in a request as text, the request's own and those that its ControlNets look at, and their files.
+"""Images that stand in a request as text, its own and those of its ControlNets and IP-Adapters, and their files.
 
 parameters = await with_files(gateway, caller, parameters)
 """
@@ -15,10 +15,10 @@ from triptych.sdk.images import IMAGE_FIELDS
 from triptych_gateway.caller import Caller
 from triptych_gateway.gateway import Gateway
 from triptych_gateway.incoming.images import image_file
-from triptych_gateway.rest.parameters import CONTROL_IMAGES
+from triptych_gateway.rest.parameters import NESTED_IMAGES
 
 _KEPT = ("picture:", "upload:")
-_OF_CONTROL = re.compile(rf"controls\[([0-9]{{1,4}})\]\.({'|'.join(CONTROL_IMAGES)})", re.ASCII)
+_NESTED = re.compile(r"(?P<list>[a-z_]+)\[(?P<index>[0-9]{1,4})\]\.(?P<name>[a-z_]+)", re.ASCII)
 
 
 class _Place(NamedTuple):
@@ -31,7 +31,8 @@ class _Place(NamedTuple):
 
 def is_image(part: str) -> bool:
     """Whether a part of a form may be an image's file: `image`, or `controls[0].image`."""
-    return part in IMAGE_FIELDS or _OF_CONTROL.fullmatch(part) is not None
+    match = _NESTED.fullmatch(part)
+    return part in IMAGE_FIELDS or (match is not None and match["name"] in NESTED_IMAGES.get(match["list"], ()))
 
 
 def beside(parameters: Mapping[str, Any], files: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
@@ -83,25 +84,24 @@ async def image_of(gateway: Gateway, caller: Caller, given: str | bytes, field: 
 def copied(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The same, and what holds an image other objects."""
     made = dict(parameters)
-    if "controls" in made:
-        made["controls"] = [dict(control) for control in made["controls"]]
+    for name in NESTED_IMAGES.keys() & made.keys():
+        made[name] = [dict(entry) for entry in made[name]]
     return made
 
 
 def _places(parameters: dict[str, Any]) -> Iterator[_Place]:
     for field in IMAGE_FIELDS.keys() & parameters.keys():
         yield _Place(parameters, field, field)
-    for index, control in enumerate(parameters.get("controls", [])):
-        for name in CONTROL_IMAGES:
-            if name in control:
-                yield _Place(control, name, f"controls[{index}].{name}")
+    for nested, names in NESTED_IMAGES.items():
+        for index, entry in enumerate(parameters.get(nested, [])):
+            yield from (_Place(entry, name, f"{nested}[{index}].{name}") for name in names if name in entry)
 
 
 def _place(parameters: dict[str, Any], part: str) -> _Place:
-    match = _OF_CONTROL.fullmatch(part)
+    match = _NESTED.fullmatch(part)
     if match is None:
         return _Place(parameters, part, part)
-    controls = parameters.get("controls", [])
-    if int(match[1]) >= len(controls):
-        raise invalid(part, f"is of no control: the JSON has {len(controls)}")
-    return _Place(controls[int(match[1])], match[2], part)
+    entries = parameters.get(match["list"], [])
+    if int(match["index"]) >= len(entries):
+        raise invalid(part, f"is of none: the JSON has {len(entries)} {match['list']}")
+    return _Place(entries[int(match["index"])], match["name"], part)

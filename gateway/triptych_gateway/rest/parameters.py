@@ -7,17 +7,19 @@ from typing import Any
 from pydantic import Field
 
 from triptych.sdk.controls import Control
-from triptych.sdk.enlarging import Hires, Upscale
 from triptych.sdk.parameters import GenerateParameters
+from triptych.sdk.parts.enlarging import Hires, Upscale
+from triptych.sdk.parts.ip_adapters import IpAdapter
 from triptych_gateway.described import Body, described
 
 _IMAGE = "base64, a data URI, `upload:ID` or `picture:ID`"
 
 
-# Of a ControlNet's fields those that are images.
-CONTROL_IMAGES = ("image", "mask_image")
+# Of lists in a request the fields of each entry that are images.
+NESTED_IMAGES = {"controls": ("image", "mask_image"), "ip_adapters": ("image",)}
 
-ControlBody: Any = described("ControlBody", Control, Body, dict.fromkeys(CONTROL_IMAGES, str | None))
+ControlBody: Any = described("ControlBody", Control, Body, dict.fromkeys(NESTED_IMAGES["controls"], str | None))
+IpAdapterBody: Any = described("IpAdapterBody", IpAdapter, Body, {"image": str | list[str] | None})
 HiresBody: Any = described("HiresBody", Hires, Body)
 UpscaleBody: Any = described("UpscaleBody", Upscale, Body)
 
@@ -37,6 +39,7 @@ AS_JSON: dict[str, Any] = {
     "upscale": UpscaleBody | None,
     "loras": list[Lora] | None,
     "controls": list[ControlBody] | None,
+    "ip_adapters": list[IpAdapterBody] | None,
 }
 
 GenerateBody: Any = described("GenerateBody", GenerateParameters, _Prompted, AS_JSON, without=("request_id",))

@@ -24,6 +24,7 @@ from triptych_orchestrator.jobs.caller import Caller
 from triptych_orchestrator.jobs.events import Event, Queued
 from triptych_orchestrator.jobs.pictures import PictureReader
 from triptych_orchestrator.jobs.tasks.controls import AskedControl, check_count, control_field
+from triptych_orchestrator.jobs.tasks.ip_adapters import AskedIpAdapter, adapter_field, check_adapters
 from triptych_orchestrator.jobs.unread import drop_previews
 from triptych_orchestrator.jobs.validation import deadline_of, resolve
 from triptych_orchestrator.library.catalog import Catalog
@@ -95,8 +96,9 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
         vae = self._catalog.get(asked.vae, "vae") if asked.vae else None
         self._catalog.on_engine(entry, asked.engine)  # tells of one that is none
         nets = _controls(asked.controls, self._catalog, self._limits)
+        adapters = _ip_adapters(asked.ip_adapters, self._catalog)
         asked = replace(asked, checkpoint=entry.name)
-        return entry.name, self._events(asked, entry, refiner, vae, nets, deadline_s)
+        return entry.name, self._events(asked, entry, refiner, vae, nets, adapters, deadline_s)
 
     async def _events(
         self,
@@ -105,14 +107,24 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
         refiner: Entry | None,
         vae: Entry | None,
         nets: Sequence[Entry],
+        adapters: Sequence[Entry],
         deadline_s: float,
     ) -> AsyncGenerator[Event, None]:
         check_upscalers(asked, self._painter.upscalers)
-        checkpoint, controlnets = _sound(entry), [_sound(net) for net in nets]
+        checkpoint = _sound(entry)
+        controlnets, ip_adapters = ([_sound(each) for each in named] for named in (nets, adapters))
         finishing, decoding = (_sound(each) if each else None for each in (refiner, vae))
         with self._admission.preparing() if asked.files else nullcontext():  # decoding them is work
             job = await resolve(
-                asked, checkpoint, self._limits, self._pictures, finishing, decoding, controlnets, self._preprocessors
+                asked,
+                checkpoint,
+                self._limits,
+                self._pictures,
+                finishing,
+                decoding,
+                controlnets,
+                ip_adapters,
+                self._preprocessors,
             )
         used = {self._catalog.on_engine(each, asked.engine) for each in (entry, refiner, vae) if each}
         del asked  # what it needs of the files the job has
@@ -124,7 +136,7 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):  # type:
             yield Queued.of(job)
             async with (
                 self._admission.turn(job.priority) as waited_s,
-                self._catalog.use_all({*used, *nets}, models) as experts,
+                self._catalog.use_all({*used, *nets, *adapters}, models) as experts,
                 aclosing(self._painter.paint(replace(job, loras=loras), experts, waited_s, deadline_s)) as events,
             ):
                 async for event in events:
@@ -165,6 +177,12 @@ def _controls(asked: Sequence[AskedControl], catalog: Catalog, limits: Limits) -
         if not control.name:
             raise invalid(control_field(index, "name"), "is missing; name a ControlNet that is registered")
     return [catalog.get(control.name, control_field(index, "name")) for index, control in enumerate(asked)]
+
+
+def _ip_adapters(asked: Sequence[AskedIpAdapter], catalog: Catalog) -> list[Entry]:
+    """What they name."""
+    check_adapters(asked)
+    return [catalog.get(each.name, adapter_field(index, "name")) for index, each in enumerate(asked)]
 
 
 def _caller(context: grpc.aio.ServicerContext) -> Caller:

@@ -16,6 +16,7 @@ from triptych_orchestrator.jobs.tasks.controls import AskedControl
 from triptych_orchestrator.jobs.tasks.enlarging import Enlargement
 from triptych_orchestrator.jobs.tasks.hires import AskedHires
 from triptych_orchestrator.jobs.tasks.inpainting import InpaintAsked
+from triptych_orchestrator.jobs.tasks.ip_adapters import AskedIpAdapter
 from triptych_orchestrator.jobs.tasks.upscaling import AskedUpscale
 from triptych_orchestrator.jobs.tasks.variations import AskedVariation
 from triptych_orchestrator.library.loras.choice import LoraUse
@@ -71,6 +72,7 @@ def asked_of(request: pb.GenerateRequest) -> Asked:
         hires=_hires(request.hires) if request.HasField("hires") else None,
         controls=tuple(map(_control, request.controls)),
         guess_mode=request.guess_mode,
+        ip_adapters=tuple(map(_ip_adapter, request.ip_adapters)),
     )
 
 
@@ -177,6 +179,10 @@ def _control(message: pb.Control) -> AskedControl:
         union_type=message.union_type,
         mask_image=message.mask_image,
     )
+
+
+def _ip_adapter(message: pb.IpAdapter) -> AskedIpAdapter:
+    return AskedIpAdapter(message.name, tuple(message.images), _given(message, "scale"))
 
 
 def asked_preparation(message: pb.Control | pb.PreprocessRequest) -> AskedPreparation:

@@ -10,6 +10,7 @@ from triptych.checkpoint import MicroConditions
 from triptych_orchestrator.jobs.tasks.controls import AskedControl
 from triptych_orchestrator.jobs.tasks.hires import AskedHires
 from triptych_orchestrator.jobs.tasks.inpainting import InpaintAsked
+from triptych_orchestrator.jobs.tasks.ip_adapters import AskedIpAdapter
 from triptych_orchestrator.jobs.tasks.upscaling import AskedUpscale
 from triptych_orchestrator.jobs.tasks.variations import AskedVariation
 from triptych_orchestrator.library.loras.choice import LoraUse
@@ -61,8 +62,11 @@ class Asked:
 
     controls: tuple[AskedControl, ...] = ()
     guess_mode: bool = False
+    ip_adapters: tuple[AskedIpAdapter, ...] = ()
 
     @property
     def files(self) -> tuple[bytes, ...]:
         """All pictures that were sent, masks included."""
-        return (*self.images, *self.inpaint.mask_images, *(file for control in self.controls for file in control.files))
+        controls = (file for control in self.controls for file in control.files)
+        prompts = (file for adapter in self.ip_adapters for file in adapter.images)
+        return (*self.images, *self.inpaint.mask_images, *controls, *prompts)

@@ -12,6 +12,7 @@ from triptych_orchestrator.jobs.tasks.editing import Edit
 from triptych_orchestrator.jobs.tasks.formats import Format
 from triptych_orchestrator.jobs.tasks.hires import Hires
 from triptych_orchestrator.jobs.tasks.inpainting import Inpaint
+from triptych_orchestrator.jobs.tasks.ip_adapters import JobIpAdapter
 from triptych_orchestrator.jobs.tasks.upscaling import Upscale
 from triptych_orchestrator.jobs.tasks.variations import Varied
 from triptych_orchestrator.library.loras.choice import LoraChoice
@@ -29,8 +30,8 @@ class Job:
     of the training schedule; `vae` the one that decodes, and encodes images, in the place of either's own; `tiling` the
     axes along which pictures tile; `hires` a second pass over larger pictures; `upscale` how they are enlarged at last;
     `variation` what the seeds' first noise is changed by; `controls` the ControlNets that the UNet is under, and
-    `guess_mode` how they count; `format` is the files'. `warnings` are told with the result, and `told` is the request
-    as the pictures tell it. All is JSON as it is, but for the images.
+    `guess_mode` how they count; `ip_adapters` what it looks at beside the text; `format` is the files'. `warnings` are
+    told with the result, and `told` is the request as the pictures tell it. All is JSON as it is, but for the images.
     """
 
     request_id: str
@@ -69,5 +70,6 @@ class Job:
     variation: Varied | None = None
     controls: tuple[JobControl, ...] = ()
     guess_mode: bool = False
+    ip_adapters: tuple[JobIpAdapter, ...] = ()
     warnings: tuple[str, ...] = ()
     told: Mapping[str, Any] = field(default_factory=dict)

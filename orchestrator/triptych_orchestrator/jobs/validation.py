@@ -32,6 +32,7 @@ from triptych_orchestrator.jobs.tasks.editing import check_needs, default_steps,
 from triptych_orchestrator.jobs.tasks.formats import format_of
 from triptych_orchestrator.jobs.tasks.hires import hires_of, of_hires
 from triptych_orchestrator.jobs.tasks.inpainting import inpaint_of, result_size
+from triptych_orchestrator.jobs.tasks.ip_adapters import ip_adapters_of, read_ip_adapters
 from triptych_orchestrator.jobs.tasks.tiling import tiling_of
 from triptych_orchestrator.jobs.tasks.upscaling import upscale_of
 from triptych_orchestrator.jobs.tasks.variations import variation_of
@@ -52,6 +53,7 @@ async def resolve(
     refiner: Checkpoint | None = None,
     vae: Checkpoint | None = None,
     nets: Sequence[Checkpoint] = (),
+    adapters: Sequence[Checkpoint] = (),
     preprocessors: Preprocessors | None = None,
 ) -> Job:
     """The job with its pictures decoded, once all else is known to be right; its LoRAs are not looked up yet.
@@ -60,7 +62,7 @@ async def resolve(
     """
     check_bytes(asked.files, limits)
     size = await pictures.size(field_of(0), asked.images[0]) if asked.images else None
-    job = check(asked, checkpoint, limits, size, refiner, vae, nets)
+    job = check(asked, checkpoint, limits, size, refiner, vae, nets, adapters)
     if job.inpaint and size:
         job = await read_canvases(asked, job, job.inpaint, pictures, size, checkpoint.vae_scale_factor)
     else:
@@ -69,7 +71,8 @@ async def resolve(
     sizes = [(each.width, each.height) for each in (job, job.hires) if each]
     hints = HintReader(pictures, preprocessors or Preprocessors(), limits.max_upscaled_pixels)
     controls, warnings = await read_controls(job.controls, asked.controls, hints, sizes, part_of(job.inpaint))
-    return replace(job, controls=controls, warnings=(*job.warnings, *warnings))
+    prompts, more = await read_ip_adapters(job.ip_adapters, asked.ip_adapters, adapters, pictures)
+    return replace(job, controls=controls, ip_adapters=prompts, warnings=(*job.warnings, *warnings, *more))
 
 
 def check(
@@ -80,11 +83,12 @@ def check(
     refiner: Checkpoint | None = None,
     vae: Checkpoint | None = None,
     nets: Sequence[Checkpoint] = (),
+    adapters: Sequence[Checkpoint] = (),
 ) -> Job:
     """The job, LoRAs and pictures left out, or an InvalidArgumentError that names the field and what it may be.
 
     `request_id` and the checkpoints' names are said in what is asked; `image_size` is the first picture's own, and
-    `nets` are what the controls name.
+    `nets` are what the controls name, and `adapters` what the ip_adapters do.
     """
     check_drawing(asked.checkpoint, checkpoint)
     experts = [checkpoint, *([refiner] if refiner else [])]
@@ -158,6 +162,7 @@ def check(
             asked.controls, nets, checkpoint, guess_mode=asked.guess_mode, has_hires=hires is not None
         ),
         guess_mode=asked.guess_mode,
+        ip_adapters=ip_adapters_of(asked.ip_adapters, adapters, checkpoint),
         variation=variation_of(asked.variation, seeds, images, checkpoint.vae_scale_factor, limits),
         warnings=_idle(
             told, height, width, bool(asked.images and not edit), [*experts, *([checkpoint] if hires else [])]

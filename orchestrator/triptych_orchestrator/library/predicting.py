@@ -10,7 +10,7 @@ import numpy as np
 
 from triptych.checkpoint import Checkpoint, Prediction, image_channels
 from triptych.checkpoint.sources.prediction import EPSILON, VELOCITY
-from triptych.contract import UNET
+from triptych.contract import IMAGE_LATENTS, UNET
 from triptych.errors import InvalidArgumentError
 from triptych_orchestrator.stages.conditioning import Conditioning
 from triptych_orchestrator.stages.pool import PlacedModel, ReplicaPool
@@ -39,7 +39,7 @@ async def _mean(
     states = np.full((checkpoint.tokens, width), _VALUE, np.float32)
     conditioning = Conditioning.of(encoder_hidden_states=states)
     if seen := image_channels(architecture):
-        conditioning = conditioning.beside(np.zeros((seen, *size), np.float32))
+        conditioning = conditioning.beside(**{IMAGE_LATENTS.name: np.zeros((seen, *size), np.float32)})
     question: Tensors = {
         "latents": np.full((1, checkpoint.latent_channels, *size), _VALUE, np.float32),
         "timestep": np.full((1, 1), _TIMESTEP, np.float32),

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from triptych.checkpoint import TextPart
 from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.library.entry import Entry
-from triptych_orchestrator.pipeline.encoding import Encoded, PromptEncoder, Text
+from triptych_orchestrator.pipeline.encoding.texts import Encoded, PromptEncoder, Text
 from triptych_orchestrator.pipeline.plan import FromNoise, Pass
 from triptych_orchestrator.sampling.guidance import is_guided
 from triptych_orchestrator.stages.conditioning import Conditioning

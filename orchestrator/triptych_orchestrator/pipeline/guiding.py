@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from triptych.contract import IMAGE_LATENTS
 from triptych_orchestrator.jobs.tasks.editing import Edit
 from triptych_orchestrator.sampling.guidance import Weight, classifier_free, instructed
 from triptych_orchestrator.stages.conditioning import Conditioning
@@ -29,7 +30,7 @@ class Guided(NamedTuple):
     def seeing(self, image_latents: Array) -> list[Conditioning]:
         """One conditioning for all samples, or one for each, of image latents [rows, C, h, w]."""
         shown = image_latents if self.sees else np.zeros_like(image_latents[:1])
-        return [self.conditioning.beside(row) for row in shown]
+        return [self.conditioning.beside(**{IMAGE_LATENTS.name: row}) for row in shown]
 
 
 def guidance_of(conditionings: Sequence[Conditioning], guidance_scale: float, edit: Edit | None = None) -> list[Guided]:

@@ -26,7 +26,8 @@ from triptych_orchestrator.pipeline.begun import Begun
 from triptych_orchestrator.pipeline.conditions import conditions_of
 from triptych_orchestrator.pipeline.controlling import net_of
 from triptych_orchestrator.pipeline.denoiser import Denoiser
-from triptych_orchestrator.pipeline.encoding import PromptEncoder
+from triptych_orchestrator.pipeline.encoding.pictures import PictureEncoder
+from triptych_orchestrator.pipeline.encoding.texts import PromptEncoder
 from triptych_orchestrator.pipeline.expert import Expert, latent_shape
 from triptych_orchestrator.pipeline.guiding import guidance_of
 from triptych_orchestrator.pipeline.hooks.base import Drawn, Hooks
@@ -70,6 +71,7 @@ class Painter:
         self._tiling = Tiling(limits.max_untiled_pixels, limits.vae_tile_size)
         pool.on_withdrawal(self.batchers.forget)
         self._encoder = PromptEncoder(pool, call_timeout_s)
+        self._pictures = PictureEncoder(pool, call_timeout_s)
         self._sizes = SizeChecks(pool, call_timeout_s)
 
     async def paint(
@@ -77,7 +79,8 @@ class Painter:
     ) -> AsyncGenerator[Step | Result, None]:
         """Yields one Step for each step and at last the Result; `deadline_s` says how urgent its steps are.
 
-        `entries` are the checkpoints of the job's plan, its ControlNets, and the VAE alone where one is asked for.
+        `entries` are the checkpoints of the job's plan, its ControlNets and IP-Adapters, and the VAE alone where one is
+        asked for.
         """
         began = time.monotonic()
         if job.preview_every_steps and (hidden := self.hooks.without_previews):
@@ -138,11 +141,14 @@ class Painter:
         """One pass with all that its loop needs, its prompts encoded."""
         entry, vae_entry = entries[one.checkpoint], entries[one.vae]
         conditions = await conditions_of(job, one, entry, self._encoder, uses["encoder"])
+        conditionings = await self._pictures.shown(
+            conditions.conditionings, one.ip_adapters, entries, job.request_id, uses["encoder"]
+        )
         denoiser = Denoiser(
             self.pool,
             self.batchers,
             entry.models()[UNET.name],
-            guidance_of(conditions.conditionings, job.guidance_scale, one.edit),
+            guidance_of(conditionings, job.guidance_scale, one.edit),
             LoraSet.of(one.loras.get(UNET.name, ())),
             ticket,
             job.guidance_rescale,

@@ -12,6 +12,7 @@ from triptych_orchestrator.jobs.job import Job
 from triptych_orchestrator.jobs.tasks.controls import HIGH_RES, LOW_RES
 from triptych_orchestrator.jobs.tasks.editing import Edit
 from triptych_orchestrator.jobs.tasks.hires import Hires
+from triptych_orchestrator.jobs.tasks.ip_adapters import JobIpAdapter
 from triptych_orchestrator.pipeline.beside import Beside, Shown, ShownMasked
 from triptych_orchestrator.sampling.interpolation import LATENT_UPSCALERS
 from triptych_orchestrator.sampling.schedulers import Solver
@@ -105,6 +106,7 @@ class Pass:
     edit: Edit | None = None
     beside: Beside | None = None
     controls: tuple[PassControl, ...] = ()
+    ip_adapters: tuple[JobIpAdapter, ...] = ()
 
     def evaluations(self, solver: Solver) -> range:
         """The solver's that it does."""
@@ -139,6 +141,7 @@ def _first(job: Job) -> Pass:
         edit=job.edit,
         beside=_beside(job),
         controls=_controls(job, (job.width, job.height), HIGH_RES),
+        ip_adapters=job.ip_adapters,
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from triptych.contract import CONDITIONING_KEY_BYTES, IMAGE_LATENTS
+from triptych.contract import CONDITIONING_KEY_BYTES
 
 Array = npt.NDArray[np.float32]
 
@@ -29,6 +29,6 @@ class Conditioning:
             digest.update(f"{name}{array.shape}".encode() + array.tobytes())
         return cls(tensors, np.frombuffer(digest.digest(), np.uint8))
 
-    def beside(self, image_latents: Array) -> Conditioning:
-        """The same with what the UNet sees beside the latents, [C, h, w]."""
-        return Conditioning.of(**self.tensors, **{IMAGE_LATENTS.name: image_latents})
+    def beside(self, **tensors: Array) -> Conditioning:
+        """The same with these besides."""
+        return Conditioning.of(**self.tensors, **tensors)

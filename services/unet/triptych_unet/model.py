@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 
 from triptych.checkpoint import Checkpoint, image_channels
-from triptych.contract import CONDITIONING_TENSORS, IMAGE_LATENTS, UNET
+from triptych.contract import CONDITIONING_TENSORS, IMAGE_LATENTS, IMAGE_PROMPT, UNET
 from triptych.contract.carried import ConditioningLostError
-from triptych.engine.conditions import added, conditioning_dims, residual_names
+from triptych.engine.conditions import added, conditioning_dims, cross_attention_widths, prompts_in, residual_names
 from triptych.engine.port import Array
 from triptych.errors import invalid
 from triptych.stage import Batch, StageModel, infer_wrapping
 from triptych_unet.conditioning import ConditioningStore
 from triptych_unet.control_inputs import gathered, parted, scaled
 from triptych_unet.controls import Controls, controlnet_cache_bytes
+from triptych_unet.image_prompts import ImagePrompts
 
 _CAPACITY_BYTES = 256 * 1024 * 1024
 _TTL_S = 900.0
@@ -29,7 +30,7 @@ class UNetModel(StageModel):
     A request that brings the tensors of its conditioning, encoder_hidden_states [B, tokens, hidden] and whatever else
     the UNet takes, has them kept under its keys. A key that is not held answers NOT_FOUND, which tells the orchestrator
     to send all again. A UNet that edits pictures takes image_latents [B, C', h, w] among them, which lie beside each
-    step's latents.
+    step's latents; one that looks at a picture by an IP-Adapter takes image_prompt [B, sides, tokens, widths].
     """
 
     spec = UNET
@@ -65,6 +66,11 @@ class UNetModel(StageModel):
         limit = controlnet_cache_bytes()
         return Controls(self.engine, self.component, self.engine_name, self.settings, limit, self.fingerprint)
 
+    @cached_property
+    def image_prompts(self) -> ImagePrompts:
+        """Not ready after a load: most requests have none."""
+        return ImagePrompts(self.engine, sum(cross_attention_widths(self.component).values()))
+
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """As of any stage."""
         if "controls" in vars(self):  # else no request has asked for any
@@ -75,6 +81,8 @@ class UNetModel(StageModel):
         """As of any stage."""
         if "controls" in vars(self):
             self.controls.close()
+        if "image_prompts" in vars(self):
+            self.image_prompts.close()
         super().finalize()
 
     def prepare(self, batch: Batch) -> Batch:
@@ -93,6 +101,8 @@ class UNetModel(StageModel):
                 self.store.put(key, {name: array[row] for name, array in brought.items()})
         else:
             brought = self._gather(keys)
+        if count := prompts_in(brought):
+            self.image_prompts.require(count)
         controls = self._controls(batch) if "control_keys" in batch else {}
         if self._image_channels:
             latents = _side_by_side(latents, brought.pop(IMAGE_LATENTS.name))
@@ -113,7 +123,7 @@ class UNetModel(StageModel):
     def _check(self, brought: Batch) -> None:
         """InvalidArgumentError about a tensor that the UNet wants, or does not take, or not so wide."""
         wanted = [*self._dims, *([IMAGE_LATENTS.name] if self._image_channels else [])]
-        for name in sorted({*wanted} ^ brought.keys()):
+        for name in sorted({*wanted} ^ brought.keys() - {IMAGE_PROMPT.name}):
             problem = "is missing: this UNet takes" if name in wanted else "is none of what this UNet takes:"
             raise invalid(name, f"{problem} {', '.join(wanted)}")
         for name, dims in self._dims.items():
@@ -121,6 +131,8 @@ class UNetModel(StageModel):
                 raise invalid(name, f"must be {dims[-1]} wide, is {brought[name].shape[-1]}")
         if self._image_channels and (channels := brought[IMAGE_LATENTS.name].shape[1]) != self._image_channels:
             raise invalid(IMAGE_LATENTS.name, f"has {channels} channels, must have {self._image_channels}")
+        if IMAGE_PROMPT.name in brought:
+            self.image_prompts.check(brought[IMAGE_PROMPT.name])
 
     def _gather(self, keys: Sequence[bytes]) -> Batch:
         held = {key: self.store.get(key) for key in set(keys)}
@@ -137,9 +149,10 @@ class UNetModel(StageModel):
         batch, controls = parted(batch)
         if not controls:
             return self.infer(batch)
-        # What an editing UNet sees besides is nothing to a ControlNet.
+        # What an editing UNet sees besides is nothing to a ControlNet, nor is what is looked at beside the text.
         latents = batch["latents"][:, : self.component.architecture.config["out_channels"]]
         common = batch | {"latents": np.ascontiguousarray(latents)}
+        common.pop(IMAGE_PROMPT.name, None)
         return self.infer(batch | added(self._given(number, common, inputs) for number, inputs in controls))
 
     def _given(self, number: int, common: Batch, inputs: Batch) -> Batch:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from triptych.checkpoint import Checkpoint
-from triptych.checkpoint.sources.feature_extractor import FeatureExtractor
 from triptych.contract import SAFETY_CHECKER
-from triptych.engine.port import Array
 from triptych.errors import invalid
 from triptych.stage import NOT_FINITE, Batch, StageModel, not_finite
 
@@ -35,8 +30,8 @@ class SafetyCheckerModel(StageModel):
         if channels != 3 or not (height and width):
             raise invalid("image", f"is {height} x {width} x {channels}, must be RGB")
         assert self.component.extractor is not None
-        pictures = [extracted(pixels, self.component.extractor) for pixels in batch["image"].astype(np.uint8)]
-        return {"image": np.stack(pictures)}
+        pixels = batch["image"].astype(np.uint8)
+        return {"image": np.stack([self.component.extractor.values(picture) for picture in pixels])}
 
     def run(self, batch: Batch) -> Batch:
         """Scores, and what follows from them."""
@@ -52,41 +47,3 @@ def judged(scores: Batch) -> npt.NDArray[np.bool_]:
     strictness = _STRICTER * (special.round(_DECIMALS) > 0).any(axis=1, keepdims=True)
     found: npt.NDArray[np.bool_] = ((concepts + strictness).round(_DECIMALS) > 0).any(axis=1)
     return found
-
-
-def extracted(pixels: Array, extractor: FeatureExtractor) -> npt.NDArray[np.float32]:
-    """CLIPImageProcessor's picture [3, h, w] of pixels [H, W, 3], with its roundings on the way."""
-    image = pixels
-    if extractor.size:
-        height, width = _resized(image.shape[0], image.shape[1], extractor.size)
-        image = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling(extractor.resample)))
-    if extractor.crop_size:
-        image = _centre(image, *extractor.crop_size)
-    values = (image.astype(np.float64) * extractor.factor).astype(np.float32)
-    if extractor.std:
-        values = (values - np.array(extractor.mean, np.float32)) / np.array(extractor.std, np.float32)
-    return np.ascontiguousarray(values.transpose(2, 0, 1))
-
-
-def _resized(height: int, width: int, size: tuple[int, ...]) -> tuple[int, int]:
-    """Both extents where the shorter side alone is given."""
-    if len(size) == 2:
-        return size[0], size[1]
-    longer = int(size[0] * max(height, width) / min(height, width))
-    return (size[0], longer) if height <= width else (longer, size[0])
-
-
-def _centre(image: Array, height: int, width: int) -> Array:
-    """The middle; what lies outside of the image is black."""
-    (top, above, below), (left, before, after) = (
-        _cut(extent, wanted) for extent, wanted in zip(image.shape[:2], (height, width), strict=True)
-    )
-    framed = np.pad(image, [(above, below), (before, after), (0, 0)])
-    return framed[top : top + height, left : left + width]
-
-
-def _cut(extent: int, wanted: int) -> tuple[int, int, int]:
-    """Where to begin, and what to add before and behind."""
-    spare = max(0, wanted - extent)
-    before = math.ceil(spare / 2)
-    return (extent - wanted) // 2 + before, before, spare - before

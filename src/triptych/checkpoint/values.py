@@ -30,6 +30,8 @@ _COUNTED = frozenset(
         "num_control_type",
         "num_trans_layer",
         "num_res_blocks",
+        "resampler_layers",
+        "resampler_heads",
     }
 )
 # What they may come to together: no model of these classes has half as many.

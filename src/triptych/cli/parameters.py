@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from triptych.cli import controls, inpainting
+from triptych.cli import controls, inpainting, ip_adapters
 from triptych.cli.enlarging import add_enlarging_options, enlarging
 from triptych.cli.pictures.formats import ENDINGS
 from triptych.contract.engines import ENGINES
@@ -33,6 +33,7 @@ _NAMES = (
     "strength",
     *inpainting.NAMES,
     *controls.NAMES,
+    *ip_adapters.NAMES,
     "image_guidance_scale",
     "num_inference_steps",
     "guidance_scale",
@@ -135,6 +136,7 @@ def add_parameter_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--deadline-seconds", type=float, metavar="X", help="give up after that (default: never)")
     inpainting.add_inpainting_options(parser)
     controls.add_control_options(parser)
+    ip_adapters.add_ip_adapter_options(parser)
     add_enlarging_options(parser)
 
 

@@ -44,10 +44,23 @@ class LoraPreparingError(PreparingError):
     reason = "LORA_PREPARING"
 
 
+class ImagePromptPreparingError(PreparingError):
+    """A replica makes ready to look at pictures beside the text."""
+
+    reason = "IMAGE_PROMPT_PREPARING"
+
+
 # No client ever hears of these, so that they are not in the table that clients decode by.
 _BY_REASON: dict[str, type[TriptychError]] = BY_REASON | {
     kind.reason: kind
-    for kind in (ConditioningLostError, ControlLostError, ControlPreparingError, LoraLostError, LoraPreparingError)
+    for kind in (
+        ConditioningLostError,
+        ControlLostError,
+        ControlPreparingError,
+        ImagePromptPreparingError,
+        LoraLostError,
+        LoraPreparingError,
+    )
 }
 
 

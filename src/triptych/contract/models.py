@@ -126,12 +126,17 @@ TIME_IDS = 6
 # What a UNet that edits pictures sees beside the latents, along the channels and after theirs: a picture's latents, and
 # for inpainting a mask before those. It is the same at every step, so that it travels once.
 IMAGE_LATENTS = TensorSpec("image_latents", "FP32", ("image_channels", "latent_height", "latent_width"), optional=True)
+# What a UNet looks at of a picture beside its text, by an IP-Adapter: for all of its cross-attentions side by side the
+# keys, and the values times what they count for. The adapter's matrices are needed for no more than that, and none of
+# it changes from step to step. Of several adapters these follow each other.
+IMAGE_PROMPT = TensorSpec("image_prompt", "FP32", ("sides", "prompt_tokens", "prompt_width"), optional=True)
 # All that a UNet is conditioned on besides latents and timestep; which of them, its architecture says.
 CONDITIONING = (
     TensorSpec("encoder_hidden_states", "FP32", ("tokens", "hidden"), optional=True),
     TensorSpec("text_embeds", "FP32", ("pooled",), optional=True),
     TensorSpec("time_ids", "FP32", ("ids",), optional=True),
     IMAGE_LATENTS,
+    IMAGE_PROMPT,
 )
 CONDITIONING_TENSORS: tuple[str, ...] = tuple(spec.name for spec in CONDITIONING)
 
@@ -234,13 +239,39 @@ SAFETY_CHECKER = ModelSpec(
     max_queue_delay_microseconds=0,
 )
 
+# Of an IP-Adapter: what a UNet is to look at of a picture, see IMAGE_PROMPT; with `shown` 0, what it is to look at in
+# the picture's place for the negative prompt.
+IMAGE_ENCODER = ModelSpec(
+    name="image_encoder",
+    stage="encoder",
+    implementation="triptych_encoder.images.ImageEncoderModel",
+    inputs=(
+        TensorSpec("image", "UINT8", ("height", "width", 3)),
+        TensorSpec("shown", "UINT8", (1,)),
+        ABOUT_INPUT,
+    ),
+    outputs=(TensorSpec("image_prompt", "FP32", IMAGE_PROMPT.dims), REPORT, ABOUT),
+    max_batch_size=4,
+    max_queue_delay_microseconds=0,
+)
+
 ENCODERS: tuple[str, ...] = (ENCODER.name, ENCODER_2.name)
 # Models whose weights a LoRA can change.
 LORA_MODELS: tuple[str, ...] = (*ENCODERS, UNET.name)
 # All there are; a checkpoint has those that its `components` name.
 MODELS: dict[str, ModelSpec] = {
     spec.name: spec
-    for spec in (ENCODER, ENCODER_2, UNET, VAE_DECODER, VAE_ENCODER, UPSCALER, PREPROCESSOR, SAFETY_CHECKER)
+    for spec in (
+        ENCODER,
+        ENCODER_2,
+        UNET,
+        VAE_DECODER,
+        VAE_ENCODER,
+        UPSCALER,
+        PREPROCESSOR,
+        SAFETY_CHECKER,
+        IMAGE_ENCODER,
+    )
 }
 STAGES: tuple[str, ...] = ("encoder", "unet", "vae")
 # Graphs of what works in a UNet's process beside it, and is no model of Triton's: a ControlNet, what makes its hint of

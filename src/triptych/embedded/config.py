@@ -60,7 +60,7 @@ class StackConfig:
     drain_timeout_s: float = 20.0  # how long running requests may go on once it is to stop
     safety_checker: str = "off"  # "checkpoint": each one's own looks at every picture that it draws
     watermark: str = ""  # a text of at most 16 bytes, with which all pictures that are drawn are marked invisibly
-    # Likewise ControlNets and upscalers, which draw nothing by themselves: the demo may be there beside them.
+    # Likewise ControlNets, IP-Adapters and upscalers, which draw nothing: the demo may be there beside them.
     others: Mapping[str, str | Path] = field(default_factory=dict)
 
     @property

@@ -11,9 +11,11 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from triptych.checkpoint import Architecture
+from triptych.checkpoint import Architecture, Component
 from triptych.checkpoint.families.controlnet import count_residuals
+from triptych.checkpoint.families.ip_adapter import cross_attentions
 from triptych.checkpoint.families.t2i_adapter import crosses
+from triptych.contract import IMAGE_PROMPT
 from triptych.engine.port import Array
 
 _STEM, _FEATURE_STEM = "residual_", "feature_"
@@ -67,6 +69,16 @@ def is_feature(name: str) -> bool:
 def is_controlled(names: Iterable[str]) -> bool:
     """Whether a UNet's inputs of these names are those under a ControlNet or an adapter."""
     return any(name.startswith((_STEM, _FEATURE_STEM)) for name in names)
+
+
+def cross_attention_widths(unet: Component) -> dict[str, int]:
+    """Of all that an image_prompt is for, by name, in its order."""
+    return {name: shape[0] for name, shape in cross_attentions(unet.weights).items()}
+
+
+def prompts_in(inputs: Mapping[str, Array]) -> int:
+    """Of how many adapters a UNet's inputs bring what they make of pictures: keys and values each."""
+    return inputs[IMAGE_PROMPT.name].shape[1] // 2 if IMAGE_PROMPT.name in inputs else 0
 
 
 def added(given: Iterable[Mapping[str, Array]]) -> dict[str, Array]:

@@ -27,9 +27,18 @@ _LOOK_INTERVAL_S = 0.1
 _Process: TypeAlias = "subprocess.Popen[bytes]"
 
 
+# What exports an architecture, where it is not the exporter that all others have.
+_PROGRAMS = {"IPAdapterImageEncoder": "triptych.engine.image_encoder"}
+
+
+def program_for(class_name: str) -> str:
+    """The module to run."""
+    return _PROGRAMS.get(class_name, "triptych.engine.exporter")
+
+
 def run_exporter(python: str, class_name: str, arguments: list[str]) -> None:
     """Returns once it has ended well; every other end of it is a TriptychError."""
-    command = [python, "-m", "triptych.engine.exporter", *arguments, "--parent", str(os.getpid())]
+    command = [python, "-m", program_for(class_name), *arguments, "--parent", str(os.getpid())]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with tempfile.TemporaryFile() as complaints:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=complaints, env=environment)

@@ -49,11 +49,11 @@ class Engine(ABC):
 
     Inputs and outputs are those of `triptych.engine.modules`: `encoder` and `encoder_2` inputs_embeds,
     pooled_position, skip_layers, final_norm -> hidden_states, pooled; `unet` latents, timestep and the tensors of
-    `conditioning_dims`, and under a ControlNet its residuals and under an adapter its features -> noise_pred;
-    `t2i_adapter` image -> features; `controlnet` the same with hint and scales
-    in their place -> residuals; `controlnet_hint` image -> hint, and both with what `engine.unions` says of a union's;
-    `vae_decoder` latents -> image; `vae_encoder` image -> moments; `upscaler` image -> sample; `safety_checker` image
-    -> special_scores, concept_scores. All float tensors are float32.
+    `conditioning_dims`, under a ControlNet its residuals, under an adapter its features, of IP-Adapters image_prompt
+    -> noise_pred; `t2i_adapter` image -> features; `controlnet` the same with hint and scales in their place ->
+    residuals; `controlnet_hint` image -> hint, and both with what `engine.unions` says of a union's; `vae_decoder`
+    latents -> image; `vae_encoder` image -> moments; `upscaler` image -> sample; `safety_checker` image ->
+    special_scores, concept_scores; `image_encoder` image, shown -> tokens. All float tensors are float32.
     """
 
     @classmethod
@@ -80,6 +80,14 @@ class Engine(ABC):
         """
         remedy = "register the checkpoint with the engine onnxruntime or torch"
         raise FailedPreconditionError(f"{type(self).__name__} takes no ControlNet; {remedy}")
+
+    def prepare_image_prompt(self, count: int = 1, axes: str = "") -> None:
+        """Has done what a UNet needs before it looks at pictures beside the text, by so many IP-Adapters.
+
+        As `prepare_residuals` otherwise; `image_prompt` is as the contract has it.
+        """
+        remedy = "register the checkpoint with the engine onnxruntime or torch"
+        raise FailedPreconditionError(f"{type(self).__name__} takes no IP-Adapter; {remedy}")
 
     def check(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """InvalidArgumentError where `infer` would refuse inputs of these shapes; an engine may take all there are."""

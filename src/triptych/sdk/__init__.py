@@ -4,10 +4,11 @@ from triptych.sdk.aio import AsyncClient
 from triptych.sdk.catalog import Checkpoint, Limits, Replica, ServerInfo
 from triptych.sdk.client import Client
 from triptych.sdk.controls import Control
-from triptych.sdk.enlarging import Hires, Upscale
 from triptych.sdk.events import Event, Queued, Result, StageTiming, Step, Timings
 from triptych.sdk.loras import Lora
 from triptych.sdk.parameters import GenerateParameters
+from triptych.sdk.parts.enlarging import Hires, Upscale
+from triptych.sdk.parts.ip_adapters import IpAdapter
 from triptych.sdk.preprocessing import Preprocessed, Preprocessor, PreprocessorParameter
 from triptych.sdk.reading.picture_request import PictureRequest
 
@@ -19,6 +20,7 @@ __all__ = [
     "Event",
     "GenerateParameters",
     "Hires",
+    "IpAdapter",
     "Limits",
     "Lora",
     "PictureRequest",

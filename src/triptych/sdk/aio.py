@@ -20,11 +20,11 @@ from triptych.errors import CancelledError, DeadlineExceededError, UnavailableEr
 from triptych.sdk import calls
 from triptych.sdk.catalog import Checkpoint, ServerInfo
 from triptych.sdk.channel import DEFAULT_ADDRESS, Connection
-from triptych.sdk.enlarging import Upscale
 from triptych.sdk.events import Event, Result, require_result
 from triptych.sdk.images import ImageInput, add_images
 from triptych.sdk.loras import Lora
 from triptych.sdk.parameters import GenerateParameters, UpscaleParameters, build_request
+from triptych.sdk.parts.enlarging import Upscale
 from triptych.sdk.preprocessing import Preprocessed, Preprocessor, preprocess_request
 from triptych.sdk.readiness import POLL_INTERVAL_S, Readiness
 from triptych.sdk.reading.picture_request import PictureRequest
@@ -173,6 +173,18 @@ class AsyncClient:
         """Takes the network of a preprocessor under its name; see `Client.register_preprocessor`."""
         call = calls.register_checkpoint(name, path, None, load, purpose="preparing")
         return await self._run(call, timeout_s)
+
+    async def register_ip_adapter(
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        engine: str | None = None,
+        load: bool = False,
+        *,
+        timeout_s: float | None = None,
+    ) -> Checkpoint:
+        """Takes an IP-Adapter under a name; see `Client.register_ip_adapter`."""
+        return await self._run(calls.register_checkpoint(name, path, engine, load, purpose="prompting"), timeout_s)
 
     async def unregister_checkpoint(self, name: str, *, timeout_s: float | None = None) -> None:
         """Unloads and forgets a checkpoint."""

@@ -63,7 +63,7 @@ class Checkpoint:
     """What told so: its scheduler, say."""
     purpose: str = ""
     """"drawing", "instructed" (InstructPix2Pix), "inpainting"; of what draws nothing by itself "vae", "upscaling",
-    "controlling" or "preparing"."""
+    "controlling", "preparing" or "prompting"."""
     union_types: list[str] = field(default_factory=list)
     """Of a union ControlNet the types of pictures that it looks at, for a control's `union_type`."""
 

@@ -18,11 +18,11 @@ from triptych.errors import DeadlineExceededError, UnavailableError
 from triptych.sdk import calls
 from triptych.sdk.catalog import Checkpoint, ServerInfo
 from triptych.sdk.channel import DEFAULT_ADDRESS, Connection
-from triptych.sdk.enlarging import Upscale
 from triptych.sdk.events import Event, Result, require_result
 from triptych.sdk.images import ImageInput
 from triptych.sdk.loras import Lora
 from triptych.sdk.parameters import GenerateParameters, UpscaleParameters, build_request
+from triptych.sdk.parts.enlarging import Upscale
 from triptych.sdk.preprocessing import Preprocessed, Preprocessor, preprocess_request
 from triptych.sdk.readiness import POLL_INTERVAL_S, Readiness
 from triptych.sdk.reading.picture_request import PictureRequest
@@ -72,9 +72,9 @@ class Client:
                 `guidance_scale`, `guidance_rescale`, `width`, `height`, `tiling`, `original_size`,
                 `crops_coords_top_left`, `target_size`, `negative_original_size`,
                 `negative_crops_coords_top_left`, `negative_target_size`, `aesthetic_score`, `negative_aesthetic_score`,
-                `refiner`, `refiner_start`, `vae`, `engine`, `controls`, `guess_mode`, `hires`, `upscale`,
-                `num_images_per_prompt`, `seed`, `subseed`, `subseed_strength`, `seed_resize_from`, `scheduler`, `eta`,
-                `image_format`, `quality`,
+                `refiner`, `refiner_start`, `vae`, `engine`, `controls`, `guess_mode`, `ip_adapters`, `hires`,
+                `upscale`, `num_images_per_prompt`, `seed`, `subseed`, `subseed_strength`, `seed_resize_from`,
+                `scheduler`, `eta`, `image_format`, `quality`,
                 `preview_every_steps`, `loras`, `priority`, `deadline_seconds`, `request_id`; GenerateParameters says
                 what each means.
 
@@ -284,6 +284,29 @@ class Client:
         """
         call = calls.register_checkpoint(name, path, None, load, purpose="preparing")
         return self._run(call, timeout_s)
+
+    def register_ip_adapter(
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        engine: str | None = None,
+        load: bool = False,
+        *,
+        timeout_s: float | None = None,
+    ) -> Checkpoint:
+        """Has the server take an IP-Adapter, for requests to look at pictures by its name: `generate(ip_adapters=...)`.
+
+        A checkpoint that draws nothing: it is listed with the others, and unregistered as they are.
+
+        Args:
+            name: what requests will call it.
+            path: a `.safetensors` or `.bin` file that the server and its stages can read, in whose folder there is
+                the folder `image_encoder`, or that of `models` beside it, as they were published.
+            engine: "onnxruntime" or "torch", of its image encoder.
+            load: load that at once as well.
+            timeout_s: seconds, for this call.
+        """
+        return self._run(calls.register_checkpoint(name, path, engine, load, purpose="prompting"), timeout_s)
 
     def unregister_checkpoint(self, name: str, *, timeout_s: float | None = None) -> None:
         """Has the server unload and forget a checkpoint; its files stay."""

@@ -15,10 +15,11 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from triptych.errors import invalid
 from triptych.sdk.controls import ControlChoice, set_controls
-from triptych.sdk.enlarging import Hires, Upscale, set_hires, set_upscale
 from triptych.sdk.fields import EXPECTED, set_field
 from triptych.sdk.images import ImageInput, add_images
 from triptych.sdk.loras import LoraChoice, lora_uses
+from triptych.sdk.parts.enlarging import Hires, Upscale, set_hires, set_upscale
+from triptych.sdk.parts.ip_adapters import IpAdapterChoice, set_ip_adapters
 from triptych.v1.generation_pb2 import GenerateRequest
 
 
@@ -99,6 +100,8 @@ class GenerateParameters(TypedDict, total=False):
     """ControlNets that the picture is drawn under, each a Control or a mapping of its fields; they add up."""
     guess_mode: bool | None
     """As diffusers': ControlNets count for the prompt and not for the negative one; default False."""
+    ip_adapters: Sequence[IpAdapterChoice] | None
+    """IP-Adapters by which pictures are looked at beside the prompt, each an IpAdapter or a mapping of its fields."""
     hires: Hires | Mapping[str, Any] | None
     """Enlarge the finished pictures and draw them again at that size; a mapping of the same fields does as well."""
     image_format: str | None
@@ -156,6 +159,7 @@ def build_request(
     mask_image: ImageInput | Sequence[ImageInput] | None = None,
     loras: Sequence[LoraChoice] | None = None,
     controls: Sequence[ControlChoice] | None = None,
+    ip_adapters: Sequence[IpAdapterChoice] | None = None,
     hires: Hires | Mapping[str, Any] | None = None,
     tiling: bool | str | None = None,
     upscale: Upscale | Mapping[str, Any] | None = None,
@@ -171,6 +175,7 @@ def build_request(
         mask_image: likewise.
         loras: see GenerateParameters.
         controls: likewise.
+        ip_adapters: likewise.
         hires: see GenerateParameters.
         tiling: see GenerateParameters.
         upscale: see GenerateParameters.
@@ -199,6 +204,8 @@ def build_request(
         request.loras.extend(lora_uses(loras))
     if controls is not None:
         set_controls(request, controls)
+    if ip_adapters is not None:
+        set_ip_adapters(request, ip_adapters)
     if hires is not None:
         set_hires(request, hires)
     if upscale is not None:

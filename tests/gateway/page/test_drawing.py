@@ -19,9 +19,9 @@ pytestmark = pytest.mark.browser
 def test_the_table_has_every_parameter(drawing: Drawing, served: Served) -> None:
     names = drawing.page.evaluate(
         """async () => {
-            const { GROUPS, PLACED } = await import("/page/app/form/parameters.js");
+            const { GROUPS, PLACED, LEFT_OUT } = await import("/page/app/form/parameters.js");
             const all = GROUPS.flatMap((group) => group.parameters.map((each) => each.name.split(".")[0]));
-            return [...PLACED, ...all];
+            return [...PLACED, ...LEFT_OUT, ...all];
         }"""
     )
     assert set(names) == {"prompt", *GenerateParameters.__annotations__} - {"request_id"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from triptych.checkpoint import Checkpoint
 from triptych.checkpoint.families.controls import controls
+from triptych.contract import IMAGE_ENCODER
 from triptych.errors import InvalidArgumentError, invalid
 from triptych_orchestrator.jobs.asked import Asked
 from triptych_orchestrator.sampling.schedulers import Solver
@@ -15,7 +16,8 @@ _DEFAULT_START = 0.8
 def check_drawing(name: str, checkpoint: Checkpoint) -> None:
     """InvalidArgumentError where no request can be for the checkpoint of that name."""
     if not checkpoint.family.draws:
-        where = "in controls" if controls(checkpoint.components) else "as vae"
+        by_itself = "in ip_adapters" if IMAGE_ENCODER.name in checkpoint.components else "as vae"
+        where = "in controls" if controls(checkpoint.components) else by_itself
         raise invalid("checkpoint", f"{name!r} is {checkpoint.family.title}; name it {where}, beside a checkpoint")
 
 

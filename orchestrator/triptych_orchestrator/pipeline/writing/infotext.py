@@ -23,7 +23,7 @@ _PLACED = {
     "height", "checkpoint", "vae", "strength", "refiner", "refiner_start", "eta", "clip_skip", "num_images_per_prompt",
     "images", "mask_images", "image_format", "quality", "hires", "upscale", "subseeds", "subseed_strength",
     "seed_resize_from", "mask_blur", "masked_content", "invert_mask", "padding_mask_crop", "image_guidance_scale",
-    "tiling", "controls",
+    "tiling", "controls", "ip_adapters",
 }  # fmt: skip
 
 

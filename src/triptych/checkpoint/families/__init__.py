@@ -11,6 +11,7 @@ from triptych.checkpoint.families.autoencoder_kl import AUTOENCODER_KL
 from triptych.checkpoint.families.base import Family, MicroConditions, Pair, TextPart, TimeIds
 from triptych.checkpoint.families.controlnet import CONTROL_NET
 from triptych.checkpoint.families.controlnet_union import CONTROL_NET_UNION
+from triptych.checkpoint.families.ip_adapter import IP_ADAPTER
 from triptych.checkpoint.families.preprocessors import NETWORK
 from triptych.checkpoint.families.stable_diffusion import STABLE_DIFFUSION
 from triptych.checkpoint.families.stable_diffusion_xl import STABLE_DIFFUSION_XL
@@ -35,6 +36,7 @@ FAMILIES: Mapping[str, Family] = {
         CONTROL_NET_UNION,
         NETWORK,
         T2I_ADAPTERS,
+        IP_ADAPTER,
     )
 }
 

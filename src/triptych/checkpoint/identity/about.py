@@ -12,7 +12,7 @@ from triptych.checkpoint.directory import Checkpoint
 from triptych.checkpoint.editing import INPAINTING, INSTRUCTED
 from triptych.checkpoint.families.controls import control_union_types, controls
 from triptych.checkpoint.families.upscalers import upscale_factor
-from triptych.contract import CONTROLNET, PREPROCESSOR, T2I_ADAPTER, UNET, UPSCALER, VAE_DECODER
+from triptych.contract import CONTROLNET, IMAGE_ENCODER, PREPROCESSOR, T2I_ADAPTER, UNET, UPSCALER, VAE_DECODER
 
 # Keys of a file's metadata, the one that counts first: Stability's modelspec, kohya's scripts, others.
 _TITLES = ("modelspec.title", "ss_output_name", "title")
@@ -42,7 +42,7 @@ class About:
     """`architecture` is equal where checkpoints share a UNet's graph; `precision` names all types, the most first.
 
     `purpose` is "drawing", "instructed" or "inpainting", or of what draws nothing by itself "vae",
-    "upscaling", "controlling" or "preparing". `union_types` are those of a union ControlNet.
+    "upscaling", "controlling", "preparing" or "prompting". `union_types` are those of a union ControlNet.
     """
 
     format: str
@@ -75,6 +75,8 @@ def _purpose(checkpoint: Checkpoint) -> str:
         return "controlling"
     if checkpoint.family.prepares:
         return "preparing"
+    if IMAGE_ENCODER.name in checkpoint.components:
+        return "prompting"
     return "upscaling" if UPSCALER.name in checkpoint.components else "vae"
 
 
@@ -82,7 +84,8 @@ def _architecture(components: Mapping[str, Component]) -> str:
     """Channels, the width of the text, and what tells it from all others: "320-640-1280-1280/768 9c1f3b2a".
 
     Of a ControlNet its own; of a T2I-Adapter its channels and its type; of a VAE alone that of its decoder, with the
-    channels of its latents; of an upscaler its features and its factor; of a preprocessor the size that it takes.
+    channels of its latents; of an upscaler its features and its factor; of a preprocessor the size that it takes; of an
+    IP-Adapter its kind, the width of what it is given, and that of the text.
     """
     if PREPROCESSOR.name in components:
         return _network(components[PREPROCESSOR.name])
@@ -94,6 +97,10 @@ def _architecture(components: Mapping[str, Component]) -> str:
         architecture = components[T2I_ADAPTER].architecture
         channels = "-".join(map(str, architecture.config["channels"]))
         return f"{channels}/{architecture.config['adapter_type']} {architecture.digest()[:_DIGEST_LETTERS]}"
+    if IMAGE_ENCODER.name in components:
+        architecture = components[IMAGE_ENCODER.name].architecture
+        told = "{image_projection}/{hidden_size}/{cross_attention_dim}".format(**architecture.config)
+        return f"{told} {architecture.digest()[:_DIGEST_LETTERS]}"
     model, width = next(each for each in _NAMED if each[0] in components)
     architecture = components[model].architecture
     channels = "-".join(map(str, architecture.config["block_out_channels"]))

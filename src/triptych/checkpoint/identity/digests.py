@@ -69,7 +69,7 @@ def _weights(source: Source) -> str:
 
 
 def _settings(source: Source) -> str:
-    """Configurations and tokenizers, which are small."""
+    """Configurations and tokenizers, which are small; and whatever lies in a folder beside a file."""
     sources = [source, *([source.vae] if source.vae else [])]
     lists = []
     for each in sources:
@@ -79,6 +79,9 @@ def _settings(source: Source) -> str:
                 with open_file(path, each.path) as stream:
                     found[path] = _digest(stream)
         lists.append(_listed(found, each.path))
+    if beside := source.beside:
+        files = sorted(path for path in source.states if path.is_relative_to(beside))
+        lists.append(_listed({path: file_digest(path, beside) for path in files}, beside))
     return hashlib.sha256("".join(lists).encode()).hexdigest()
 
 

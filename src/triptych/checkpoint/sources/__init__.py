@@ -14,6 +14,7 @@ from triptych.checkpoint.sources.controls.lora_file import ControlLoraFile
 from triptych.checkpoint.sources.controls.t2i_adapter import T2IAdapterFile, T2IAdapterFolder
 from triptych.checkpoint.sources.controls.union import ControlNetUnionFile, ControlNetUnionFolder
 from triptych.checkpoint.sources.folder import Folder
+from triptych.checkpoint.sources.ip_adapter import IpAdapterFile
 from triptych.checkpoint.sources.network_file import SUFFIX, NetworkFile
 from triptych.checkpoint.sources.one_folder import OneFolder
 from triptych.checkpoint.sources.single_file import SingleFile, check_scales
@@ -25,8 +26,8 @@ from triptych.errors import invalid
 __all__ = ["Factors", "Prediction", "Source", "Told", "VaeFile", "open_source"]
 
 # What files hold that are no checkpoints, the first that one is.
-_FILES: tuple[type[VaeFile | UpscalerFile | ControlNetFile | T2IAdapterFile], ...] = (
-    VaeFile, UpscalerFile, ControlLoraFile, ControlNetUnionFile, ControlNetFile, T2IAdapterFile,
+_FILES: tuple[type[VaeFile | UpscalerFile | ControlNetFile | T2IAdapterFile | IpAdapterFile], ...] = (
+    VaeFile, UpscalerFile, ControlLoraFile, ControlNetUnionFile, ControlNetFile, T2IAdapterFile, IpAdapterFile,
 )  # fmt: skip
 
 

@@ -49,6 +49,11 @@ class Source(ABC):
     vae: Source | None = None
     """Another, whose VAE is in the place of its own."""
 
+    @property
+    def beside(self) -> Path | None:
+        """A folder that a part of it lies in, where it is a file itself and not all of it."""
+        return None
+
     def metadata(self) -> Mapping[str, str]:
         """Texts that its weights file says of itself."""
         return {}

@@ -1,13 +1,20 @@
-"""What a checkpoint's feature extractor makes of a picture before a model of CLIP's sees it, as numbers."""
+"""What a checkpoint's feature extractor makes of a picture before a model of CLIP's sees it."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
 from triptych.checkpoint.configs import broken, whole_number
+
+Pixels = npt.NDArray[np.uint8]
 
 _MOST_EXTENT = 4096
 # Pillow's own numbers of its filters, which configurations name: nearest, Lanczos, bilinear, bicubic, box, Hamming.
@@ -62,6 +69,20 @@ class FeatureExtractor:
         """Whether all pictures come out as squares of that extent."""
         return (self.crop_size or self.size) == (extent, extent)
 
+    def framed(self, pixels: Pixels) -> Pixels:
+        """The part of a picture [H, W, 3] that is looked at, in the size that it is looked at in."""
+        if self.size:
+            height, width = _resized(pixels.shape[0], pixels.shape[1], self.size)
+            pixels = np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling(self.resample)))
+        return _centre(pixels, *self.crop_size) if self.crop_size else pixels
+
+    def values(self, pixels: Pixels) -> npt.NDArray[np.float32]:
+        """CLIPImageProcessor's picture [3, h, w] of pixels [H, W, 3], with its roundings on the way."""
+        values = (self.framed(pixels).astype(np.float64) * self.factor).astype(np.float32)
+        if self.std:
+            values = (values - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
+        return np.ascontiguousarray(values.transpose(2, 0, 1))
+
 
 def _extents(path: Path, config: Mapping[str, Any], key: str) -> tuple[int, ...]:
     """Height and width, or a shorter side, in any of the ways that transformers has written them."""
@@ -83,3 +104,27 @@ def _numbers(path: Path, key: str, value: Any, count: int = 1, least: float = 0.
     if not is_list or not all(type(each) in (int, float) and least <= abs(each) <= _MOST for each in value):
         raise broken(path, f"{key} must be {count} numbers, not {str(value)[:100]}")
     return tuple(float(each) for each in value)
+
+
+def _resized(height: int, width: int, size: tuple[int, ...]) -> tuple[int, int]:
+    """Both extents where the shorter side alone is given."""
+    if len(size) == 2:
+        return size[0], size[1]
+    longer = int(size[0] * max(height, width) / min(height, width))
+    return (size[0], longer) if height <= width else (longer, size[0])
+
+
+def _centre(image: Pixels, height: int, width: int) -> Pixels:
+    """The middle; what lies outside of the image is black."""
+    (top, above, below), (left, before, after) = (
+        _cut(extent, wanted) for extent, wanted in zip(image.shape[:2], (height, width), strict=True)
+    )
+    framed = np.pad(image, [(above, below), (before, after), (0, 0)])
+    return framed[top : top + height, left : left + width]
+
+
+def _cut(extent: int, wanted: int) -> tuple[int, int, int]:
+    """Where to begin, and what to add before and behind."""
+    spare = max(0, wanted - extent)
+    before = math.ceil(spare / 2)
+    return (extent - wanted) // 2 + before, before, spare - before

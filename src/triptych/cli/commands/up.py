@@ -74,6 +74,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="the network, .onnx, of one that `triptych preprocess --list` names as lacking it; repeatable",
     )
     add(
+        "--ip-adapter",
+        action="append",
+        type=_pair(str),
+        default=[],
+        metavar="NAME=FILE",
+        help="one to look at pictures by, .safetensors or .bin, its image encoder beside it; repeatable",
+    )
+    add(
         "--variant",
         action="append",
         type=_pair(str),
@@ -268,7 +276,7 @@ def configuration(args: argparse.Namespace) -> StackConfig:
 def _checkpoints(args: argparse.Namespace) -> tuple[dict[str, str | Path] | None, dict[str, str | Path]]:
     """Those that draw, None for what is kept or the demo, and others; each name stands for one alone."""
     drawing = [*((checkpoint_name(path), path) for path in args.paths), *args.checkpoint]
-    others = [*args.upscaler, *args.controlnet, *args.preprocessor]
+    others = [*args.upscaler, *args.controlnet, *args.preprocessor, *args.ip_adapter]
     for name, count in Counter(name for name, _ in (*drawing, *others)).items():
         if count > 1:
             raise invalid("checkpoint", f"{count} are called {name}; name them apart: --checkpoint NAME=PATH")

@@ -20,7 +20,7 @@ from triptych.sdk import Client, GenerateParameters, PictureRequest
 from triptych.sdk.images import image_files
 
 # By parameters that are files, or have them, how the option is called that brings them.
-_OPTIONS = {"mask_image": "mask", "controls": "control"}
+_OPTIONS = {"mask_image": "mask", "controls": "control", "ip_adapters": "ip-adapter"}
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def _check_files(name: str, digests: Sequence[str], given: Mapping[str, Any]) ->
         shown = ", ".join(f"{digest[:12]}..." for digest in digests)
         problem = f"the picture was made from a file that is not in it, of SHA-256 {shown}; name that by"
         raise invalid(name, f"{problem} --{_OPTIONS.get(name, name)}")
-    images = [control.image for control in given[name]] if name == "controls" else given[name]
+    images = [each.image for each in given[name]] if name in ("controls", "ip_adapters") else given[name]
     found = [sha256(file).hexdigest() for file in image_files(images)]
     if found != list(digests):
         say(f"triptych: warning: {name}: another file than the picture was made from")

@@ -26,11 +26,18 @@ from triptych.checkpoint import Component
 from triptych.contract import CONTROLNET, LORA_MODELS, T2I_ADAPTER, UNET
 from triptych.contract.paths import text_from_path
 from triptych.engine.cache.artifacts import ensure_graph, read_graph
-from triptych.engine.conditions import feature_places, is_controlled, residual_names
+from triptych.engine.conditions import (
+    cross_attention_widths,
+    feature_places,
+    is_controlled,
+    prompts_in,
+    residual_names,
+)
 from triptych.engine.onnxruntime.adapting import take_features
 from triptych.engine.onnxruntime.attention import fuse_attention
 from triptych.engine.onnxruntime.controlling import take_residuals
 from triptych.engine.onnxruntime.exchange import free_vectors, free_weights, take_halves
+from triptych.engine.onnxruntime.prompting import take_image_prompt
 from triptych.engine.onnxruntime.wrapping import wrap_convolutions
 from triptych.engine.port import Array, Engine, EngineSettings, Weights, one_by_one
 from triptych.engine.weights import (
@@ -54,15 +61,21 @@ _HALVES = {"F16": onnx.TensorProto.FLOAT16, "BF16": onnx.TensorProto.BFLOAT16}
 
 
 class _Variant(NamedTuple):
-    """A graph over the same weights: the axes along which it wraps around, and whether residuals and features of
-    ControlNets and adapters are added in it.
+    """A graph over the same weights: the axes along which it wraps around, whether residuals and features of
+    ControlNets and adapters are added in it, and by how many IP-Adapters it looks at pictures.
     """
 
-    axes: str
-    is_controlled: bool
+    axes: str = ""
+    is_controlled: bool = False
+    prompts: int = 0  # adapters whose pictures are looked at
+
+    @classmethod
+    def of(cls, inputs: Mapping[str, Array], axes: str = "") -> _Variant:
+        """That which takes these."""
+        return cls(axes, is_controlled(inputs), prompts_in(inputs))
 
 
-_PLAIN = _Variant("", is_controlled=False)
+_PLAIN = _Variant()
 
 
 class OnnxRuntimeEngine(Engine):
@@ -101,11 +114,11 @@ class OnnxRuntimeEngine(Engine):
 
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Runs a batch's samples one by one."""
-        return self._infer(inputs, _Variant("", is_controlled(inputs)))
+        return self._infer(inputs, _Variant.of(inputs))
 
     def infer_wrapped(self, inputs: Mapping[str, Array], axes: str) -> dict[str, Array]:
         """Runs a batch's samples one by one in a session of those axes."""
-        return self._infer(inputs, _Variant(axes, is_controlled(inputs)))
+        return self._infer(inputs, _Variant.of(inputs, axes))
 
     def _infer(self, inputs: Mapping[str, Array], variant: _Variant) -> dict[str, Array]:
         if variant == _PLAIN:
@@ -126,6 +139,10 @@ class OnnxRuntimeEngine(Engine):
         """Opens the session for them."""
         self._session_of(_Variant(axes, is_controlled=True))
 
+    def prepare_image_prompt(self, count: int = 1, axes: str = "") -> None:
+        """Opens the session for it."""
+        self._session_of(_Variant(axes, prompts=count))
+
     def _session_of(self, variant: _Variant) -> onnxruntime.InferenceSession:
         with self._opening:
             if variant not in self._variants:
@@ -142,6 +159,8 @@ class OnnxRuntimeEngine(Engine):
         if variant.is_controlled:
             take_features(graph, feature_places(architecture))
             take_residuals(graph, residual_names(architecture))
+        if variant.prompts:
+            take_image_prompt(graph, cross_attention_widths(self._component), variant.prompts)
         names = _free(graph, self._component)
         known = self._bound.keys() | self._packed.keys()
         more = _values(self._component, [name for name in names if name not in known], self._maps)

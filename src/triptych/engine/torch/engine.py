@@ -20,7 +20,9 @@ import torch
 from torch import nn
 
 from triptych.checkpoint import Architecture, Component
-from triptych.contract import ENCODERS, T2I_ADAPTER, UNET
+from triptych.contract import ENCODERS, IMAGE_ENCODER, IMAGE_PROMPT, T2I_ADAPTER, UNET
+from triptych.engine import image_encoder
+from triptych.engine.conditions import cross_attention_widths
 from triptych.engine.memory import run_in_memory
 from triptych.engine.modules import build_module, output_names, parameter_names
 from triptych.engine.port import Array, Engine, EngineSettings, Weights
@@ -29,6 +31,7 @@ from triptych.engine.torch.adapted import build_adapter, taking_features
 from triptych.engine.torch.compiler import Compiler, Module, keep_compiled_in
 from triptych.engine.torch.graphs import GraphedModule
 from triptych.engine.torch.halves import LAYERS, shared_tensor, widen_when_called
+from triptych.engine.torch.prompting import Prompted
 from triptych.engine.torch.wrapping import wrapped
 from triptych.engine.weights import (
     Maps,
@@ -60,7 +63,8 @@ class TorchEngine(Engine):
         if (device.type, dtype) == _REFERENCE:
             widen_when_called(module)
         self._eager, self._module = module, self._fast(module)
-        self._wrapped: dict[str, nn.Module] = {}
+        self._wrapped: dict[str, nn.Module] = {"": self._eager}
+        self._prompted: dict[str, nn.Module] = {}
 
     @classmethod
     def load(cls, component: Component, settings: EngineSettings) -> TorchEngine:
@@ -89,16 +93,27 @@ class TorchEngine(Engine):
 
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Runs one batch, in parts where the GPU's memory is too small for it whole."""
+        if IMAGE_PROMPT.name in inputs:
+            return self.infer_wrapped(inputs, "")
         return run_in_memory(partial(self._run, self._module), inputs, self._release)
 
     def infer_wrapped(self, inputs: Mapping[str, Array], axes: str) -> dict[str, Array]:
         """Runs one batch by a module of the same parameters, as it is: neither recorded nor compiled."""
         if axes not in self._wrapped:
             self._wrapped[axes] = wrapped(self._eager, axes)
-        return run_in_memory(partial(self._run, self._wrapped[axes]), inputs, self._release)
+        if IMAGE_PROMPT.name in inputs:
+            self.prepare_image_prompt(axes=axes)
+        module = (self._prompted if IMAGE_PROMPT.name in inputs else self._wrapped)[axes]
+        return run_in_memory(partial(self._run, module), inputs, self._release)
 
     def prepare_residuals(self, axes: str = "") -> None:
         """The module takes them as it is."""
+
+    def prepare_image_prompt(self, count: int = 1, axes: str = "") -> None:
+        """Makes the module for it, of the one of those axes; it is the same for any count."""
+        if axes not in self._prompted:
+            module = self._wrapped.get(axes) or wrapped(self._eager, axes)
+            self._prompted[axes] = Prompted(module, cross_attention_widths(self._component))
 
     def _fast(self, module: nn.Module) -> Module:
         """The module as it is called: as CUDA graphs, compiled, or itself."""
@@ -160,11 +175,15 @@ class TorchEngine(Engine):
 def _module(architecture: Architecture) -> nn.Module:
     if architecture.model == T2I_ADAPTER:
         return build_adapter(architecture)
+    if architecture.model == IMAGE_ENCODER.name:
+        return image_encoder.build_module(architecture)
     module = build_module(architecture)
     return taking_features(module) if architecture.model == UNET.name else module
 
 
 def _output_names(architecture: Architecture) -> list[str]:
+    if architecture.model == IMAGE_ENCODER.name:
+        return image_encoder.OUTPUTS
     return (feature_outputs if architecture.model == T2I_ADAPTER else output_names)(architecture)
 
 

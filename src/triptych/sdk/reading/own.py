@@ -14,6 +14,8 @@ _REVISION = 1
 # Whose a request is and when it is wanted is for who asks again to say.
 _NEVER = ("request_id", "priority", "deadline_seconds", "preview_every_steps")
 _BY_FIELD = {"seeds": "seed", "images": "image", "mask_images": "mask_image", "subseeds": "subseed"}
+# Of messages within a request the fields that are files.
+_NESTED_FILES = {"controls": ("image", "mask_image"), "ip_adapters": ("images",)}
 _FIELDS = {field.name: field for field in GenerateRequest.DESCRIPTOR.fields if field.name not in _NEVER}
 
 
@@ -44,10 +46,10 @@ def _parameters(request: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, l
             files[parameter] = [str(each).removeprefix("sha256:") for each in _listed(value)]
         else:
             parameters[parameter] = _value(field, value)
-    if digests := [
-        told.pop(name) for told in parameters.get("controls", []) for name in ("image", "mask_image") if name in told
-    ]:
-        files["controls"] = [str(digest).removeprefix("sha256:") for digest in digests]
+    for nested, names in _NESTED_FILES.items():
+        taken = [told.pop(name) for told in parameters.get(nested, []) for name in names if name in told]
+        if digests := [digest for each in taken for digest in (each if isinstance(each, list) else [each])]:
+            files[nested] = [str(digest).removeprefix("sha256:") for digest in digests]
     return parameters, files, left_out
 
 

@@ -16,7 +16,7 @@ _KINDS = {
     ),
     r"^(style_embedding$|transformer_layes\.)": "a T2I style adapter or a fuser of adapters, which is not supported",
     r"^(adapter|body)\.\d+\.": "a T2I-Adapter of another kind; supported are full and light ones, and those for XL",
-    r"^(image_proj|ip_adapter)\.": "an IP-Adapter, which is not supported",
+    r"^(image_proj|ip_adapter)\.": "a part of an IP-Adapter, and not whole: it has image_proj and ip_adapter both",
     r"motion_modules?\.": f"an AnimateDiff motion module, {_OTHER}",
     r"^(emb_params|string_to_param|clip_[lg]$)": "a textual inversion, which is not supported",
     r"\b(double_blocks|single_blocks)\.": f"Flux or a kin of it, {_OTHER}",

@@ -304,3 +304,6 @@ export const GROUPS = [
 export const PLACED = [
   "prompt", "negative_prompt", "checkpoint", "loras", "seed", "image", "mask_image", "expand", "controls", "guess_mode",
 ];
+
+/** Those that requests over the API may have, and that the form has no place for. */
+export const LEFT_OUT = ["ip_adapters"];

@@ -7,7 +7,7 @@ import { stringify } from "../server/json.js";
 const LABELS = new Map([
   ["prompt", "Prompt"], ["negative_prompt", "Negative prompt"], ["checkpoint", "Checkpoint"], ["seed", "Seed"],
   ["loras", "LoRAs"], ["image", "Image"], ["mask_image", "Mask"], ["expand", "New borders"],
-  ["controls", "ControlNets"], ["guess_mode", "Guess mode"],
+  ["controls", "ControlNets"], ["guess_mode", "Guess mode"], ["ip_adapters", "IP-Adapters"],
   ...GROUPS.flatMap((group) => group.parameters.map((each) => /** @type {[string, string]} */ ([each.name, labelOf(group, each)]))),
 ]);
 

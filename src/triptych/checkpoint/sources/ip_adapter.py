@@ -1,0 +1,149 @@
+"""An IP-Adapter: one file, as they are published, and the folder of the image encoder that it was trained with.
+
+What each kind has between that encoder and the UNet is told by names, and its sizes by shapes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from triptych.checkpoint.configs import broken, read_json
+from triptych.checkpoint.safetensors import TensorInfo
+from triptych.checkpoint.sources.base import OnePart, Told
+from triptych.checkpoint.sources.original.tensors import Tensors
+from triptych.checkpoint.weights import read_weights
+
+CLASS, PART, ENCODER_CLASS = "IPAdapter", "image_encoder", "IPAdapterImageEncoder"
+# Between what CLIP makes of a picture and the tokens: one matrix, a resampler, or a layer for each of CLIP's own.
+PLAIN, PLUS, FULL = "plain", "plus", "full"
+PROJECTION, ATTENTIONS = "image_proj.", "ip_adapter."
+# Of the repository that the adapters were published in, the folders that have an image encoder each.
+_FOLDERS = ("models", "sdxl_models")
+# By what stands in the file, diffusers' names for the same layers.
+_RENAMED: Mapping[str, Mapping[str, str]] = {
+    PLAIN: {r"^proj\.": "image_embeds."},
+    FULL: {r"^proj\.0\.": "ff.net.0.proj.", r"^proj\.2\.": "ff.net.2.", r"^proj\.3\.": "norm."},
+    PLUS: {
+        r"^(layers\.\d+)\.0\.norm1\.": r"\1.ln0.",
+        r"^(layers\.\d+)\.0\.norm2\.": r"\1.ln1.",
+        r"^(layers\.\d+)\.0\.to_(q|kv)\.": r"\1.attn.to_\2.",
+        r"^(layers\.\d+)\.0\.to_out\.": r"\1.attn.to_out.0.",
+        r"^(layers\.\d+)\.1\.0\.": r"\1.ff.0.",
+        r"^(layers\.\d+)\.1\.1\.": r"\1.ff.1.net.0.proj.",
+        r"^(layers\.\d+)\.1\.3\.": r"\1.ff.1.net.2.",
+    },
+}
+_NUMBERS_A_HEAD = 64
+
+
+class IpAdapterFile(OnePart):
+    """The file at `path`; all that is asked of it is the part "image_encoder", which all tensors belong to."""
+
+    format = "single-file"
+
+    def __init__(self, path: Path, tensors: Mapping[str, TensorInfo], metadata: Mapping[str, str]) -> None:
+        self.path = path
+        self._metadata = metadata
+        self._projection = _renamed(Tensors.below(path, PROJECTION, tensors))
+        self._attentions = {name: info for name, info in tensors.items() if name.startswith(ATTENTIONS)}
+
+    @property
+    def beside(self) -> Path:
+        """The image encoder's."""
+        return self._encoder.file.parent
+
+    @classmethod
+    def is_one(cls, names: Collection[str]) -> bool:
+        """Whether the names are an IP-Adapter's."""
+        return all(any(name.startswith(prefix) for name in names) for prefix in (PROJECTION, ATTENTIONS))
+
+    def metadata(self) -> Mapping[str, str]:
+        """Of the file's header."""
+        return self._metadata
+
+    def index(self) -> Told:
+        """As if it were a pipeline of one part."""
+        return Told(self.path, {"_class_name": CLASS, PART: ["triptych", ENCODER_CLASS]})
+
+    def config(self, part: str) -> Told:
+        """The image encoder's, and what the shapes tell of the rest."""
+        file, config = self._encoder
+        return Told(file, {**config, **self._sizes})
+
+    def weights(self, part: str, class_name: str) -> dict[str, TensorInfo]:
+        """The encoder's by transformers' names, what follows it by diffusers', and the UNet's by the file's."""
+        encoder = read_weights(self.beside, class_name, self.beside, "", self.note)
+        projection = {f"{PROJECTION}{name}": info for name, info in self._projection.by_name.items()}
+        return {**encoder, **projection, **self._attentions}
+
+    @cached_property
+    def _sizes(self) -> dict[str, Any]:
+        kind, tensors = _kind(self._projection), self._projection
+        width = tensors.shape("norm_out.weight" if kind == PLUS else "norm.weight", 1)[0]
+        sizes: dict[str, Any] = {"image_projection": kind, "cross_attention_dim": width}
+        if kind == PLAIN:
+            return sizes | {"prompt_tokens": tensors.shape("image_embeds.weight", 2)[0] // width}
+        if kind == FULL:
+            return sizes
+        _, tokens, inner = tensors.shape("latents", 3)
+        return sizes | {
+            "prompt_tokens": tokens,
+            "resampler_width": inner,
+            "resampler_layers": tensors.several("layers.{}.attn.to_q.weight"),
+            "resampler_heads": tensors.shape("layers.0.attn.to_q.weight", 2)[0] // _NUMBERS_A_HEAD,
+        }
+
+    @cached_property
+    def _encoder(self) -> Told:
+        """The configuration of the first there that is as wide as the file asks."""
+        name, key = _SEEN[_kind(self._projection)]
+        wanted, found = self._projection.shape(name, 2)[1], []
+        here, whole = self.path.parent, self.path.parent.parent
+        for folder in (each / PART for each in (here, *(whole / name for name in _FOLDERS))):
+            if not (file := self.note(folder / "config.json")).is_file():
+                continue
+            config = read_json(file, folder)
+            if config.get(key) == wanted:
+                return Told(file, config)
+            found.append(f"{folder}, whose {key} is {config.get(key)}")
+        looked = "; there is " + " and ".join(found) if found else ""
+        problem = f"its image encoder, with a {key} of {wanted}, is not in the folder image_encoder beside it"
+        raise broken(self.path, f"{problem}{looked}")
+
+
+# What takes what the image encoder makes, and what of its configuration says how wide that is.
+_SEEN = {
+    PLAIN: ("image_embeds.weight", "projection_dim"),
+    FULL: ("ff.net.0.proj.weight", "hidden_size"),
+    PLUS: ("proj_in.weight", "hidden_size"),
+}
+
+
+def _kind(projection: Tensors) -> str:
+    if "latents" in projection and "proj_in.weight" in projection:
+        return PLUS
+    if "image_embeds.weight" in projection or "proj.weight" in projection:
+        return PLAIN
+    if "ff.net.0.proj.weight" in projection or "proj.3.weight" in projection:
+        return FULL
+    known = "supported are plain, plus and full-face ones"
+    raise broken(projection.file, f"it is an IP-Adapter of a kind that is not supported, a FaceID one perhaps; {known}")
+
+
+def _renamed(projection: Tensors) -> Tensors:
+    named: dict[str, TensorInfo] = {}
+    for name, info in projection.by_name.items():
+        for pattern, new in _RENAMED[_kind(projection)].items():
+            name = re.sub(pattern, new, name)
+        if name.endswith(".attn.to_kv.weight") and info.shape:
+            half = info.shape[0] // 2
+            named[name.replace("to_kv", "to_k")], named[name.replace("to_kv", "to_v")] = (
+                info.rows(begin, begin + half) for begin in (0, half)
+            )
+        else:
+            named[name] = info
+    return Tensors(projection.file, PROJECTION, named)

@@ -1,0 +1,1 @@
+"""What requests have besides numbers and texts, each with fields of its own."""
