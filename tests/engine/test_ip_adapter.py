@@ -39,8 +39,14 @@ def adapters(checkpoints: dict[str, Path], tmp_path_factory: pytest.TempPathFact
     return paths
 
 
-@pytest.mark.parametrize("engine", ["onnxruntime", "torch"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "engine"),
+    [
+        pytest.param(kind, engine, marks=[pytest.mark.slow] if engine == "torch" and kind != "plus" else [])
+        for kind in KINDS
+        for engine in ("onnxruntime", "torch")
+    ],
+)
 def test_tokens_and_what_the_unet_makes_of_them(
     checkpoints: dict[str, Path], adapters: dict[str, Path], kind: str, engine: str
 ) -> None:

@@ -60,6 +60,6 @@ def check_one(opened: dict[str, Checkpoint], refused: set[str], asked: list[Aske
         assert adapter.name == "plain" and 0 <= adapter.scale <= 10 and adapter.size == IMAGE_SIZE
 
 
-test_each_is_refused_by_name_or_holds, test_each_of_many_is_so = fuzzed(300, asked=st.lists(ADAPTERS, max_size=5))(
+test_each_is_refused_by_name_or_holds, test_each_of_many_is_so = fuzzed(120, asked=st.lists(ADAPTERS, max_size=5))(
     check_one
 )
