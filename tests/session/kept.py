@@ -16,6 +16,7 @@ from pathlib import Path
 from tools.ship_graphs import is_fresh, made_by, ship
 from triptych.cache_folders import lock
 from triptych.checkpoint import Architecture
+from triptych.contract import T2I_ADAPTER
 from triptych.engine.cache.artifacts import COMPRESSED_FILE, GRAPHS, REQUEST_FILE, artifact_key, publish, read_graph
 from triptych.engine.cache.kin import kin_of
 from triptych.engine.exporting import program_for
@@ -60,9 +61,9 @@ def architecture_of(folder: Path) -> Architecture:
 
 
 def architectures(root: Path) -> Iterable[Architecture]:
-    """Those that a folder has graphs of, but for UNets whose graph is made of their kin's in no time."""
+    """Those that a folder has graphs of, but for what is made in no time: of their kin's, or written down."""
     found = (architecture_of(file.parent) for file in sorted(root.glob(f"*/{REQUEST_FILE}")))
-    return (architecture for architecture in found if not kin_of(architecture))
+    return (each for each in found if not kin_of(each) and each.model != T2I_ADAPTER)
 
 
 def export(architecture: Architecture) -> bytes:
