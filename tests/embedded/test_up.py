@@ -115,8 +115,17 @@ def test_a_checkpoint_is_called_as_its_file_is() -> None:
 
 
 def test_what_draws_nothing_leaves_room_for_the_demo() -> None:
-    config = up.configuration(parse("--controlnet", "canny=/nets/canny.pth", "--upscaler", "x4=/x4.pth"))
-    assert config.checkpoints is None and config.others == {"canny": "/nets/canny.pth", "x4": "/x4.pth"}
+    named = (
+        "--controlnet",
+        "canny=/nets/canny.pth",
+        "--upscaler",
+        "x4=/x4.pth",
+        "--preprocessor",
+        "depth_midas=/d.onnx",
+    )
+    config = up.configuration(parse(*named))
+    assert config.checkpoints is None
+    assert config.others == {"canny": "/nets/canny.pth", "x4": "/x4.pth", "depth_midas": "/d.onnx"}
 
 
 def test_a_folder_and_none_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:

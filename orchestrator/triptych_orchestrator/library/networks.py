@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from triptych.checkpoint.onnx_files import ToldNormalization, told_normalization
 from triptych.contract import PREPROCESSOR
 from triptych_orchestrator.library.catalog import Catalog
 from triptych_orchestrator.library.entry import Entry
@@ -51,6 +52,11 @@ class StageNetworks(Networks):
             outputs, _ = await self._pool.run(model, lambda at: at.infer(model, tensors, request_id, self._timeout_s))
         maps: Floats = outputs["maps"][0]
         return maps
+
+
+def normalization(entry: Entry) -> ToldNormalization:
+    """What its file says of the colours that it wants."""
+    return told_normalization(entry.path, entry.opened.source.metadata())
 
 
 def own_size(entry: Entry) -> tuple[int, int]:

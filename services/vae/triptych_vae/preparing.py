@@ -14,8 +14,9 @@ from triptych.engine.port import Array
 from triptych.errors import InvalidArgumentError, invalid
 from triptych.stage import Batch, StageModel
 
-# Pixels each way for a network that has no size of its own: some want a multiple of 64 or 256, others of 14.
-_WARM_UP_SIDES = (256, 224, 512)
+# Pixels each way for a network that has no size of its own: some want a multiple of 64 or 256, others of 14, or what
+# they were exported at.
+_WARM_UP_SIDES = (256, 224, 512, 518, 384)
 _MOST_CLASSES = 256
 # Maps that travel; beyond it is none that a picture is made of.
 _MOST_MAPS = 64

@@ -18,6 +18,7 @@ from tests.engine import networks
 from triptych.checkpoint import Checkpoint
 from triptych.checkpoint.families.preprocessors import misnamed
 from triptych.checkpoint.identity.about import about
+from triptych.checkpoint.onnx_files import told_normalization
 from triptych.contract import PREPROCESSOR
 from triptych.errors import CheckpointInvalidError
 
@@ -119,6 +120,30 @@ def test_what_is_none_is_refused(tmp_path: Path, made: Callable[[], Any], proble
     with pytest.raises(CheckpointInvalidError, match=problem) as caught:
         Checkpoint.open(path)
     assert caught.value.metadata["file"] == str(path)
+
+
+@pytest.mark.parametrize(
+    ("properties", "problem"),
+    [
+        ({"triptych.mean": "0.5"}, "its property triptych.mean must be 3 numbers with commas between, not '0.5'"),
+        ({"triptych.std": "1, nan, 1"}, "triptych.std must be 3 numbers"),
+        ({"triptych.std": "1, 0, 1"}, "must not be 0"),
+        ({"triptych.order": "GBR"}, r"is 'GBR'; mean, std, white and order \(RGB or BGR\) are known"),
+        ({"triptych.scale": "2"}, "its property triptych.scale is '2'"),
+    ],
+)
+def test_properties_that_are_wrong_are_refused(tmp_path: Path, properties: dict[str, str], problem: str) -> None:
+    made = plain()
+    helper.set_model_props(made, properties)
+    with pytest.raises(CheckpointInvalidError, match=problem):
+        Checkpoint.open(networks.saved(tmp_path / "network.onnx", made))
+
+
+def test_properties_say_which_colours_it_wants(tmp_path: Path) -> None:
+    made, told = plain(), {"triptych.mean": "1, 2, 3", "triptych.white": "255", "triptych.order": "BGR"}
+    helper.set_model_props(made, told | {"author": "somebody"})
+    source = Checkpoint.open(networks.saved(tmp_path / "network.onnx", made)).source
+    assert told_normalization(source.path, source.metadata()) == {"mean": (1, 2, 3), "white": 255, "order": "BGR"}
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,13 @@ def test_colours_are_normalized_as_each_was_trained() -> None:
         np.testing.assert_allclose(network(name).seen(pixels, (0, 0)), image, atol=1e-4, err_msg=name)
 
 
+def test_a_file_may_want_other_colours() -> None:
+    pixels = drawn(64, 64)
+    other = network("depth_midas").normalizing(mean=(1.0, 2.0, 3.0), std=(2.0, 2.0, 4.0), white=255.0, order="BGR")
+    wanted = (pixels[..., ::-1] - np.array([1, 2, 3])) / np.array([2, 2, 4])
+    np.testing.assert_allclose(other.seen(pixels, (0, 0)), wanted.transpose(2, 0, 1), atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("name", "size", "own", "given"),
     [

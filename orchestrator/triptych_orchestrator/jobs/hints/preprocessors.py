@@ -14,7 +14,7 @@ from typing import TypeVar
 from triptych.checkpoint.reading import Readers
 from triptych.errors import FailedPreconditionError, invalid
 from triptych_orchestrator.library.entry import Entry
-from triptych_orchestrator.library.networks import Networks, own_size
+from triptych_orchestrator.library.networks import Networks, normalization, own_size
 from triptych_orchestrator.pixels.preprocessors import WEIGHTED, WEIGHTLESS, Network, Pixels, Preprocessor, Settings
 
 Value = TypeVar("Value")
@@ -79,7 +79,8 @@ class Preprocessors:
         entry = self._entry(network)
         async with self._at_once:
             begun = await self.work(lambda: preprocessor.begun(pixels, settings))
-            image = await self.work(lambda: network.seen(begun, own_size(entry)))
+            wanted = network.normalizing(**normalization(entry))
+            image = await self.work(lambda: wanted.seen(begun, own_size(entry)))
             maps = await self._networks.maps(entry, image, has_classes=network.has_classes, request_id=request_id)
             return await self.work(lambda: preprocessor.drawn(maps, begun, pixels, settings))
 

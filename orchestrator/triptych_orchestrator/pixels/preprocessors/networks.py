@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -35,13 +36,15 @@ class Normalization:
 
     def __call__(self, pixels: Pixels) -> Floats:
         """[channels, height, width]."""
-        if self.order == "L":
-            grey = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.float32)
-            return grey[None] * np.float32(self.white / 255)
-        ordered = pixels if self.order == "RGB" else pixels[..., ::-1]
-        values = ordered.astype(np.float32) * np.float32(self.white / 255)
-        values = (values - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
+        values = self._ordered(pixels).astype(np.float32) * np.float32(self.white / 255)
+        mean, std = (np.array(each[: values.shape[2]], np.float32) for each in (self.mean, self.std))
+        values = (values - mean) / std
         return np.ascontiguousarray(values.transpose(2, 0, 1))
+
+    def _ordered(self, pixels: Pixels) -> Pixels:
+        if self.order == "L":
+            return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)[..., None]
+        return pixels if self.order == "RGB" else pixels[..., ::-1]
 
 
 UNIT = Normalization()
@@ -67,6 +70,10 @@ class Network:
     multiple: int = 1
     shortest: int = 0
     has_classes: bool = False
+
+    def normalizing(self, **told: Any) -> Network:
+        """The same for a file that wants its colours so, by the fields of `Normalization`."""
+        return replace(self, normalized=replace(self.normalized, **told))
 
     def size(self, picture: Size, own: Size) -> Size:
         """Width and height that a picture of that size is given in; `own` are the file's, 0 for one that is open."""

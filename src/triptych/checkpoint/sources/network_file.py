@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from triptych.checkpoint.configs import broken
-from triptych.checkpoint.onnx_files import Value, read_model
+from triptych.checkpoint.onnx_files import Value, read_model, told_normalization
 from triptych.checkpoint.safetensors import TensorInfo
 from triptych.checkpoint.sources.base import OnePart, Told
 from triptych.errors import CheckpointInvalidError
@@ -37,6 +37,7 @@ class NetworkFile(OnePart):
 
     def config(self, part: str) -> Told:
         """What its input and its outputs say; extents of 0 are open."""
+        told_normalization(self.path, self._model.metadata)
         channels, height, width = self._input()
         for output in self._model.outputs:
             self._check_output(output)
