@@ -10,14 +10,13 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.conftest import Served
-from tests.gateway.page.steps import Drawing
+from tests.gateway.page.steps import PATIENCE_MS, Drawing
 
 REQUIRE = "TRIPTYCH_REQUIRE_BROWSER"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-PATIENCE_MS = 60_000
 
 
 # Not for the session: Playwright's event loop counts as running until it stops, and no test that is async can run then.
@@ -31,6 +30,7 @@ def browser() -> Iterator[Browser]:
         pytest.skip(reason)
     # As root its sandbox does not start; the pages are our own.
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=arguments)
         yield browser
