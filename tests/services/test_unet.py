@@ -52,7 +52,7 @@ def test_the_architecture_says_what_it_takes() -> None:
     }
     warm_up = model_of(EXTENDED).warm_up_inputs(SimpleNamespace(tokens=7))  # type: ignore[arg-type]
     assert {name: array.shape for name, array in warm_up.items()} == {
-        "latents": (1, 4, 2, 2),
+        "latents": (1, 4, 2, 4),
         "timestep": (1,),
         "encoder_hidden_states": (1, 7, 6),
         "text_embeds": (1, 5),
@@ -103,7 +103,7 @@ def test_what_is_seen_beside_the_latents_is_kept_and_laid_after_them() -> None:
     assert first.keys() == again.keys() == {"latents", "timestep", "encoder_hidden_states"}
     assert not first["latents"][:, :4].any() and again["latents"][:, :4].any()
     assert np.array_equal(first["latents"][:, 4:], seen) and np.array_equal(again["latents"][:, 4:], seen[::-1])
-    assert model.warm_up_inputs(SimpleNamespace(tokens=7))["latents"].shape == (1, 9, 2, 2)  # type: ignore[arg-type]
+    assert model.warm_up_inputs(SimpleNamespace(tokens=7))["latents"].shape == (1, 9, 2, 4)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

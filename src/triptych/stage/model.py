@@ -39,8 +39,9 @@ from triptych.stage.lora_sets import BASE, LoraSets, MergedSet
 logger = logging.getLogger("triptych.stage")
 
 NOT_FINITE = "not_finite"
-# Latents of a warm-up on a CPU: every weight meets a number that is not padding, and little is done with it.
-_ON_CPU = 2
+# Latents of a warm-up on a CPU: every weight meets a number that is not padding, and little is done with it. Of 2 x 2
+# one is left further down, and torch refuses to norm groups of one channel, as narrow models have them, of one number.
+_ON_CPU = (2, 4)
 
 # One request's tensors, every one with the request's samples as its first dimension.
 Batch = dict[str, Array]
@@ -189,7 +190,7 @@ class StageModel(ABC):
         after the smallest sample, and sooner.
         """
         height, width = self.component.latent_size
-        return (height, width) if self.device != "cpu" else (min(height, _ON_CPU), min(width, _ON_CPU))
+        return (height, width) if self.device != "cpu" else (min(height, _ON_CPU[0]), min(width, _ON_CPU[1]))
 
     @abstractmethod
     def run(self, batch: Batch) -> Batch:
