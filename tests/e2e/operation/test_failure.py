@@ -20,6 +20,7 @@ from tritonclient.utils import InferenceServerException
 
 import triptych
 from tests.conftest import CACHE, Served
+from tests.e2e.ip_adapters.making import save_ip_adapter
 from tests.e2e.serving import SIZE, at_once, difference, orchestrator, wait_for
 from tests.session.graphs import fill_cache
 from tests.tiny import save_controlnet, save_editing_checkpoint
@@ -165,6 +166,27 @@ def test_a_controlled_request_is_done_again(fragile: Served, expected: Result, c
     assert result.files == before.files
     wait_for(lambda: all_ready(fragile), 120, "the restarted replica with its models")
     fragile.client.unregister_checkpoint("canny")
+
+
+@pytest.mark.slow
+def test_what_looks_at_a_picture_is_done_again(
+    fragile: Served, expected: Result, checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    path = save_ip_adapter(tmp_path, checkpoints["sd1"])
+    fill_cache(CACHE, [path])
+    fragile.client.register_ip_adapter("plain", path)
+    request = REQUEST | {"ip_adapters": [triptych.IpAdapter("plain", Image.effect_noise((64, 64), 90))]}
+    before = fragile.client.generate(**request)
+    assert difference(before, expected) > 3
+    _, result = interrupted(fragile, lambda name: os.kill(server_of(fragile, name), signal.SIGKILL), request)
+    assert result.files == before.files
+    wait_for(lambda: all_ready(fragile), 120, "the restarted replica with its models")
+    os.kill(server_of(fragile, "encoder-0"), signal.SIGKILL)
+    other = REQUEST | {"ip_adapters": [triptych.IpAdapter("plain", Image.effect_noise((80, 64), 50))]}
+    assert difference(fragile.client.generate(**other), before) > 3
+    wait_for(lambda: all_ready(fragile), 120, "the restarted encoder with its models")
+    assert fragile.client.generate(**request).files == before.files
+    fragile.client.unregister_checkpoint("plain")
 
 
 def test_a_dead_stub_is_brought_back(fragile: Served, expected: Result) -> None:
