@@ -28,8 +28,8 @@ Array = npt.NDArray[np.float32]
 # From the middle outwards each residual counts that much less where the prompt is to count more.
 _SOFTENING = 0.825
 _SOFTENED_RESIDUALS = 13
-# A T2I-Adapter's features, whose last is the smallest.
-_SOFTENED_FEATURES = (0.25, 0.62, 0.825, 1.0)
+# A T2I-Adapter's first features, the largest; the others count whole.
+_SOFTENED_FEATURES = (0.25, 0.62, 0.825)
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,8 @@ def _profile(control: PassControl, net: Net, guesses: bool) -> Array:
     if guesses and not net.pools:
         return np.logspace(-1, 0, net.residuals, dtype=np.float32)
     if control.control_mode != BALANCED and net.is_adapter:
-        return np.array(_SOFTENED_FEATURES, np.float32)[-net.residuals :]
+        whole = [1.0] * net.residuals
+        return np.array([*_SOFTENED_FEATURES, *whole][: net.residuals], np.float32)
     if control.control_mode != BALANCED:
         # The extension gives a UNet with fewer residuals the first of them.
         exponents = np.arange(_SOFTENED_RESIDUALS - 1, -1, -1)[: net.residuals]

@@ -168,8 +168,8 @@ class Controls:
         self._worker.shutdown(wait=False, cancel_futures=True)
 
     def _prepare(self, told: ControlContent, image: bytes) -> Control:
+        self._unet.prepare_residuals(told.tiling)  # first, for an engine may say that it cannot
         loaded = self._nets.get(told.net) or self._load(told.net)
-        self._unet.prepare_residuals(told.tiling)
         looks, types = _looks(told, loaded.types)
         inputs, engine = {"image": _pixels(told, image, is_grey=loaded.is_grey), **looks}, loaded.hint
         outputs = engine.infer_wrapped(inputs, told.tiling) if told.tiling else engine.infer(inputs)
