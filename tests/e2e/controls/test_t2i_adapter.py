@@ -51,7 +51,8 @@ def made(served: Served, *controls: Control, checkpoint: str = "sd1", **more: An
     return served.client.generate(checkpoint=checkpoint, seed=3, **ASKED | more, controls=list(controls))
 
 
-@pytest.mark.parametrize("engine", ["onnxruntime", "torch"])
+# By torch tests/engine/test_t2i_adapter.py compares what the UNet makes.
+@pytest.mark.parametrize("engine", ["onnxruntime", pytest.param("torch", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("family", "scales", "more"), [
     ("sd1", {"colour": 0.8}, {}),
     ("sd1", {"grey": 1.0, "colour": 0.6}, {}),
