@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.conftest import WITH_TORCH
+from tests.parity.controls import ADAPTERS, CONTROLS, UNIONS
 from triptych_orchestrator.sampling.schedulers import SCHEDULERS
 
 Values = Mapping[str, Any]
@@ -36,6 +37,7 @@ TASKS = {
     "control-image": "ControlNet, image-to-image",
     "control-inpaint": "ControlNet, inpaint",
     "control-hires": "ControlNet, hires fix",
+    "adapted": "T2I-Adapter",
 }
 # Of those under ControlNets, what they are without.
 CONTROLLED = {
@@ -43,6 +45,7 @@ CONTROLLED = {
     "control-image": "image-to-image",
     "control-inpaint": "inpaint",
     "control-hires": "hires",
+    "adapted": "text-to-image",
 }
 # Those for which single files are compared too.
 FILED = ("text-to-image", "image-to-image")
@@ -139,20 +142,6 @@ INSTRUCTED: Mapping[str, Sequence[Any]] = {
     "image_size": ((64, 64), (75, 101)),
     "num_inference_steps": (5,),
 }
-# How a picture is controlled, by diffusers' names: the first ControlNet of a family, and the second.
-CONTROLS: Mapping[str, Sequence[Values]] = {
-    "one": ({},),
-    "half": ({"conditioning_scale": 0.6, "guidance_end": 0.5},),
-    "two": ({"conditioning_scale": 0.8, "guidance_start": 0.3}, {"conditioning_scale": 1.2, "guidance_end": 0.7}),
-}
-# Of a union. Some picture counts in every step: where none does diffusers, unlike us, goes on with the types alone.
-UNIONS: Mapping[str, Sequence[Values]] = {
-    "union": ({"union_type": "canny", "conditioning_scale": 0.7, "guidance_end": 0.6},),
-    "union of two": (
-        {"union_type": "depth", "conditioning_scale": 0.8, "guidance_end": 0.7},
-        {"union_type": "tile", "conditioning_scale": 1.2, "guidance_start": 0.3},
-    ),
-}
 _CONTROL: Mapping[str, Sequence[Any]] = {"controls": (*CONTROLS, *UNIONS), "guess_mode": (False, True)}
 CONTROL = _CONTROL | {
     "scheduler": ("", "ddim", "euler_ancestral"),
@@ -161,6 +150,7 @@ CONTROL = _CONTROL | {
     "size": ((64, 64), (96, 64)),
     "num_inference_steps": (5,),
 }
+ADAPTED = {**CONTROL, "controls": (*ADAPTERS,), "guess_mode": (False,)}
 CONTROL_IMAGE = _CONTROL | {
     "scheduler": ("", "ddim"),
     "strength": (0.8, 0.5),
@@ -191,6 +181,7 @@ PARAMETERS: Mapping[str, Mapping[str, Sequence[Any]]] = {
     "control-image": CONTROL_IMAGE,
     "control-inpaint": CONTROL_INPAINT,
     "control-hires": CONTROL_HIRES,
+    "adapted": ADAPTED,
 }
 
 
@@ -227,16 +218,6 @@ MORE: Mapping[str, Values] = {
     },
 }
 _OF_XL = ("", "rescaled", "texts", "no negative", "sizes", "all sizes", "one negative size")
-
-
-def controlnets(family: str) -> tuple[str, ...]:
-    """The names of those that there are for it."""
-    return tuple(f"{family}-net-{number}" for number in range(2))
-
-
-def union(family: str) -> str:
-    """The name of a union ControlNet for it."""
-    return f"{family}-union"
 
 
 def known(family: str, task: str) -> tuple[str, ...]:
@@ -312,6 +293,8 @@ def is_possible(family: str, task: str, form: str, values: Values) -> bool:
         or (values["guess_mode"] and values["guidance_scale"] != 1.0)
         or values.get("padding_mask_crop")
     ):
+        return False
+    if values.get("controls") == "half an adapter" and family != "sdxl":
         return False
     if values["more"] == "scores" and values.get("refiner") == "sdxl":
         return False

@@ -16,8 +16,9 @@ from PIL import Image
 
 import triptych
 from tests.engine.wrapped import wrapped
+from tests.parity.controls import ADAPTERS, CONTROLS, UNIONS, adapters, controlnets, union
 from tests.parity.formulas import TORCHS, torchs_first
-from tests.parity.matrix import CONTROLLED, CONTROLS, MORE, UNIONS, Case, controlnets, union
+from tests.parity.matrix import CONTROLLED, MORE, Case
 from triptych_orchestrator.sampling.schedulers import SCHEDULERS
 
 # Of 255, in any pixel.
@@ -75,9 +76,12 @@ def arguments(case: Case) -> dict[str, Any]:
     if "mask" in values:
         values |= {"mask_image": masks(values.pop("mask"), size), **size_of(size, values["padding_mask_crop"])}
     if "controls" in values:
-        is_union = values["controls"] in UNIONS
-        names = [union(case.family)] * 2 if is_union else controlnets(case.family)
-        looks = enumerate(zip(names, {**CONTROLS, **UNIONS}[values["controls"]], strict=False))
+        names = controlnets(case.family)
+        if values["controls"] in UNIONS:
+            names = (union(case.family),) * 2
+        elif values["controls"] in ADAPTERS:
+            names = adapters(case.family)
+        looks = enumerate(zip(names, {**CONTROLS, **UNIONS, **ADAPTERS}[values["controls"]], strict=False))
         seen = size if values.get("padding_mask_crop") else (72, 64)  # diffusers cuts both by the same coordinates
         values["controls"] = [
             {"name": name, "image": drawn(seen, number + 2), **look} for number, (name, look) in looks
@@ -145,7 +149,7 @@ def expected(case: Case, folder: Path, others: Mapping[str, Path]) -> list[Image
         return refined(pipe, others, **values)
     if "upscaler" in values:
         return enlarged(pipe, pipeline("image-to-image", folder, nets), controls, **values)
-    values |= controlled(task, controls)
+    values |= adapted(values, controls) if case.task == "adapted" else controlled(task, controls)
     if controls and task == "image-to-image":
         values |= size_of(values["image"][0].size, None)
     if "resize_from" in values:
@@ -177,6 +181,19 @@ def controlled(task: str, controls: Sequence[Mapping[str, Any]]) -> dict[str, An
         told.pop("image", None)
         return told | {"control_mode": [UNION_TYPES[control["union_type"]] for control in controls]}
     return told if len(controls) > 1 else {name: value[0] for name, value in told.items()}
+
+
+def adapted(values: dict[str, Any], controls: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The same of one for T2I-Adapters, of which that of Stable Diffusion XL alone knows a window's end."""
+    values.pop("guess_mode")
+    told = {
+        "image": [control["image"] for control in controls],
+        "adapter_conditioning_scale": [control.get("conditioning_scale", 1.0) for control in controls],
+    }
+    if len(controls) == 1:
+        told = {name: value[0] for name, value in told.items()}
+    end = controls[0].get("guidance_end")
+    return told | ({"adapter_conditioning_factor": end} if end else {})
 
 
 def enlarged(
@@ -238,8 +255,12 @@ def _net(path: Path) -> Any:
 def pipeline(task: str, path: Path, nets: tuple[Path, ...] = ()) -> Any:
     """diffusers' own, loaded once."""
     loaded: Any = [_net(path) for path in nets]
-    more = {"controlnet": loaded if len(nets) > 1 else loaded[0]} if nets else {}
-    made = PIPELINES[task].from_pretrained(path, **more)
+    more, kind = {"controlnet": loaded if len(nets) > 1 else loaded[0]} if nets else {}, PIPELINES[task]
+    if nets and isinstance(loaded[0], diffusers.T2IAdapter):
+        more = {"adapter": diffusers.MultiAdapter(loaded) if len(nets) > 1 else loaded[0]}
+        is_xl = (path / "text_encoder_2").is_dir()
+        kind = diffusers.StableDiffusionXLAdapterPipeline if is_xl else diffusers.StableDiffusionAdapterPipeline
+    made = kind.from_pretrained(path, **more)
     made.set_progress_bar_config(disable=True)
     # Where diffusers 0.42 still looks for the final norm of a skipped layer, and transformers 5 has no more.
     if made.text_encoder is not None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import triptych
 from tests import tiny
 from tests.conftest import CACHE
-from tests.parity.matrix import CONTROLLED, EDITING, ONLY, Case, controlnets, union
+from tests.parity.controls import adapters, controlnets, union
+from tests.parity.matrix import CONTROLLED, EDITING, ONLY, Case
 from tests.session.graphs import fill_cache
 from tests.single_files import Pair, save_pair
 
@@ -76,7 +77,7 @@ class Sources:
 
     @cached_property
     def _controlnets(self) -> dict[str, dict[str, Path]]:
-        """Two for each family that has any."""
+        """Two for each family that has any, and two T2I-Adapters."""
         root, made = self._root / "controlnets", dict[str, dict[str, Path]]()
         for family in ONLY["control"]:
             names = {name: number for number, name in enumerate(controlnets(family))}
@@ -84,6 +85,12 @@ class Sources:
                 name: tiny.save_controlnet(root / name, self._checkpoints[family], seed=number)
                 for name, number in names.items()
             }
+            full = {"adapter_type": "full_adapter", "channels": [16, 32], "downscale_factor": 8}
+            for number, name in enumerate(adapters(family)):
+                config = {} if family == "sdxl" else full
+                made[family][name] = tiny.save_t2i_adapter(
+                    root / name, seed=number, num_res_blocks=number + 1, **config
+                )
         made["sdxl"][union("sdxl")] = tiny.save_union_controlnet(root / "union", self._checkpoints["sdxl"])
         fill_cache(CACHE, [path for nets in made.values() for path in nets.values()])
         return made
