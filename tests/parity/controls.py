@@ -21,6 +21,8 @@ UNIONS: Mapping[str, Sequence[Values]] = {
         {"union_type": "tile", "conditioning_scale": 1.2, "guidance_start": 0.3},
     ),
 }
+# Of an inpaint ControlNet, which looks at what the request draws on.
+HOLES: Mapping[str, Sequence[Values]] = {"hole": ({"preprocessor": "inpaint"},)}
 # By T2I-Adapters, whose windows have an end alone, and with Stable Diffusion XL alone.
 ADAPTERS: Mapping[str, Sequence[Values]] = {
     "adapter": ({},),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.conftest import WITH_TORCH
-from tests.parity.controls import ADAPTERS, CONTROLS, UNIONS
+from tests.parity.controls import ADAPTERS, CONTROLS, HOLES, UNIONS
 from triptych_orchestrator.sampling.schedulers import SCHEDULERS
 
 Values = Mapping[str, Any]
@@ -159,7 +159,12 @@ CONTROL_IMAGE = _CONTROL | {
     "image_size": ((64, 64), (72, 96)),
     "num_inference_steps": (8,),
 }
-CONTROL_INPAINT = CONTROL_IMAGE | {"strength": (None, 0.6), "mask": ("disc",), "padding_mask_crop": (None, 5)}
+CONTROL_INPAINT = CONTROL_IMAGE | {
+    "controls": (*CONTROLS, *UNIONS, *HOLES),
+    "strength": (None, 0.6),
+    "mask": ("disc",),
+    "padding_mask_crop": (None, 5),
+}
 CONTROL_HIRES = _CONTROL | {
     "scheduler": ("", "ddim"),
     "upscaler": ("latent", "lanczos"),
@@ -283,8 +288,8 @@ def is_possible(family: str, task: str, form: str, values: Values) -> bool:
         return False
     if values.get("padding_mask_crop") and (values["images"].startswith("two") or values["mask"] != "disc"):
         return False  # diffusers takes one image for it, and one mask of the same size
-    if values.get("padding_mask_crop") and values.get("controls") in ("two", *UNIONS):
-        return False  # diffusers takes the list of their pictures for the image, and refuses it
+    if values.get("padding_mask_crop") and values.get("controls") in ("two", *UNIONS, *HOLES):
+        return False  # diffusers takes the list of their pictures for the image, and refuses it; a hole it does not cut
     if values.get("mask") == "discs" and values["images"] == "one":
         return False
     if values.get("controls") in UNIONS and (

@@ -16,7 +16,7 @@ from PIL import Image
 
 import triptych
 from tests.engine.wrapped import wrapped
-from tests.parity.controls import ADAPTERS, CONTROLS, UNIONS, adapters, controlnets, union
+from tests.parity.controls import ADAPTERS, CONTROLS, HOLES, UNIONS, adapters, controlnets, union
 from tests.parity.formulas import TORCHS, torchs_first
 from tests.parity.matrix import CONTROLLED, MORE, Case
 from triptych_orchestrator.sampling.schedulers import SCHEDULERS
@@ -81,10 +81,12 @@ def arguments(case: Case) -> dict[str, Any]:
             names = (union(case.family),) * 2
         elif values["controls"] in ADAPTERS:
             names = adapters(case.family)
-        looks = enumerate(zip(names, {**CONTROLS, **UNIONS, **ADAPTERS}[values["controls"]], strict=False))
+        known = {**CONTROLS, **UNIONS, **ADAPTERS, **HOLES}
+        looks = enumerate(zip(names, known[values["controls"]], strict=False))
         seen = size if values.get("padding_mask_crop") else (72, 64)  # diffusers cuts both by the same coordinates
         values["controls"] = [
-            {"name": name, "image": drawn(seen, number + 2), **look} for number, (name, look) in looks
+            {"name": name, **({} if "preprocessor" in look else {"image": drawn(seen, number + 2)}), **look}
+            for number, (name, look) in looks
         ]
     if "refiner" in values and values["strength"]:
         values["image"] = drawn((64, 72), 0)
@@ -149,6 +151,7 @@ def expected(case: Case, folder: Path, others: Mapping[str, Path]) -> list[Image
         return refined(pipe, others, **values)
     if "upscaler" in values:
         return enlarged(pipe, pipeline("image-to-image", folder, nets), controls, **values)
+    controls = [control if "image" in control else control | hole(values) for control in controls]
     values |= adapted(values, controls) if case.task == "adapted" else controlled(task, controls)
     if controls and task == "image-to-image":
         values |= size_of(values["image"][0].size, None)
@@ -156,6 +159,15 @@ def expected(case: Case, folder: Path, others: Mapping[str, Path]) -> list[Image
         return varied(pipe, **values)
     images: list[Image.Image] = made(pipe, **values)
     return images
+
+
+def hole(values: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """What an inpaint ControlNet looks at, as `make_inpaint_condition` of diffusers' documentation has it."""
+    size = values["width"], values["height"]
+    (image,), mask = values["image"], values["mask_image"]
+    pixels = np.array(image.convert("RGB").resize(size, Image.Resampling.LANCZOS), np.float32) / 255
+    pixels[np.array(mask.convert("L").resize(size, Image.Resampling.LANCZOS), np.float32) / 255 > 0.5] = -1.0
+    return {"image": torch.from_numpy(pixels.transpose(2, 0, 1)[None])}
 
 
 def refined(pipe: Any, refiners: Mapping[str, Path], refiner: str, refiner_start: float, **values: Any) -> Any:

@@ -22,6 +22,7 @@ from triptych_orchestrator.settings import Limits
 
 # It is looked at once.
 _COMPRESS_LEVEL = 1
+_COLOURS = 3
 
 
 class Preprocessing:
@@ -30,7 +31,7 @@ class Preprocessing:
     def __init__(
         self, pictures: PictureReader, preprocessors: Preprocessors, admission: Admission, limits: Limits
     ) -> None:
-        self._preprocessors = preprocessors
+        self._pictures, self._preprocessors = pictures, preprocessors
         self._admission, self._limits = admission, limits
         self._hints = HintReader(pictures, preprocessors, limits.max_upscaled_pixels)
 
@@ -40,11 +41,13 @@ class Preprocessing:
         preparation = preparation_of(asked_preparation(request), str)
         if not data:
             raise invalid("image", "is missing; send the picture that is to be prepared")
-        check_bytes([data], self._limits)
+        check_bytes([data, request.mask_image], self._limits)
         with self._admission.preparing():
+            if preparation.hides and not size:
+                size = await self._pictures.size("image", data)
             if size:
-                hints, warnings = await self._hints.hints(data, preparation, [size], str)
-                pixels = np.frombuffer(hints[size], np.uint8).reshape(size[1], size[0], 3)
+                hints, warnings = await self._hints.hints(data, preparation, [size], str, mask=request.mask_image)
+                pixels = np.frombuffer(hints[size], np.uint8).reshape(size[1], size[0], -1)
             else:
                 pixels, warnings = await self._hints.prepared(data, preparation, None, str)
             return await self._preprocessors.work(lambda: _response(pixels, warnings))
@@ -66,6 +69,9 @@ class Preprocessing:
 
 
 def _response(pixels: Pixels, warnings: list[str]) -> pb.PreprocessResponse:
+    """What is hidden is transparent."""
+    if pixels.shape[2] > _COLOURS:
+        pixels = np.dstack([pixels[..., :_COLOURS], np.bitwise_not(pixels[..., _COLOURS])])
     stream = io.BytesIO()
     image = Image.fromarray(pixels)
     image.save(stream, "PNG", compress_level=_COMPRESS_LEVEL)

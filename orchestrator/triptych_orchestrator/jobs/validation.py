@@ -22,6 +22,7 @@ from triptych_orchestrator.jobs.fields.drawing import (
 from triptych_orchestrator.jobs.fields.numbers import given, real, within
 from triptych_orchestrator.jobs.fields.refining import check_drawing, check_refiner, check_vae, start_of
 from triptych_orchestrator.jobs.fields.sizes import size_of
+from triptych_orchestrator.jobs.hints.hiding import Canvas
 from triptych_orchestrator.jobs.hints.preprocessors import Preprocessors
 from triptych_orchestrator.jobs.hints.reading import HintReader
 from triptych_orchestrator.jobs.job import Job
@@ -70,7 +71,8 @@ async def resolve(
         job = replace(job, images=images, warnings=(*job.warnings, *warnings))
     sizes = [(each.width, each.height) for each in (job, job.hires) if each]
     hints = HintReader(pictures, preprocessors or Preprocessors(), limits.max_upscaled_pixels)
-    controls, warnings = await read_controls(job.controls, asked.controls, hints, sizes, part_of(job.inpaint))
+    canvas = Canvas(sizes[0], job.images, job.inpaint.masks) if job.inpaint else None
+    controls, warnings = await read_controls(job.controls, asked.controls, hints, sizes, part_of(job.inpaint), canvas)
     prompts, more = await read_ip_adapters(job.ip_adapters, asked.ip_adapters, adapters, pictures)
     return replace(job, controls=controls, ip_adapters=prompts, warnings=(*job.warnings, *warnings, *more))
 
@@ -159,7 +161,12 @@ def check(
         hires=hires,
         upscale=upscale_of(asked.upscale, final, limits) if asked.upscale else None,
         controls=controls_of(
-            asked.controls, nets, checkpoint, guess_mode=asked.guess_mode, has_hires=hires is not None
+            asked.controls,
+            nets,
+            checkpoint,
+            guess_mode=asked.guess_mode,
+            has_hires=hires is not None,
+            inpaints=inpaint is not None,
         ),
         guess_mode=asked.guess_mode,
         ip_adapters=ip_adapters_of(asked.ip_adapters, adapters, checkpoint),

@@ -126,7 +126,7 @@ def _shared(
             inside, outside = (shares, 1.0) if len(group) > 1 else ((1.0,), shares[0])
             types = (each.union_type for each in group)
             looks = tuple(Look(kind, share) for kind, share in zip(types, inside, strict=True) if kind is not None)
-            content = ControlContent(told, one.width, one.height, job.tiling, looks)
+            content = ControlContent(told, one.width, one.height, job.tiling, looks, group[0].has_mask)
             yield Scaled(Control(content, image), np.float32(outside) * profile), frozenset(indices)
 
 

@@ -69,7 +69,7 @@ class Enlarged:
 class PassControl:
     """A ControlNet of a pass, by its entry's name; `image` is RGB, height x width x 3 of the pass.
 
-    `union_type`: as of the job's.
+    With `has_mask` it is height x width x 4, white in the last where it is hidden. `union_type`: as of the job's.
     """
 
     name: str
@@ -79,6 +79,7 @@ class PassControl:
     guidance_end: float
     control_mode: str
     union_type: int | None = None
+    has_mask: bool = False
 
 
 Source: TypeAlias = FromNoise | FromPictures | FromMasked | FromBefore | Enlarged
@@ -182,6 +183,7 @@ def _controls(job: Job, size: Size, others: str) -> tuple[PassControl, ...]:
             each.guidance_end,
             each.control_mode,
             each.union_type,
+            each.preparation.hides,
         )
         for each in job.controls
         if each.hr_option != others

@@ -39,8 +39,8 @@ _MOST_THINNINGS = 32
 _MOST_COVERING = 1 << 24
 
 
-def brought(pixels: Pixels, size: Size, mode: str) -> Pixels:
-    """RGB [height, width, 3] in that width and height."""
+def brought(pixels: Pixels, size: Size, mode: str, border: int | None = None) -> Pixels:
+    """RGB [height, width, 3] in that width and height; `border` is the grey that it is laid on, or None its own."""
     if mode == JUST_RESIZE:
         return resized(pixels, size)
     height, width, _ = pixels.shape
@@ -48,7 +48,8 @@ def brought(pixels: Pixels, size: Size, mode: str) -> Pixels:
     scale = max(scales) if mode == CROP_AND_RESIZE else min(scales)
     width, height = max(1, round(width * scale)), max(1, round(height * scale))
     if mode == RESIZE_AND_FILL:
-        return _laid(resized(pixels, (width, height)), size, _border_colour(pixels))
+        colour = _border_colour(pixels) if border is None else np.full(3, border, np.uint8)
+        return _laid(resized(pixels, (width, height)), size, colour)
     if width * height <= _MOST_COVERING:
         return _middle(resized(pixels, (width, height)), size)
     kept = math.ceil(size[0] / scale), math.ceil(size[1] / scale)

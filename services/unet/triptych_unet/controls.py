@@ -135,9 +135,9 @@ class Controls:
             told = ControlContent.decoded(content)
         except ValueError as error:
             raise invalid("controlnets", str(error)) from error
-        pictures = max(1, len(told.looks))
-        if pictures * told.width * told.height * 3 != len(image):
-            problem = f"has {len(image)} bytes, must be RGB, {pictures} x {told.width} x {told.height}"
+        pictures, channels = max(1, len(told.looks)), 4 if told.has_mask else 3
+        if pictures * told.width * told.height * channels != len(image):
+            problem = f"has {len(image)} bytes, must be {pictures} x {told.width} x {told.height} x {channels}"
             raise invalid("control_images", problem)
         self._held[key] = self._worker.submit(self._prepare, told, image)
         return self._held[key]
@@ -171,7 +171,7 @@ class Controls:
         self._unet.prepare_residuals(told.tiling)  # first, for an engine may say that it cannot
         loaded = self._nets.get(told.net) or self._load(told.net)
         looks, types = _looks(told, loaded.types)
-        inputs, engine = {"image": _pixels(told, image, is_grey=loaded.is_grey), **looks}, loaded.hint
+        inputs, engine = {"image": pixels_of(told, image, is_grey=loaded.is_grey), **looks}, loaded.hint
         outputs = engine.infer_wrapped(inputs, told.tiling) if told.tiling else engine.infer(inputs)
         loaded.used_s = time.monotonic()
         return Control(told.net, loaded, {**{name: array.sum(axis=0) for name, array in outputs.items()}, **types})
@@ -217,12 +217,17 @@ class Controls:
         return engine, sum(array.nbytes for array in arrays.values())
 
 
-def _pixels(told: ControlContent, image: bytes, *, is_grey: bool) -> Array:
-    """As diffusers' pipelines give it to a ControlNet: from 8 bits to [0, 1]. Grey is that of Pillow's "L"."""
-    pixels: Array = np.frombuffer(image, np.uint8).reshape(-1, told.height, told.width, 3)
+def pixels_of(told: ControlContent, image: bytes, *, is_grey: bool = False) -> Array:
+    """As diffusers' pipelines give it to a ControlNet: from 8 bits to [0, 1]. Grey is that of Pillow's "L".
+
+    What is hidden is -1, as ControlNets for inpainting were taught it.
+    """
+    pixels = np.frombuffer(image, np.uint8).reshape(-1, told.height, told.width, 4 if told.has_mask else 3)
+    colours: Array = pixels[..., :3]
     if is_grey:
-        pixels = ((pixels @ _GREY + 0x8000) >> 16)[..., None]
-    return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)).astype(np.float32) / np.float32(255)
+        colours = ((colours @ _GREY + 0x8000) >> 16)[..., None]
+    values = np.ascontiguousarray(colours.transpose(0, 3, 1, 2)).astype(np.float32) / np.float32(255)
+    return np.where(pixels[:, None, ..., 3] > 0, np.float32(-1), values) if told.has_mask else values
 
 
 def _looks(told: ControlContent, count: int) -> tuple[dict[str, Array], dict[str, Array]]:

@@ -34,7 +34,8 @@ class Look:
 class ControlContent:
     """One and how it is to look at a picture: its size in pixels, the axes along which the drawn ones tile.
 
-    A union looks at as many as it has `looks`, of one size, which follow each other in what comes along.
+    With `has_mask` each pixel has a channel more, white where the ControlNet is to see nothing. A union looks at as
+    many as it has `looks`, of one size, which follow each other in what comes along.
     """
 
     net: ControlNet
@@ -42,6 +43,7 @@ class ControlContent:
     height: int
     tiling: str = ""
     looks: tuple[Look, ...] = ()
+    has_mask: bool = False
 
     def encoded(self) -> bytes:
         """As JSON, for the `controlnets` tensor."""
@@ -54,13 +56,13 @@ class ControlContent:
             told = json.loads(content)
             net = ControlNet(**{name: str(told["net"][name]) for name in ControlNet.__dataclass_fields__})
             looks = tuple(Look(int(look["control_type"]), float(look["share"])) for look in told["looks"])
-            return cls(net, int(told["width"]), int(told["height"]), str(told["tiling"]), looks)
+            return cls(net, int(told["width"]), int(told["height"]), str(told["tiling"]), looks, bool(told["has_mask"]))
         except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"not a ControlNet with width, height, tiling and looks: {error}") from error
+            raise ValueError(f"not a ControlNet with width, height, tiling, looks and has_mask: {error}") from error
 
 
 def control_key(content: bytes, image: bytes) -> bytes:
-    """Names what a ControlNet makes of a picture, RGB, height x width x 3, or of several."""
+    """Names what a ControlNet makes of a picture, height x width x 3 or, with a mask, 4, or of several."""
     digest = hashlib.blake2b(content, digest_size=CONTROL_KEY_BYTES)
     digest.update(image)
     return digest.digest()

@@ -32,13 +32,17 @@ class AskedPreparation:
 
 @dataclass(frozen=True)
 class Preparation:
-    """`preprocessor`, by its own name, empty: the picture is looked at as it is. `processor_res` 0: pixel perfect."""
+    """`preprocessor`, by its own name, empty: the picture is looked at as it is. `processor_res` 0: pixel perfect.
+
+    `hides`: a mask says what of it the ControlNet is not to see.
+    """
 
     preprocessor: str
     processor_res: int
     threshold_a: float
     threshold_b: float
     resize_mode: str
+    hides: bool = False
 
     def settings(self, own: Size, drawn: Size) -> Settings:
         """For a picture of its own size, for what is drawn in the other."""
@@ -63,7 +67,8 @@ def preparation_of(asked: AskedPreparation, field: Field) -> Preparation:
         return Preparation("", 0, 0.0, 0.0, mode)
     resolution = _number("processor_res", asked.processor_res or None, chosen, field)
     first, second = (_number(part, getattr(asked, part), chosen, field) for part in ("threshold_a", "threshold_b"))
-    return Preparation(chosen.name, 0 if asked.processor_res == 0 else int(resolution), first, second, mode)
+    resolution = 0 if asked.processor_res == 0 else resolution
+    return Preparation(chosen.name, int(resolution), first, second, mode, chosen.needs_mask)
 
 
 def _number(part: str, value: float | None, preprocessor: Preprocessor, field: Field) -> float:

@@ -5,31 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from triptych.errors import invalid
 from triptych_orchestrator.jobs.extents import Size
+from triptych_orchestrator.jobs.hints.hiding import Canvas, Looked
 from triptych_orchestrator.jobs.hints.preparation import Field, Preparation
 from triptych_orchestrator.jobs.hints.preprocessors import Preprocessors
+from triptych_orchestrator.jobs.hints.sizing import Part, sized
 from triptych_orchestrator.jobs.pictures import PictureReader, picture
-from triptych_orchestrator.pixels.hints import JUST_RESIZE, brought
 from triptych_orchestrator.pixels.preprocessors import Pixels
-from triptych_orchestrator.pixels.regions import Box, fitted
-
-
-class Part(NamedTuple):
-    """What is drawn by itself of an image of that width and height."""
-
-    image_size: Size
-    box: Box
-
-    def cut(self, pixels: Pixels, drawn: Size, preparation: Preparation) -> Pixels:
-        """The same part of a ControlNet's picture, as large as it is drawn, as diffusers' inpainting cuts it."""
-        whole = pixels if pixels.shape[1::-1] == self.image_size else _sized(pixels, self.image_size, preparation)
-        return np.asarray(fitted(Image.fromarray(whole).crop(self.box), drawn))
 
 
 @dataclass(frozen=True)
@@ -41,15 +27,46 @@ class HintReader:
     most_pixels: int
 
     async def hints(
-        self, data: bytes, preparation: Preparation, sizes: Sequence[Size], field: Field, part: Part | None = None
+        self,
+        data: bytes,
+        preparation: Preparation,
+        sizes: Sequence[Size],
+        field: Field,
+        part: Part | None = None,
+        mask: bytes = b"",
+        canvas: Canvas | None = None,
     ) -> tuple[Mapping[Size, bytes], list[str]]:
-        """By width and height, the first one's being drawn first; and what is worth knowing of the file."""
+        """By width and height, the first one's being drawn first; and what is worth knowing of the file.
+
+        Where the preparation hides something a `mask` says what, or else the `canvas`, which has a picture too; each
+        pixel has a channel more then.
+        """
+        if preparation.hides:
+            return await self._hiding(data, mask, preparation, sizes, field, part, canvas)
         pixels, warnings = await self.prepared(data, preparation, sizes[0], field, part)
 
         def made() -> dict[Size, bytes]:
-            return {size: _sized(pixels, size, preparation).tobytes() for size in sizes}
+            return {size: sized(pixels, size, preparation).tobytes() for size in sizes}
 
         return await self.preprocessors.work(made), warnings
+
+    async def _hiding(
+        self,
+        data: bytes,
+        mask: bytes,
+        preparation: Preparation,
+        sizes: Sequence[Size],
+        field: Field,
+        part: Part | None,
+        canvas: Canvas | None,
+    ) -> tuple[Mapping[Size, bytes], list[str]]:
+        looked = Looked(data, mask, canvas)
+        looked.check(field)
+
+        def read() -> tuple[dict[Size, bytes], list[str]]:
+            return looked.hidden(preparation, sizes, field, part, self.pictures.most_pixels)
+
+        return await self.pictures.run(read)
 
     async def prepared(
         self, data: bytes, preparation: Preparation, drawn: Size | None, field: Field, part: Part | None = None
@@ -77,10 +94,3 @@ class HintReader:
             problem = f"{preprocessor.name} would work at {width} x {height} pixels, more than the {self.most_pixels}"
             raise invalid(field("processor_res"), f"{problem} that this server makes; give less, or a smaller image")
         return await self.preprocessors.run(preprocessor, pixels, settings)
-
-
-def _sized(pixels: Pixels, size: Size, preparation: Preparation) -> Pixels:
-    """By the resize mode; a picture that is stretched and no more as diffusers' VaeImageProcessor.resize does it."""
-    if preparation.preprocessor or preparation.resize_mode != JUST_RESIZE:
-        return brought(pixels, size, preparation.resize_mode)
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))

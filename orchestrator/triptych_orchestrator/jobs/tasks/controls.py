@@ -14,8 +14,10 @@ from triptych.contract import T2I_ADAPTER, UNET
 from triptych.errors import invalid
 from triptych_orchestrator.jobs.extents import Size
 from triptych_orchestrator.jobs.fields.numbers import given, real
-from triptych_orchestrator.jobs.hints.preparation import AskedPreparation, Preparation, preparation_of
-from triptych_orchestrator.jobs.hints.reading import HintReader, Part
+from triptych_orchestrator.jobs.hints.hiding import Canvas
+from triptych_orchestrator.jobs.hints.preparation import AskedPreparation, Field, Preparation, preparation_of
+from triptych_orchestrator.jobs.hints.reading import HintReader
+from triptych_orchestrator.jobs.hints.sizing import Part
 from triptych_orchestrator.jobs.tasks.inpainting import Inpaint
 from triptych_orchestrator.settings import Limits
 
@@ -58,9 +60,9 @@ class AskedControl:
 class JobControl:
     """A ControlNet by its registered name; shares are of the steps.
 
-    `images` are what it looks at, RGB, by width and height, one for each of the job's passes; `preparation` is how they
-    came to be, and `hr_option` says in which of the passes it counts. `union_type` is the place of their type among a
-    union's.
+    `images` are what it looks at, RGB, or RGB and what the preparation hides, by width and height, one for each of the
+    job's passes; `preparation` is how they came to be, and `hr_option` says in which of the passes it counts.
+    `union_type` is the place of their type among a union's.
     """
 
     name: str
@@ -104,6 +106,7 @@ def controls_of(
     *,
     guess_mode: bool,
     has_hires: bool,
+    inpaints: bool = False,
 ) -> tuple[JobControl, ...]:
     """Pictures left out; `nets` are what the names stand for."""
     if guess_mode and not asked:
@@ -112,7 +115,7 @@ def controls_of(
         problem = f"does not go with a checkpoint that edits an image {INSTRUCTED.way}; leave it out"
         raise invalid("controls", problem)
     return tuple(
-        _checked(index, control, net, checkpoint, guess_mode, has_hires)
+        _checked(index, control, net, checkpoint, guess_mode, has_hires, inpaints)
         for index, (control, net) in enumerate(zip(asked, nets, strict=True))
     )
 
@@ -139,11 +142,18 @@ async def read_controls(
     hints: HintReader,
     sizes: Sequence[Size],
     part: Part | None,
+    canvas: Canvas | None = None,
 ) -> tuple[tuple[JobControl, ...], tuple[str, ...]]:
-    """The same with their pictures in these sizes, and what is worth knowing; `part` is what alone is drawn."""
+    """The same with their pictures in these sizes, and what is worth knowing; `part` is what alone is drawn.
+
+    `canvas` is what the request draws on where it inpaints.
+    """
     read, warnings = [], dict[str, None]()
     for index, (control, each) in enumerate(zip(controls, asked, strict=True)):
-        images, told = await hints.hints(each.image, control.preparation, sizes, partial(control_field, index), part)
+        field = partial(control_field, index)
+        images, told = await hints.hints(
+            each.image, control.preparation, sizes, field, part, mask=each.mask_image, canvas=canvas
+        )
         warnings |= dict.fromkeys(told)
         read.append(replace(control, images=images))
     return tuple(read), tuple(warnings)
@@ -160,7 +170,13 @@ def part_of(inpaint: Inpaint | None) -> Part | None:
 
 
 def _checked(
-    index: int, asked: AskedControl, net: Checkpoint, checkpoint: Checkpoint, guess_mode: bool, has_hires: bool
+    index: int,
+    asked: AskedControl,
+    net: Checkpoint,
+    checkpoint: Checkpoint,
+    guess_mode: bool,
+    has_hires: bool,
+    inpaints: bool,
 ) -> JobControl:
     field = partial(control_field, index)
     if not is_control(net.components):
@@ -168,7 +184,10 @@ def _checked(
     unet = checkpoint.components[UNET.name].architecture
     if problem := control_misfit(net.components, unet):
         raise invalid(field("name"), f"{asked.name!r} {problem}; the checkpoint is {checkpoint.family.title}")
-    if not asked.image:
+    preparation = preparation_of(asked.preparation, field)
+    if preparation.hides:
+        _check_hiding(asked, net, field, inpaints)
+    elif not asked.image:
         raise invalid(field("image"), "is missing; send the picture that the ControlNet is to look at")
     start = real(field("guidance_start"), given(asked.guidance_start, 0.0), 1.0)
     end = real(field("guidance_end"), given(asked.guidance_end, 1.0), 1.0)
@@ -185,7 +204,19 @@ def _checked(
     scale = real(field("conditioning_scale"), given(asked.conditioning_scale, 1.0), _MOST_SCALE)
     option = _hr_option(field("hr_option"), asked.hr_option or BOTH, has_hires)
     number = _union_type(field("union_type"), asked, control_union_types(net.components))
-    return JobControl(asked.name, scale, start, end, mode, preparation_of(asked.preparation, field), option, {}, number)
+    return JobControl(asked.name, scale, start, end, mode, preparation, option, {}, number)
+
+
+def _check_hiding(asked: AskedControl, net: Checkpoint, field: Field, inpaints: bool) -> None:
+    """InvalidArgumentError where nothing says what is hidden, or the ControlNet would not see that it is."""
+    if T2I_ADAPTER in net.components or control_union_types(net.components):
+        problem = f"hides what is drawn as ControlNets are taught it, and {asked.name!r} is {net.family.title}"
+        raise invalid(field("preprocessor"), f"{problem}; send the picture with black there, and no preprocessor")
+    if not inpaints and not asked.mask_image:
+        problem = "is missing; send one, white where the ControlNet is to see nothing, or mask_images of the request"
+        raise invalid(field("mask_image"), problem)
+    if not asked.image and (asked.mask_image or not inpaints):
+        raise invalid(field("image"), "is missing; send the picture that mask_image is of")
 
 
 def _union_type(field: str, asked: AskedControl, types: Sequence[str]) -> int | None:

@@ -6,6 +6,7 @@ from triptych_orchestrator.pixels.preprocessors.networks import Floats, Network
 from triptych_orchestrator.pixels.preprocessors.tones import (
     BLURRED,
     GRID,
+    HIDDEN,
     INTENSITY,
     INVERTED,
     LUMINANCE,
@@ -27,6 +28,7 @@ WEIGHTLESS: tuple[Preprocessor, ...] = (
     LUMINANCE,
     INTENSITY,
     GRID,
+    HIDDEN,
 )
 
 __all__ = ["WEIGHTED", "WEIGHTLESS", "Floats", "Network", "Parameter", "Pixels", "Preprocessor", "Settings"]

@@ -14,6 +14,10 @@ _GRID = 64
 _GAMMA = Parameter("Gamma Correction", 0.1, 2, 1, 0.001)
 
 
+def _unchanged(pixels: Pixels, _: float, __: float) -> Pixels:
+    return pixels
+
+
 def _inverted(pixels: Pixels, _: float, __: float) -> Pixels:
     return np.bitwise_not(pixels)
 
@@ -56,6 +60,15 @@ def _grid(pixels: Pixels, _: float, __: float) -> Pixels:
     return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
+# What is to be drawn anew is hidden by whoever has the mask.
+HIDDEN = Preprocessor(
+    "inpaint",
+    ("Inpaint",),
+    _unchanged,
+    aliases=("inpaint_global_harmonious",),
+    resolution=None,
+    needs_mask=True,
+)
 INVERTED = Preprocessor(
     "invert",
     ("Canny", "Lineart", "Scribble", "MLSD"),

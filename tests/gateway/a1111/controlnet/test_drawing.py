@@ -73,6 +73,19 @@ def test_modes_and_numbers_count(served: Served, txt2img: Call, outlines: str) -
     assert pixels(files(txt2img(**units(unit)))[0]) == pixel_perfect
 
 
+def test_a_mask_hides_what_is_drawn(served: Served, http: httpx.Client, txt2img: Call, outlines: str) -> None:
+    mask = PHOTO.convert("L").point(lambda grey: 255 if grey > 127 else 0)
+    unit = {"model": outlines, "image": [text(PHOTO), text(mask)], "module": "inpaint_global_harmonious"}
+    made, seen = files(txt2img(**units(unit)))
+    assert pixels(made) == expected(served, preprocessor="inpaint", mask_image=png(mask)) != expected(served)
+    sized = {"width": 64, "height": 64, "resize_mode": "crop_and_resize"}
+    assert seen == served.client.preprocess("inpaint", png(PHOTO), mask_image=png(mask), **sized).png
+    asked = {"controlnet_module": "inpaint", "controlnet_input_images": [text(PHOTO)]}
+    assert "requires a mask each" in http.post("/controlnet/detect", json=asked).text
+    (detected,) = files(http.post("/controlnet/detect", json={**asked, "controlnet_masks": [text(mask)]}).json())
+    assert picture(detected).convert("RGBA").getextrema()[3] == (0, 255)
+
+
 def test_hires_fix_shows_a_map_for_each_pass(txt2img: Call, outlines: str) -> None:
     unit = {"model": outlines, "image": text(PHOTO), "hr_option": "Low res only"}
     answer = txt2img(**units(unit), enable_hr=True, hr_scale=1.5, denoising_strength=0.6)

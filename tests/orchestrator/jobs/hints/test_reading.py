@@ -67,6 +67,18 @@ async def test_pixel_perfect_works_at_what_is_drawn(mode: str, resolution: int) 
     assert await hint(PHOTO, AskedPreparation("canny", 0, resize_mode=mode)) == wanted
 
 
+async def test_a_mask_comes_along_as_a_channel() -> None:
+    mask = Image.fromarray(np.where(np.arange(160) < 60, 255, 0).astype(np.uint8)[None].repeat(96, 0))
+    reader = HintReader(PictureReader(Limits()), Preprocessors(), Limits().max_upscaled_pixels)
+    hiding = preparation_of(AskedPreparation("inpaint", has_mask=True), str)
+    hints, _ = await reader.hints(file(PHOTO), hiding, [(160, 96), SIZE], str, mask=file(mask))
+    whole, small = (np.frombuffer(hints[size], np.uint8).reshape(size[1], size[0], 4) for size in ((160, 96), SIZE))
+    np.testing.assert_array_equal(whole[..., :3], np.asarray(PHOTO))
+    np.testing.assert_array_equal(whole[..., 3], np.asarray(mask))
+    np.testing.assert_array_equal(small[..., :3], np.asarray(PHOTO.resize(SIZE, Image.Resampling.LANCZOS)))
+    assert {*np.unique(small[..., 3])} == {0, 255} and small[0, :24, 3].all() and not small[0, 25:, 3].any()
+
+
 def test_unlike_parts_are_refused() -> None:
     own = {"padding_mask_crop": 4, "mask_blur": 0, "masked_content": "original", "invert_mask": False}
     own |= {"paste_original": True, "expand": None, "expand_fill": "copy", "is_seen": False}

@@ -31,11 +31,12 @@ REALS = st.sampled_from([None] * 12 + [0.0, 0.25, 0.5, 1.0, 10.0]) | st.none() |
 NETS = ("canny", "adapter", "canny-xl", "sd2")
 PREPARATIONS = st.builds(
     AskedPreparation,
-    st.sampled_from(["", "none", "canny", *OTHERS]),
+    st.sampled_from(["", "none", "canny", "inpaint", "inpaint", *OTHERS]),
     st.none() | st.integers(0, 2**32 - 1),
     REALS,
     REALS,
     st.sampled_from(["", "just_resize", "crop_and_resize", "resize_and_fill", *OTHERS]),
+    st.booleans(),
 )
 CONTROLS = st.builds(
     AskedControl,
@@ -48,6 +49,7 @@ CONTROLS = st.builds(
     preparation=st.just(AskedPreparation()) | PREPARATIONS,
     hr_option=st.sampled_from([""] * 6 + [*HR_OPTIONS, *OTHERS[:1]]),
     union_type=st.sampled_from([""] * 12 + ["canny", *OTHERS[:1]]),
+    mask_image=st.sampled_from([b"", b"a mask"]),
 )
 
 
@@ -72,7 +74,7 @@ def refused() -> Iterator[set[str]]:
     found = set[str]()
     yield found
     preparation = {"preprocessor", "processor_res", "threshold_a", "threshold_b", "resize_mode"}
-    own = {field.name for field in fields(AskedControl)} - {"preparation", "mask_image", "guidance_end"}
+    own = {field.name for field in fields(AskedControl)} - {"preparation", "guidance_end"}
     assert found >= own | {"preprocessor", "guess_mode", "controls"}
     assert found <= own | preparation | {"guidance_end", "guess_mode", "controls"}
 
