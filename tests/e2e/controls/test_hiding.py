@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from tests.e2e.serving import difference
 from tests.parity.oracle import drawn
 from triptych import Control
 from triptych.errors import InvalidArgumentError
+from triptych.sdk.reading.verifying import asked_again
 
 __all__ = ["nets"]
 PHOTO = drawn((96, 64), 1)
@@ -22,6 +25,12 @@ X, Y = np.meshgrid(np.arange(96), np.arange(64))
 IS_HIDDEN = np.hypot(X - 40, Y - 30) < 20
 MASK = Image.fromarray(np.where(IS_HIDDEN, 255, 0).astype(np.uint8))
 HOLE: dict[str, Any] = {"preprocessor": "inpaint"}
+
+
+def encoded(image: Image.Image) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    return stream.getvalue()
 
 
 def test_what_is_hidden_is_transparent(served: Served) -> None:
@@ -60,7 +69,15 @@ def test_the_picture_and_the_hole_tell(served: Served, nets: dict[str, Path]) ->
     assert difference(*pictures) == 0
     told = served.client.request_from(pictures[0].images[0])
     assert told.parameters["controls"] == [{"name": "canny", "preprocessor": "inpaint"}]
-    assert len(told.files["controls"]) == 1
+    assert len(told.files["controls"]) == 2
+
+
+def test_a_picture_is_made_again_with_its_controls_files(served: Served, nets: dict[str, Path]) -> None:
+    files = [encoded(image) for image in (PHOTO, MASK, EDGES)]
+    first = made(served, Control("canny", files[0], mask_image=files[1], **HOLE), Control("depth", files[2]))
+    told = served.client.request_from(first.images[0])
+    prompt, parameters = asked_again(told, {sha256(each).hexdigest(): each for each in files})
+    assert difference(first, served.client.generate(prompt, **parameters)) == 0
 
 
 def test_of_an_inpainting_both_are_the_requests(served: Served, nets: dict[str, Path]) -> None:
@@ -80,7 +97,7 @@ def test_of_a_part_the_same_part_is_seen(served: Served, nets: dict[str, Path]) 
 
 
 def test_what_lies_outside_of_a_picture_that_grows_is_hidden(served: Served, nets: dict[str, Path]) -> None:
-    grown = {"image": PHOTO, "expand": {"right": 32}, "width": None, "height": None}
+    grown = {"image": PHOTO, "expand": (0, 0, 32, 0), "width": None, "height": None}
     ours = made(served, Control("canny", **HOLE), **grown)
     assert ours.images[0].size == (128, 64)
     assert difference(ours, made(served, **grown)) > 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from triptych.sdk.parameters import GenerateParameters
@@ -26,14 +26,20 @@ def own_request(text: str) -> PictureRequest:
     if not isinstance(request, dict) or not isinstance(made_of, dict):
         raise broken(_WHOSE)
     parameters, files, left_out = _parameters(request)
+    nested = {name: [_taken(told, parts) for told in parameters.get(name, [])] for name, parts in _NESTED_FILES.items()}
+    for name, all_of_it in nested.items():
+        if digests := [digest for each in all_of_it for part in each.values() for digest in _several(part)]:
+            files[name] = digests
     if told.get("revision") != _REVISION:
         left_out.append(f"revision {told.get('revision')!r}: a newer Triptych wrote it; there may be more to it")
     left_out += [f"{name}: is not in the picture; bring {_shown(digests)}" for name, digests in files.items()]
     index = _index(told.get("index", 0), request.get("num_images_per_prompt", 1))
-    return PictureRequest(parameters, left_out, "triptych", index, files, made_of, _hashes(request, made_of))
+    return PictureRequest(parameters, left_out, "triptych", index, files, made_of, _hashes(request, made_of), nested)
 
 
-def _parameters(request: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, list[str]], list[str]]:
+def _parameters(
+    request: Mapping[str, Any],
+) -> tuple[dict[str, Any], dict[str, list[str]], list[str]]:
     """What `generate` takes, the digests of files that it would take, and what is not known here."""
     parameters: dict[str, Any] = {"prompt": ""}
     files, left_out = {}, []
@@ -46,11 +52,21 @@ def _parameters(request: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, l
             files[parameter] = [str(each).removeprefix("sha256:") for each in _listed(value)]
         else:
             parameters[parameter] = _value(field, value)
-    for nested, names in _NESTED_FILES.items():
-        taken = [told.pop(name) for told in parameters.get(nested, []) for name in names if name in told]
-        if digests := [digest for each in taken for digest in (each if isinstance(each, list) else [each])]:
-            files[nested] = [str(digest).removeprefix("sha256:") for digest in digests]
     return parameters, files, left_out
+
+
+def _taken(told: dict[str, Any], names: Sequence[str]) -> dict[str, str | list[str]]:
+    """A part's files, taken out of it."""
+    found = {name: told.pop(name) for name in names if name in told}
+    return {name: [*map(_digest, one)] if isinstance(one, list) else _digest(one) for name, one in found.items()}
+
+
+def _digest(told: Any) -> str:
+    return str(told).removeprefix("sha256:")
+
+
+def _several(one: str | list[str]) -> list[str]:
+    return one if isinstance(one, list) else [one]
 
 
 def _index(index: Any, count: Any) -> int:

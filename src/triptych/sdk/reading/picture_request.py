@@ -28,6 +28,8 @@ class PictureRequest:
     """Of one of Triptych's: digests, engines and versions, by checkpoints, LoRAs and models."""
     hashes: Mapping[str, str] = field(default_factory=dict)
     """By which "checkpoint" and "vae" are known elsewhere: SHA-256, or as many letters of it as were told."""
+    nested_files: Mapping[str, list[dict[str, str | list[str]]]] = field(default_factory=dict)
+    """What `files` has of parameters that are lists, "controls" say: of each of their members by its own fields."""
 
 
 def json_object(text: str, whose: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ agreement = agreement_of(content, told, client.generate(prompt, **parameters).fi
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,8 +43,16 @@ def asked_again(told: PictureRequest, files: Mapping[str, bytes]) -> tuple[str, 
                 f"bring the file of SHA-256 {missing[0][:12]}... as well (--file, or files): no picture holds it",
             )
     brought = {parameter: [files[digest] for digest in digests] for parameter, digests in told.files.items()}
+    for parameter, members in told.nested_files.items():
+        if parameter in brought:
+            own = [{name: _brought(one, files) for name, one in each.items()} for each in members]
+            brought[parameter] = list(map(operator.or_, told.parameters[parameter], own))
     parameters = {name: value for name, value in told.parameters.items() if name != "prompt"}
     return str(told.parameters["prompt"]), parameters | brought
+
+
+def _brought(digests: str | list[str], files: Mapping[str, bytes]) -> bytes | list[bytes]:
+    return [files[each] for each in digests] if isinstance(digests, list) else files[digests]
 
 
 def agreement_of(content: bytes, told: PictureRequest, made_again: Sequence[bytes]) -> Agreement:
