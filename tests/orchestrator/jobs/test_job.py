@@ -20,7 +20,7 @@ def test_a_job_is_plain_values_with_nothing_open() -> None:
     assert {name for name, value in values.items() if value is None} == tasks
     assert len(values["seeds"]) == 2 and values["scheduler"]
     written = json.loads(json.dumps(values))
-    lists = {name: tuple(written[name]) for name in ("seeds", "images", "controls", "warnings")}
+    lists = {name: tuple(written[name]) for name in ("seeds", "images", "controls", "ip_adapters", "warnings")}
     assert written | {**lists, "loras": values["loras"]} == values
 
 
