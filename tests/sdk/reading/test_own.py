@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from triptych.errors import InvalidArgumentError
 from triptych.sdk.parameters import build_request
 from triptych.sdk.reading.own import own_request
-from triptych.v1.generation_pb2 import Coordinates, GenerateRequest, Hires, LoraUse, Size
+from triptych.sdk.reading.verifying import asked_again
+from triptych.v1.generation_pb2 import Control, Coordinates, GenerateRequest, Hires, IpAdapter, LoraUse, Size
 from triptych_orchestrator.api.messages import told_of
 
 
@@ -66,6 +68,19 @@ def test_files_are_for_the_caller_to_bring() -> None:
     assert [len(digest) for digest in found.files["image"]] == [64, 64] and found.left_out[0].startswith(
         "image: is not"
     )
+
+
+def test_files_of_a_requests_parts_come_back_to_them() -> None:
+    request = GenerateRequest(
+        prompt="a", images=[b"one"],
+        controls=[Control(name="canny", image=b"two"), Control(name="inpaint", preprocessor="inpaint"),
+                  Control(name="inpaint", preprocessor="inpaint", image=b"one", mask_image=b"three")],
+        ip_adapters=[IpAdapter(name="plus", images=[b"two", b"four"]), IpAdapter(name="face", images=[b"one"])],
+    )  # fmt: skip
+    found, files = own(request), {sha256(each).hexdigest(): each for each in (b"one", b"two", b"three", b"four")}
+    assert [len(found.files[name]) for name in ("image", "controls", "ip_adapters")] == [1, 3, 3]
+    prompt, parameters = asked_again(found, files)
+    assert build_request(prompt, **parameters) == request
 
 
 def test_no_file_of_the_readers_can_be_named() -> None:

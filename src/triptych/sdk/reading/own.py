@@ -56,8 +56,8 @@ def _parameters(
 
 
 def _taken(told: dict[str, Any], names: Sequence[str]) -> dict[str, str | list[str]]:
-    """A part's files, taken out of it."""
-    found = {name: told.pop(name) for name in names if name in told}
+    """A part's files, taken out of it, by the names that its class has for them."""
+    found = {_BY_FIELD.get(name, name): told.pop(name) for name in names if name in told}
     return {name: [*map(_digest, one)] if isinstance(one, list) else _digest(one) for name, one in found.items()}
 
 
