@@ -68,11 +68,6 @@ def count_residuals(architecture: Architecture) -> int:
     return int(1 + down + (blocks - 1) + 1)
 
 
-def pixels_a_latent(hint: Architecture) -> int:
-    """How many pixels of the picture that it looks at, each way, become one latent's place."""
-    return int(2 ** (len(hint.config["block_out_channels"]) - 1))
-
-
 CONTROL_NET = Family(
     name="controlnet",
     title="a ControlNet",
