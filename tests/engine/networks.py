@@ -69,6 +69,18 @@ def edges(path: Path, *strides: int) -> Path:
     return saved(path, model(nodes, weights, [f"maps{number}" for number in range(len(strides))]))
 
 
+def pose(path: Path, maps: Any, image: Dims) -> Path:
+    """Those maps, 38 and then 19, a little other by each 8 x 8 pixels of an image of that size."""
+    chance, parts = np.random.default_rng(7), {"fields": maps[None, :38], "joints": maps[None, 38:]}
+    nodes, weights = [], []
+    for name, part in parts.items():
+        kernel = chance.normal(size=(part.shape[1], 3, 8, 8)).astype(np.float32) / 500
+        weights += [numpy_helper.from_array(kernel, f"{name}_weight"), numpy_helper.from_array(part, f"{name}_maps")]
+        nodes.append(helper.make_node("Conv", ["image", f"{name}_weight"], [f"{name}_own"], strides=[8, 8]))
+        nodes.append(helper.make_node("Add", [f"{name}_own", f"{name}_maps"], [name]))
+    return saved(path, model(nodes, weights, [*parts], image))
+
+
 def run(path: Path, image: Any) -> list[Any]:
     """What onnx's own reference makes of an image [C, H, W]."""
     from onnx.reference import ReferenceEvaluator

@@ -34,6 +34,13 @@ def test_each_map_comes_in_the_pictures_size(tmp_path: Path) -> None:
     np.testing.assert_allclose(maps, np.stack(wanted), atol=1e-5)
 
 
+def test_maps_of_one_size_come_as_they_are(tmp_path: Path) -> None:
+    path = networks.edges(tmp_path / "small.onnx", 8, 8)
+    (maps,) = opened(path).run({"image": IMAGE})["maps"]
+    np.testing.assert_allclose(maps, np.concatenate(networks.run(path, IMAGE[0])), atol=1e-5)
+    assert maps.shape == (2, 5, 7)
+
+
 def test_of_classes_the_highest_counts(tmp_path: Path) -> None:
     nodes, weights = networks.convolutions((150, 4))
     path = networks.saved(tmp_path / "classes.onnx", networks.model(nodes, weights, ["maps0"]))

@@ -25,7 +25,10 @@ Floats = npt.NDArray[np.float32]
 
 
 class PreprocessorModel(StageModel):
-    """`<name>.preprocessor`: image float32 [B, C, H, W] -> maps float32 [B, N, H, W], with `classes` N is 1."""
+    """`<name>.preprocessor`: image float32 [B, C, H, W] -> maps float32 [B, N, h, w].
+
+    h and w are those of its largest maps, H and W at most; with `classes` N is 1, and each is of a pixel.
+    """
 
     spec = PREPROCESSOR
 
@@ -56,7 +59,7 @@ class PreprocessorModel(StageModel):
         return batch
 
     def run(self, batch: Batch) -> Batch:
-        """Each of its maps in the picture's size."""
+        """All of its maps in one size, for what lies between two of their pixels whoever draws of them knows."""
         classes = batch.pop("classes", None)
         outputs, (height, width) = self.infer(batch), batch["image"].shape[2:]
         samples = [[_maps(array[index]) for array in outputs.values()] for index in range(len(batch["image"]))]
@@ -64,6 +67,7 @@ class PreprocessorModel(StageModel):
             return {"maps": np.stack([_highest(_planes(maps, height, width)) for maps in samples])}
         if (count := sum(len(each) for each in samples[0])) > _MOST_MAPS:
             raise invalid("image", f"becomes {count} maps, of which nobody makes a picture; {_MOST_MAPS} are allowed")
+        height, width = (min(extent, most) for extent, most in zip(_largest(samples[0]), (height, width), strict=True))
         return {"maps": np.stack([np.stack([*_planes(maps, height, width)]) for maps in samples])}
 
 
@@ -73,6 +77,10 @@ def _maps(array: Array) -> Floats:
     if maps.ndim != 3 or not maps.size:
         raise invalid("image", f"becomes {list(array.shape)}, which are no maps [channels, height, width]")
     return maps
+
+
+def _largest(maps: list[Floats]) -> tuple[int, int]:
+    return max(each.shape[1] for each in maps), max(each.shape[2] for each in maps)
 
 
 def _planes(maps: list[Floats], height: int, width: int) -> Iterator[Floats]:

@@ -211,8 +211,8 @@ UPSCALER = ModelSpec(
 )
 
 # Of an ONNX file of its own, which prepares pictures for ControlNets. The image is as that file wants it, of its size
-# where it has one; `maps` are all that it gives, each as large as the image, one below the other along the channels, or
-# with `classes` of each pixel the number of the highest.
+# where it has one; `maps` are all that it gives, one below the other along the channels, each as large as the largest
+# is, but not larger than the image, or with `classes` of each of the image's pixels the number of the highest.
 PREPROCESSOR = ModelSpec(
     name="preprocessor",
     stage="vae",
@@ -222,7 +222,7 @@ PREPROCESSOR = ModelSpec(
         TensorSpec("classes", "UINT8", (1,), optional=True),
         ABOUT_INPUT,
     ),
-    outputs=(TensorSpec("maps", "FP32", ("maps", "height", "width")), REPORT, ABOUT),
+    outputs=(TensorSpec("maps", "FP32", ("maps", "map_height", "map_width")), REPORT, ABOUT),
     max_batch_size=4,
     max_queue_delay_microseconds=0,
 )

@@ -13,14 +13,18 @@ from tests.conftest import Served
 from tests.e2e.controls.test_controlnet import REQUEST, made, nets
 from tests.e2e.serving import difference
 from tests.engine import networks
+from tests.orchestrator.pixels import poses
 from tests.orchestrator.pixels.test_preprocessors import drawn
 from triptych import Control
 from triptych.checkpoint.identity.digests import file_digest
 from triptych.errors import CheckpointInvalidError, FailedPreconditionError, InvalidArgumentError
+from triptych_orchestrator.pixels.preprocessors import WEIGHTED, Settings
+from triptych_orchestrator.pixels.preprocessors.pose import PoseNetwork
 
 __all__ = ["nets"]
 PIXELS = drawn(160, 96)
 PHOTO = Image.fromarray(PIXELS)
+(POSES,) = (each for each in WEIGHTED if each.name == "openpose")
 PADDED = np.pad(PIXELS, [(0, 32), (0, 32), (0, 0)], mode="edge")
 
 
@@ -71,6 +75,28 @@ def test_one_with_a_size_and_one_of_classes(served: Served, files: dict[str, Pat
     classes = np.asarray(served.client.preprocess("seg_ufade20k", PHOTO).image)
     colours = {tuple(colour) for colour in classes.reshape(-1, 3).tolist()}
     assert 1 < len(colours) <= 150 and classes.shape == (512, 853, 3)
+
+
+def test_poses_are_drawn_of_openposes_maps(served: Served, files: dict[str, Path], tmp_path: Path) -> None:
+    """Worked at 853 x 512 and padded to 896 x 512, of which the network is given 322 x 184 and grey beside."""
+    people = [poses.standing(60, 40, 300, 440), poses.standing(450, 60, 300, 420)]
+    path = networks.pose(tmp_path / "pose.onnx", poses.maps(people, (23, 41), 8 * 512 / 184), (1, 3, 184, 328))
+    served.client.register_preprocessor("openpose", path)
+    try:
+        ours = np.asarray(served.client.preprocess("openpose", PHOTO).image)
+        with pytest.raises(FailedPreconditionError, match=r"^openpose's file gives 1 maps, not 57"):
+            served.client.unregister_checkpoint("openpose")
+            served.client.register_preprocessor("openpose", files["depth_midas"])
+            served.client.preprocess("openpose", PHOTO)
+    finally:
+        served.client.unregister_checkpoint("openpose")
+    openpose, begun = PoseNetwork("openpose"), POSES.begun(PIXELS, Settings(512, 0, 0))
+    wanted = openpose.picture(np.concatenate(networks.run(path, openpose.seen(begun, (328, 184)))), begun, 0, 0)
+    assert begun.shape == (512, 896, 3) and ours.shape == (512, 853, 3)
+    assert np.abs(ours - wanted[:, :853].astype(np.float32)).max(axis=2).astype(bool).mean() < 0.001
+    for person in people:
+        across, down = np.rint(person[1]).astype(int)  # the neck
+        assert (ours[down - 1 : down + 2, across - 1 : across + 2] == (255, 85, 0)).all()
 
 
 def test_a_controlnet_looks_at_what_the_network_makes(

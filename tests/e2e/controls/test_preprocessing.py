@@ -71,8 +71,8 @@ def test_one_that_lacks_its_weights_says_so(served: Served, nets: dict[str, Path
     for name in ("depth_midas", "depth"):
         with pytest.raises(FailedPreconditionError, match=r"^preprocessor: depth_midas lacks its network's weights"):
             served.client.preprocess(name, PHOTO)
-    with pytest.raises(FailedPreconditionError, match=r"^controls\[0\].preprocessor: openpose lacks") as caught:
-        made(served, Control("canny", PHOTO, preprocessor="openpose"))
+    with pytest.raises(FailedPreconditionError, match=r"^controls\[0\].preprocessor: openpose_full lacks") as caught:
+        made(served, Control("canny", PHOTO, preprocessor="openpose_full"))
     assert caught.value.metadata["field"] == "controls[0].preprocessor"
 
 

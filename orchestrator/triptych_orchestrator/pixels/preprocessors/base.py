@@ -86,8 +86,7 @@ class Preprocessor:
         """Likewise by one with a network, of its maps of what was `begun`."""
         if self.network is None:
             raise RuntimeError(f"{self.name} has no network")
-        returned = self.network.returned(maps, begun)
-        drawn = self.network.drawn(returned, settings.threshold_a, settings.threshold_b)
+        drawn = self.network.picture(maps, begun, settings.threshold_a, settings.threshold_b)
         return self.ended(drawn, pixels, settings)
 
     def begun(self, pixels: Pixels, settings: Settings) -> Pixels:

@@ -1,15 +1,16 @@
 """What a preprocessor's network looks at, and how its maps come back to the picture's size.
 
 image = HED.seen(pixels, (0, 0))  # float32 [3, height, width], for whoever has the file
-edges = HED.drawn(HED.returned(maps, pixels), 0, 0)
+edges = HED.picture(maps, pixels, 0, 0)
 """
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -57,26 +58,47 @@ GREY_BYTES = Normalization(white=255.0, order="L")
 
 
 @dataclass(frozen=True)
-class Network:
+class Network(ABC):
     """`name` is what its file is registered as; others may draw something else of the same maps.
 
-    A file without a size of its own is given one whose extents are multiples of `multiple`, and at least `shortest`
-    pixels each, from which its picture is stretched. With `has_classes` the one map has each pixel's class.
+    With `has_classes` the one map has each pixel's class.
     """
 
     name: str
-    drawn: Draw
     normalized: Normalization
-    multiple: int = 1
-    shortest: int = 0
-    has_classes: bool = False
+    has_classes: bool = field(default=False, kw_only=True)
 
-    def normalizing(self, **told: Any) -> Network:
+    def normalizing(self, **told: Any) -> Self:
         """The same for a file that wants its colours so, by the fields of `Normalization`."""
         return replace(self, normalized=replace(self.normalized, **told))
 
+    @abstractmethod
     def size(self, picture: Size, own: Size) -> Size:
         """Width and height that a picture of that size is given in; `own` are the file's, 0 for one that is open."""
+
+    @abstractmethod
+    def seen(self, pixels: Pixels, own: Size) -> Floats:
+        """The picture as it is given."""
+
+    @abstractmethod
+    def picture(self, maps: Floats, pixels: Pixels, first: float, second: float) -> Pixels:
+        """What is drawn of its maps of those pixels, in their size, by `threshold_a` and `threshold_b`."""
+
+
+@dataclass(frozen=True)
+class Mapped(Network):
+    """One of whose maps each pixel is drawn by itself.
+
+    A file without a size of its own is given one whose extents are multiples of `multiple`, and at least `shortest`
+    pixels each, from which its picture is stretched.
+    """
+
+    drawn: Draw
+    multiple: int = 1
+    shortest: int = 0
+
+    def size(self, picture: Size, own: Size) -> Size:
+        """The file's own, or the next that it takes."""
         if not self.shortest:
             width, height = (math.ceil(extent / self.multiple) * self.multiple for extent in picture)
         else:
@@ -90,11 +112,15 @@ class Network:
         return math.ceil(self.shortest / self.multiple) * self.multiple
 
     def seen(self, pixels: Pixels, own: Size) -> Floats:
-        """The picture as it is given."""
+        """Stretched to that size."""
         size = self.size((pixels.shape[1], pixels.shape[0]), own)
         if size != pixels.shape[1::-1]:
             pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_CUBIC), np.uint8)
         return self.normalized(pixels)
+
+    def picture(self, maps: Floats, pixels: Pixels, first: float, second: float) -> Pixels:
+        """Of the maps as they were returned."""
+        return self.drawn(self.returned(maps, pixels), first, second)
 
     def returned(self, maps: Floats, pixels: Pixels) -> Floats:
         """Its maps in the picture's size."""

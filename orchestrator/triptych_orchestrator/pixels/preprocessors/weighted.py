@@ -17,23 +17,25 @@ from triptych_orchestrator.pixels.preprocessors.networks import (
     SIGNED,
     UNIT,
     UNIT_BGR,
+    Mapped,
     Network,
 )
+from triptych_orchestrator.pixels.preprocessors.pose import PoseNetwork
 
 _NEAR = Parameter("Remove Near %", 0, 100, 0, 0.1)
 _FAR = Parameter("Remove Background %", 0, 100, 0, 0.1)
 
-_MIDAS = Network("depth_midas", mapped.nearness, SIGNED, multiple=32)
-_HED = Network("softedge_hed", mapped.edges, BYTES)
-_PIDINET = Network("softedge_pidinet", mapped.last_edges, UNIT_BGR)
+_MIDAS = Mapped("depth_midas", SIGNED, mapped.nearness, multiple=32)
+_HED = Mapped("softedge_hed", BYTES, mapped.edges)
+_PIDINET = Mapped("softedge_pidinet", UNIT_BGR, mapped.last_edges)
 
 
-def _anything(name: str) -> Network:
-    return Network(name, mapped.nearness, IMAGENET, multiple=14, shortest=518)
+def _anything(name: str) -> Mapped:
+    return Mapped(name, IMAGENET, mapped.nearness, multiple=14, shortest=518)
 
 
-def _classes(name: str) -> Network:
-    return Network(name, mapped.classes, IMAGENET, has_classes=True)
+def _classes(name: str) -> Mapped:
+    return Mapped(name, IMAGENET, mapped.classes, has_classes=True)
 
 
 def _of(
@@ -75,14 +77,14 @@ WEIGHTED: tuple[Preprocessor, ...] = (
     _of(_MIDAS, "Depth", "depth"),
     _of(_anything("depth_anything"), "Depth"),
     _of(_anything("depth_anything_v2"), "Depth"),
-    _of(Network("depth_zoe", mapped.metric_nearness, UNIT, multiple=32), "Depth"),
+    _of(Mapped("depth_zoe", UNIT, mapped.metric_nearness, multiple=32), "Depth"),
     _of(
-        Network("depth_leres", mapped.cut_nearness, IMAGENET_BGR, multiple=32),
+        Mapped("depth_leres", IMAGENET_BGR, mapped.cut_nearness, multiple=32),
         "Depth",
         threshold_a=_NEAR,
         threshold_b=_FAR,
     ),
-    _of(Network("normal_bae", mapped.normals, IMAGENET, multiple=32), "NormalMap"),
+    _of(Mapped("normal_bae", IMAGENET, mapped.normals, multiple=32), "NormalMap"),
     _of(
         replace(_MIDAS, drawn=mapped.normals_of_depth),
         "NormalMap",
@@ -90,7 +92,7 @@ WEIGHTED: tuple[Preprocessor, ...] = (
         name="normal_midas",
         threshold_a=Parameter("Normal Background Threshold", 0, 1, 0.4),
     ),
-    _unrun("openpose", "OpenPose"),
+    _of(PoseNetwork("openpose"), "OpenPose"),
     _unrun("openpose_face", "OpenPose"),
     _unrun("openpose_faceonly", "OpenPose"),
     _unrun("openpose_hand", "OpenPose"),
@@ -102,7 +104,7 @@ WEIGHTED: tuple[Preprocessor, ...] = (
     _of(_HED, "SoftEdge", "hed"),
     _of(_PIDINET, "SoftEdge", "pidinet"),
     _of(
-        Network("softedge_teed", mapped.stepped_edges, BYTES),
+        Mapped("softedge_teed", BYTES, mapped.stepped_edges),
         "SoftEdge",
         threshold_a=Parameter("Safe Steps", 0, 10, 2, 1),
     ),
@@ -113,10 +115,10 @@ WEIGHTED: tuple[Preprocessor, ...] = (
         "pidinet_scribble",
         name="scribble_pidinet",
     ),
-    _of(Network("lineart_realistic", mapped.lines, UNIT), "Lineart", "lineart"),
-    _of(Network("lineart_coarse", mapped.lines, UNIT), "Lineart"),
-    _of(Network("lineart_anime", mapped.signed_lines, SIGNED, multiple=256), "Lineart"),
-    _of(Network("lineart_anime_denoise", mapped.byte_lines, GREY_BYTES), "Lineart"),
+    _of(Mapped("lineart_realistic", UNIT, mapped.lines), "Lineart", "lineart"),
+    _of(Mapped("lineart_coarse", UNIT, mapped.lines), "Lineart"),
+    _of(Mapped("lineart_anime", SIGNED, mapped.signed_lines, multiple=256), "Lineart"),
+    _of(Mapped("lineart_anime_denoise", GREY_BYTES, mapped.byte_lines), "Lineart"),
     _unrun(
         "mlsd",
         "MLSD",

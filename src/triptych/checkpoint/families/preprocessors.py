@@ -20,6 +20,7 @@ CHANNELS: Mapping[str, int] = {
     "depth_zoe": 3,
     "depth_leres": 3,
     "normal_bae": 3,
+    "openpose": 3,
     "seg_ofade20k": 3,
     "seg_ufade20k": 3,
     "softedge_hed": 3,
