@@ -59,6 +59,7 @@ def fetch(url: str, field: str, rules: ImageUrls) -> bytes:
     except InvalidArgumentError:
         raise
     except (OSError, HTTPException, ValueError) as error:
+        _left_s(deadline_s, field)  # the stream was shut by then, and what is wrong with the answer is that
         raise invalid(field, f"cannot be fetched from its address: {error}") from error
     raise invalid(field, f"its address leads on more than {rules.max_redirects} times")
 

@@ -144,6 +144,18 @@ def test_a_slow_answer_is_given_up() -> None:
     assert "too slowly" in said or "timed out" in said
 
 
+def test_no_answer_is_given_up() -> None:
+    over = threading.Event()
+
+    def silent(_: BaseHTTPRequestHandler) -> None:
+        over.wait()
+
+    with serving(silent) as url:
+        said = refused(url, replace(LOCAL, timeout_s=0.5))
+        over.set()
+    assert "too slowly" in said or "timed out" in said
+
+
 def test_another_status_is_told() -> None:
     with serving(giving(b"", 404)) as url:
         assert "status 404" in refused(url, LOCAL)
