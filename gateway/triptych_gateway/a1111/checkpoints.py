@@ -28,12 +28,15 @@ def title(checkpoint: Checkpoint) -> str:
 
 def find(checkpoints: Sequence[Checkpoint], wanted: str, field: str) -> Checkpoint:
     """By title, name, file name or hash, whatever the letters' case; NotFoundError about the field."""
-    name = wanted.strip().lower()
-    for each in checkpoints:
-        if name in _names(each):
-            return each
+    if (found := _found(checkpoints, wanted)) is not None:
+        return found
     titles = ", ".join(map(title, checkpoints)) or "none"
     raise NotFoundError(f"{field}: {wanted!r} is not a model here; there are {titles}", field=field)
+
+
+def is_known(checkpoints: Sequence[Checkpoint], wanted: str) -> bool:
+    """Whether `find` finds it."""
+    return _found(checkpoints, wanted) is not None
 
 
 def default(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
@@ -42,6 +45,11 @@ def default(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
     if not sound:
         raise FailedPreconditionError("there is no model; add one: triptych checkpoints add NAME PATH")
     return min(sound, key=lambda each: (each.purpose != "drawing", each.family == _REFINER, each.name))
+
+
+def _found(checkpoints: Iterable[Checkpoint], wanted: str) -> Checkpoint | None:
+    name = wanted.strip().lower()
+    return next((each for each in checkpoints if name in _names(each)), None)
 
 
 def _names(checkpoint: Checkpoint) -> set[str]:

@@ -1,4 +1,4 @@
-"""A call's ControlNet units as the server's controls."""
+"""A call's ControlNet units as the server's controls and IP-Adapters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from triptych.errors import invalid
 from triptych.sdk.catalog import Checkpoint, ServerInfo
 from triptych.sdk.preprocessing import Preprocessor
 from triptych_gateway.a1111 import checkpoints
-from triptych_gateway.a1111.controlnet import preprocessors
+from triptych_gateway.a1111.controlnet import image_prompts, preprocessors
 from triptych_gateway.a1111.controlnet.unit import RESIZE_MODES, Unit, units_of
 from triptych_gateway.a1111.drawing.requests import Common, Img2Img, Txt2Img
 from triptych_gateway.errors import HttpError
@@ -41,16 +41,18 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Controls:
-    """`controls` are parameters of the SDK's; `shown` those whose pictures, as prepared, are to be answered too."""
+    """The lists are parameters of the SDK's; `shown` are controls whose pictures, as prepared, are answered too."""
 
     controls: list[dict[str, Any]] = field(default_factory=list)
+    ip_adapters: list[dict[str, Any]] = field(default_factory=list)
     shown: list[dict[str, Any]] = field(default_factory=list)
     words: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def parameters(self) -> dict[str, Any]:
         """Of `Generate`."""
-        return {"controls": self.controls} if self.controls else {}
+        lists = {"controls": self.controls, "ip_adapters": self.ip_adapters}
+        return {name: given for name, given in lists.items() if given}
 
 
 def controlnets(known: Sequence[Checkpoint]) -> list[Checkpoint]:
@@ -65,15 +67,22 @@ async def controls_of(request: Common, server: ServerInfo, gateway: Gateway) -> 
         return Controls()
     if len(units) > most:
         raise invalid(f"alwayson_scripts.{SCRIPT}.args", f"must be at most {most} units, not {len(units)}")
-    offered = await gateway.client.preprocessors() if any(_is_prepared(unit) for unit in units.values()) else []
-    controls = [await _control(name, unit, request, known, offered, gateway) for name, unit in units.items()]
+    prompts = {name: unit for name, unit in units.items() if image_prompts.is_image_prompt(unit, known)}
+    nets = {name: unit for name, unit in units.items() if name not in prompts}
+    offered = await gateway.client.preprocessors() if any(_is_prepared(unit) for unit in nets.values()) else []
+    controls = [await _control(name, unit, request, known, offered, gateway) for name, unit in nets.items()]
+    adapters = [await _ip_adapter(name, unit, request, known, gateway) for name, unit in prompts.items()]
     words = {
-        f"controls[{index}].{part}": f"{name}.{word}"
-        for index, name in enumerate(units)
-        for part, word in _WORDS.items()
+        "ip_adapters": f"alwayson_scripts.{SCRIPT}.args",
+        **_words("controls", list(nets), _WORDS),
+        **_words("ip_adapters", list(prompts), image_prompts.WORDS),
     }
-    shown = [control for control, unit in zip(controls, units.values(), strict=True) if unit.save_detected_map]
-    return Controls(controls, shown, words)
+    shown = [control for control, unit in zip(controls, nets.values(), strict=True) if unit.save_detected_map]
+    return Controls(controls, adapters, shown, words)
+
+
+def _words(field: str, names: Sequence[str], parts: Mapping[str, str]) -> dict[str, str]:
+    return {f"{field}[{at}].{part}": f"{name}.{word}" for at, name in enumerate(names) for part, word in parts.items()}
 
 
 def _units(request: Common) -> dict[str, Unit]:
@@ -119,13 +128,21 @@ async def _control(
     return {part: value for part, value in control.items() if value is not None}
 
 
+async def _ip_adapter(
+    name: str, unit: Unit, request: Common, known: Sequence[Checkpoint], gateway: Gateway
+) -> dict[str, Any]:
+    adapter = _model(image_prompts.prompting(known), unit.model, f"{name}.model")
+    image_prompts.check_image_prompt(name, unit, isinstance(request, Txt2Img) and request.enable_hr)
+    return image_prompts.image_prompt(adapter, unit, (await _pictures(name, unit, request, gateway))["image"])
+
+
 async def _pictures(name: str, unit: Unit, request: Common, gateway: Gateway) -> dict[str, Any]:
     """What it looks at: the unit's own, or else what img2img begins with, resized as the call says then."""
     given, resize_mode, field = unit.image, unit.resize_mode, f"{name}.image"
     if given is None and isinstance(request, Img2Img) and request.init_images:
         given, resize_mode, field = request.init_images[0], _resize_mode(request), "init_images[0]"
     if given is None:
-        raise invalid(f"{name}.image", "is missing; send what the ControlNet is to look at")
+        raise invalid(f"{name}.image", "is missing; send what is to be looked at")
     return {"image": await image_file(given, field, gateway.settings), "resize_mode": resize_mode}
 
 

@@ -11,7 +11,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from triptych.errors import NotFoundError
 from triptych_gateway.a1111 import checkpoints
 from triptych_gateway.a1111.answers import json_answer
-from triptych_gateway.a1111.controlnet import preprocessors
+from triptych_gateway.a1111.controlnet import image_prompts, preprocessors
 from triptych_gateway.a1111.controlnet.controls import controlnets
 from triptych_gateway.a1111.controlnet.types import types_of
 from triptych_gateway.a1111.controlnet.unit import Name
@@ -56,8 +56,9 @@ async def version() -> dict[str, int]:
 
 @router.get("/model_list")
 async def model_list(gateway: GatewayOf) -> dict[str, list[str]]:
-    """ControlNets that are registered, with their short hashes once those are known."""
-    return {"model_list": await _titles(gateway)}
+    """ControlNets and IP-Adapters that are registered, with their short hashes once those are known."""
+    nets, adapters = await _titles(gateway)
+    return {"model_list": [*nets, *adapters]}
 
 
 @router.get("/module_list")
@@ -65,15 +66,15 @@ async def module_list(gateway: GatewayOf, alias_names: Labels = False) -> dict[s
     """Preprocessors, and their sliders."""
     offered = await gateway.client.preprocessors()
     names = {preprocessors.label_of(each) if alias_names else each.name: each for each in offered}
-    none = {"model_free": False, "sliders": []}
-    details = {name: preprocessors.detail_of(each) for name, each in names.items()}
-    return {"module_list": [preprocessors.NONE, *names], "module_detail": {preprocessors.NONE: none, **details}}
+    plain = {name: {"model_free": False, "sliders": []} for name in (preprocessors.NONE, *image_prompts.MODULES)}
+    details = plain | {name: preprocessors.detail_of(each) for name, each in names.items()}
+    return {"module_list": [preprocessors.NONE, *names, *image_prompts.MODULES], "module_detail": details}
 
 
 @router.get("/control_types")
 async def control_types(gateway: GatewayOf) -> dict[str, Any]:
     """Which of them go together."""
-    return {"control_types": types_of(await gateway.client.preprocessors(), await _titles(gateway))}
+    return {"control_types": types_of(await gateway.client.preprocessors(), *await _titles(gateway))}
 
 
 @router.get("/settings")
@@ -85,6 +86,8 @@ async def settings(gateway: GatewayOf) -> dict[str, int]:
 @router.post("/detect")
 async def detect(request: Detect, gateway: GatewayOf) -> Response:
     """What pictures become by a preprocessor."""
+    if image_prompts.is_module(request.controlnet_module):
+        raise HttpError(422, f"controlnet_module: {request.controlnet_module!r} makes no picture")
     try:
         offered = await gateway.client.preprocessors()
         preprocessor = preprocessors.find(offered, request.controlnet_module, "controlnet_module")
@@ -115,5 +118,8 @@ async def _detected(
         return (await gateway.client.preprocess(name, image, mask_image=white or None, **numbers)).png
 
 
-async def _titles(gateway: Gateway) -> list[str]:
-    return [checkpoints.title(each) for each in controlnets(await gateway.client.checkpoints())]
+async def _titles(gateway: Gateway) -> tuple[list[str], list[str]]:
+    """ControlNets', and IP-Adapters'."""
+    known = await gateway.client.checkpoints()
+    nets, adapters = controlnets(known), image_prompts.prompting(known)
+    return [checkpoints.title(each) for each in nets], [checkpoints.title(each) for each in adapters]

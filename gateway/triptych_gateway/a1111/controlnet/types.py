@@ -1,4 +1,4 @@
-"""The extension's types of control: which preprocessors and ControlNets go together, by what they are called."""
+"""The extension's types of control: which preprocessors and models go together, by what they are called."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from triptych.sdk.preprocessing import Preprocessor
+from triptych_gateway.a1111.controlnet import image_prompts
 from triptych_gateway.a1111.controlnet.preprocessors import NONE, label_of
 
 _NO_MODEL = "None"
@@ -20,13 +21,15 @@ _HINTS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def types_of(preprocessors: Sequence[Preprocessor], titles: Sequence[str]) -> dict[str, Any]:
-    """By their names, "All" before them."""
+def types_of(
+    preprocessors: Sequence[Preprocessor], titles: Sequence[str], adapters: Sequence[str] = ()
+) -> dict[str, Any]:
+    """By their names, "All" before them; `titles` are ControlNets', `adapters` those of IP-Adapters."""
     names = sorted({kind for each in preprocessors for kind in each.control_types} - {"All"})
-    return {
-        "All": _type([NONE, *map(label_of, preprocessors)], titles, NONE),
-        **{name: _of(name, preprocessors, titles) for name in names},
-    }
+    types = {name: _of(name, preprocessors, titles) for name in names}
+    types[image_prompts.TYPE] = _type([NONE, *image_prompts.MODULES], adapters, image_prompts.MODULES[0])
+    modules = [NONE, *map(label_of, preprocessors), *image_prompts.MODULES]
+    return {"All": _type(modules, [*titles, *adapters], NONE), **types}
 
 
 def _of(name: str, preprocessors: Iterable[Preprocessor], titles: Sequence[str]) -> dict[str, Any]:

@@ -36,9 +36,11 @@ def test_sliders_are_in_the_extensions_order() -> None:
 
 
 def test_types_have_the_preprocessors_and_models_that_are_called_so() -> None:
-    types = types_of(ALL, ["my-canny [0123456789]", "hed"])
-    assert list(types) == ["All", "Canny", "SoftEdge"]
-    assert types["All"]["model_list"] == ["None", "my-canny [0123456789]", "hed"]
+    types = types_of(ALL, ["my-canny [0123456789]", "hed"], ["plus"])
+    assert list(types) == ["All", "Canny", "SoftEdge", "IP-Adapter"]
+    assert types["All"]["model_list"] == ["None", "my-canny [0123456789]", "hed", "plus"]
+    assert types["IP-Adapter"]["model_list"] == ["None", "plus"]
+    assert types["IP-Adapter"]["default_option"] == "ip-adapter-auto"
     assert types["Canny"] == {
         "module_list": ["none", "canny"],
         "model_list": ["None", "my-canny [0123456789]"],
