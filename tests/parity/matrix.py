@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.conftest import WITH_TORCH
 from tests.parity.controls import ADAPTERS, CONTROLS, HOLES, UNIONS
+from tests.parity.prompts import PROMPTS
 from triptych_orchestrator.sampling.schedulers import SCHEDULERS
 
 Values = Mapping[str, Any]
@@ -38,6 +39,7 @@ TASKS = {
     "control-inpaint": "ControlNet, inpaint",
     "control-hires": "ControlNet, hires fix",
     "adapted": "T2I-Adapter",
+    "prompted": "IP-Adapter",
 }
 # Of those under ControlNets, what they are without.
 CONTROLLED = {
@@ -56,6 +58,7 @@ ONLY = {
     "varied": ("sd1", "sdxl"),
     "inpaint-seen": ("sd1", "sd2-epsilon", "sdxl"),
     "instructed": ("sd1", "sdxl"),
+    "prompted": ("sd1", "sdxl"),
     **dict.fromkeys(CONTROLLED, ("sd1", "sd2", "sdxl")),
 }
 EXCEPT = {"text-to-image": ("refiner",)}
@@ -151,6 +154,14 @@ CONTROL = _CONTROL | {
     "num_inference_steps": (5,),
 }
 ADAPTED = {**CONTROL, "controls": (*ADAPTERS,), "guess_mode": (False,)}
+PROMPTED = {
+    "prompts": (*PROMPTS,),
+    "scheduler": ("", *SCHEDULERS),
+    "strength": (None, 0.6),
+    "guidance_scale": (7.5, 1.0),
+    "num_images_per_prompt": (1, 2),
+    "num_inference_steps": (5,),
+}
 CONTROL_IMAGE = _CONTROL | {
     "scheduler": ("", "ddim"),
     "strength": (0.8, 0.5),
@@ -187,6 +198,7 @@ PARAMETERS: Mapping[str, Mapping[str, Sequence[Any]]] = {
     "control-inpaint": CONTROL_INPAINT,
     "control-hires": CONTROL_HIRES,
     "adapted": ADAPTED,
+    "prompted": PROMPTED,
 }
 
 
@@ -227,7 +239,7 @@ _OF_XL = ("", "rescaled", "texts", "no negative", "sizes", "all sizes", "one neg
 
 def known(family: str, task: str) -> tuple[str, ...]:
     """The names in MORE of what a family's pipeline for the task takes; where both tasks' are alike, one is enough."""
-    if task == "varied":
+    if task in ("varied", "prompted"):
         return ("",)
     if task in CONTROLLED:
         return ("", "texts") if (family, task) == ("sdxl", "control") else ("",)

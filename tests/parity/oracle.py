@@ -19,6 +19,7 @@ from tests.engine.wrapped import wrapped
 from tests.parity.controls import ADAPTERS, CONTROLS, HOLES, UNIONS, adapters, controlnets, union
 from tests.parity.formulas import TORCHS, torchs_first
 from tests.parity.matrix import CONTROLLED, MORE, Case
+from tests.parity.prompts import looked_at
 from triptych_orchestrator.sampling.schedulers import SCHEDULERS
 
 # Of 255, in any pixel.
@@ -88,7 +89,11 @@ def arguments(case: Case) -> dict[str, Any]:
             {"name": name, **({} if "preprocessor" in look else {"image": drawn(seen, number + 2)}), **look}
             for number, (name, look) in looks
         ]
-    if "refiner" in values and values["strength"]:
+    if "prompts" in values:
+        pictures = [drawn((90, 64), 3), drawn((64, 80), 4), drawn((70, 70), 5)]
+        values["ip_adapters"] = looked_at(case.family, values.pop("prompts"), pictures)
+        values["width"], values["height"] = 64, 72
+    if case.task in ("refined", "prompted") and values["strength"]:
         values["image"] = drawn((64, 72), 0)
     return {name: value for name, value in values.items() if name != "strength" or value}
 
@@ -144,6 +149,8 @@ def expected(case: Case, folder: Path, others: Mapping[str, Path]) -> list[Image
         task = "image-to-image" if "image" in values else "text-to-image"
     if task == "instructed":  # diffusers' for Stable Diffusion XL would take the checkpoint's own size
         values |= size_of(values["image"][0].size, None)
+    if "ip_adapters" in values:
+        return prompted(task, folder, others, **values)
     controls = values.pop("controls", [])
     nets = tuple(dict.fromkeys(others[control["name"]] for control in controls))
     pipe = pipeline(task, folder, nets)
@@ -206,6 +213,17 @@ def adapted(values: dict[str, Any], controls: Sequence[Mapping[str, Any]]) -> di
         told = {name: value[0] for name, value in told.items()}
     end = controls[0].get("guidance_end")
     return told | ({"adapter_conditioning_factor": end} if end else {})
+
+
+def prompted(
+    task: str, folder: Path, others: Mapping[str, Path], ip_adapters: Sequence[Mapping[str, Any]], **values: Any
+) -> Any:
+    """Of a pipeline that IP-Adapters were loaded into; image-to-image takes its image's size."""
+    if task == "image-to-image":
+        del values["width"], values["height"]
+    pipe = looking(task, folder, tuple(others[adapter["name"]] for adapter in ip_adapters))
+    pipe.set_ip_adapter_scale([adapter["scale"] for adapter in ip_adapters])
+    return made(pipe, **values, ip_adapter_image=[adapter["image"] for adapter in ip_adapters])
 
 
 def enlarged(
@@ -278,3 +296,11 @@ def pipeline(task: str, path: Path, nets: tuple[Path, ...] = ()) -> Any:
     if made.text_encoder is not None:
         object.__setattr__(made.text_encoder, "text_model", made.text_encoder)
     return made
+
+
+@functools.cache
+def looking(task: str, path: Path, adapters: tuple[Path, ...]) -> Any:
+    """One of its own for these IP-Adapters: they stay in a UNet once they are loaded."""
+    pipe = pipeline.__wrapped__(task, path)
+    pipe.load_ip_adapter([file.parent for file in adapters], "", [file.name for file in adapters])
+    return pipe

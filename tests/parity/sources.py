@@ -9,10 +9,15 @@ from pathlib import Path
 import triptych
 from tests import tiny
 from tests.conftest import CACHE
+from tests.e2e.ip_adapters.making import save_ip_adapter
 from tests.parity.controls import adapters, controlnets, union
 from tests.parity.matrix import CONTROLLED, EDITING, ONLY, Case
+from tests.parity.prompts import ip_adapters
 from tests.session.graphs import fill_cache
 from tests.single_files import Pair, save_pair
+
+# What draws nothing by itself, so that many checkpoints have it in turn.
+BESIDE = ("controlling", "prompting")
 
 
 class Sources:
@@ -37,7 +42,7 @@ class Sources:
         self._current = case.checkpoint
         for one in self._client.checkpoints():
             passing = one.name in self._served or one.name.endswith("-torch")
-            if passing and one.state == "loaded" and one.purpose != "controlling" and one.name != case.checkpoint:
+            if passing and one.state == "loaded" and one.purpose not in BESIDE and one.name != case.checkpoint:
                 self._client.unload_checkpoint(one.name)
 
     def folder(self, case: Case) -> Path:
@@ -54,14 +59,17 @@ class Sources:
         return pair.folder
 
     def others(self, case: Case) -> Mapping[str, Path]:
-        """What it names besides its checkpoint; its ControlNets are served from then on."""
-        if case.task not in CONTROLLED:
+        """What it names besides its checkpoint; its ControlNets and IP-Adapters are served from then on."""
+        if case.task in CONTROLLED:
+            beside = self._controlnets[case.family]
+        elif case.task == "prompted":
+            beside = self._ip_adapters[case.family]
+        else:
             return self._checkpoints
-        nets = self._controlnets[case.family]
-        for name in nets.keys() - self._served:
-            self._client.register_checkpoint(name, nets[name])
+        for name in beside.keys() - self._served:
+            self._client.register_checkpoint(name, beside[name])
             self._served.add(name)
-        return {**self._checkpoints, **nets}
+        return {**self._checkpoints, **beside}
 
     def close(self) -> None:
         """Serves them no more."""
@@ -93,6 +101,19 @@ class Sources:
                 )
         made["sdxl"][union("sdxl")] = tiny.save_union_controlnet(root / "union", self._checkpoints["sdxl"])
         fill_cache(CACHE, [path for nets in made.values() for path in nets.values()])
+        return made
+
+    @cached_property
+    def _ip_adapters(self) -> dict[str, dict[str, Path]]:
+        """One of each kind for each family."""
+        made = {
+            family: {
+                name: save_ip_adapter(self._root / f"{family}-ip-adapters", self._checkpoints[family], kind)
+                for name, kind in ip_adapters(family).items()
+            }
+            for family in ONLY["prompted"]
+        }
+        fill_cache(CACHE, [path for adapters in made.values() for path in adapters.values()])
         return made
 
     @cached_property

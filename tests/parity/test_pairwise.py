@@ -12,6 +12,8 @@ from tests.parity.matrix import CONTROLLED, EDITING, PARAMETERS, Case, pairwise
 from tests.parity.oracle import TOLERANCE, difference
 from tests.parity.sources import Sources
 
+SLOW = (*CONTROLLED, "prompted")
+
 
 @pytest.fixture(scope="module")
 def sources(
@@ -28,9 +30,9 @@ def engine_of(case: Case) -> str:
 
 
 def cases() -> Iterator[object]:
-    """One checkpoint after the other. Those with ControlNets are `slow`; tests/e2e/controls has some of each."""
+    """One checkpoint after the other. With ControlNets and IP-Adapters they are `slow`; tests/e2e has some of each."""
     for case in sorted((case for task in PARAMETERS for case in pairwise(task)), key=place):
-        yield pytest.param(case, id=case.name, marks=[pytest.mark.slow] if case.task in CONTROLLED else [])
+        yield pytest.param(case, id=case.name, marks=[pytest.mark.slow] if case.task in SLOW else [])
 
 
 def place(case: Case) -> str:
