@@ -1,8 +1,8 @@
 """The ControlNets that stand beside a UNet in its process: loaded when a request brings one, shared by all that do.
 
 T2I-Adapters are among them. What one makes of a picture, its hint or its features, is computed once and kept under a
-key. Both are done by a thread beside the
-running engine; requests for it are answered UNAVAILABLE at once meanwhile, so that others' steps go on.
+key. Both are done by a thread beside the running engine; requests for it are answered UNAVAILABLE at once meanwhile, so
+that others' steps go on.
 """
 
 from __future__ import annotations

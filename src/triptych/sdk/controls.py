@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from triptych.errors import InvalidArgumentError, invalid
 from triptych.sdk.fields import set_field
 from triptych.sdk.images import ImageInput, image_files
+from triptych.sdk.parts.listed import set_listed
 
 
 @dataclass(frozen=True)
@@ -59,23 +59,11 @@ ControlChoice: TypeAlias = Control | Mapping[str, Any]
 
 def set_controls(request: Any, controls: Sequence[ControlChoice]) -> None:
     """InvalidArgumentError about "controls", or about a field of one, that does not fit; files are read now."""
-    if isinstance(controls, str | Mapping | Control) or not isinstance(controls, Sequence):
-        raise invalid("controls", f"must be a list of Control, or of mappings of its fields, not {controls!r}")
-    for index, control in enumerate(controls):
-        try:
-            _fill(request.controls.add(), control)
-        except InvalidArgumentError as error:
-            name = f"controls[{index}]"
-            field = error.metadata.get("field", "")
-            raise InvalidArgumentError(f"{name}.{error.message}", field=f"{name}.{field}") from error
+    set_listed(request, "controls", Control, controls, _fill)
 
 
-def _fill(message: Any, control: ControlChoice) -> None:
-    try:
-        given = control if isinstance(control, Control) else Control(**control)
-    except TypeError as error:
-        raise invalid("name", f"and the others of {', '.join(Control.__annotations__)}, not {control!r}") from error
-    for field, value in vars(given).items():
+def _fill(message: Any, control: Control) -> None:
+    for field, value in vars(control).items():
         if value is None:
             continue
         if field in _FILES:

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from triptych.errors import InvalidArgumentError, invalid
 from triptych.sdk.fields import set_field
 from triptych.sdk.images import ImageInput, image_files
+from triptych.sdk.parts.listed import set_listed
 
 
 @dataclass(frozen=True)
@@ -35,24 +35,12 @@ IpAdapterChoice: TypeAlias = IpAdapter | Mapping[str, Any]
 
 def set_ip_adapters(request: Any, adapters: Sequence[IpAdapterChoice]) -> None:
     """InvalidArgumentError about "ip_adapters", or about a field of one, that does not fit; files are read now."""
-    if isinstance(adapters, str | Mapping | IpAdapter) or not isinstance(adapters, Sequence):
-        raise invalid("ip_adapters", f"must be a list of IpAdapter, or of mappings of its fields, not {adapters!r}")
-    for index, adapter in enumerate(adapters):
-        try:
-            _fill(request.ip_adapters.add(), adapter)
-        except InvalidArgumentError as error:
-            name = f"ip_adapters[{index}]"
-            field = error.metadata.get("field", "")
-            raise InvalidArgumentError(f"{name}.{error.message}", field=f"{name}.{field}") from error
+    set_listed(request, "ip_adapters", IpAdapter, adapters, _fill)
 
 
-def _fill(message: Any, adapter: IpAdapterChoice) -> None:
-    try:
-        given = adapter if isinstance(adapter, IpAdapter) else IpAdapter(**adapter)
-    except TypeError as error:
-        raise invalid("name", f"and the others of {', '.join(IpAdapter.__annotations__)}, not {adapter!r}") from error
-    set_field(message, "name", given.name)
-    if given.image is not None:
-        message.images.extend(image_files(given.image))
-    if given.scale is not None:
-        set_field(message, "scale", given.scale)
+def _fill(message: Any, adapter: IpAdapter) -> None:
+    set_field(message, "name", adapter.name)
+    if adapter.image is not None:
+        message.images.extend(image_files(adapter.image))
+    if adapter.scale is not None:
+        set_field(message, "scale", adapter.scale)
