@@ -1,6 +1,5 @@
-"""A picture for a ControlNet to look at, and as many ControlNets as a benchmark wants of one file.
+"""As many ControlNets as a benchmark wants of one file.
 
-control = Control("bench-net", edges(256))
 paths = copies(setting.controlnet(), scratch, count=3)
 """
 
@@ -10,19 +9,7 @@ import json
 import os
 from pathlib import Path
 
-from PIL import Image, ImageDraw
-
 from triptych.sdk import Client
-
-
-def edges(size: int) -> Image.Image:
-    """White outlines on black."""
-    image = Image.new("RGB", (size, size))
-    draw = ImageDraw.Draw(image)
-    for share in (1, 2, 3):
-        margin = share * size // 8
-        draw.ellipse((margin, margin, size - margin, size - margin), outline="white", width=2)
-    return image
 
 
 def copies(controlnet: Path, scratch: Path, count: int) -> list[Path]:

@@ -16,7 +16,9 @@ from triptych.checkpoint import Checkpoint
 from triptych.contract import CONTROLNET, CONTROLNET_HINT, UNET
 from triptych.engine import EngineSettings, load_engine
 from triptych.engine.conditions import added
+from triptych.engine.kept import stacked
 from triptych.engine.port import Array, Engine
+from triptych.engine.torch.graphs import GraphedModule
 from triptych.errors import FailedPreconditionError
 
 GENERATOR = np.random.default_rng(0)
@@ -56,6 +58,44 @@ def test_residuals_and_what_the_unet_makes_of_them(
     assert np.abs(plain - ours).max() > 0.01
     nothing = {name: np.zeros_like(array) for name, array in residuals.items()}
     np.testing.assert_allclose(whole.infer(COMMON | nothing)["noise_pred"], plain, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("engine", "device", "precision"),
+    [
+        ("onnxruntime", "cpu", "fp32"),
+        ("torch", "cpu", "fp32"),
+        pytest.param("torch", "cuda:0", "fp32", marks=pytest.mark.cuda),
+        pytest.param("torch", "cuda:0", "fp16", marks=pytest.mark.cuda),
+    ],
+)
+def test_what_stays_where_it_was_made_does_the_same(
+    checkpoints: dict[str, Path], folder: Path, engine: str, device: str, precision: str
+) -> None:
+    if device != "cpu" and not torch.cuda.is_available():
+        pytest.skip("no NVIDIA GPU")
+    settings = EngineSettings(2, CACHE, device, precision)
+    net, unet = Checkpoint.open(folder), Checkpoint.open(checkpoints["sd1"]).components[UNET.name]
+    look, controlnet, whole = (
+        load_engine(engine, component, settings)
+        for component in (net.components[CONTROLNET_HINT], net.components[CONTROLNET], unet)
+    )
+    scales = np.full((2, 1 + len(ControlNetModel.from_pretrained(folder).controlnet_down_blocks)), SCALE, np.float32)
+    for turn in range(6):  # a GPU's runs are recorded by then
+        common = COMMON | {"latents": LATENTS + turn}
+        hint = look.infer({"image": IMAGE})
+        residuals = controlnet.infer(common | hint | {"scales": scales})
+        expected = whole.infer(common | added([residuals, residuals]))["noise_pred"]
+        kept_hint = look.infer_kept({"image": IMAGE})
+        samples = [array[sample] for array in kept_hint.values() for sample in (0, 1)]
+        kept = common | {"hint": stacked(samples), "scales": scales}
+        first, second = controlnet.infer_kept(kept), controlnet.infer_kept(kept)
+        if engine == "torch":
+            assert {array.device.type for array in first.values()} == {device.partition(":")[0]}
+        ours = whole.infer(common | added([first, second]))["noise_pred"]
+        np.testing.assert_allclose(ours, expected, atol=1e-5 if precision == "fp32" else 1e-2)
+    if device != "cpu":
+        assert all(isinstance(getattr(each, "_module", None), GraphedModule) for each in (controlnet, whole))
 
 
 def theirs(checkpoint: Path, folder: Path) -> Array:

@@ -48,9 +48,9 @@ def rows(folder: Path) -> dict[str, Any]:
 
 def test_every_measure_is_taken_of_real_servers(rows: dict[str, Any]) -> None:
     measured = {name: entry["figures"] for name, entry in rows.items() if entry["status"] == "measured"}
-    kinds = {f"tiny/onnxruntime/{kind}/64" for kind in ("picture", "lora", "eight", "swap", "switch")}
+    kinds = {f"tiny/onnxruntime/{kind}/64" for kind in ("picture", "lora", "control", "eight", "swap", "switch")}
     assert kinds <= measured.keys()
-    for name in ("tiny/onnxruntime/picture/64", "tiny/onnxruntime/lora/64"):
+    for name in (f"tiny/onnxruntime/{kind}/64" for kind in ("picture", "lora", "control")):
         figures = measured[name]
         assert 0 < figures["least"] <= figures["seconds"] <= figures["greatest"]
         assert figures["peak_bytes"] > 50e6

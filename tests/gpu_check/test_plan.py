@@ -29,7 +29,8 @@ def rows(settings: Settings = SETTINGS) -> list[str]:
 
 def test_the_first_model_at_its_first_size_comes_first() -> None:
     first = [row.id for visit in first_visits(SETTINGS) for row in visit.rows]
-    assert first[:2] == ["sd15/diffusers/picture/512", "sd15/torch/picture/512"]
+    kinds = ("diffusers/picture", "diffusers/control", "torch/picture")
+    assert first[:3] == [f"sd15/{kind}/512" for kind in kinds]
     assert all(row.split("/")[0] == "sd15" and row.endswith("/512") for row in first)
     assert first.index("sd15/diffusers-compiled/picture/512") < first.index("sd15/tensorrt/picture/512")
     assert first[-1] == "sd15/tensorrt-plain/picture/512"

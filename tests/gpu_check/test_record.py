@@ -39,8 +39,11 @@ def test_what_was_measured_stands_there_at_once(tmp_path: Path) -> None:
     record.measured(EAGER, figures(2.0))
     record.measured(OURS, figures(1.5, engine_step_seconds=0.02))
     record.measured("sd15/torch/lora/512", figures(1.6))
+    record.measured("sd15/diffusers/control/512", figures(3.0))
+    record.measured("sd15/torch/control/512", figures(1.8))
     assert line(tmp_path, "| 512x512 | Triptych, torch |") == (
-        "| 512x512 | Triptych, torch | 1.500 (1.400 to 1.600) | 0.75 | 20.0 ms | 4.50 GB | 1.600, 4.50 GB | 1 |"
+        "| 512x512 | Triptych, torch | 1.500 (1.400 to 1.600) | 0.75 | 20.0 ms | 4.50 GB | 1.600, 4.50 GB "
+        "| 1.800, 4.50 GB, 0.60 of eager | 1 |"
     )
 
 
@@ -79,8 +82,10 @@ def test_rows_of_another_machine_are_not_compared(tmp_path: Path, changes: dict[
     assert not second.is_known(EAGER)
     second.measured(OURS, figures(1.0))
     assert "| 0.50 |" not in line(tmp_path, "| 512x512 | Triptych, torch |")
-    opened(tmp_path).measured("sd15/torch/lora/512", figures(1.6))
-    assert line(tmp_path, "| 512x512 | Triptych, torch |").endswith("| 4.50 GB |  | 2 |")
+    third = opened(tmp_path)
+    for kind in ("lora", "control"):
+        third.measured(f"sd15/torch/{kind}/512", figures(1.6))
+    assert line(tmp_path, "| 512x512 | Triptych, torch |").endswith("| 4.50 GB |  |  | 2 |")
 
 
 def test_what_is_missing_is_gathered_by_its_reason(tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from statistics import mean
 
-from benchmarks.controlnets import edges, register
+from benchmarks.controlnets import register
 from benchmarks.processes import clock_of
 from benchmarks.report import print_judgement, print_seconds
 from benchmarks.setting import Setting
 from benchmarks.turns import counting_work, ratio_by_round, take_turns, timed
+from triptych.measuring.controlnets import edges
 from triptych.sdk import Control, Step
 
 TARGET_RATIO = 1.03

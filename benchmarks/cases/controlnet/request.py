@@ -9,11 +9,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.controlnets import edges, register
+from benchmarks.controlnets import register
 from benchmarks.processes import clock_of, processor_seconds
 from benchmarks.report import print_judgement, print_seconds
 from benchmarks.setting import Setting
 from benchmarks.turns import Side, counting_work, ratio_by_round, take_turns, timed
+from triptych.measuring.controlnets import edges
 from triptych.measuring.machine import cores
 from triptych.measuring.tasks_worker import tasks_worker
 from triptych.measuring.worker import Worker

@@ -10,12 +10,13 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from benchmarks.controlnets import copies, edges, register
+from benchmarks.controlnets import copies, register
 from benchmarks.processes import processes_of, processor_seconds
 from benchmarks.report import print_judgement, print_seconds
 from benchmarks.setting import Setting
 from benchmarks.turns import timed
 from triptych.embedded import LocalStack
+from triptych.measuring.controlnets import edges
 from triptych.sdk import Client, Control
 
 TARGET_RATIO = 1.03

@@ -5,10 +5,11 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from benchmarks.controlnets import copies, edges, register
+from benchmarks.controlnets import copies, register
 from benchmarks.processes import own_bytes, processes_of
 from benchmarks.report import print_judgement, print_table
 from benchmarks.setting import Setting
+from triptych.measuring.controlnets import edges
 from triptych.sdk import Control
 
 TARGET_MEGABYTES = 1.0

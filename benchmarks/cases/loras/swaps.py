@@ -38,8 +38,10 @@ def run(setting: Setting) -> bool:
     ratios = []
     for number in range(1, setting.rounds + 1):
         ratios.append(swaps.round_ratio())
-        print(f"after {number * setting.steps} exchanges: {ratios[-1]:.3f}", flush=True)
-    grown = read_memory(os.getpid()).resident / before.resident
+        memory = read_memory(os.getpid())
+        told = f"{ratios[-1]:.3f}, {memory.resident:.0f} MB resident, {memory.anonymous:.0f} of no file"
+        print(f"after {number * setting.steps} exchanges: {told}", flush=True)
+    grown = memory.resident / before.resident
     swaps.close()
     fifth = max(1, len(ratios) // 5)
     first, last = median(ratios[:fifth]), median(ratios[-fifth:])

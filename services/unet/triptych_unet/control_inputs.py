@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
+from triptych.engine.kept import stacked, times
 from triptych.engine.port import Array
 from triptych.errors import invalid
 from triptych.stage import Batch
@@ -23,7 +22,7 @@ def gathered(samples: Sequence[Sequence[Control]], scales: Array) -> Batch:
             raise invalid("control_keys", "the samples of a request must be under the same ControlNets, in one order")
         stem = f"{_STEM}:{place}:{number}"
         for name in column[0].inputs:
-            batch[f"{stem}:{name}"] = np.stack([control.inputs[name] for control in column])
+            batch[f"{stem}:{name}"] = stacked([control.inputs[name] for control in column])
         batch[f"{stem}:scales"] = scales[:, place]
     return batch
 
@@ -32,7 +31,7 @@ def scaled(features: Batch) -> Batch:
     """A T2I-Adapter's, each multiplied by a scale of its own in each sample."""
     scales = features["scales"]
     own = [(name, array) for name, array in features.items() if name != "scales"]
-    return {name: np.multiply(array, scales[:, place, None, None, None]) for place, (name, array) in enumerate(own)}
+    return {name: times(array, scales[:, place]) for place, (name, array) in enumerate(own)}
 
 
 def parted(batch: Batch) -> tuple[Batch, list[tuple[int, Batch]]]:

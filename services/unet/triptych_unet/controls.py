@@ -27,6 +27,7 @@ from triptych.contract.carried import ControlLostError, ControlPreparingError
 from triptych.contract.controls import ControlContent, ControlNet, control_key
 from triptych.contract.paths import path_from_text
 from triptych.engine import Engine, EngineSettings, load_engine
+from triptych.engine.kept import Kept
 from triptych.engine.port import Array
 from triptych.engine.weights import map_files
 from triptych.errors import invalid
@@ -69,12 +70,12 @@ class LoadedNet:
 class Control:
     """A ControlNet and what it is given in a step: the hint, [hidden, h, w], and of a union control_types [types].
 
-    A T2I-Adapter is given nothing: these are its features, [C, h, w].
+    A T2I-Adapter is given nothing: these are its features, [C, h, w]. What an engine made stays where it has it.
     """
 
     net: ControlNet
     loaded: LoadedNet
-    inputs: Mapping[str, Array]
+    inputs: Mapping[str, Kept]
 
     @property
     def size_bytes(self) -> int:
@@ -171,8 +172,8 @@ class Controls:
         self._unet.prepare_residuals(told.tiling)  # first, for an engine may say that it cannot
         loaded = self._nets.get(told.net) or self._load(told.net)
         looks, types = _looks(told, loaded.types)
-        inputs, engine = {"image": pixels_of(told, image, is_grey=loaded.is_grey), **looks}, loaded.hint
-        outputs = engine.infer_wrapped(inputs, told.tiling) if told.tiling else engine.infer(inputs)
+        inputs = {"image": pixels_of(told, image, is_grey=loaded.is_grey), **looks}
+        outputs = loaded.hint.infer_kept(inputs, told.tiling)
         loaded.used_s = time.monotonic()
         return Control(told.net, loaded, {**{name: array.sum(axis=0) for name, array in outputs.items()}, **types})
 

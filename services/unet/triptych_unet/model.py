@@ -14,7 +14,7 @@ from triptych.contract.carried import ConditioningLostError
 from triptych.engine.conditions import added, conditioning_dims, cross_attention_widths, prompts_in, residual_names
 from triptych.engine.port import Array
 from triptych.errors import invalid
-from triptych.stage import Batch, StageModel, infer_wrapping
+from triptych.stage import Batch, StageModel, axes_of
 from triptych_unet.conditioning import ConditioningStore
 from triptych_unet.control_inputs import gathered, parted, scaled
 from triptych_unet.controls import Controls, controlnet_cache_bytes
@@ -158,7 +158,7 @@ class UNetModel(StageModel):
     def _given(self, number: int, common: Batch, inputs: Batch) -> Batch:
         """What one ControlNet adds."""
         engine = self.controls.engine(number)
-        return infer_wrapping(engine, common | inputs) if engine else scaled(inputs)
+        return engine.infer_kept(*axes_of(common | inputs)) if engine else scaled(inputs)
 
 
 def _side_by_side(latents: Array, image_latents: Array) -> Array:

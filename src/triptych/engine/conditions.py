@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import numpy as np
-
 from triptych.checkpoint import Architecture, Component
 from triptych.checkpoint.families.controlnet import count_residuals
 from triptych.checkpoint.families.ip_adapter import cross_attentions
 from triptych.checkpoint.families.t2i_adapter import crosses
 from triptych.contract import IMAGE_PROMPT
+from triptych.engine.kept import Kept
 from triptych.engine.port import Array
 
 _STEM, _FEATURE_STEM = "residual_", "feature_"
@@ -81,9 +80,9 @@ def prompts_in(inputs: Mapping[str, Array]) -> int:
     return inputs[IMAGE_PROMPT.name].shape[1] // 2 if IMAGE_PROMPT.name in inputs else 0
 
 
-def added(given: Iterable[Mapping[str, Array]]) -> dict[str, Array]:
+def added(given: Iterable[Mapping[str, Kept]]) -> dict[str, Kept]:
     """The sum of what several ControlNets and adapters give, by name."""
-    total: dict[str, Array] = {}
+    total: dict[str, Kept] = {}
     for each in given:
-        total |= {name: np.add(total[name], array) if name in total else array for name, array in each.items()}
+        total |= {name: total[name] + array if name in total else array for name, array in each.items()}
     return total

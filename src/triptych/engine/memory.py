@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import numpy as np
 import torch
 
-from triptych.engine.port import Array
+from triptych.engine.kept import Kept, concatenated
 from triptych.errors import ResourceExhaustedError
 
-Run = Callable[[Mapping[str, Array]], dict[str, Array]]
+Run = Callable[[Mapping[str, Kept]], dict[str, Kept]]
 
 
-def run_in_memory(run: Run, inputs: Mapping[str, Array], release: Callable[[], None]) -> dict[str, Array]:
+def run_in_memory(run: Run, inputs: Mapping[str, Kept], release: Callable[[], None]) -> dict[str, Kept]:
     """Runs a batch; whenever memory is short `release` gives back what is held for later, and the rest is halved."""
     batch = len(next(iter(inputs.values())))
     if batch == 1:
@@ -24,10 +23,10 @@ def run_in_memory(run: Run, inputs: Mapping[str, Array], release: Callable[[], N
     release()
     parts = (slice(0, batch // 2), slice(batch // 2, batch))
     halves = [run_in_memory(run, {name: array[part] for name, array in inputs.items()}, release) for part in parts]
-    return {name: np.concatenate([half[name] for half in halves]) for name in halves[0]}
+    return {name: concatenated([half[name] for half in halves]) for name in halves[0]}
 
 
-def run_whole(run: Run, inputs: Mapping[str, Array], release: Callable[[], None]) -> dict[str, Array]:
+def run_whole(run: Run, inputs: Mapping[str, Kept], release: Callable[[], None]) -> dict[str, Kept]:
     """Runs a batch, at the second try with all that `release` gives back; ResourceExhaustedError says what it needs."""
     outputs, problem = _tried(run, inputs)
     if outputs is None:
@@ -42,7 +41,7 @@ def run_whole(run: Run, inputs: Mapping[str, Array], release: Callable[[], None]
     return outputs
 
 
-def _tried(run: Run, inputs: Mapping[str, Array]) -> tuple[dict[str, Array] | None, str]:
+def _tried(run: Run, inputs: Mapping[str, Kept]) -> tuple[dict[str, Kept] | None, str]:
     """The outputs, or what the GPU said; the error itself is let go, for it holds the frames, and they the tensors."""
     try:
         return run(inputs), ""

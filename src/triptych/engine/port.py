@@ -73,6 +73,13 @@ class Engine(ABC):
         remedy = "register the checkpoint with the engine onnxruntime or torch"
         raise FailedPreconditionError(f"{type(self).__name__} makes no pictures that tile; {remedy}")
 
+    def infer_kept(self, inputs: Mapping[str, Any], axes: str = "") -> dict[str, Any]:
+        """As `infer`, or with axes as `infer_wrapped`, for the next run of an engine of this kind on this device.
+
+        What comes out may stay on the device, see `engine.kept`; `infer` takes it among its inputs.
+        """
+        return dict(self.infer_wrapped(inputs, axes) if axes else self.infer(inputs))
+
     def prepare_residuals(self, axes: str = "") -> None:
         """Has done what a UNet needs before it runs under a ControlNet; may be called beside all others.
 

@@ -19,7 +19,7 @@ from triptych.errors import DeadlineExceededError, FailedPreconditionError, Inva
 from triptych.gpu_check.budget import Budget, Estimates, NoTimeError
 from triptych.gpu_check.clone import find_clone, run_marked
 from triptych.gpu_check.machine import Machine, find_machine
-from triptych.gpu_check.measures import LORAS, MEASURES, Measuring, estimate_s
+from triptych.gpu_check.measures import CONTROL, LORAS, MEASURES, Measuring, estimate_s
 from triptych.gpu_check.memory import Used, used_by_descendants
 from triptych.gpu_check.nvml import Driver
 from triptych.gpu_check.plan import Row, Visit, first_visits, further_visits
@@ -32,7 +32,7 @@ from triptych.measuring.loras import ensure_lora
 
 # Kept back for stopping what runs: Triton is given 15 s.
 _STOPPING_S = 20.0
-_CHECKPOINT_S = 60.0
+_MAKING_S = 60.0
 # Of the whole time, for the tests of one mark: the table is to be begun.
 _TESTS_SHARE = 1 / 3
 _GPU_EVERY_S, _CPU_EVERY_S = 0.02, 0.2
@@ -125,7 +125,7 @@ class _Check:
         left = list(rows)
         try:
             self._budget.require(self._start_s(visit.model, side) + self._estimate_s(rows[0]))
-            files = self._prepared(visit.model)
+            files = self._prepared(visit.model, is_controlled=any(row.kind == CONTROL for row in rows))
             idle_bytes = self._used()
             self._say(f"{visit.model}: {side.title}")
             with ExitStack() as stack:
@@ -189,21 +189,27 @@ class _Check:
             self._record.missing(row.id, status, why)
             self._say(f"  {row.id}: {status}: {why}")
 
-    def _prepared(self, model: str) -> Files:
-        """A checkpoint of random weights and two LoRAs for it, made where they are not there yet."""
+    def _prepared(self, model: str, *, is_controlled: bool) -> Files:
+        """A checkpoint of random weights, two LoRAs and a ControlNet for it, made where they are not there yet."""
+        folder: Path = self._settings.folder
+        checkpoint, controlnet = folder / model, folder / f"{model}-controlnet"
         if model not in self._files:
-            folder: Path = self._settings.folder
             folder.mkdir(parents=True, exist_ok=True)
-            checkpoint = folder / model
-            if not checkpoint.is_dir():
-                self._budget.require(_CHECKPOINT_S)
-                self._say(f"{model}: making a checkpoint of random weights")
-                command = [sys.executable, "-m", "triptych.measuring.checkpoints", str(checkpoint), model]
-                subprocess.run(command, check=True, timeout=max(self._budget.left_s(), 1.0))
+            self._make("checkpoint", checkpoint, model)
             unet = Checkpoint.open(checkpoint).components[UNET.name]
             loras = {
                 name: ensure_lora(folder / f"{model}-{name}.safetensors", unet, seed)
                 for seed, name in enumerate(LORAS, 1)
             }
-            self._files[model] = Files(checkpoint, loras, folder, max(self._settings.edges))
+            self._files[model] = Files(checkpoint, loras, controlnet, folder, max(self._settings.edges))
+        if is_controlled:
+            self._make("controlnet", controlnet, model)
         return self._files[model]
+
+    def _make(self, what: str, folder: Path, model: str) -> None:
+        """In a process of its own, whose memory goes with it."""
+        if not folder.is_dir():
+            self._budget.require(_MAKING_S)
+            self._say(f"{model}: making a {what} of random weights")
+            command = [sys.executable, "-m", f"triptych.measuring.{what}s", str(folder), model]
+            subprocess.run(command, check=True, timeout=max(self._budget.left_s(), 1.0))

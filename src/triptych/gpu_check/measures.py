@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
 from statistics import mean, median
+from typing import Any
 
 from triptych.gpu_check.budget import Budget, Estimates
 from triptych.gpu_check.memory import Used
@@ -16,6 +17,7 @@ from triptych.gpu_check.running import CHECKPOINT, Made, Picture, Running, Serve
 from triptych.measuring.memory import PeakMemory
 
 LORAS = ("one", "two")
+CONTROL = "control"
 _AT_ONCE = 8
 _AT_ONCE_ROUNDS = 2
 _SHORT_STEPS = 4  # of pictures in which something else is looked at
@@ -43,11 +45,16 @@ class Measuring:
     idle_bytes: int
 
     def make(
-        self, steps: int, *, loras: tuple[tuple[str, float], ...] = (), checkpoint: str = CHECKPOINT
+        self,
+        steps: int,
+        *,
+        loras: tuple[tuple[str, float], ...] = (),
+        checkpoint: str = CHECKPOINT,
+        is_controlled: bool = False,
     ) -> tuple[float, Made]:
         """The seconds that one picture took, and what was told of it."""
         prompt = f"a red circle, number {next(_NUMBERS)}"
-        picture = Picture(prompt, self.row.edge, min(steps, self.steps), checkpoint, loras)
+        picture = Picture(prompt, self.row.edge, min(steps, self.steps), checkpoint, loras, is_controlled)
         began = time.perf_counter()
         made = self.running.make(picture, max(self.budget.left_s(), 1.0))
         return time.perf_counter() - began, made
@@ -60,6 +67,7 @@ def estimate_s(row: Row, estimates: Estimates, steps: int, rounds: int) -> float
     return {
         "picture": row.side.new_size_s + warm_up + rounds * whole,
         "lora": warm_up + rounds * whole,
+        CONTROL: 2 * (warm_up + rounds * whole),
         "eight": _AT_ONCE * (warm_up + 2 * _AT_ONCE_ROUNDS * whole),
         "swap": (5 * rounds + 3) * short,
         "switch": rounds * ((1 + _FOLLOWING) * short + estimates.start_s(row.model, row.side.name, 30.0) / 2),
@@ -68,18 +76,23 @@ def estimate_s(row: Row, estimates: Estimates, steps: int, rounds: int) -> float
 
 def picture(measuring: Measuring) -> Figures:
     """Whole requests, and the most memory that they took."""
-    return _pictures(measuring, ())
+    return _pictures(measuring)
 
 
 def with_lora(measuring: Measuring) -> Figures:
     """The same with a LoRA in the weights, which has come there before."""
-    return _pictures(measuring, ((LORAS[0], 1.0),))
+    return _pictures(measuring, loras=((LORAS[0], 1.0),))
 
 
-def _pictures(measuring: Measuring, loras: tuple[tuple[str, float], ...]) -> Figures:
+def with_control(measuring: Measuring) -> Figures:
+    """The same under a ControlNet, which has come there before."""
+    return _pictures(measuring, is_controlled=True)
+
+
+def _pictures(measuring: Measuring, **asked: Any) -> Figures:
     with PeakMemory(lambda: {"all": measuring.used()}, measuring.used_every_s) as peak:
-        first_s = _warm_up(measuring, loras)
-        taken = [measuring.make(measuring.steps, loras=loras) for _ in range(measuring.rounds)]
+        first_s = _warm_up(measuring, **asked)
+        taken = [measuring.make(measuring.steps, **asked) for _ in range(measuring.rounds)]
     seconds = [each for each, _ in taken]
     engine_step = median(made.engine_step_seconds for _, made in taken)
     return {
@@ -91,13 +104,13 @@ def _pictures(measuring: Measuring, loras: tuple[tuple[str, float], ...]) -> Fig
     } | ({"engine_step_seconds": engine_step} if engine_step else {})
 
 
-def _warm_up(measuring: Measuring, loras: tuple[tuple[str, float], ...]) -> float:
+def _warm_up(measuring: Measuring, **asked: Any) -> float:
     """Seconds of the first picture, or on a side that speeds up of all until their steps take as long as each other."""
     began, side = time.perf_counter(), measuring.row.side
-    measuring.make(_WARM_UP_STEPS, loras=loras)
+    measuring.make(_WARM_UP_STEPS, **asked)
     steps = [0.0, *[1.0] * (_STEADY - 1)]
     while side.speeds_up and max(steps) > _ALIKE * min(steps) and time.perf_counter() - began < side.new_size_s:
-        steps = [*steps[1:], measuring.make(_WARM_UP_STEPS, loras=loras)[1].engine_step_seconds]
+        steps = [*steps[1:], measuring.make(_WARM_UP_STEPS, **asked)[1].engine_step_seconds]
     return time.perf_counter() - began
 
 
@@ -177,6 +190,7 @@ def switch(measuring: Measuring) -> Figures:
 MEASURES: Mapping[str, Callable[[Measuring], Figures]] = {
     "picture": picture,
     "lora": with_lora,
+    CONTROL: with_control,
     "eight": eight_at_once,
     "swap": lora_swap,
     "switch": switch,

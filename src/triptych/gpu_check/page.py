@@ -23,6 +23,7 @@ what for: benchmarks.md.
 """
 
 _Cells = Sequence[str]
+_Key = tuple[str, ...]
 
 
 def render(record: Mapping[str, Any]) -> str:
@@ -51,37 +52,43 @@ def _run(run: Mapping[str, Any]) -> _Cells:
 def _pictures(record: Mapping[str, Any]) -> Iterator[str]:
     rows = {tuple(name.split("/")): entry for name, entry in record["rows"].items() if entry["status"] == "measured"}
     pictures = {key: entry for key, entry in rows.items() if key[2] == "picture"}
-    header = ("size", "side", "seconds", "of eager", "a step in the engine", "peak memory", "with a LoRA", "run")
+    header = (
+        "size", "side", "seconds", "of eager", "a step in the engine", "peak memory",
+        "with a LoRA", "with a ControlNet", "run",
+    )  # fmt: skip
     for model in dict.fromkeys(key[0] for key in pictures):
         own = sorted((key for key in pictures if key[0] == model), key=lambda key: (int(key[3]), _place(key[1])))
-        cells = [
-            _picture(record, key, pictures[key], pictures.get((model, _EAGER, *key[2:])), rows.get(_lora(key)))
-            for key in own
-        ]
+        cells = [_picture(record, rows, key) for key in own]
         yield "\n".join([f"## Pictures, {model}", "", *_table(header, cells), ""])
 
 
-def _picture(
-    record: Mapping[str, Any],
-    key: tuple[str, ...],
-    entry: Mapping[str, Any],
-    eager: Mapping[str, Any] | None,
-    lora: Mapping[str, Any] | None,
-) -> _Cells:
+def _picture(record: Mapping[str, Any], rows: Mapping[_Key, Mapping[str, Any]], key: _Key) -> _Cells:
+    entry, eager = rows[key], rows.get(_of(key, side=_EAGER))
     figures = entry["figures"]
     engine = figures.get("engine_step_seconds")
-    if lora is not None and not _comparable(record, entry["run"], lora["run"]):
-        lora = None
+    lora, control = (_beside(record, entry, rows.get(_of(key, kind=kind))) for kind in ("lora", "control"))
+    more = _ratio(record, control, rows.get(_of(key, side=_EAGER, kind="control"))) if control else ""
     return (
         f"{key[3]}x{key[3]}",
         _TITLES.get(key[1], key[1]),
         f"{figures['seconds']:.3f} ({figures['least']:.3f} to {figures['greatest']:.3f})",
-        _ratio(record, entry, eager, "seconds", "seconds"),
+        _ratio(record, entry, eager),
         f"{1000 * engine:.1f} ms" if engine else "",
         f"{figures['peak_bytes'] / 1e9:.2f} GB",
-        f"{lora['figures']['seconds']:.3f}, {lora['figures']['peak_bytes'] / 1e9:.2f} GB" if lora else "",
+        _told_beside(lora),
+        ", ".join(filter(None, (_told_beside(control), f"{more} of eager" if more else ""))),
         str(entry["run"]),
     )
+
+
+def _beside(
+    record: Mapping[str, Any], entry: Mapping[str, Any], other: Mapping[str, Any] | None
+) -> Mapping[str, Any] | None:
+    return other if other is not None and _comparable(record, entry["run"], other["run"]) else None
+
+
+def _told_beside(entry: Mapping[str, Any] | None) -> str:
+    return f"{entry['figures']['seconds']:.3f}, {entry['figures']['peak_bytes'] / 1e9:.2f} GB" if entry else ""
 
 
 def _more(record: Mapping[str, Any]) -> str:
@@ -127,17 +134,17 @@ def _refittable(record: Mapping[str, Any]) -> Iterator[_Cells]:
         model, side, kind, edge = name.split("/")
         refittable = record["rows"].get(f"{model}/tensorrt/{kind}/{edge}")
         if side == "tensorrt-plain" and kind == "picture" and _both_measured(refittable, plain):
-            ratio = _ratio(record, refittable, plain, "engine_step_seconds", "engine_step_seconds")
+            ratio = _ratio(record, refittable, plain, "engine_step_seconds")
             yield model, "TensorRT", f"{edge}x{edge}", "a step, refittable over plain", ratio, str(plain["run"])
 
 
 def _ratio(
-    record: Mapping[str, Any], one: Mapping[str, Any], other: Mapping[str, Any] | None, figure: str, by: str
+    record: Mapping[str, Any], one: Mapping[str, Any], other: Mapping[str, Any] | None, figure: str = "seconds"
 ) -> str:
     """Empty where the other is missing, or was taken on another machine or with other versions."""
     if not _both_measured(one, other) or other is None or not _comparable(record, one["run"], other["run"]):
         return ""
-    return f"{one['figures'][figure] / other['figures'][by]:.2f}" if other["figures"].get(by) else ""
+    return f"{one['figures'][figure] / other['figures'][figure]:.2f}" if other["figures"].get(figure) else ""
 
 
 def _both_measured(*entries: Mapping[str, Any] | None) -> bool:
@@ -173,8 +180,9 @@ def _tests(record: Mapping[str, Any]) -> str:
 _SOUND = ("passed", "skipped", "xfail")
 
 
-def _lora(key: tuple[str, ...]) -> tuple[str, ...]:
-    return (*key[:2], "lora", key[3])
+def _of(key: _Key, *, side: str = "", kind: str = "") -> _Key:
+    """A row's name that differs in these."""
+    return (key[0], side or key[1], kind or key[2], key[3])
 
 
 def _place(side: str) -> int:

@@ -14,13 +14,15 @@ from triptych.contract import STAGES
 from triptych.contract.engines import default_precision
 from triptych.errors import TriptychError
 from triptych.gpu_check.sides import Side
+from triptych.measuring.controlnets import edges
 from triptych.measuring.diffusers_worker import diffusers_worker
 from triptych.measuring.machine import cores
 from triptych.measuring.worker import Worker
-from triptych.sdk import Client, Result, Step
+from triptych.sdk import Client, Control, Result, Step
 from triptych.sdk.events import require_result
 
 CHECKPOINT = "bench"
+_CONTROLNET = "bench-net"
 _DRAIN_S = 1.0
 
 
@@ -33,6 +35,7 @@ class Picture:
     steps: int
     checkpoint: str = CHECKPOINT
     loras: Sequence[tuple[str, float]] = ()
+    is_controlled: bool = False  # by a ControlNet, which is brought there when the first such picture comes
 
 
 @dataclass(frozen=True)
@@ -53,10 +56,11 @@ class Running(Protocol):
 
 @dataclass(frozen=True)
 class Files:
-    """What a side is started with; `loras` by name."""
+    """What a side is started with; `loras` by name, and the ControlNet where it is there."""
 
     checkpoint: Path
     loras: Mapping[str, Path]
+    controlnet: Path
     folder: Path  # of graphs, engines and logs
     largest_edge: int
 
@@ -81,6 +85,7 @@ class Served:
             height=picture.edge,
             seed=7,
             loras=list(picture.loras),
+            controls=[Control(_CONTROLNET, edges(picture.edge))] if picture.is_controlled else [],
         ):
             if isinstance(last, Step):
                 samples.append(last.batch_size)
@@ -96,7 +101,8 @@ class Alone:
     def make(self, picture: Picture, timeout_s: float) -> Made:
         """One request."""
         parameters = {"num_inference_steps": picture.steps, "width": picture.edge, "height": picture.edge, "seed": 7}
-        self.worker.ask({"prompt": picture.prompt, **parameters}, timeout_s)
+        more = {"controlled": True} if picture.is_controlled else {}
+        self.worker.ask({"prompt": picture.prompt, **parameters, **more}, timeout_s)
         return Made()
 
 
@@ -130,6 +136,7 @@ def _servers(side: Side, files: Files, devices: Sequence[str], timeout_s: float)
         cache_dir=files.folder / "cache",
         placement=file,
         loras=files.loras,
+        controlnets={_CONTROLNET: files.controlnet} if files.controlnet.is_dir() else {},
         limits={"max_pixels": files.largest_edge**2},
         startup_timeout_s=max(timeout_s, 1.0),
         drain_timeout_s=_DRAIN_S,
@@ -149,8 +156,9 @@ def _worker(side: Side, files: Files, device: str) -> Worker:
             files.checkpoint, side.engine, device=device, precision=precision, cache_dir=cache, log=log
         )
     return diffusers_worker(
-        files.checkpoint, threads=cores(), device=device, precision=precision, compiled=side.compiled, log=log
-    )
+        files.checkpoint, threads=cores(), device=device, precision=precision, compiled=side.compiled,
+        controlnet=files.controlnet if files.controlnet.is_dir() and not side.compiled else None, log=log,
+    )  # fmt: skip
 
 
 def _made(result: Result, samples: list[int]) -> Made:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from triptych.gpu_check.machine import Machine
 
-# What is measured at the first size alone beside pictures, on servers of one GPU.
-MORE = ("lora", "eight", "swap", "switch")
+# What is measured at the first size alone beside pictures, on one GPU.
+MORE = ("lora", "control", "eight", "swap", "switch")
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Side:
 _ALONE = (("TRIPTYCH_TENSORRT_PLAIN", "never"),)
 # In the order of their worth: what starts at once first, what builds for minutes late.
 SIDES = (
-    Side("diffusers", "diffusers, eager", 30.0),
+    Side("diffusers", "diffusers, eager", 30.0, more=("control",)),
     Side("torch", "Triptych, torch", 45.0, engine="torch", more=MORE),
     Side("onnxruntime", "Triptych, ONNX Runtime", 60.0, engine="onnxruntime", more=MORE, on_cpu_alone=True),
     Side("torch-engines", "Triptych's torch engines alone, no servers", 40.0, engine="torch", servers=False),

@@ -1,16 +1,21 @@
-"""Random ControlNets in diffusers' layout for the checkpoints of `triptych.measuring.checkpoints`.
+"""Random ControlNets in diffusers' layout for the checkpoints of `triptych.measuring.checkpoints`, and a picture.
 
 net = ensure_controlnet(folder / "sd15-controlnet", SIZES["sd15"])
+
+python -m triptych.measuring.controlnets FOLDER SIZE makes one.
 """
 
 from __future__ import annotations
 
 import inspect
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
-from triptych.measuring.checkpoints import Size
+from PIL import Image, ImageDraw
+
+from triptych.measuring.checkpoints import SIZES, Size
 
 _STANDARD_DEVIATION = 0.02
 
@@ -25,6 +30,16 @@ def ensure_controlnet(folder: Path, size: Size) -> Path:
     return folder
 
 
+def edges(size: int) -> Image.Image:
+    """White outlines on black."""
+    image = Image.new("RGB", (size, size))
+    draw = ImageDraw.Draw(image)
+    for share in (1, 2, 3):
+        margin = share * size // 8
+        draw.ellipse((margin, margin, size - margin, size - margin), outline="white", width=2)
+    return image
+
+
 def _made(size: Size) -> Any:
     """One that adds something: diffusers' begin with zeros, as training does."""
     import torch
@@ -37,3 +52,7 @@ def _made(size: Size) -> Any:
     for layer in [*net.controlnet_down_blocks, net.controlnet_mid_block, net.controlnet_cond_embedding.conv_out]:
         torch.nn.init.normal_(layer.weight, std=_STANDARD_DEVIATION)
     return net.to(getattr(torch, size.dtype))
+
+
+if __name__ == "__main__":
+    ensure_controlnet(Path(sys.argv[1]), SIZES[sys.argv[2]])

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from triptych.measuring.controlnets import edges
 from triptych.measuring.worker import Work, Worker, answer_all
 
 _DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
@@ -23,17 +24,22 @@ def diffusers_worker(
     device: str = "cpu",
     precision: str = "fp32",
     compiled: bool = False,
+    controlnet: Path | None = None,
     log: Path | None = None,
 ) -> Worker:
-    """The process; a compiled one compiles its UNet at the first request of each size."""
+    """The process; a compiled one compiles its UNet at the first request of each size.
+
+    With a ControlNet, a request that is `controlled` is made under it.
+    """
     setting = {"checkpoint": str(checkpoint), "threads": threads, "device": device}
-    return Worker(__name__, {**setting, "precision": precision, "compiled": compiled}, log)
+    net = str(controlnet) if controlnet else ""
+    return Worker(__name__, {**setting, "precision": precision, "compiled": compiled, "controlnet": net}, log)
 
 
 def load(setting: dict[str, Any]) -> Work:
     """The pipeline as its documentation has it; what it does with a request."""
     import torch
-    from diffusers import DiffusionPipeline
+    from diffusers import AutoPipelineForText2Image, ControlNetModel, DiffusionPipeline
     from diffusers.utils import logging
     from transformers.utils import logging as transformers_logging
 
@@ -45,13 +51,23 @@ def load(setting: dict[str, Any]) -> Work:
     pipeline = DiffusionPipeline.from_pretrained(setting["checkpoint"], dtype=dtype)
     pipeline.to(setting["device"])
     pipeline.set_progress_bar_config(disable=True)
+    controlled = None
+    if setting["controlnet"]:
+        net = ControlNetModel.from_pretrained(setting["controlnet"], torch_dtype=dtype).to(setting["device"])
+        controlled = AutoPipelineForText2Image.from_pipe(pipeline, controlnet=net)
+        controlled.set_progress_bar_config(disable=True)
     if setting["compiled"]:
         # CUDA graphs with it, and each size by itself: the fastest of the ways that diffusers' pages name.
         pipeline.unet = torch.compile(pipeline.unet, mode="reduce-overhead", fullgraph=True, dynamic=False)
 
     def work(parameters: dict[str, Any]) -> None:
         generator = torch.Generator("cpu").manual_seed(parameters.pop("seed", 0))
-        pipeline(**parameters, generator=generator)
+        if not parameters.pop("controlled", False):
+            pipeline(**parameters, generator=generator)
+        elif controlled is None:
+            raise ValueError("controlled: this process has no ControlNet")
+        else:
+            controlled(**parameters, image=edges(parameters["width"]), generator=generator)
 
     return work
 

@@ -30,6 +30,7 @@ from triptych.contract.paths import path_from_text
 from triptych.contract.processor import processor_kind
 from triptych.contract.wrapping import AXES
 from triptych.engine import Engine, EngineSettings, load_engine
+from triptych.engine.kept import concatenated
 from triptych.engine.port import Array
 from triptych.engine.weights import map_files
 from triptych.errors import CheckpointInvalidError, TriptychError, invalid
@@ -201,7 +202,8 @@ class StageModel(ABC):
 
     def infer(self, batch: Batch) -> Batch:
         """What the engine makes of the batch, its convolutions wrapping around as the samples ask."""
-        return infer_wrapping(self.engine, batch)
+        inputs, axes = axes_of(batch)
+        return self.engine.infer_wrapped(inputs, axes) if axes else self.engine.infer(inputs)
 
     def _claim(self, folder: Path) -> None:
         """Keeps a link to what Triton made in /tmp for this model where this process's temporary files are.
@@ -226,7 +228,7 @@ class StageModel(ABC):
     ) -> None:
         merged = group[0][1]
         if len(group) > 1:
-            merged = {name: np.concatenate([batch[name] for _, batch in group]) for name in merged}
+            merged = {name: concatenated([batch[name] for _, batch in group]) for name in merged}
         refit_seconds = self.lora_sets.activate(merged_set) if self.lora_sets else 0.0
         began = time.perf_counter()
         outputs = self.run(merged)
@@ -272,12 +274,11 @@ class StageModel(ABC):
         return self._triton.InferenceResponse(error=self._triton.TritonError(carry(error), code))
 
 
-def infer_wrapping(engine: Engine, batch: Batch) -> Batch:
-    """What an engine makes of a batch, its convolutions wrapping around as the samples ask."""
+def axes_of(batch: Batch) -> tuple[Batch, str]:
+    """What goes into an engine, and along which axes its convolutions wrap around, as the samples ask."""
     inputs = dict(batch)
-    if (wrapping := inputs.pop(WRAPPING.name, None)) is None:
-        return engine.infer(inputs)
-    return engine.infer_wrapped(inputs, AXES[int(wrapping.item(0))])
+    wrapping = inputs.pop(WRAPPING.name, None)
+    return inputs, "" if wrapping is None else AXES[int(wrapping.item(0))]
 
 
 def not_finite(outputs: Batch) -> Array:

@@ -11,8 +11,9 @@ import torch
 
 from tests.conftest import CACHE
 from tests.engine.torch.test_engine import component_of, inputs_of, joined
-from triptych.contract import ENCODER, UNET
+from triptych.contract import ENCODER, IMAGE_PROMPT, UNET
 from triptych.engine import EngineSettings
+from triptych.engine.conditions import cross_attention_widths
 from triptych.engine.torch.engine import TorchEngine
 from triptych.engine.torch.graphs import CAPTURE_AFTER_RUNS, MOST_SHAPES, GraphedModule
 from triptych.engine.weights import float32_weights
@@ -62,6 +63,36 @@ def test_a_refit_is_seen_by_what_was_recorded(engine: TorchEngine, checkpoints: 
     assert not np.array_equal(joined(engine.infer(inputs)), before)
     engine.refit({name: None})
     assert np.array_equal(joined(engine.infer(inputs)), before)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize(("axes", "pictures"), [("xy", 0), ("", 2), ("x", 1)])
+def test_a_variant_is_recorded_too_and_sees_a_refit(
+    engine: TorchEngine, checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch, axes: str, pictures: int
+) -> None:
+    unet = component_of(checkpoints, UNET.name)
+    inputs = sized(2)
+    if pictures:
+        width = sum(cross_attention_widths(unet).values())
+        shape = (2, 2 * pictures, 4, width)
+        inputs[IMAGE_PROMPT.name] = np.random.default_rng(1).standard_normal(shape, dtype=np.float32)
+    monkeypatch.setenv("TRIPTYCH_TORCH_GRAPHS", "0")
+    plain = TorchEngine.load(unet, EngineSettings(2, CACHE, "cuda:0", "fp16"))
+    name = "mid_block.attentions.0.transformer_blocks.0.attn1.to_q.weight"
+    doubled = {key: 2 * array for key, array in float32_weights(unet, [name])}
+    seen = []
+    for weights in ({}, doubled, {name: None}):
+        for each in (engine, plain):
+            each.refit(weights)
+        for _ in range(CAPTURE_AFTER_RUNS + 2):
+            ours, theirs = (joined(each.infer_wrapped(inputs, axes)) for each in (engine, plain))
+            assert np.array_equal(ours, theirs)
+        seen.append(ours)
+    assert np.array_equal(seen[0], seen[2]) and not np.array_equal(seen[0], seen[1])
+    variant = engine._variant(axes, is_prompted=bool(pictures))
+    assert isinstance(variant, GraphedModule) and variant is not engine._module
+    assert [shape._graph is not None for shape in variant._shapes.values()] == [True]
+    assert recorded(engine) == 0
 
 
 @pytest.mark.cuda
@@ -133,3 +164,4 @@ def test_only_a_gpu_has_them(checkpoints: dict[str, Path]) -> None:
     for model in (UNET.name, ENCODER.name):
         engine = TorchEngine.load(component_of(checkpoints, model), EngineSettings(2, CACHE))
         assert not isinstance(engine._module, GraphedModule)
+        assert isinstance(engine.infer_kept(inputs_of(model)).popitem()[1], torch.Tensor)

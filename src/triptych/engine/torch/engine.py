@@ -1,15 +1,15 @@
 """PyTorch on a CPU or an NVIDIA GPU: the reference engine, diffusers' own modules with the checkpoint's tensors.
 
-Attention is scaled_dot_product_attention, diffusers' default. On a GPU the UNet, which runs once a step, becomes a CUDA
-graph for each shape that comes again, unless TRIPTYCH_TORCH_GRAPHS=0. With TRIPTYCH_TORCH_COMPILE=1 each such shape is
-compiled besides, beside its runs. Without CUDA graphs all models are compiled for any shape then; that is off because
-on the CPU it was slower than eager.
+Attention is scaled_dot_product_attention, diffusers' default. On a GPU what runs once a step, UNets and ControlNets,
+becomes a CUDA graph for each shape that comes again, unless TRIPTYCH_TORCH_GRAPHS=0. With TRIPTYCH_TORCH_COMPILE=1 each
+such shape of the plain UNet is compiled besides, beside its runs. Without CUDA graphs all models are compiled for any
+shape then; that is off because on the CPU it was slower than eager.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.metadata import version
 from typing import Any
@@ -20,9 +20,10 @@ import torch
 from torch import nn
 
 from triptych.checkpoint import Architecture, Component
-from triptych.contract import ENCODERS, IMAGE_ENCODER, IMAGE_PROMPT, T2I_ADAPTER, UNET
+from triptych.contract import CONTROLNET, ENCODERS, IMAGE_ENCODER, IMAGE_PROMPT, T2I_ADAPTER, UNET
 from triptych.engine import image_encoder
 from triptych.engine.conditions import cross_attention_widths
+from triptych.engine.kept import Kept
 from triptych.engine.memory import run_in_memory
 from triptych.engine.modules import build_module, output_names, parameter_names
 from triptych.engine.port import Array, Engine, EngineSettings, Weights
@@ -44,6 +45,7 @@ from triptych.engine.weights import (
 )
 from triptych.errors import FailedPreconditionError, invalid
 
+_EACH_STEP = (UNET.name, CONTROLNET)
 _WIDE = ("timestep", "time_ids")
 _REFERENCE = ("cpu", torch.float32)
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -62,9 +64,8 @@ class TorchEngine(Engine):
         self._parameters = layer_parameters(module)
         if (device.type, dtype) == _REFERENCE:
             widen_when_called(module)
-        self._eager, self._module = module, self._fast(module)
-        self._wrapped: dict[str, nn.Module] = {"": self._eager}
-        self._prompted: dict[str, nn.Module] = {}
+        self._eager, self._module = module, self._fast(module, compiles=_compiles())
+        self._variants: dict[tuple[str, bool], Module] = {("", False): self._module}
 
     @classmethod
     def load(cls, component: Component, settings: EngineSettings) -> TorchEngine:
@@ -91,49 +92,62 @@ class TorchEngine(Engine):
             module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return cls(module, component, maps, device, dtype)
 
-    def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def infer(self, inputs: Mapping[str, Kept]) -> dict[str, Array]:
         """Runs one batch, in parts where the GPU's memory is too small for it whole."""
-        if IMAGE_PROMPT.name in inputs:
-            return self.infer_wrapped(inputs, "")
-        return run_in_memory(partial(self._run, self._module), inputs, self._release)
+        return self._infer(inputs, "", _fetched)
 
-    def infer_wrapped(self, inputs: Mapping[str, Array], axes: str) -> dict[str, Array]:
-        """Runs one batch by a module of the same parameters, as it is: neither recorded nor compiled."""
-        if axes not in self._wrapped:
-            self._wrapped[axes] = wrapped(self._eager, axes)
-        if IMAGE_PROMPT.name in inputs:
-            self.prepare_image_prompt(axes=axes)
-        module = (self._prompted if IMAGE_PROMPT.name in inputs else self._wrapped)[axes]
-        return run_in_memory(partial(self._run, module), inputs, self._release)
+    def infer_wrapped(self, inputs: Mapping[str, Kept], axes: str) -> dict[str, Array]:
+        """Runs one batch by a module of the same parameters."""
+        return self._infer(inputs, axes, _fetched)
+
+    def infer_kept(self, inputs: Mapping[str, Kept], axes: str = "") -> dict[str, Kept]:
+        """Runs one batch, whose outputs are tensors on the device, in this engine's precision."""
+        return self._infer(inputs, axes, torch.clone)  # for a graph writes over its own
 
     def prepare_residuals(self, axes: str = "") -> None:
         """The module takes them as it is."""
 
     def prepare_image_prompt(self, count: int = 1, axes: str = "") -> None:
         """Makes the module for it, of the one of those axes; it is the same for any count."""
-        if axes not in self._prompted:
-            module = self._wrapped.get(axes) or wrapped(self._eager, axes)
-            self._prompted[axes] = Prompted(module, cross_attention_widths(self._component))
+        self._variant(axes, is_prompted=True)
 
-    def _fast(self, module: nn.Module) -> Module:
+    def _infer(self, inputs: Mapping[str, Kept], axes: str, finish: Callable[[torch.Tensor], Kept]) -> dict[str, Kept]:
+        module = self._variant(axes, is_prompted=IMAGE_PROMPT.name in inputs)
+        return run_in_memory(partial(self._run, module, finish), inputs, self._release)
+
+    def _variant(self, axes: str, *, is_prompted: bool) -> Module:
+        """A module over the same parameters, made when first asked for."""
+        key = axes, is_prompted
+        if key not in self._variants:
+            module = wrapped(self._eager, axes) if axes else self._eager
+            if is_prompted:
+                module = Prompted(module, cross_attention_widths(self._component))
+            self._variants[key] = self._fast(module)
+        return self._variants[key]
+
+    def _fast(self, module: nn.Module, *, compiles: bool = False) -> Module:
         """The module as it is called: as CUDA graphs, compiled, or itself."""
-        compiles = os.environ.get("TRIPTYCH_TORCH_COMPILE", "0") == "1"
         if self._device.type == "cuda" and os.environ.get("TRIPTYCH_TORCH_GRAPHS", "1") != "0":
-            if self._component.architecture.model != UNET.name:  # which run once a request
+            model = self._component.architecture.model
+            if model not in _EACH_STEP:
                 return module
+            compiles = compiles and model == UNET.name
             return GraphedModule(module, self._device, Compiler(module, self._device) if compiles else None)
         compiled: Module = torch.compile(module, dynamic=True) if compiles else module
         return compiled
 
     def _release(self) -> None:
-        if isinstance(self._module, GraphedModule):
-            self._module.forget()
+        for module in self._variants.values():
+            if isinstance(module, GraphedModule):
+                module.forget()
         torch.cuda.empty_cache()
 
     @torch.inference_mode()
-    def _run(self, module: Module, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def _run(
+        self, module: Module, finish: Callable[[torch.Tensor], Kept], inputs: Mapping[str, Kept]
+    ) -> dict[str, Kept]:
         outputs = module(**{name: self._moved(name, array) for name, array in inputs.items()})
-        return {name: output.float().cpu().numpy() for name, output in zip(self._output_names, outputs, strict=True)}
+        return {name: finish(output) for name, output in zip(self._output_names, outputs, strict=True)}
 
     @torch.no_grad()
     def about(self) -> dict[str, str]:
@@ -164,12 +178,22 @@ class TorchEngine(Engine):
             # As it is to the device: widening a thousand arrays on the way takes longer than the copies.
             parameter.copy_(shared_tensor(array).to(self._device))
 
-    def _moved(self, name: str, array: Array) -> torch.Tensor:
+    def _moved(self, name: str, array: Kept) -> torch.Tensor:
         """An input on the device; what sines and cosines are taken of stays float32."""
+        if isinstance(array, torch.Tensor):
+            return array.to(self._device, self._dtype)  # from an engine of another precision, or the same tensor
         tensor = torch.tensor(array)
         if self._device.type == "cuda":  # from pinned memory the copy runs beside the kernels before it
             tensor = tensor.pin_memory().to(self._device, non_blocking=True)
         return tensor.to(self._dtype) if tensor.is_floating_point() and name not in _WIDE else tensor
+
+
+def _fetched(output: torch.Tensor) -> Array:
+    return output.float().cpu().numpy()
+
+
+def _compiles() -> bool:
+    return os.environ.get("TRIPTYCH_TORCH_COMPILE", "0") == "1"
 
 
 def _module(architecture: Architecture) -> nn.Module:
