@@ -78,6 +78,7 @@ def test_a_variant_is_recorded_too_and_sees_a_refit(
         inputs[IMAGE_PROMPT.name] = np.random.default_rng(1).standard_normal(shape, dtype=np.float32)
     monkeypatch.setenv("TRIPTYCH_TORCH_GRAPHS", "0")
     plain = TorchEngine.load(unet, EngineSettings(2, CACHE, "cuda:0", "fp16"))
+    monkeypatch.delenv("TRIPTYCH_TORCH_GRAPHS")
     name = "mid_block.attentions.0.transformer_blocks.0.attn1.to_q.weight"
     doubled = {key: 2 * array for key, array in float32_weights(unet, [name])}
     seen = []

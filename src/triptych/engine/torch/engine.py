@@ -64,6 +64,7 @@ class TorchEngine(Engine):
         self._parameters = layer_parameters(module)
         if (device.type, dtype) == _REFERENCE:
             widen_when_called(module)
+        self._records = device.type == "cuda" and os.environ.get("TRIPTYCH_TORCH_GRAPHS", "1") != "0"
         self._eager, self._module = module, self._fast(module, compiles=_compiles())
         self._variants: dict[tuple[str, bool], Module] = {("", False): self._module}
 
@@ -127,7 +128,7 @@ class TorchEngine(Engine):
 
     def _fast(self, module: nn.Module, *, compiles: bool = False) -> Module:
         """The module as it is called: as CUDA graphs, compiled, or itself."""
-        if self._device.type == "cuda" and os.environ.get("TRIPTYCH_TORCH_GRAPHS", "1") != "0":
+        if self._records:
             model = self._component.architecture.model
             if model not in _EACH_STEP:
                 return module
