@@ -11,7 +11,7 @@ import pytest
 
 from tests.orchestrator.pixels.test_preprocessors import drawn
 from triptych.checkpoint.families.preprocessors import CHANNELS
-from triptych_orchestrator.pixels.preprocessors import WEIGHTED, Preprocessor, Settings
+from triptych_orchestrator.pixels.preprocessors import WEIGHTED, Preprocessor, Settings, coco
 from triptych_orchestrator.pixels.preprocessors.ade20k import PALETTE
 from triptych_orchestrator.pixels.preprocessors.networks import Mapped
 
@@ -170,6 +170,21 @@ def test_classes_have_ade20ks_colours(name: str) -> None:
     assert [tuple(map(int, ours[0, place])) for place in (0, 1, 2)] == [wall, building, sky]
     assert [*map(tuple, PALETTE[149:].tolist())] == [flag, (0, 0, 0)] and len(PALETTE) == 151
     np.testing.assert_array_equal(ours, PALETTE[labels[0].astype(int)])
+
+
+def test_classes_have_cocos_colours() -> None:
+    """Things come first, from a person to a toothbrush, and stuff from a banner to a rug."""
+    labels = np.arange(SIZE[0] * SIZE[1], dtype=np.float32).reshape(1, *SIZE) % 134
+    ours = made("seg_ofcoco", labels)
+    person, bicycle = (220, 20, 60), (119, 11, 32)
+    assert [tuple(map(int, ours[0, place])) for place in (0, 1)] == [person, bicycle]
+    assert [*map(tuple, coco.PALETTE[[79, 80, 132, 133]].tolist())] == [
+        (191, 162, 208),
+        (255, 255, 128),
+        (250, 141, 255),
+        (0, 0, 0),
+    ]
+    np.testing.assert_array_equal(ours, coco.PALETTE[labels[0].astype(int)])
 
 
 def test_flat_maps_are_no_division_by_nothing() -> None:

@@ -6,8 +6,9 @@ import math
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from triptych_orchestrator.pixels.preprocessors.ade20k import PALETTE
+from triptych_orchestrator.pixels.preprocessors import ade20k, coco
 from triptych_orchestrator.pixels.preprocessors.networks import Floats, Pixels
 
 # How much of a normal out of depth points at whoever looks.
@@ -104,15 +105,24 @@ def byte_lines(maps: Floats, _: float, __: float) -> Pixels:
     return _bytes(255 - maps[0])
 
 
-def classes(maps: Floats, _: float, __: float) -> Pixels:
-    """ADE20K's, in its colours; black is what it has no class for."""
-    return np.asarray(PALETTE[np.minimum(maps[0].astype(np.intp), len(PALETTE) - 1)])
+def ade20k_classes(maps: Floats, _: float, __: float) -> Pixels:
+    """In its colours; black is what it has no class for."""
+    return _coloured(maps[0], ade20k.PALETTE)
+
+
+def coco_classes(maps: Floats, _: float, __: float) -> Pixels:
+    """Likewise."""
+    return _coloured(maps[0], coco.PALETTE)
 
 
 def _unit(depth: Floats) -> Floats:
     """From 0 to 1; all 0 where nothing is nearer than anything else."""
     lowest, highest = depth.min(), depth.max()
     return (depth - lowest) / (highest - lowest) if highest > lowest else np.zeros_like(depth)
+
+
+def _coloured(classes: Floats, palette: NDArray[np.uint8]) -> Pixels:
+    return np.asarray(palette[np.minimum(classes.astype(np.intp), len(palette) - 1)])
 
 
 def _likely(maps: Floats) -> Floats:

@@ -17,6 +17,7 @@ from triptych_orchestrator.pixels.preprocessors.networks import (
     SIGNED,
     UNIT,
     UNIT_BGR,
+    Draw,
     Mapped,
     Network,
 )
@@ -34,8 +35,8 @@ def _anything(name: str) -> Mapped:
     return Mapped(name, IMAGENET, mapped.nearness, multiple=14, shortest=518)
 
 
-def _classes(name: str) -> Mapped:
-    return Mapped(name, IMAGENET, mapped.classes, has_classes=True)
+def _classes(name: str, drawn: Draw = mapped.ade20k_classes) -> Mapped:
+    return Mapped(name, IMAGENET, drawn, has_classes=True)
 
 
 def _of(
@@ -99,7 +100,7 @@ WEIGHTED: tuple[Preprocessor, ...] = (
     _unrun("openpose_full", "OpenPose"),
     _unrun("dw_openpose_full", "OpenPose"),
     _of(_classes("seg_ofade20k"), "Segmentation", "oneformer_ade20k"),
-    _unrun("seg_ofcoco", "Segmentation", "oneformer_coco"),
+    _of(_classes("seg_ofcoco", mapped.coco_classes), "Segmentation", "oneformer_coco"),
     _of(_classes("seg_ufade20k"), "Segmentation", "segmentation"),
     _of(_HED, "SoftEdge", "hed"),
     _of(_PIDINET, "SoftEdge", "pidinet"),

@@ -22,6 +22,7 @@ CHANNELS: Mapping[str, int] = {
     "normal_bae": 3,
     "openpose": 3,
     "seg_ofade20k": 3,
+    "seg_ofcoco": 3,
     "seg_ufade20k": 3,
     "softedge_hed": 3,
     "softedge_pidinet": 3,
