@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,20 @@ def pose(path: Path, maps: Any, image: Dims) -> Path:
         nodes.append(helper.make_node("Conv", ["image", f"{name}_weight"], [f"{name}_own"], strides=[8, 8]))
         nodes.append(helper.make_node("Add", [f"{name}_own", f"{name}_maps"], [name]))
     return saved(path, model(nodes, weights, [*parts], image))
+
+
+def numbers(path: Path, tables: Mapping[str, Any], image: Dims) -> Path:
+    """Those, as they are, and a little more where the image is lighter."""
+    nodes, weights = [helper.make_node("ReduceMean", ["image"], ["light"], keepdims=0)], []
+    scale = numpy_helper.from_array(np.array(0.01, np.float32), "scale")
+    nodes.append(helper.make_node("Mul", ["light", "scale"], ["more"]))
+    for name, table in tables.items():
+        weights.append(numpy_helper.from_array(table, f"{name}_table"))
+        nodes.append(helper.make_node("Add", [f"{name}_table", "more"], [name]))
+    made = model(nodes, [scale, *weights], [*tables], image)
+    for output, table in zip(made.graph.output, tables.values(), strict=True):
+        output.CopyFrom(helper.make_tensor_value_info(output.name, TensorProto.FLOAT, table.shape))
+    return saved(path, made)
 
 
 def run(path: Path, image: Any) -> list[Any]:

@@ -41,6 +41,19 @@ def test_maps_of_one_size_come_as_they_are(tmp_path: Path) -> None:
     assert maps.shape == (2, 5, 7)
 
 
+def test_what_is_no_map_comes_as_it_is(tmp_path: Path) -> None:
+    """Numbers of another size than the picture, what is smaller in the upper left corner."""
+    chance = np.random.default_rng(4)
+    tables = {name: chance.normal(size=(1, 17, width)).astype(np.float32) for name, width in (("x", 90), ("y", 120))}
+    path = networks.numbers(tmp_path / "points.onnx", tables, (1, 3, 40, 56))
+    (found,) = opened(path).run({"image": IMAGE, "exact": np.ones((1, 1), np.uint8)})["maps"]
+    across, down = networks.run(path, IMAGE[0])
+    assert found.shape == (2, 17, 120) and not found[0, :, 90:].any()
+    np.testing.assert_allclose(found[0, :, :90], across, atol=1e-5)
+    np.testing.assert_allclose(found[1], down, atol=1e-5)
+    assert np.abs(across - tables["x"][0]).max() > 1e-3
+
+
 def test_of_classes_the_highest_counts(tmp_path: Path) -> None:
     nodes, weights = networks.convolutions((150, 4))
     path = networks.saved(tmp_path / "classes.onnx", networks.model(nodes, weights, ["maps0"]))

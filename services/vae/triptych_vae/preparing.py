@@ -19,7 +19,7 @@ from triptych.stage import Batch, StageModel
 _WARM_UP_SIDES = (256, 224, 512, 518, 384)
 _MOST_CLASSES = 256
 # Maps that travel; beyond it is none that a picture is made of.
-_MOST_MAPS = 64
+_MOST_MAPS = 128
 
 Floats = npt.NDArray[np.float32]
 
@@ -27,7 +27,8 @@ Floats = npt.NDArray[np.float32]
 class PreprocessorModel(StageModel):
     """`<name>.preprocessor`: image float32 [B, C, H, W] -> maps float32 [B, N, h, w].
 
-    h and w are those of its largest maps, H and W at most; with `classes` N is 1, and each is of a pixel.
+    h and w are those of its largest maps, H and W at most; with `classes` N is 1, and each is of a pixel; with `exact`
+    h and w may be any, and what is smaller than the largest lies in the upper left corner.
     """
 
     spec = PREPROCESSOR
@@ -60,13 +61,15 @@ class PreprocessorModel(StageModel):
 
     def run(self, batch: Batch) -> Batch:
         """All of its maps in one size, for what lies between two of their pixels whoever draws of them knows."""
-        classes = batch.pop("classes", None)
+        classes, exact = (batch.pop(name, None) for name in ("classes", "exact"))
         outputs, (height, width) = self.infer(batch), batch["image"].shape[2:]
         samples = [[_maps(array[index]) for array in outputs.values()] for index in range(len(batch["image"]))]
         if classes is not None and classes.any():
             return {"maps": np.stack([_highest(_planes(maps, height, width)) for maps in samples])}
         if (count := sum(len(each) for each in samples[0])) > _MOST_MAPS:
             raise invalid("image", f"becomes {count} maps, of which nobody makes a picture; {_MOST_MAPS} are allowed")
+        if exact is not None and exact.any():
+            return {"maps": np.stack([_beside(maps) for maps in samples])}
         height, width = (min(extent, most) for extent, most in zip(_largest(samples[0]), (height, width), strict=True))
         return {"maps": np.stack([np.stack([*_planes(maps, height, width)]) for maps in samples])}
 
@@ -87,6 +90,13 @@ def _planes(maps: list[Floats], height: int, width: int) -> Iterator[Floats]:
     """One by one, for a hundred in a large picture's size are gigabytes."""
     for plane in (plane for each in maps for plane in each):
         yield np.asarray(cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _beside(maps: list[Floats]) -> Floats:
+    height, width = _largest(maps)
+    return np.concatenate(
+        [np.pad(each, [(0, 0), (0, height - each.shape[1]), (0, width - each.shape[2])]) for each in maps]
+    )
 
 
 def _highest(planes: Iterator[Floats]) -> Floats:

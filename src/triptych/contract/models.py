@@ -212,7 +212,8 @@ UPSCALER = ModelSpec(
 
 # Of an ONNX file of its own, which prepares pictures for ControlNets. The image is as that file wants it, of its size
 # where it has one; `maps` are all that it gives, one below the other along the channels, each as large as the largest
-# is, but not larger than the image, or with `classes` of each of the image's pixels the number of the highest.
+# is, but not larger than the image, or with `classes` of each of the image's pixels the number of the highest. With
+# `exact` they are what it gives as it is, each in the upper left corner of as large as the largest is, and 0 beside.
 PREPROCESSOR = ModelSpec(
     name="preprocessor",
     stage="vae",
@@ -220,6 +221,7 @@ PREPROCESSOR = ModelSpec(
     inputs=(
         TensorSpec("image", "FP32", ("colours", "height", "width")),
         TensorSpec("classes", "UINT8", (1,), optional=True),
+        TensorSpec("exact", "UINT8", (1,), optional=True),
         ABOUT_INPUT,
     ),
     outputs=(TensorSpec("maps", "FP32", ("maps", "map_height", "map_width")), REPORT, ABOUT),
