@@ -84,7 +84,7 @@ def pose(path: Path, maps: Any, image: Dims) -> Path:
 def numbers(path: Path, tables: Mapping[str, Any], image: Dims) -> Path:
     """Those, as they are, and a little more where the image is lighter."""
     nodes, weights = [helper.make_node("ReduceMean", ["image"], ["light"], keepdims=0)], []
-    scale = numpy_helper.from_array(np.array(0.01, np.float32), "scale")
+    scale = numpy_helper.from_array(np.array(1e-4, np.float32), "scale")
     nodes.append(helper.make_node("Mul", ["light", "scale"], ["more"]))
     for name, table in tables.items():
         weights.append(numpy_helper.from_array(table, f"{name}_table"))

@@ -49,9 +49,9 @@ def test_what_is_no_map_comes_as_it_is(tmp_path: Path) -> None:
     (found,) = opened(path).run({"image": IMAGE, "exact": np.ones((1, 1), np.uint8)})["maps"]
     across, down = networks.run(path, IMAGE[0])
     assert found.shape == (2, 17, 120) and not found[0, :, 90:].any()
-    np.testing.assert_allclose(found[0, :, :90], across, atol=1e-5)
-    np.testing.assert_allclose(found[1], down, atol=1e-5)
-    assert np.abs(across - tables["x"][0]).max() > 1e-3
+    np.testing.assert_allclose(found[0, :, :90], across, atol=1e-6)
+    np.testing.assert_allclose(found[1], down, atol=1e-6)
+    assert np.abs(across - tables["x"][0]).max() > 1e-5
 
 
 def test_of_classes_the_highest_counts(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ class Preprocessing:
 
     def listed(self) -> pb.ListPreprocessorsResponse:
         """Those that there are."""
-        return pb.ListPreprocessorsResponse(preprocessors=map(_message, self._preprocessors.all()))
+        return pb.ListPreprocessorsResponse(preprocessors=(_message(*each) for each in self._preprocessors.all()))
 
     def _size(self, request: pb.PreprocessRequest) -> Size | None:
         given = [request.HasField(field) for field in ("width", "height")]
@@ -78,7 +78,8 @@ def _response(pixels: Pixels, warnings: list[str]) -> pb.PreprocessResponse:
     return pb.PreprocessResponse(png=stream.getvalue(), width=image.width, height=image.height, warnings=warnings)
 
 
-def _message(preprocessor: Preprocessor) -> pb.Preprocessor:
+def _message(preprocessor: Preprocessor, missing: str) -> pb.Preprocessor:
+    ready = [network.name for network in preprocessor.networks if not missing]
     return pb.Preprocessor(
         name=preprocessor.name,
         aliases=preprocessor.aliases,
@@ -87,8 +88,9 @@ def _message(preprocessor: Preprocessor) -> pb.Preprocessor:
         threshold_a=_parameter(preprocessor.threshold_a),
         threshold_b=_parameter(preprocessor.threshold_b),
         needs_mask=preprocessor.needs_mask,
-        missing=preprocessor.missing,
-        checkpoint=preprocessor.network.name if preprocessor.network and not preprocessor.missing else "",
+        missing=missing,
+        checkpoint=ready[0] if ready else "",
+        checkpoints=ready,
     )
 
 

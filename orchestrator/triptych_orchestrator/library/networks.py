@@ -1,12 +1,13 @@
 """The networks that prepare pictures, as far as they are registered: asked by name for what they make of one.
 
 networks = StageNetworks(pool, catalog, timeout_s)
-maps = await networks.maps("depth_midas", image, has_classes=False, request_id="r")
+maps = await networks.maps("depth_midas", image, has_classes=False, is_exact=False, request_id="r")
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +29,11 @@ class Networks:
         """Those that can be asked, by name."""
         return {}
 
-    async def maps(self, entry: Entry, image: Floats, *, has_classes: bool, request_id: str) -> Floats:
-        """What one makes of an image in a size that it takes, as large; `has_classes`: each pixel's class alone."""
+    async def maps(self, entry: Entry, image: Floats, *, has_classes: bool, is_exact: bool, request_id: str) -> Floats:
+        """What one makes of an image in a size that it takes.
+
+        `has_classes`: each pixel's class alone; `is_exact`: as it is, in the upper left of as large as the largest is.
+        """
         raise RuntimeError(f"{entry.name} is not there")
 
 
@@ -44,9 +48,11 @@ class StageNetworks(Networks):
         known = self._catalog.entries()
         return {entry.name: entry for entry in known if entry.checkpoint and entry.checkpoint.family.prepares}
 
-    async def maps(self, entry: Entry, image: Floats, *, has_classes: bool, request_id: str) -> Floats:
+    async def maps(self, entry: Entry, image: Floats, *, has_classes: bool, is_exact: bool, request_id: str) -> Floats:
         """Loads it where it is not; another replica does it where one fails."""
-        tensors = {"image": image[None]} | ({"classes": np.ones((1, 1), np.uint8)} if has_classes else {})
+        asked = {"classes": has_classes, "exact": is_exact}
+        flags = {name: np.ones((1, 1), np.uint8) for name, is_asked in asked.items() if is_asked}
+        tensors: dict[str, npt.NDArray[Any]] = {"image": image[None], **flags}
         async with self._catalog.use(entry) as used:
             model = used.models()[PREPROCESSOR.name]
             outputs, _ = await self._pool.run(model, lambda at: at.infer(model, tensors, request_id, self._timeout_s))

@@ -56,7 +56,9 @@ class Preprocessor:
     missing: str = ""
     """What an operator has to do before it can work, for want of weights say; empty: it is ready."""
     checkpoint: str = ""
-    """That its weights are registered as, where it has some."""
+    """That its weights are registered as, where it has some; the first of several."""
+    checkpoints: list[str] = field(default_factory=list)
+    """All of them."""
 
 
 @dataclass(frozen=True)

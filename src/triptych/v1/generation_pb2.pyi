@@ -395,7 +395,7 @@ class ListPreprocessorsResponse(_message.Message):
     def __init__(self, preprocessors: _Optional[_Iterable[_Union[Preprocessor, _Mapping]]] = ...) -> None: ...
 
 class Preprocessor(_message.Message):
-    __slots__ = ("name", "aliases", "control_types", "processor_res", "threshold_a", "threshold_b", "needs_mask", "missing", "checkpoint")
+    __slots__ = ("name", "aliases", "control_types", "processor_res", "threshold_a", "threshold_b", "needs_mask", "missing", "checkpoint", "checkpoints")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ALIASES_FIELD_NUMBER: _ClassVar[int]
     CONTROL_TYPES_FIELD_NUMBER: _ClassVar[int]
@@ -405,6 +405,7 @@ class Preprocessor(_message.Message):
     NEEDS_MASK_FIELD_NUMBER: _ClassVar[int]
     MISSING_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINTS_FIELD_NUMBER: _ClassVar[int]
     name: str
     aliases: _containers.RepeatedScalarFieldContainer[str]
     control_types: _containers.RepeatedScalarFieldContainer[str]
@@ -414,7 +415,8 @@ class Preprocessor(_message.Message):
     needs_mask: bool
     missing: str
     checkpoint: str
-    def __init__(self, name: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., control_types: _Optional[_Iterable[str]] = ..., processor_res: _Optional[_Union[PreprocessorParameter, _Mapping]] = ..., threshold_a: _Optional[_Union[PreprocessorParameter, _Mapping]] = ..., threshold_b: _Optional[_Union[PreprocessorParameter, _Mapping]] = ..., needs_mask: bool = ..., missing: _Optional[str] = ..., checkpoint: _Optional[str] = ...) -> None: ...
+    checkpoints: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., control_types: _Optional[_Iterable[str]] = ..., processor_res: _Optional[_Union[PreprocessorParameter, _Mapping]] = ..., threshold_a: _Optional[_Union[PreprocessorParameter, _Mapping]] = ..., threshold_b: _Optional[_Union[PreprocessorParameter, _Mapping]] = ..., needs_mask: bool = ..., missing: _Optional[str] = ..., checkpoint: _Optional[str] = ..., checkpoints: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class PreprocessorParameter(_message.Message):
     __slots__ = ("label", "minimum", "maximum", "default_value", "step")

@@ -42,6 +42,9 @@ def test_its_name_is_a_preprocessors(tmp_path: Path) -> None:
     assert misnamed("depth_midas", architecture) == ""
     assert "'canny' is no preprocessor that is a network" in misnamed("canny", architecture)
     assert "looks at pictures of 1 channels, and this file at 3" in misnamed("lineart_anime_denoise", architecture)
+    more = networks.model(*networks.convolutions((9, 2), channels=4), ["maps0"], (1, 4, "height", "width"))
+    lines = Checkpoint.open(networks.saved(tmp_path / "lines.onnx", more)).components[PREPROCESSOR.name].architecture
+    assert misnamed("mlsd", lines) == "" and "of 4 channels, and this file at 3" in misnamed("mlsd", architecture)
 
 
 def plain(image: networks.Dims = networks.ANY, **types: int) -> Any:

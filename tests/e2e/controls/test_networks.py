@@ -14,17 +14,18 @@ from tests.e2e.controls.test_controlnet import REQUEST, made, nets
 from tests.e2e.serving import difference
 from tests.engine import networks
 from tests.orchestrator.pixels import poses
+from tests.orchestrator.pixels.looking import looked
+from tests.orchestrator.pixels.test_dwpose import PERSON, cells, points
 from tests.orchestrator.pixels.test_preprocessors import drawn
 from triptych import Control
 from triptych.checkpoint.identity.digests import file_digest
 from triptych.errors import CheckpointInvalidError, FailedPreconditionError, InvalidArgumentError
 from triptych_orchestrator.pixels.preprocessors import WEIGHTED, Settings
-from triptych_orchestrator.pixels.preprocessors.pose import PoseNetwork
 
 __all__ = ["nets"]
 PIXELS = drawn(160, 96)
 PHOTO = Image.fromarray(PIXELS)
-(POSES,) = (each for each in WEIGHTED if each.name == "openpose")
+BY_NAME = {each.name: each for each in WEIGHTED}
 PADDED = np.pad(PIXELS, [(0, 32), (0, 32), (0, 0)], mode="edge")
 
 
@@ -90,13 +91,56 @@ def test_poses_are_drawn_of_openposes_maps(served: Served, files: dict[str, Path
             served.client.preprocess("openpose", PHOTO)
     finally:
         served.client.unregister_checkpoint("openpose")
-    openpose, begun = PoseNetwork("openpose"), POSES.begun(PIXELS, Settings(512, 0, 0))
-    wanted = openpose.picture(np.concatenate(networks.run(path, openpose.seen(begun, (328, 184)))), begun, 0, 0)
-    assert begun.shape == (512, 896, 3) and ours.shape == (512, 853, 3)
-    assert np.abs(ours - wanted[:, :853].astype(np.float32)).max(axis=2).astype(bool).mean() < 0.001
+    looking = BY_NAME["openpose"].looking(PIXELS, Settings(512, 0, 0))
+    wanted = looked(looking, {"openpose": lambda image: np.concatenate(networks.run(path, image))}, (328, 184))
+    assert ours.shape == wanted.shape == (512, 853, 3) and (ours != wanted).any(axis=2).mean() < 0.001
     for person in people:
         across, down = np.rint(person[1]).astype(int)  # the neck
         assert (ours[down - 1 : down + 2, across - 1 : across + 2] == (255, 85, 0)).all()
+
+
+def test_whole_bodies_are_drawn_of_two_networks(
+    served: Served, nets: dict[str, Path], files: dict[str, Path], tmp_path: Path
+) -> None:
+    """One finds people, and the other looks at each; a picture that was drawn so names both."""
+    places = np.random.default_rng(5).uniform(0.2, 0.8, (133, 2))
+    people = cells(((40, 30, 200, 330), PERSON, 0.9), ((320, 40, 500, 360), PERSON, 0.8))
+    lines = points([*map(tuple, places)], [0.9] * 133, (288, 384))
+    found = {
+        "yolox": networks.numbers(tmp_path / "people.onnx", {"output": people}, (1, 3, 640, 640)),
+        "dw_openpose_full": networks.numbers(
+            tmp_path / "points.onnx", {"simcc_x": lines[:1, :, :576], "simcc_y": lines[1:]}, (1, 3, 384, 288)
+        ),
+    }
+    preprocessor = BY_NAME["dw_openpose_full"]
+    served.client.register_preprocessor("yolox", found["yolox"])
+    try:
+        with pytest.raises(FailedPreconditionError, match=r"weights: an ONNX file .* add dw_openpose_full FILE`$"):
+            served.client.preprocess("dw_openpose_full", PHOTO)
+        served.client.register_preprocessor("dw_openpose_full", found["dw_openpose_full"])
+        (told,) = (each for each in served.client.preprocessors() if each.name == "dw_openpose_full")
+        assert (told.missing, told.checkpoint, told.checkpoints) == ("", "yolox", [*found])
+        ours = np.asarray(served.client.preprocess("dw_openpose_full", PHOTO, processor_res=256).image)
+        result = made(served, Control("canny", PHOTO, preprocessor="dw_openpose_full", processor_res=64))
+        drawn_of = served.client.request_from(result.images[0]).made_of["checkpoints"]
+    finally:
+        for name in found:
+            served.client.unregister_checkpoint(name)
+    by_hand = {
+        "yolox": lambda image: networks.run(found["yolox"], image)[0][None],
+        "dw_openpose_full": lambda image: np.stack(
+            [
+                np.pad(each, [(0, 0), (0, 768 - each.shape[1])])
+                for each in networks.run(found["dw_openpose_full"], image)
+            ]
+        ),
+    }
+    wanted = looked(preprocessor.looking(PIXELS, Settings(256, 0, 0)), by_hand)
+    assert ours.shape == wanted.shape and (wanted > 0).any(axis=2).mean() > 0.1
+    assert (ours != wanted).any(axis=2).mean() < 0.001
+    assert {name: drawn_of[name]["weights"] for name in found} == {
+        name: file_digest(path) for name, path in found.items()
+    }
 
 
 def test_a_controlnet_looks_at_what_the_network_makes(

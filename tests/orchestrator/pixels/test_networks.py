@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.orchestrator.pixels.looking import looked
 from tests.orchestrator.pixels.test_preprocessors import drawn
 from triptych.checkpoint.families.preprocessors import CHANNELS
 from triptych_orchestrator.pixels.preprocessors import WEIGHTED, Preprocessor, Settings, coco
@@ -16,13 +17,13 @@ from triptych_orchestrator.pixels.preprocessors.ade20k import PALETTE
 from triptych_orchestrator.pixels.preprocessors.networks import Mapped
 
 BY_NAME = {each.name: each for each in WEIGHTED}
-MAPPED = [each for each in WEIGHTED if isinstance(each.network, Mapped)]
+MAPPED = [each for each in WEIGHTED if isinstance(each.networks[0], Mapped)]
 SIZE = (64, 96)  # height and width
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
 
 def network(name: str) -> Mapped:
-    found = BY_NAME[name].network
+    (found,) = BY_NAME[name].networks
     assert isinstance(found, Mapped)
     return found
 
@@ -36,15 +37,15 @@ def made(name: str, given: np.ndarray, first: float = 0, second: float = 0) -> n
     """In the size of what was begun, which is padded, and cut."""
     preprocessor, pixels = BY_NAME[name], drawn(SIZE[1], SIZE[0])
     settings = Settings(SIZE[0], first, second)
-    begun = preprocessor.begun(pixels, settings)
-    assert begun.shape[:2] == (64, 128)
+    assert preprocessor.begun(pixels, settings).shape[:2] == (64, 128)
     padded = np.pad(given, [(0, 0), (0, 0), (0, 32)], mode="edge")
-    return preprocessor.drawn(padded, begun, pixels, settings)
+    ours: np.ndarray = looked(preprocessor.looking(pixels, settings), {preprocessor.networks[0].name: lambda _: padded})
+    return ours
 
 
 def test_every_network_has_the_channels_that_its_file_must_have() -> None:
     pixels = drawn(64, 64)
-    seen = {each.network.name: each.network.seen(pixels, (0, 0)) for each in WEIGHTED if each.network}
+    seen = {network.name: network.seen(pixels, (0, 0)) for each in WEIGHTED for network in each.networks}
     assert {name: len(image) for name, image in seen.items()} == CHANNELS
 
 

@@ -7,18 +7,26 @@ import numpy as np
 import pytest
 
 from tests.orchestrator.pixels import poses
+from tests.orchestrator.pixels.looking import looked
 from tests.orchestrator.pixels.test_preprocessors import drawn
 from triptych.errors import FailedPreconditionError
-from triptych_orchestrator.pixels.preprocessors.networks import Size
-from triptych_orchestrator.pixels.preprocessors.pose import PoseNetwork
-from triptych_orchestrator.pixels.preprocessors.pose.drawing import drawn as skeletons_drawn
+from triptych_orchestrator.pixels.preprocessors.networks import Pixels, Size
+from triptych_orchestrator.pixels.preprocessors.pose import OpenPose
+from triptych_orchestrator.pixels.preprocessors.pose.drawing import drawn as people_drawn
+from triptych_orchestrator.pixels.preprocessors.pose.network import PoseNetwork
 from triptych_orchestrator.pixels.preprocessors.pose.people import Skeleton, skeletons
+from triptych_orchestrator.pixels.preprocessors.pose.person import Person
 from triptych_orchestrator.pixels.preprocessors.pose.plane import Maps
 
-OPENPOSE = PoseNetwork("openpose")
+BODY = PoseNetwork("openpose")
 SIZE = (512, 512)
 CELL = 8 * 512 / 184
 LEFT, RIGHT = poses.standing(20, 30, 220, 450), poses.standing(270, 60, 220, 420)
+
+
+def picture(maps: np.ndarray, pixels: Pixels) -> Pixels:
+    ours: Pixels = looked(OpenPose().look(pixels, 0, 0), {"openpose": lambda _: maps})
+    return ours
 
 
 def found(*people: poses.Joints, noise: float = 0) -> list[Skeleton]:
@@ -59,22 +67,22 @@ def test_what_is_not_seen_is_not_drawn() -> None:
 
 def test_nobody_is_black() -> None:
     for maps in (np.zeros((57, 23, 23), np.float32), poses.maps([], (23, 23), CELL)):
-        ours = OPENPOSE.picture(maps, drawn(*SIZE), 0, 0)
+        ours = picture(maps, drawn(*SIZE))
         assert ours.shape == (512, 512, 3) and not ours.any()
 
 
 def test_noise_comes_to_an_end() -> None:
     noise = np.random.default_rng(4).normal(size=(57, 23, 23)).astype(np.float32)
-    assert OPENPOSE.picture(noise, drawn(256, 256), 0, 0).shape == (256, 256, 3)
-    assert OPENPOSE.picture(np.ones_like(noise), drawn(256, 256), 0, 0).shape == (256, 256, 3)
+    assert picture(noise, drawn(256, 256)).shape == (256, 256, 3)
+    assert picture(np.ones_like(noise), drawn(256, 256)).shape == (256, 256, 3)
 
 
 def test_limbs_and_joints_have_their_colours() -> None:
     """A forearm of an ellipse 8 pixels wide, dimmed, and round joints of 4 pixels over its ends."""
-    ours = skeletons_drawn([{3: (100, 60), 4: (160, 60)}], (256, 128))
+    ours = people_drawn([Person({3: (100, 60), 4: (160, 60)})], (256, 128))
     assert [tuple(ours[60, across]) for across in (100, 130, 160)] == [(255, 255, 0), (153, 153, 0), (170, 255, 0)]
     assert ours[56:65, 130].any(axis=1).all() and not ours[[55, 65], 130].any()
-    alone = skeletons_drawn([{3: (100, 60)}], (256, 128))
+    alone = people_drawn([Person({3: (100, 60)})], (256, 128))
     np.testing.assert_array_equal(alone, cv2.circle(np.zeros((128, 256, 3), np.uint8), (100, 60), 4, (255, 255, 0), -1))
 
 
@@ -93,8 +101,8 @@ def test_a_picture_lies_in_the_corner_of_what_is_given(size: Size, own: Size, gi
     scale = min(given[0] / size[0], given[1] / size[1])
     width, height = int(size[0] * scale), int(size[1] * scale)
     inner = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)[..., ::-1].transpose(2, 0, 1)
-    image = OPENPOSE.seen(pixels, own)
-    assert OPENPOSE.size(size, own) == given and image.shape == (3, given[1], given[0])
+    image = BODY.seen(pixels, own)
+    assert BODY.size(size, own) == given and image.shape == (3, given[1], given[0])
     np.testing.assert_allclose(image[:, :height, :width], inner / 256 - 0.5, atol=1e-6)
     assert not image[:, height:].any() and not image[:, :, width:].any()
 
@@ -104,7 +112,7 @@ def test_joints_come_back_to_where_they_were_seen(size: Size, shape: Size) -> No
     """Also of a file with a size of its own, with grey below."""
     cell = max(size[0] / shape[1], size[1] / shape[0])
     person = poses.standing(size[0] * 0.1, size[1] * 0.05, size[0] * 0.8, size[1] * 0.85)
-    ours = OPENPOSE.picture(poses.maps([person], shape, cell), drawn(*size), 0, 0)
+    ours = picture(poses.maps([person], shape, cell), drawn(*size))
     across, down = np.rint(person[1]).astype(int)  # the neck
     assert (ours[down - 4 : down + 5, across - 4 : across + 5] == (255, 85, 0)).all(axis=2).any()
     left, right = (int(np.nonzero(ours.any(axis=(0, 2)))[0][place]) for place in (0, -1))
@@ -114,4 +122,4 @@ def test_joints_come_back_to_where_they_were_seen(size: Size, shape: Size) -> No
 
 def test_other_maps_are_refused() -> None:
     with pytest.raises(FailedPreconditionError, match="openpose's file gives 19 maps, not 57, the 38 of limbs before"):
-        OPENPOSE.picture(np.zeros((19, 23, 23), np.float32), drawn(64, 64), 0, 0)
+        picture(np.zeros((19, 23, 23), np.float32), drawn(64, 64))

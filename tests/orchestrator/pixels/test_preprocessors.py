@@ -111,6 +111,7 @@ def test_names_and_aliases_are_one_preprocessors_each() -> None:
     names = [name for each in (*WEIGHTLESS, *WEIGHTED) for name in (each.name, *each.aliases)]
     assert len(names) == len(set(names))
     for each in (*WEIGHTLESS, *WEIGHTED):
-        assert bool(each.missing) == (each in WEIGHTED)
+        assert bool(each.lacking(())) == (each in WEIGHTED)
+        assert not each.lacking([network.name for network in each.networks])
         for parameter in (each.resolution, each.threshold_a, each.threshold_b):
             assert parameter is None or parameter.minimum <= parameter.default <= parameter.maximum

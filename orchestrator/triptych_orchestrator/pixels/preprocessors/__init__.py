@@ -2,7 +2,7 @@
 
 from triptych_orchestrator.pixels.preprocessors.base import Parameter, Pixels, Preprocessor, Settings
 from triptych_orchestrator.pixels.preprocessors.edges import CANNY, LINES, SCRIBBLE, SOFT_EDGES
-from triptych_orchestrator.pixels.preprocessors.networks import Floats, Network
+from triptych_orchestrator.pixels.preprocessors.networks import Answer, Ask, Looking, Network
 from triptych_orchestrator.pixels.preprocessors.tones import (
     BLURRED,
     GRID,
@@ -31,4 +31,15 @@ WEIGHTLESS: tuple[Preprocessor, ...] = (
     HIDDEN,
 )
 
-__all__ = ["WEIGHTED", "WEIGHTLESS", "Floats", "Network", "Parameter", "Pixels", "Preprocessor", "Settings"]
+__all__ = [
+    "WEIGHTED",
+    "WEIGHTLESS",
+    "Answer",
+    "Ask",
+    "Looking",
+    "Network",
+    "Parameter",
+    "Pixels",
+    "Preprocessor",
+    "Settings",
+]

@@ -5,7 +5,7 @@ edges = CANNY.run(pixels, Settings(resolution=512, threshold_a=100, threshold_b=
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from triptych_orchestrator.pixels.preprocessors.networks import Floats, Network
+from triptych_orchestrator.pixels.preprocessors.networks import Look, Looking, Network
 
 # RGB, [height, width, 3].
 Pixels = NDArray[np.uint8]
@@ -52,8 +52,7 @@ class Settings(NamedTuple):
 class Preprocessor:
     """`resolution` None: it works at the picture's own size. `is_padded`: what it works at is padded, and cut again.
 
-    `missing` says what it cannot work without, and is not there. One with a `network` does no `work`: whoever can have
-    a stage run that gives the maps.
+    One with `networks` does no `work` but has a `look` at the picture, by whoever can have a stage run them.
     """
 
     name: str
@@ -65,8 +64,8 @@ class Preprocessor:
     threshold_b: Parameter | None = None
     needs_mask: bool = False
     is_padded: bool = True
-    missing: str = ""
-    network: Network | None = None
+    networks: tuple[Network, ...] = ()
+    look: Look | None = None
 
     def worked_size(self, size: tuple[int, int], resolution: int) -> tuple[int, int]:
         """Width and height that a picture of that size is worked at."""
@@ -75,6 +74,15 @@ class Preprocessor:
         factor = resolution / min(size)
         return round(size[0] * factor), round(size[1] * factor)
 
+    def lacking(self, there: Container[str]) -> str:
+        """What it cannot work without, where only those networks are there; "" where it can."""
+        names = [network.name for network in self.networks if network.name not in there]
+        if not names:
+            return ""
+        weights = "its network's weights: an ONNX file" if len(names) == 1 else "its networks' weights: ONNX files"
+        remedies = " and ".join(f"`triptych preprocessors add {name} FILE`" for name in names)
+        return f"{weights} that the operator adds, by {remedies}"
+
     def run(self, pixels: Pixels, settings: Settings) -> Pixels:
         """What the ControlNet is to look at, in RGB, by one without a network."""
         if self.work is None:
@@ -82,11 +90,11 @@ class Preprocessor:
         worked = self.work(self.begun(pixels, settings), settings.threshold_a, settings.threshold_b)
         return self.ended(worked, pixels, settings)
 
-    def drawn(self, maps: Floats, begun: Pixels, pixels: Pixels, settings: Settings) -> Pixels:
-        """Likewise by one with a network, of its maps of what was `begun`."""
-        if self.network is None:
-            raise RuntimeError(f"{self.name} has no network")
-        drawn = self.network.picture(maps, begun, settings.threshold_a, settings.threshold_b)
+    def looking(self, pixels: Pixels, settings: Settings) -> Looking:
+        """Likewise by one with networks."""
+        if self.look is None:
+            raise RuntimeError(f"{self.name} has no networks")
+        drawn = yield from self.look(self.begun(pixels, settings), settings.threshold_a, settings.threshold_b)
         return self.ended(drawn, pixels, settings)
 
     def begun(self, pixels: Pixels, settings: Settings) -> Pixels:

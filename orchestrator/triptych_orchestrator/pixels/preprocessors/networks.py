@@ -1,16 +1,18 @@
 """What a preprocessor's network looks at, and how its maps come back to the picture's size.
 
-image = HED.seen(pixels, (0, 0))  # float32 [3, height, width], for whoever has the file
-edges = HED.picture(maps, pixels, 0, 0)
+looking = HED.look(pixels, 0, 0)
+asked = next(looking)
+image = asked.network.seen(asked.pixels, (0, 0))  # float32 [3, height, width], for whoever has the file
+looking.send(Answer(maps, (width, height)))  # ends with the edges
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import cv2
 import numpy as np
@@ -54,6 +56,7 @@ SIGNED = Normalization((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 IMAGENET = Normalization(*_IMAGENET)
 IMAGENET_BGR = Normalization(*_IMAGENET, order="BGR")
 UNIT_BGR = Normalization(order="BGR")
+HALVED_BGR = Normalization((0.5, 0.5, 0.5), white=255 / 256, order="BGR")
 GREY_BYTES = Normalization(white=255.0, order="L")
 
 
@@ -61,12 +64,14 @@ GREY_BYTES = Normalization(white=255.0, order="L")
 class Network(ABC):
     """`name` is what its file is registered as; others may draw something else of the same maps.
 
-    With `has_classes` the one map has each pixel's class.
+    With `has_classes` the one map has each pixel's class; with `is_exact` what it gives is no maps of the picture, and
+    comes as it is.
     """
 
     name: str
     normalized: Normalization
     has_classes: bool = field(default=False, kw_only=True)
+    is_exact: bool = field(default=False, kw_only=True)
 
     def normalizing(self, **told: Any) -> Self:
         """The same for a file that wants its colours so, by the fields of `Normalization`."""
@@ -80,9 +85,25 @@ class Network(ABC):
     def seen(self, pixels: Pixels, own: Size) -> Floats:
         """The picture as it is given."""
 
-    @abstractmethod
-    def picture(self, maps: Floats, pixels: Pixels, first: float, second: float) -> Pixels:
-        """What is drawn of its maps of those pixels, in their size, by `threshold_a` and `threshold_b`."""
+
+class Ask(NamedTuple):
+    """What a network is to look at."""
+
+    network: Network
+    pixels: Pixels
+
+
+class Answer(NamedTuple):
+    """What it makes of that; `size` is of what it was given, width and height."""
+
+    maps: Floats
+    size: Size
+
+
+# Asks networks one after the other, is sent what each makes, and returns what is drawn of it.
+Looking = Generator[Ask, Answer, Pixels]
+# At a picture, with `threshold_a` and `threshold_b`.
+Look = Callable[[Pixels, float, float], Looking]
 
 
 @dataclass(frozen=True)
@@ -118,9 +139,10 @@ class Mapped(Network):
             pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_CUBIC), np.uint8)
         return self.normalized(pixels)
 
-    def picture(self, maps: Floats, pixels: Pixels, first: float, second: float) -> Pixels:
-        """Of the maps as they were returned."""
-        return self.drawn(self.returned(maps, pixels), first, second)
+    def look(self, pixels: Pixels, first: float, second: float) -> Looking:
+        """Once; what is drawn is of the picture's size."""
+        answer = yield Ask(self, pixels)
+        return self.drawn(self.returned(answer.maps, pixels), first, second)
 
     def returned(self, maps: Floats, pixels: Pixels) -> Floats:
         """Its maps in the picture's size."""

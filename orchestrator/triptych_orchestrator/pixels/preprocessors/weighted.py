@@ -1,6 +1,6 @@
 """The preprocessors of A1111's extension that are networks, whose files an operator registers under their names.
 
-One network may be several preprocessors'. Those that no stage runs say so to who asks for them.
+One network may be several preprocessors', and one preprocessor may have several networks.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from triptych_orchestrator.pixels.preprocessors.networks import (
     UNIT_BGR,
     Draw,
     Mapped,
-    Network,
 )
-from triptych_orchestrator.pixels.preprocessors.pose import PoseNetwork
+from triptych_orchestrator.pixels.preprocessors.pose import FACE, HAND, OpenPose, dwpose
+from triptych_orchestrator.pixels.preprocessors.straight_lines import LineNetwork
 
 _NEAR = Parameter("Remove Near %", 0, 100, 0, 0.1)
 _FAR = Parameter("Remove Background %", 0, 100, 0, 0.1)
@@ -40,38 +40,26 @@ def _classes(name: str, drawn: Draw = mapped.ade20k_classes) -> Mapped:
 
 
 def _of(
-    network: Network,
+    network: Mapped | LineNetwork,
     control_type: str,
     *aliases: str,
     name: str = "",
     threshold_a: Parameter | None = None,
     threshold_b: Parameter | None = None,
 ) -> Preprocessor:
-    remedy = f"by `triptych preprocessors add {network.name} FILE`"
-    missing = f"its network's weights: an ONNX file that the operator adds, {remedy}"
     return Preprocessor(
         name or network.name,
         (control_type,),
         aliases=aliases,
         threshold_a=threshold_a,
         threshold_b=threshold_b,
-        missing=missing,
-        network=network,
+        networks=(network,),
+        look=network.look,
     )
 
 
-def _unrun(
-    name: str,
-    control_type: str,
-    *aliases: str,
-    threshold_a: Parameter | None = None,
-    threshold_b: Parameter | None = None,
-) -> Preprocessor:
-    remedy = "prepare the picture with another program, and send what comes of it without a preprocessor"
-    missing = f"a stage model, which this version has not; {remedy}"
-    return Preprocessor(
-        name, (control_type,), None, aliases, threshold_a=threshold_a, threshold_b=threshold_b, missing=missing
-    )
+def _pose(name: str, openpose: OpenPose) -> Preprocessor:
+    return Preprocessor(name, ("OpenPose",), networks=openpose.networks, look=openpose.look)
 
 
 WEIGHTED: tuple[Preprocessor, ...] = (
@@ -93,12 +81,12 @@ WEIGHTED: tuple[Preprocessor, ...] = (
         name="normal_midas",
         threshold_a=Parameter("Normal Background Threshold", 0, 1, 0.4),
     ),
-    _of(PoseNetwork("openpose"), "OpenPose"),
-    _unrun("openpose_face", "OpenPose"),
-    _unrun("openpose_faceonly", "OpenPose"),
-    _unrun("openpose_hand", "OpenPose"),
-    _unrun("openpose_full", "OpenPose"),
-    _unrun("dw_openpose_full", "OpenPose"),
+    _pose("openpose", OpenPose()),
+    _pose("openpose_face", OpenPose(face=FACE)),
+    _pose("openpose_faceonly", OpenPose(face=FACE, shows_body=False)),
+    _pose("openpose_hand", OpenPose(hand=HAND)),
+    _pose("openpose_full", OpenPose(hand=HAND, face=FACE)),
+    Preprocessor("dw_openpose_full", ("OpenPose",), networks=(dwpose.DETECTOR, dwpose.WHOLE_BODY), look=dwpose.look),
     _of(_classes("seg_ofade20k"), "Segmentation", "oneformer_ade20k"),
     _of(_classes("seg_ofcoco", mapped.coco_classes), "Segmentation", "oneformer_coco"),
     _of(_classes("seg_ufade20k"), "Segmentation", "segmentation"),
@@ -120,8 +108,8 @@ WEIGHTED: tuple[Preprocessor, ...] = (
     _of(Mapped("lineart_coarse", UNIT, mapped.lines), "Lineart"),
     _of(Mapped("lineart_anime", SIGNED, mapped.signed_lines, multiple=256), "Lineart"),
     _of(Mapped("lineart_anime_denoise", GREY_BYTES, mapped.byte_lines), "Lineart"),
-    _unrun(
-        "mlsd",
+    _of(
+        LineNetwork("mlsd"),
         "MLSD",
         threshold_a=Parameter("MLSD Value Threshold", 0.01, 2, 0.1),
         threshold_b=Parameter("MLSD Distance Threshold", 0.01, 20, 0.1),

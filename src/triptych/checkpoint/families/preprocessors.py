@@ -11,8 +11,8 @@ from triptych.checkpoint.families.base import Family
 from triptych.checkpoint.sources.network_file import CLASS, PART
 from triptych.contract import PREPROCESSOR
 
-# By the preprocessors' names the channels of what their networks look at; what a picture is before and after, the
-# orchestrator knows.
+# By the networks' names, which are mostly their preprocessors', the channels of what they look at; what a picture is
+# before and after, the orchestrator knows.
 CHANNELS: Mapping[str, int] = {
     "depth_midas": 3,
     "depth_anything": 3,
@@ -21,6 +21,10 @@ CHANNELS: Mapping[str, int] = {
     "depth_leres": 3,
     "normal_bae": 3,
     "openpose": 3,
+    "openpose_hand": 3,
+    "openpose_face": 3,
+    "dw_openpose_full": 3,
+    "yolox": 3,
     "seg_ofade20k": 3,
     "seg_ofcoco": 3,
     "seg_ufade20k": 3,
@@ -31,6 +35,7 @@ CHANNELS: Mapping[str, int] = {
     "lineart_coarse": 3,
     "lineart_anime": 3,
     "lineart_anime_denoise": 1,
+    "mlsd": 4,
 }
 
 _MOST_EXTENT = 4096

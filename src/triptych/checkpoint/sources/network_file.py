@@ -14,7 +14,9 @@ from triptych.errors import CheckpointInvalidError
 PART, CLASS = "network", "OnnxNetwork"
 SUFFIX = ".onnx"
 _FLOATS = ("F32", "F16")
-_COLOURS = (1, 3)
+# Grey, colours, and colours with one of ones.
+_COLOURS = 3
+_CHANNELS = (1, _COLOURS, 4)
 
 
 class NetworkFile(OnePart):
@@ -58,12 +60,12 @@ class NetworkFile(OnePart):
         if value.datatype not in _FLOATS or value.dims is None or len(value.dims) != 4 or value.dims[0] not in (0, 1):
             raise self._unlike(value)
         _, channels, height, width = value.dims
-        if channels not in (0, *_COLOURS):
+        if channels not in (0, *_CHANNELS):
             raise self._unlike(value)
-        return channels or _COLOURS[-1], height, width
+        return channels or _COLOURS, height, width
 
     def _unlike(self, value: Value) -> CheckpointInvalidError:
-        wanted = "must be float [batch, channels, height, width] of 1 or 3 channels, batch 1 or open"
+        wanted = "must be float [batch, channels, height, width] of 1, 3 or 4 channels, batch 1 or open"
         return broken(self.path, f"its input {_told(value)}, {wanted}")
 
     def _check_output(self, value: Value) -> None:

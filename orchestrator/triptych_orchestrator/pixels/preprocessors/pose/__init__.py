@@ -1,5 +1,5 @@
-"""Poses: the skeletons of the people in a picture, of what OpenPose's body network says of it."""
+"""Poses: the people in a picture, of what OpenPose's networks say of it, or DWPose's."""
 
-from triptych_orchestrator.pixels.preprocessors.pose.network import PoseNetwork
+from triptych_orchestrator.pixels.preprocessors.pose.openpose import FACE, HAND, OpenPose
 
-__all__ = ["PoseNetwork"]
+__all__ = ["FACE", "HAND", "OpenPose"]

@@ -28,12 +28,17 @@ class Peaks(NamedTuple):
 
 def peaks(plane: Floats) -> Peaks:
     """From above to below; of more than there may be people the surest."""
-    side = int(2 * _REACH + 1)
-    smooth = np.asarray(cv2.GaussianBlur(plane, (side, side), _SMOOTHED, borderType=cv2.BORDER_REFLECT), np.float32)
+    smooth = smoothed(plane)
     down, across = np.nonzero(_is_highest(smooth) & (smooth > _LEAST))
     scores = plane[down, across]
     surest = np.sort(np.argsort(-scores, kind="stable")[:_MOST])
     return Peaks(across[surest], down[surest], scores[surest])
+
+
+def smoothed(plane: Floats) -> Floats:
+    """By a Gaussian of that deviation."""
+    side = int(2 * _REACH + 1)
+    return np.asarray(cv2.GaussianBlur(plane, (side, side), _SMOOTHED, borderType=cv2.BORDER_REFLECT), plane.dtype)
 
 
 def _is_highest(plane: Floats) -> NDArray[np.bool_]:

@@ -1,8 +1,9 @@
-"""A network's coarse maps at the pixels of the picture that it was given, without maps as large as the picture."""
+"""Pictures as large as a network wants them, and its coarse maps at their pixels, without maps as large as they are."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -11,6 +12,19 @@ from numpy.typing import NDArray
 from triptych_orchestrator.pixels.preprocessors.networks import Floats, Size
 
 Indices = NDArray[np.intp]
+Plane = TypeVar("Plane", bound=NDArray[Any])
+
+
+def fitted(picture: Size, most: Size) -> Size:
+    """The largest in its proportions that goes in there."""
+    scale = min(most[0] / picture[0], most[1] / picture[1])
+    return max(1, int(picture[0] * scale)), max(1, int(picture[1] * scale))
+
+
+def resized(plane: Plane, size: Size) -> Plane:
+    """By Lanczos, or smaller by areas."""
+    kind = cv2.INTER_AREA if sum(size) < sum(plane.shape[:2]) else cv2.INTER_LANCZOS4
+    return np.asarray(cv2.resize(plane, size, interpolation=kind), plane.dtype)  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
