@@ -171,4 +171,4 @@ def test_other_numbers_are_refused() -> None:
         DETECTOR.boxes(Answer(np.zeros((1, 100, 85), np.float32), (640, 640)), SIZE)
     wanted = "full's file gives 2 x 17 x 768 numbers, not two lines for each of 133 points, of 576 and of 768"
     with pytest.raises(FailedPreconditionError, match=wanted):
-        WHOLE_BODY.points(Answer(np.zeros((2, 17, 768), np.float32), (288, 384)), (0, 0, 10, 10))
+        WHOLE_BODY.points(Answer(np.zeros((2, 17, 768), np.float32), (288, 384)))

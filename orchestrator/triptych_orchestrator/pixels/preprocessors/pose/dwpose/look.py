@@ -18,6 +18,6 @@ def look(pixels: Pixels, _: float, __: float) -> Looking:
     size = pixels.shape[1], pixels.shape[0]
     people = []
     for box in DETECTOR.boxes((yield Ask(DETECTOR, pixels)), size):
-        answer = yield Ask(replace(WHOLE_BODY, box=box), pixels)
-        people.append(person_of(WHOLE_BODY.points(answer, box)))
+        one = replace(WHOLE_BODY, box=box)
+        people.append(person_of(one.points((yield Ask(one, pixels)))))
     return drawn(people, size)

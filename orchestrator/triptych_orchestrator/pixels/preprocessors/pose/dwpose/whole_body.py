@@ -28,26 +28,8 @@ _FINER = 2
 _WIDER = 1.25
 _LEAST = 0.3
 _LEAST_SCALE = 1e-6
-# OpenPose's joints among COCO's 17; the neck is between the shoulders, which are these.
-_BODY = {
-    0: 0,
-    2: 6,
-    3: 8,
-    4: 10,
-    5: 5,
-    6: 7,
-    7: 9,
-    8: 12,
-    9: 14,
-    10: 16,
-    11: 11,
-    12: 13,
-    13: 15,
-    14: 2,
-    15: 1,
-    16: 4,
-    17: 3,
-}
+# Of each of OpenPose's joints the number among COCO's; the neck is between the shoulders.
+_BODY = (0, None, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)
 _NECK, _SHOULDERS = 1, [5, 6]
 _EYES = 14, 15
 # After the feet.
@@ -73,7 +55,7 @@ class WholeBody(Network):
         to_view = np.array([[1 / scale, 0, -left / scale], [0, 1 / scale, -top / scale]])
         return self.normalized(np.asarray(cv2.warpAffine(pixels, to_view, size, flags=cv2.INTER_LINEAR), np.uint8))
 
-    def points(self, answer: Answer, box: Box) -> Floats:
+    def points(self, answer: Answer) -> Floats:
         """[133, 3]: across and down in the picture, and how sure each is."""
         width, height = (_FINER * extent for extent in answer.size)
         if answer.maps.shape != (2, _POINTS, max(width, height)):
@@ -82,7 +64,7 @@ class WholeBody(Network):
             raise FailedPreconditionError(f"{self.name}'s file gives {given} numbers, not {wanted}")
         across, down = answer.maps[0, :, :width], answer.maps[1, :, :height]
         sure = np.minimum(across.max(axis=1), down.max(axis=1))
-        corner, scale = _view(box, answer.size)
+        corner, scale = _view(self.box, answer.size)
         places = np.stack([across.argmax(axis=1), down.argmax(axis=1)], axis=1) / _FINER * scale + corner
         return np.asarray(np.concatenate([places, sure[:, None]], axis=1), np.float32)
 
@@ -90,7 +72,7 @@ class WholeBody(Network):
 def person_of(points: Floats) -> Person:
     """Of the points that are sure enough; hands and face as OpenPose has them."""
     seen = {number: (float(x), float(y)) for number, (x, y, sure) in enumerate(points) if sure >= _LEAST}
-    body: dict[int, Place] = {joint: seen[number] for joint, number in _BODY.items() if number in seen}
+    body: dict[int, Place] = {joint: seen[number] for joint, number in enumerate(_BODY) if number in seen}
     if (points[_SHOULDERS, 2] > _LEAST).all():
         x, y, _ = points[_SHOULDERS].mean(axis=0)
         body[_NECK] = float(x), float(y)
