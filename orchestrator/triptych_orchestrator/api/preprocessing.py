@@ -79,7 +79,7 @@ def _response(pixels: Pixels, warnings: list[str]) -> pb.PreprocessResponse:
 
 
 def _message(preprocessor: Preprocessor, missing: str) -> pb.Preprocessor:
-    ready = [network.name for network in preprocessor.networks if not missing]
+    networks = [network.name for network in preprocessor.networks]
     return pb.Preprocessor(
         name=preprocessor.name,
         aliases=preprocessor.aliases,
@@ -89,8 +89,8 @@ def _message(preprocessor: Preprocessor, missing: str) -> pb.Preprocessor:
         threshold_b=_parameter(preprocessor.threshold_b),
         needs_mask=preprocessor.needs_mask,
         missing=missing,
-        checkpoint=ready[0] if ready else "",
-        checkpoints=ready,
+        checkpoint=networks[0] if networks and not missing else "",
+        checkpoints=networks,
     )
 
 

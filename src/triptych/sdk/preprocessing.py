@@ -56,9 +56,9 @@ class Preprocessor:
     missing: str = ""
     """What an operator has to do before it can work, for want of weights say; empty: it is ready."""
     checkpoint: str = ""
-    """That its weights are registered as, where it has some; the first of several."""
+    """That its weights are registered as, where it has some and is ready; the first of several."""
     checkpoints: list[str] = field(default_factory=list)
-    """All of them."""
+    """As which its weights are registered, or are to be, where it has some."""
 
 
 @dataclass(frozen=True)

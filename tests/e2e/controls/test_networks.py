@@ -52,6 +52,10 @@ def test_what_is_registered_is_ready(served: Served, files: dict[str, Path]) -> 
     of = {"depth_midas": "depth_midas", "normal_midas": "depth_midas", "scribble_hed": "softedge_hed"}
     for name, network in of.items():
         assert (known[name].missing, known[name].checkpoint) == ("", network)
+    lacking = known["openpose_hand"]
+    assert (lacking.checkpoint, lacking.checkpoints) == ("", ["openpose", "openpose_hand"])
+    commands = "`triptych preprocessors add openpose FILE` and `triptych preprocessors add openpose_hand FILE`"
+    assert lacking.missing == f"its networks' weights: ONNX files that the operator adds, by {commands}"
     assert known["depth_zoe"].missing.endswith("by `triptych preprocessors add depth_zoe FILE`")
     (told,) = (each for each in served.client.checkpoints() if each.name == "depth_midas")
     assert (told.family, told.purpose, told.format, told.precision) == ("preprocessor", "preparing", "onnx", "float32")

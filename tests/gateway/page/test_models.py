@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.conftest import Served
+from tests.engine import networks
 from tests.gateway.page.steps import Drawing
 from triptych.demo import lora_paths
 
@@ -101,6 +102,24 @@ def test_a_checkpoint_is_served_by_another_engine(
     page.get_by_role("dialog", name="Remove").get_by_role("button", name="Remove").click()
     expect(page.get_by_label("Engine of page-switch")).to_have_count(0)
     assert "page-switch" not in [each.name for each in served.client.checkpoints()]
+
+
+def test_a_preprocessors_file_has_a_networks_name(drawing: Drawing, served: Served, tmp_path: Path) -> None:
+    """Found in the file's own where it begins so, and else to be chosen; added, it is lacking no more."""
+    page = drawing.page
+    open_models(page)
+    page.get_by_label("File", exact=True).set_input_files(networks.depth(tmp_path / "dw-ll_ucoco_384.onnx"))
+    expect(page.get_by_label("What it is")).to_have_value("preprocessor")
+    expect(page.get_by_label("Name", exact=True)).to_have_value("")
+    assert page.locator("datalist option[value=dw_openpose_full]").count() == 1
+    page.get_by_label("File", exact=True).set_input_files(networks.depth(tmp_path / "Depth-Anything_v2_vits.onnx"))
+    expect(page.get_by_label("Name", exact=True)).to_have_value("depth_anything_v2")
+    page.get_by_role("button", name="Upload").click()
+    expect(page.locator(".uploads")).to_contain_text("Added", timeout=60_000)
+    lacking = """async () => (await import("/page/app/server/known.js")).preprocessors.get()
+        .find((each) => each.name === "depth_anything_v2").missing"""
+    assert page.evaluate(lacking) == ""
+    served.client.unregister_checkpoint("depth_anything_v2")
 
 
 def test_what_is_no_model_is_told(drawing: Drawing, served: Served, tmp_path: Path) -> None:

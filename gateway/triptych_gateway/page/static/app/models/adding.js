@@ -3,6 +3,7 @@
 
 import { button, freshId, h } from "../base/dom.js";
 import { bytesText } from "../base/text.js";
+import { preprocessors } from "../server/known.js";
 import { upload, uploads } from "./uploads.js";
 
 /** @typedef {import("./uploads.js").Upload} Upload */
@@ -11,18 +12,23 @@ const KINDS = [["checkpoint", "Checkpoint"], ["lora", "LoRA"], ["vae", "VAE"], [
 
 export function makeAdding() {
   const file = h("input", { id: freshId(), type: "file", accept: ".safetensors,.ckpt,.pt,.pth,.bin,.onnx", required: true });
-  const name = h("input", { id: freshId(), type: "text", required: true, autocomplete: "off", spellcheck: false });
+  const names = h("datalist", { id: freshId() });
+  const name = h("input", { id: freshId(), type: "text", required: true, autocomplete: "off", spellcheck: false, list: names.id });
   const kind = h("select", { id: freshId() }, KINDS.map(([value, text]) => h("option", { value }, text)));
   file.addEventListener("change", () => {
     const chosen = file.files?.[0];
     if (!chosen) return;
-    name.value = chosen.name.replace(/\.[^.]+$/, "").replace(/[^\w.-]+/g, "-"); // what every name may hold
+    const own = chosen.name.replace(/\.[^.]+$/, "").replace(/[^\w.-]+/g, "-"); // what every name may hold
     kind.value = guess(chosen);
+    name.value = kind.value === "preprocessor" ? networkOf(own) : own;
+    offer();
   });
+  const offer = () => names.replaceChildren(...(kind.value === "preprocessor" ? networks() : []).map((value) => h("option", { value })));
+  kind.addEventListener("change", offer);
   const field = (/** @type {string} */ label, /** @type {HTMLElement} */ input) =>
     h("div", { class: "field" }, h("label", { htmlFor: input.id }, label), input);
   const send = h("button", { class: "primary" }, "Upload");
-  const form = h("form", { class: "adding" }, field("File", file), field("Name", name), field("What it is", kind), send);
+  const form = h("form", { class: "adding" }, field("File", file), field("Name", name), names, field("What it is", kind), send);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const chosen = file.files?.[0];
@@ -39,6 +45,17 @@ function guess({ name, size }) {
   if (/control|canny|openpose/i.test(name)) return "controlnet";
   if (/esrgan|upscal|\dx[-_]|[-_]x\d/i.test(name)) return "upscaler";
   return size < 900_000_000 ? "lora" : "checkpoint";
+}
+
+/** The names that a preprocessor's file can have. */
+function networks() {
+  return [...new Set(preprocessors.get().flatMap(({ checkpoints }) => checkpoints))];
+}
+
+/** @param {string} file without its ending; "" for one that begins with no network's name, which a person has to choose */
+function networkOf(file) {
+  const plain = file.toLowerCase().replaceAll("-", "_");
+  return networks().filter((each) => plain.startsWith(each)).sort((one, other) => other.length - one.length)[0] ?? "";
 }
 
 /** @returns {{ element: HTMLElement, stop: () => void }} */

@@ -49,6 +49,7 @@ import { call } from "./api.js";
  * @property {PreprocessorParameter | null} threshold_a
  * @property {PreprocessorParameter | null} threshold_b
  * @property {string} missing what it wants before it can work; else empty
+ * @property {string[]} checkpoints as which its networks are registered, or are to be
  */
 
 export const server = signal(/** @type {Server} */ ({
@@ -60,19 +61,18 @@ export const preprocessors = signal(/** @type {Preprocessor[]} */ ([]));
 
 export async function refreshKnown() {
   server.set(await call("GET", "/server"));
-  await Promise.all([refreshCheckpoints(), refreshLoras(), refreshPreprocessors()]);
+  await Promise.all([refreshCheckpoints(), refreshLoras()]);
 }
 
+/** And what preprocessors lack, for some of them are networks among the checkpoints. */
 export async function refreshCheckpoints() {
-  checkpoints.set((await call("GET", "/checkpoints")).checkpoints);
+  const [served, preparing] = await Promise.all([call("GET", "/checkpoints"), call("GET", "/preprocessors")]);
+  checkpoints.set(served.checkpoints);
+  preprocessors.set(preparing.preprocessors);
 }
 
 export async function refreshLoras() {
   loras.set((await call("GET", "/loras")).loras);
-}
-
-async function refreshPreprocessors() {
-  preprocessors.set((await call("GET", "/preprocessors")).preprocessors);
 }
 
 /** @param {Checkpoint} checkpoint whether it draws; a VAE or an upscaler alone does not */
