@@ -65,6 +65,10 @@ def parse(arguments: list[str] | None = None) -> Settings:
         help="diffusers' variant of the weights of a --checkpoint, fp16 say; repeatable",
     )  # fmt: skip
     parser.add_argument(
+        "--image-encoder", type=_named_path, action="append", default=[], metavar="NAME=PATH",
+        help="of a --checkpoint that is an IP-Adapter, the image encoder that does not lie beside it; repeatable",
+    )  # fmt: skip
+    parser.add_argument(
         "--lora", type=_named_path, action="append", default=[], metavar="NAME=PATH",
         help="a LoRA's safetensors file to take at start, in place of another of that name; repeatable",
     )  # fmt: skip
@@ -122,6 +126,7 @@ def parse(arguments: list[str] | None = None) -> Settings:
         checkpoints=dict(given.checkpoint),
         transient_checkpoints=dict(given.transient_checkpoint),
         variants=dict(given.variant),
+        image_encoders=dict(given.image_encoder),
         loras=dict(given.lora),
         lora_dir=given.lora_dir,
         engine=given.engine,

@@ -87,6 +87,8 @@ class Settings:
     transient_checkpoints: Mapping[str, Path] = field(default_factory=dict)
     # Of the weights of `checkpoints`, as diffusers calls it.
     variants: Mapping[str, str] = field(default_factory=dict)
+    # Of those of both that are IP-Adapters, where it does not lie beside them.
+    image_encoders: Mapping[str, Path] = field(default_factory=dict)
     loras: Mapping[str, Path] = field(default_factory=dict)
     # Where LoRA files are kept: a folder that the stages read at the same path. None: inside `state_dir`.
     lora_dir: Path | None = None

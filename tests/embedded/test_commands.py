@@ -52,6 +52,22 @@ def test_a_control_net_alone_stands_beside_the_demo_and_goes_with_it(tmp_path: P
             StackConfig(checkpoints, others={name: net}).validate()
 
 
+def test_the_image_encoder_of_an_ip_adapter_goes_with_it(tmp_path: Path) -> None:
+    adapter, encoder = tmp_path / "plus.safetensors", tmp_path / "vision"
+    adapter.touch()
+    encoder.mkdir()
+    config = StackConfig(None, others={"plus": adapter}, image_encoders={"plus": encoder})
+    config.validate()
+    arguments = orchestrators_arguments(config, tmp_path)
+    assert f"--transient-checkpoint plus={adapter} " in arguments and f"--image-encoder plus={encoder} " in arguments
+    for encoders, problem in (
+        ({"face": encoder}, "'face' is none of the IP-Adapters plus"),
+        ({"plus": "x"}, "plus: .*x is no"),
+    ):
+        with pytest.raises(InvalidArgumentError, match=rf"^image_encoders: {problem}"):
+            StackConfig(None, others={"plus": adapter}, image_encoders=encoders).validate()
+
+
 def test_the_orchestrators_file_names_are_utf8_in_any_locale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}.items():
         monkeypatch.setenv(name, value)

@@ -39,6 +39,12 @@ def parse(*arguments: str) -> argparse.Namespace:
     return parser.parse_args(["up", *arguments])
 
 
+def test_ip_adapters_and_their_image_encoders() -> None:
+    arguments = ("--ip-adapter", "plus=plus.safetensors", "--image-encoder", "plus=vision")
+    config = up.configuration(parse(*arguments))
+    assert (config.others, config.image_encoders) == ({"plus": "plus.safetensors"}, {"plus": "vision"})
+
+
 @pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM], [signal.SIGTERM, signal.SIGTERM]])
 def test_a_signal_stops_everything(signals: list[signal.Signals], tmp_path: Path) -> None:
     command = [sys.executable, "-c", SERVE, str(tmp_path)]

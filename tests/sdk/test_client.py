@@ -137,8 +137,8 @@ def test_checkpoints(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_what_a_registration_leaves_open_is_not_sent() -> None:
     """The server keeps what it knows; "" asks for something else."""
     left_open = calls.register_checkpoint("tiny", "/tiny", None, False, None, None, None, False).request
-    chosen = calls.register_checkpoint("tiny", "/tiny", "", False, "", "", "", False).request
-    for field in ("engine", "prediction_type", "variant", "vae"):
+    chosen = calls.register_checkpoint("tiny", "/tiny", "", False, "", "", "", False, "").request
+    for field in ("engine", "prediction_type", "variant", "vae", "image_encoder"):
         assert chosen.HasField(field) and not left_open.HasField(field)
     assert chosen.vae == ""
 
@@ -148,6 +148,10 @@ def test_a_vaes_path_is_sent_as_the_checkpoints_is(monkeypatch: pytest.MonkeyPat
     (tmp_path / "vae").mkdir()
     for vae, sent in (("vae", str(tmp_path / "vae")), (Path("only/there"), "only/there")):
         assert calls.register_checkpoint("tiny", "/tiny", None, False, None, None, vae, False).request.vae == sent
+        adapter = calls.register_checkpoint(
+            "tiny", "/tiny", None, False, image_encoder=vae, purpose="prompting"
+        ).request
+        assert (adapter.image_encoder, adapter.HasField("vae")) == (sent, False)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ class Models:
     async def forget(self, path: str, checkpoints: Iterable[Checkpoint]) -> None:
         """Deletes a file that lies here, unless one of the checkpoints is of it."""
         file = Path(path)
-        used = {each.path for each in checkpoints} | {each.vae for each in checkpoints}
+        used = {path for each in checkpoints for path in (each.path, each.vae, each.image_encoder)}
         if file.parent == self._folder and path not in used:
             await asyncio.to_thread(file.unlink, missing_ok=True)
 

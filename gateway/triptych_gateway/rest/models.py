@@ -45,6 +45,8 @@ class SwitchBody(Body):
     """diffusers' own, `fp16` say; empty: the weights without one, or else those that there are."""
     vae: str | None = None
     """Another VAE, `upload:ID`, or a path where paths are allowed; empty: its own."""
+    image_encoder: str | None = None
+    """Of an IP-Adapter, likewise; empty: that which lies beside it."""
 
 
 class CheckpointBody(SwitchBody):
@@ -89,11 +91,13 @@ async def register(body: CheckpointBody, gateway: GatewayOf, caller: CallerOf) -
         path = _allowed(gateway, "path", body.path)
     else:
         path = str(await gateway.models.place(caller, body.upload or "", *_KINDS))
-    vae = await _vae(gateway, caller, body.vae)
+    vae = await _other(gateway, caller, "vae", body.vae)
+    image_encoder = await _other(gateway, caller, "image_encoder", body.image_encoder)
     try:
         registered = await gateway.client.register_checkpoint(
             body.name, path, body.engine, body.load,
             prediction_type=body.prediction_type, variant=body.variant, vae=vae,
+            image_encoder=image_encoder,
         )  # fmt: skip
     except BaseException:
         await gateway.models.forget(path, await gateway.client.checkpoints())
@@ -109,10 +113,12 @@ async def register(body: CheckpointBody, gateway: GatewayOf, caller: CallerOf) -
 async def switch(name: Name, body: SwitchBody, gateway: GatewayOf, caller: CallerOf) -> Any:
     """Serves it with other engines, say; meanwhile it goes on serving as it did."""
     known = await _known(gateway, name)
-    vae = await _vae(gateway, caller, body.vae)
+    vae = await _other(gateway, caller, "vae", body.vae)
+    image_encoder = await _other(gateway, caller, "image_encoder", body.image_encoder)
     return await gateway.client.register_checkpoint(
-        name, known.path, body.engine, prediction_type=body.prediction_type, variant=body.variant, vae=vae
-    )
+        name, known.path, body.engine, prediction_type=body.prediction_type, variant=body.variant, vae=vae,
+        image_encoder=image_encoder,
+    )  # fmt: skip
 
 
 @router.post("/checkpoints/{name}/load", response_model=CheckpointAnswer)
@@ -133,7 +139,7 @@ async def unregister(name: Name, gateway: GatewayOf) -> None:
     known = await _known(gateway, name)
     await gateway.client.unregister_checkpoint(name)
     left = await gateway.client.checkpoints()
-    for path in (known.path, known.vae):
+    for path in (known.path, known.vae, known.image_encoder):
         await gateway.models.forget(path, left)
 
 
@@ -168,12 +174,12 @@ async def _known(gateway: Gateway, name: str) -> Checkpoint:
     raise NotFoundError(f"there is no checkpoint {name!r}")
 
 
-async def _vae(gateway: Gateway, caller: Caller, given: str | None) -> str | None:
+async def _other(gateway: Gateway, caller: Caller, field: str, given: str | None) -> str | None:
     if not given:
         return given
     if given.startswith("upload:"):
         return str(await gateway.models.place(caller, given.removeprefix("upload:"), "vae", "checkpoint"))
-    return _allowed(gateway, "vae", given)
+    return _allowed(gateway, field, given)
 
 
 def _allowed(gateway: Gateway, field: str, path: str) -> str:

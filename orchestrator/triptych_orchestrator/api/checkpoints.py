@@ -43,6 +43,7 @@ class CheckpointService(checkpoints_pb2_grpc.CheckpointServiceServicer):  # type
             _given(request, "prediction_type"),
             variant=_given(request, "variant"),
             vae=_given(request, "vae"),
+            image_encoder=_given(request, "image_encoder"),
             load=request.load,
             purpose=request.purpose,
         )
@@ -99,6 +100,7 @@ def _checkpoint(catalog: Catalog, entry: Entry) -> checkpoints_pb2.Checkpoint:
         engine=entry.engine or entry.default_engine,
     )
     message.vae = legible(entry.vae, _PATH_BYTES)
+    message.image_encoder = legible(entry.image_encoder, _PATH_BYTES)
     if checkpoint := entry.checkpoint:
         message.variant = entry.variant
         message.family = checkpoint.family.name

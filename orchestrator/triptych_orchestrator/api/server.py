@@ -123,16 +123,19 @@ def _end_within(seconds: float) -> None:
 async def _prepare(settings: Settings, catalog: Catalog, loras: LoraRegistry) -> None:
     for name, path in settings.loras.items():
         await loras.add(name, path, replace=True)
+    encoders = {name: str(path.absolute()) for name, path in settings.image_encoders.items()}
     for name, path in settings.checkpoints.items():
         named = path if HubId.parse(str(path)) and not path.exists() else path.absolute()
-        await catalog.register(name, named, variant=settings.variants.get(name), load=True)
+        variant = settings.variants.get(name)
+        await catalog.register(name, named, variant=variant, image_encoder=encoders.get(name), load=True)
     await catalog.restore()
     kept = {entry.name for entry in catalog.entries()}
     for name, path in settings.transient_checkpoints.items():
         if name in kept:
             await catalog.load(name)
         else:
-            await catalog.register(name, path.absolute(), load=True, is_transient=True)
+            encoder = encoders.get(name)
+            await catalog.register(name, path.absolute(), image_encoder=encoder, load=True, is_transient=True)
 
 
 def _server(

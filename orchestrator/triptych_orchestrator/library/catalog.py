@@ -82,6 +82,7 @@ class Catalog:
         *,
         variant: str | None = None,
         vae: str | None = None,
+        image_encoder: str | None = None,
         load: bool = False,
         is_transient: bool = False,
         purpose: str = "",
@@ -93,14 +94,14 @@ class Catalog:
         A switch of a loaded checkpoint, to other engines, another variant, another VAE or the files that are there by
         now, loads that first; requests go on with what there was until then, and those that have begun until their end.
         Where it cannot be loaded, all stays as it is.
-        `engine`, `prediction_type`, `variant` and `vae` None: as the path is registered under the name, or was in an
-        earlier run of this server, or else open; `vae` is a path, "" for the checkpoint's own. A transient one is not
-        kept for the next run, unless it is registered again. `purpose` is what it must be for, "" anything.
+        `engine`, `prediction_type`, `variant`, `vae` and `image_encoder` None: as the path is registered under the
+        name, or was in an earlier run of this server, or else open; the last two are paths, "" for its own. A transient
+        one is not kept for the next run, unless it is registered again. `purpose` is what it must be for, "" anything.
         """
         check_checkpoint_name("name", name)
         path = await self._loader.locate(path, variant or "")
-        choices = {"engine": engine, "variant": variant, "prediction_type": prediction_type, "vae": vae}
-        told = _checked(self._earlier(name, path).given(**choices))
+        choices = {"engine": engine, "variant": variant, "prediction_type": prediction_type}
+        told = _checked(self._earlier(name, path).given(**choices, vae=vae, image_encoder=image_encoder))
         entry = Entry.of(name, path, told, self._default_engine, is_transient=is_transient)
         if (known := self._taken(entry)) is None:
             await self._loader.open(entry)
@@ -358,10 +359,10 @@ def _told(entry: Entry) -> dict[str, str]:
 def _checked(told: Registered) -> Registered:
     """The same in one spelling; InvalidArgumentError about what is wrong."""
     check_prediction_type(told.prediction_type)
-    vae = Path(told.vae) if told.vae else None
-    if vae:
-        check_absolute("vae", vae)
-    return replace(told, engine=join_engines(parse_engines(told.engine)), vae=str(vae or ""))
+    paths = {field: Path(text) for field in ("vae", "image_encoder") if (text := getattr(told, field))}
+    for field, path in paths.items():
+        check_absolute(field, path)
+    return replace(told, engine=join_engines(parse_engines(told.engine)), **{k: str(v) for k, v in paths.items()})
 
 
 def _unregistered(entry: Entry) -> NotFoundError:

@@ -60,16 +60,16 @@ class Opened:
 class Entry:
     """One checkpoint with its engines; `checkpoint` is None, and `tokenizers` empty, only where a kept one is broken.
 
-    `prediction_type` is what it was registered with, "" where the checkpoint tells; `vae` is the path of another VAE,
-    "" for its own. `tokenizers` are in the order of the family's texts. `scheduler` is the checkpoint's own, or ""
-    where requests must name one, and `warning` says why they must. `engine` is what it was registered with, see
-    `parse_engines`: "" leaves the choice to each replica, and to `default_engine` where a replica makes none. `variant`
-    is diffusers'. `lock` and `name` it has in common with its twin: the same checkpoint with other engines, of another
-    variant or with another VAE, whose models can be loaded beside its own. `is_new` until its first load has succeeded,
-    where it is not to be registered otherwise. `held` are the models that the stages hold while it is loaded; `placing`
-    is for changing them, while `lock` may wait for its users. Caches know it by its `number`: itself as the key, they
-    would keep its tokenizers. `aside` is the engine of one that is on another than its name is registered with, for
-    requests that ask for it.
+    `prediction_type` is what it was registered with, "" where the checkpoint tells; `vae` and `image_encoder` are paths
+    of others than its own, "" for its own. `tokenizers` are in the order of the family's texts. `scheduler` is the
+    checkpoint's own, or "" where requests must name one, and `warning` says why they must. `engine` is what it was
+    registered with, see `parse_engines`: "" leaves the choice to each replica, and to `default_engine` where a replica
+    makes none. `variant` is diffusers'. `lock` and `name` it has in common with its twin: the same checkpoint with
+    other engines, of another variant or with another VAE, say, whose models can be loaded beside its own. `is_new`
+    until its first load has succeeded, where it is not to be registered otherwise. `held` are the models that the
+    stages hold while it is loaded; `placing` is for changing them, while `lock` may wait for its users. Caches know it
+    by its `number`: itself as the key, they would keep its tokenizers. `aside` is the engine of one that is on another
+    than its name is registered with, for requests that ask for it.
     """
 
     name: str
@@ -98,6 +98,7 @@ class Entry:
     is_leaving: bool = False  # nor shall it, once it is unregistered
     prediction_type: str = ""
     vae: str = ""
+    image_encoder: str = ""
     hashing: asyncio.Future[Digests] | None = None
     hurry_hash: Callable[[], None] = lambda: None
     number: int = field(default_factory=itertools.count().__next__)
@@ -137,12 +138,12 @@ class Entry:
     @property
     def registered(self) -> Registered:
         """What it was registered with."""
-        return Registered(self.engine, self.variant, self.prediction_type, self.vae)
+        return Registered(**{each.name: getattr(self, each.name) for each in fields(Registered)})
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """What it is read from."""
-        return (self.path, Path(self.vae)) if self.vae else (self.path,)
+        return (self.path, *(Path(each) for each in (self.vae, self.image_encoder) if each))
 
     def twin(self, told: Registered) -> Entry:
         """The same checkpoint, nothing of it open or loaded, made as was told."""
@@ -160,8 +161,9 @@ class Entry:
 
         The entry stays as it is: a thread that nobody waits for any more may end after a later one.
         """
-        vae = Path(self.vae) if self.vae else None
-        checkpoint = as_registered(Checkpoint.open(self.path, self.variant, vae, wanted), self.prediction_type)
+        vae, encoder = (Path(each) if each else None for each in (self.vae, self.image_encoder))
+        read = Checkpoint.open(self.path, self.variant, vae, wanted, encoder)
+        checkpoint = as_registered(read, self.prediction_type)
         scheduler, warning = own_scheduler(checkpoint.scheduler_config) if checkpoint.family.draws else ("", "")
         if warning:
             logger.warning("no default scheduler", extra={"checkpoint": self.name, "error": warning})
@@ -202,6 +204,7 @@ class Entry:
             "checkpoint": told_path("path", self.path),
             "variant": self.variant,
             "vae": told_path("vae", self.vae) if self.vae else "",
+            "image_encoder": told_path("image_encoder", self.image_encoder) if self.image_encoder else "",
             "fingerprint": self.fingerprint.text() if self.fingerprint else "",
             "default_engine": self.default_engine,
         }

@@ -18,7 +18,7 @@ from triptych_orchestrator.library.state_file import StateFile
 
 _KINDS = {"path": str, "engine": str, "loaded": bool}
 # What is not written where it says nothing, so that earlier versions can read the rest.
-_MORE_KINDS = {"variant": str, "prediction_type": str, "vae": str}
+_MORE_KINDS = dict.fromkeys(("variant", "prediction_type", "vae", "image_encoder"), str)
 
 
 class KeptCheckpoints:
@@ -67,7 +67,7 @@ def is_sound(name: str, kept: Any) -> bool:
     try:
         parse_engines(kept["engine"])
         check_prediction_type(kept.get("prediction_type", ""))
-        paths = [kept[key] for key in ("path", "vae") if key in kept]
+        paths = [kept[key] for key in ("path", "vae", "image_encoder") if key in kept]
         return all(b"\0" not in os.fsencode(path) and Path(path).is_absolute() for path in paths)
     except (InvalidArgumentError, UnicodeEncodeError):
         return False

@@ -9,12 +9,16 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Registered:
-    """What a checkpoint was registered with, "" for what was left open; `vae` is the path of another than its own."""
+    """What a checkpoint was registered with, "" for what was left open.
+
+    `vae` and `image_encoder` are paths of others than its own.
+    """
 
     engine: str = ""
     variant: str = ""
     prediction_type: str = ""
     vae: str = ""
+    image_encoder: str = ""
 
     @classmethod
     def of(cls, kept: Mapping[str, Any]) -> Registered:
@@ -26,6 +30,6 @@ class Registered:
         return replace(self, **{field: choice for field, choice in choices.items() if choice is not None})
 
     @property
-    def models(self) -> tuple[str, str, str]:
+    def models(self) -> tuple[str, ...]:
         """What the stages' models depend on."""
-        return self.engine, self.variant, self.vae
+        return self.engine, self.variant, self.vae, self.image_encoder

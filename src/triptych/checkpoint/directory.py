@@ -49,15 +49,23 @@ class Checkpoint:
     zeroes_negative: bool = False
 
     @classmethod
-    def open(cls, path: Path, variant: str = "", vae: Path | None = None, optional: Collection[str] = ()) -> Checkpoint:
+    def open(
+        cls,
+        path: Path,
+        variant: str = "",
+        vae: Path | None = None,
+        optional: Collection[str] = (),
+        image_encoder: Path | None = None,
+    ) -> Checkpoint:
         """Checks a folder or a file whole; CheckpointInvalidError names the file and the remedy.
 
         `variant` is diffusers': of the components' weights those under such a name (`*.fp16.safetensors`) where there
         are any. `vae` is another folder or file, whose VAE takes the place of its own. `optional` are the contract's
-        models that a checkpoint which draws must have here, and is read without elsewhere.
+        models that a checkpoint which draws must have here, and is read without elsewhere. `image_encoder` is where an
+        IP-Adapter's lies that does not lie beside it.
         """
         try:
-            return cls._open(open_source(path, variant, vae), optional)
+            return cls._open(open_source(path, variant, vae, image_encoder), optional)
         except OSError as error:
             file = Path(str(error.filename or path))
             raise broken(file, error.strerror or str(error)) from error

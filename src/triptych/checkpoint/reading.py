@@ -81,11 +81,14 @@ def open_in_time(
     vae: Path | None = None,
     optional: Collection[str] = (),
     timeout_s: float = READ_TIMEOUT_S,
+    *,
+    image_encoder: Path | None = None,
 ) -> Checkpoint:
     """`Checkpoint.open`, or FailedPreconditionError after that many seconds in which no conversion got on."""
-    reading = Readers(1).submit(lambda: Checkpoint.open(path, variant, vae, optional))
+    reading = Readers(1).submit(lambda: Checkpoint.open(path, variant, vae, optional, image_encoder))
+    paths = [each for each in (path, vae, image_encoder) if each]
     before = None
-    while before != (before := steps(path) + (steps(vae) if vae else 0)):
+    while before != (before := sum(map(steps, paths))):
         with suppress(TimeoutError):
             return reading.result(timeout_s)
     raise too_slow(path, timeout_s)

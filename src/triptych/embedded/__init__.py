@@ -70,6 +70,7 @@ def local(
     controlnets: Mapping[str, str | Path] | None = None,
     preprocessors: Mapping[str, str | Path] | None = None,
     ip_adapters: Mapping[str, str | Path] | None = None,
+    image_encoders: Mapping[str, str | Path] | None = None,
     lora_dir: str | Path | None = None,
     startup_timeout_s: float | None = None,
     drain_timeout_s: float = 20.0,
@@ -80,14 +81,16 @@ def local(
 
     `checkpoints` maps names to single files, diffusers-format directories or a hub's OWNER/NAME; without it, those are
     served that `run_dir` keeps or, where it keeps none, the demo as "demo". Without `run_dir` nothing is kept. `loras`,
-    `controlnets` and `ip_adapters` map names to files and directories, and `preprocessors` their names to ONNX files;
-    `placement` is a file (see triptych.embedded.placement). With `gateway` there is HTTP too, at the client's
-    `gateway_url`. StackConfig says what the rest means.
+    `controlnets` and `ip_adapters` map names to files and directories, `preprocessors` their names to ONNX files, and
+    `image_encoders` the names of IP-Adapters to what does not lie beside them; `placement` is a file (see
+    triptych.embedded.placement). With `gateway` there is HTTP too, at the client's `gateway_url`. StackConfig says what
+    the rest means.
     """
     return LocalStack(
         StackConfig(
             checkpoints or None,
             others={**(controlnets or {}), **(preprocessors or {}), **(ip_adapters or {})},
+            image_encoders=image_encoders or {},
             variants=variants or {},
             engine=engine,
             host=host,

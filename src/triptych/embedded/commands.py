@@ -103,6 +103,7 @@ def make_plan(config: StackConfig, commands: Commands, run_dir: Path, temporary:
             *("--state-dir", str(run_dir / "state"), "--engine", config.engine),
             *_served(config, run_dir / "state"),
             *(part for name, variant in config.variants.items() for part in ("--variant", f"{name}={variant}")),
+            *(part for name, path in config.encoder_paths().items() for part in ("--image-encoder", f"{name}={path}")),
             *("--lora-dir", str(config.lora_folder(run_dir))),
             *(part for name, path in config.lora_paths().items() for part in ("--lora", f"{name}={path}")),
             *(part for name, value in config.limits.items() for part in ("--limit", f"{name}={value}")),

@@ -62,6 +62,8 @@ class StackConfig:
     watermark: str = ""  # a text of at most 16 bytes, with which all pictures that are drawn are marked invisibly
     # Likewise ControlNets, IP-Adapters and upscalers, which draw nothing: the demo may be there beside them.
     others: Mapping[str, str | Path] = field(default_factory=dict)
+    # Name of an IP-Adapter among them -> its image encoder, a file or directory, where that does not lie beside it.
+    image_encoders: Mapping[str, str | Path] = field(default_factory=dict)
 
     @property
     def cache_path(self) -> Path:
@@ -100,6 +102,10 @@ class StackConfig:
     def checkpoint_paths(self) -> dict[str, Path]:
         """Absolute paths, for the servers need not share this process's directory."""
         return _absolute("checkpoints", self.named)
+
+    def encoder_paths(self) -> dict[str, Path]:
+        """Absolute paths, likewise."""
+        return _absolute("image_encoders", self.image_encoders)
 
     def lora_paths(self) -> dict[str, Path]:
         """Absolute paths, likewise."""
@@ -147,6 +153,11 @@ class StackConfig:
         for name in self.variants:
             if name not in self.named:
                 raise invalid("variants", f"{name!r} is none of the checkpoints {', '.join(self.named)}")
+        for name, path in self.encoder_paths().items():
+            if name not in self.others:
+                raise invalid("image_encoders", f"{name!r} is none of the IP-Adapters {', '.join(self.others)}")
+            if not path.exists():
+                raise invalid("image_encoders", f"{name}: {path} is no file or directory")
         for name, path in self.lora_paths().items():
             check_lora_name("loras", name)
             _check_lora(name, path)

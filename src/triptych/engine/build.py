@@ -38,9 +38,9 @@ class Artifact:
     origin: Origin
 
 
-def open_models(path: Path, variant: str = "") -> Sequence[Component]:
+def open_models(path: Path, variant: str = "", image_encoder: Path | None = None) -> Sequence[Component]:
     """A checkpoint's models, checked whole; CheckpointInvalidError names what is wrong."""
-    checkpoint = open_in_time(path, variant)
+    checkpoint = open_in_time(path, variant, image_encoder=image_encoder)
     if checkpoint.family.prepares:
         raise invalid("path", f"{path} is {checkpoint.family.title}, which is its own graph: nothing is built of it")
     return list(checkpoint.components.values())

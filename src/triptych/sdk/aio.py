@@ -135,12 +135,13 @@ class AsyncClient:
         prediction_type: str | None = None,
         variant: str | None = None,
         vae: str | os.PathLike[str] | None = None,
+        image_encoder: str | os.PathLike[str] | None = None,
         with_hash: bool = False,
         timeout_s: float | None = None,
     ) -> Checkpoint:
         """Takes a directory or a file under a name; see `Client.register_checkpoint`."""
-        call = calls.register_checkpoint(name, path, engine, load, prediction_type, variant, vae, with_hash)
-        return await self._run(call, timeout_s)
+        choices = (prediction_type, variant, vae, with_hash, image_encoder)
+        return await self._run(calls.register_checkpoint(name, path, engine, load, *choices), timeout_s)
 
     async def register_upscaler(
         self,
@@ -181,10 +182,12 @@ class AsyncClient:
         engine: str | None = None,
         load: bool = False,
         *,
+        image_encoder: str | os.PathLike[str] | None = None,
         timeout_s: float | None = None,
     ) -> Checkpoint:
         """Takes an IP-Adapter under a name; see `Client.register_ip_adapter`."""
-        return await self._run(calls.register_checkpoint(name, path, engine, load, purpose="prompting"), timeout_s)
+        call = calls.register_checkpoint(name, path, engine, load, image_encoder=image_encoder, purpose="prompting")
+        return await self._run(call, timeout_s)
 
     async def unregister_checkpoint(self, name: str, *, timeout_s: float | None = None) -> None:
         """Unloads and forgets a checkpoint."""

@@ -84,6 +84,7 @@ def register_checkpoint(
     variant: str | None = None,
     vae: str | os.PathLike[str] | None = None,
     with_hash: bool = False,
+    image_encoder: str | os.PathLike[str] | None = None,
     *,
     purpose: str = "",
 ) -> Call[Checkpoint]:
@@ -91,7 +92,8 @@ def register_checkpoint(
     fields: dict[str, Any] = {"name": name, "path": _server_path("path", path), "load": load, "with_hash": with_hash}
     fields["purpose"] = purpose
     choices = {"engine": engine, "prediction_type": prediction_type, "variant": variant}
-    choices["vae"] = _server_path("vae", vae) if vae else None if vae is None else ""
+    for field, given in (("vae", vae), ("image_encoder", image_encoder)):
+        choices[field] = _server_path(field, given) if given else None if given is None else ""
     fields |= {field: choice for field, choice in choices.items() if choice is not None}
     request = filled(checkpoints.RegisterCheckpointRequest(), **fields)
     return Call(lambda channel: CheckpointServiceStub(channel).RegisterCheckpoint, request, decode_checkpoint)

@@ -66,6 +66,8 @@ class Checkpoint:
     "controlling", "preparing" or "prompting"."""
     union_types: list[str] = field(default_factory=list)
     """Of a union ControlNet the types of pictures that it looks at, for a control's `union_type`."""
+    image_encoder: str = ""
+    """The path of an IP-Adapter's image encoder, where it was registered with one."""
 
     @property
     def short_hash(self) -> str:

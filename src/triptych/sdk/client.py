@@ -195,13 +195,14 @@ class Client:
         prediction_type: str | None = None,
         variant: str | None = None,
         vae: str | os.PathLike[str] | None = None,
+        image_encoder: str | os.PathLike[str] | None = None,
         with_hash: bool = False,
         timeout_s: float | None = None,
     ) -> Checkpoint:
         """Has the server check a diffusers-format directory or a single file and take it under a name.
 
-        `engine`, `prediction_type`, `variant` and `vae` None: as the path is registered under the name already, or else
-        open, which "" asks for.
+        `engine`, `prediction_type`, `variant`, `vae` and `image_encoder` None: as the path is registered under the name
+        already, or else open, which "" asks for.
 
         Args:
             name: what `generate(checkpoint=...)` will call it.
@@ -215,11 +216,12 @@ class Client:
                 those without one, or else the fp16 or the only ones. Another than before is a switch as well.
             vae: the path of another VAE for it, a folder or a file; open: its own. Another than before is a switch as
                 well. A VAE alone may also be registered under a name of its own, for `generate(vae=...)`.
+            image_encoder: see `register_ip_adapter`.
             with_hash: return once its SHA-256 is known, which takes as long as reading its weights whole.
             timeout_s: seconds, for this call.
         """
-        call = calls.register_checkpoint(name, path, engine, load, prediction_type, variant, vae, with_hash)
-        return self._run(call, timeout_s)
+        choices = (prediction_type, variant, vae, with_hash, image_encoder)
+        return self._run(calls.register_checkpoint(name, path, engine, load, *choices), timeout_s)
 
     def register_upscaler(
         self,
@@ -292,6 +294,7 @@ class Client:
         engine: str | None = None,
         load: bool = False,
         *,
+        image_encoder: str | os.PathLike[str] | None = None,
         timeout_s: float | None = None,
     ) -> Checkpoint:
         """Has the server take an IP-Adapter, for requests to look at pictures by its name: `generate(ip_adapters=...)`.
@@ -300,13 +303,15 @@ class Client:
 
         Args:
             name: what requests will call it.
-            path: a `.safetensors` or `.bin` file that the server and its stages can read, in whose folder there is
-                the folder `image_encoder`, or that of `models` beside it, as they were published.
+            path: a `.safetensors` or `.bin` file that the server and its stages can read.
             engine: "onnxruntime" or "torch", of its image encoder.
             load: load that at once as well.
+            image_encoder: the path of that encoder, a folder as transformers saves CLIP's vision model, or a file of
+                ViT-H/14 or ViT-bigG/14; open: the folder `image_encoder` beside the file, or beside its folder.
             timeout_s: seconds, for this call.
         """
-        return self._run(calls.register_checkpoint(name, path, engine, load, purpose="prompting"), timeout_s)
+        call = calls.register_checkpoint(name, path, engine, load, image_encoder=image_encoder, purpose="prompting")
+        return self._run(call, timeout_s)
 
     def unregister_checkpoint(self, name: str, *, timeout_s: float | None = None) -> None:
         """Has the server unload and forget a checkpoint; its files stay."""

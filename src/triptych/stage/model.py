@@ -77,8 +77,8 @@ class StageModel(ABC):
             path, variant = path_from_text(parameters["checkpoint"]), parameters.get("variant", "")
             told = parameters.get("fingerprint")
             fingerprint = Fingerprint.from_text(told) if told else None
-            vae = path_from_text(parameters["vae"]) if parameters.get("vae") else None
-            self.open(path, engine, engine_settings(), variant, fingerprint, vae)
+            vae, image_encoder = (_path(parameters.get(name, "")) for name in ("vae", "image_encoder"))
+            self.open(path, engine, engine_settings(), variant, fingerprint, vae, image_encoder)
             if fingerprint:
                 fingerprint.check()  # once more: all was read by now, and of one version
         except TriptychError as error:
@@ -95,13 +95,14 @@ class StageModel(ABC):
         variant: str = "",
         fingerprint: Fingerprint | None = None,
         vae: Path | None = None,
+        image_encoder: Path | None = None,
     ) -> None:
         """Loads this stage's part of a checkpoint and runs it once, so that readiness means warm.
 
-        `vae` is another VAE than the checkpoint's own. CheckpointChangedError where it is not what the orchestrator
-        opened, by its `fingerprint`.
+        `vae` is another VAE than the checkpoint's own, `image_encoder` that of an IP-Adapter which has none beside it.
+        CheckpointChangedError where it is not what the orchestrator opened, by its `fingerprint`.
         """
-        checkpoint = open_in_time(path, variant, vae, [self.spec.name])
+        checkpoint = open_in_time(path, variant, vae, [self.spec.name], image_encoder=image_encoder)
         if fingerprint:
             fingerprint.check(checkpoint.source.states)
         self.component, self.device = checkpoint.components[self.spec.name], settings.device
@@ -313,6 +314,11 @@ def chosen_engine(parameters: Mapping[str, str]) -> str:
     """
     own = os.environ.get("TRIPTYCH_ENGINE")
     return parameters["engine"] or own or parameters.get("default_engine") or DEFAULT_ENGINE
+
+
+def _path(text: str) -> Path | None:
+    """Of a parameter that may be empty."""
+    return path_from_text(text) if text else None
 
 
 def engine_settings() -> EngineSettings:

@@ -24,31 +24,31 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtriptych/v1/checkpoints.proto\x12\x0btriptych.v1\"\x83\x04\n\nCheckpoint\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12+\n\x05state\x18\x03 \x01(\x0e\x32\x1c.triptych.v1.CheckpointState\x12\r\n\x05\x65rror\x18\x04 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x05 \x01(\t\x12\x0e\n\x06\x66\x61mily\x18\x06 \x01(\t\x12\x11\n\tscheduler\x18\x07 \x01(\t\x12\x15\n\rdefault_width\x18\x08 \x01(\r\x12\x16\n\x0e\x64\x65\x66\x61ult_height\x18\t \x01(\r\x12\x18\n\x10vae_scale_factor\x18\n \x01(\r\x12\x15\n\rweights_bytes\x18\x0b \x01(\x04\x12\x0f\n\x07variant\x18\x0c \x01(\t\x12\x10\n\x08warnings\x18\x0f \x03(\t\x12\x17\n\x0fprediction_type\x18\x10 \x01(\t\x12\x1a\n\x12prediction_told_by\x18\x11 \x01(\t\x12\x0e\n\x06\x66ormat\x18\x12 \x01(\t\x12\x14\n\x0c\x61rchitecture\x18\x13 \x01(\t\x12\x11\n\tprecision\x18\x14 \x01(\t\x12\r\n\x05title\x18\x15 \x01(\t\x12\x15\n\rtrigger_words\x18\x16 \x03(\t\x12\x0e\n\x06sha256\x18\x17 \x01(\t\x12\x10\n\x08replicas\x18\x18 \x03(\t\x12\x0b\n\x03vae\x18\x19 \x01(\t\x12\x0f\n\x07purpose\x18\x1a \x01(\t\x12\x13\n\x0bunion_types\x18\x1b \x03(\t\"\x18\n\x16ListCheckpointsRequest\"G\n\x17ListCheckpointsResponse\x12,\n\x0b\x63heckpoints\x18\x01 \x03(\x0b\x32\x17.triptych.v1.Checkpoint\"\xf7\x01\n\x19RegisterCheckpointRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x13\n\x06\x65ngine\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x0c\n\x04load\x18\x04 \x01(\x08\x12\x1c\n\x0fprediction_type\x18\x05 \x01(\tH\x01\x88\x01\x01\x12\x14\n\x07variant\x18\x06 \x01(\tH\x02\x88\x01\x01\x12\x11\n\twith_hash\x18\x07 \x01(\x08\x12\x10\n\x03vae\x18\x08 \x01(\tH\x03\x88\x01\x01\x12\x0f\n\x07purpose\x18\t \x01(\tB\t\n\x07_engineB\x12\n\x10_prediction_typeB\n\n\x08_variantB\x06\n\x04_vae\"+\n\x1bUnregisterCheckpointRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x1e\n\x1cUnregisterCheckpointResponse\"%\n\x15LoadCheckpointRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\'\n\x17UnloadCheckpointRequest\x12\x0c\n\x04name\x18\x01 \x01(\t*\xcc\x01\n\x0f\x43heckpointState\x12 \n\x1c\x43HECKPOINT_STATE_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x43HECKPOINT_STATE_REGISTERED\x10\x01\x12\x1c\n\x18\x43HECKPOINT_STATE_LOADING\x10\x02\x12\x1b\n\x17\x43HECKPOINT_STATE_LOADED\x10\x03\x12\x1e\n\x1a\x43HECKPOINT_STATE_UNLOADING\x10\x04\x12\x1b\n\x17\x43HECKPOINT_STATE_FAILED\x10\x05\x32\xd7\x03\n\x11\x43heckpointService\x12\\\n\x0fListCheckpoints\x12#.triptych.v1.ListCheckpointsRequest\x1a$.triptych.v1.ListCheckpointsResponse\x12U\n\x12RegisterCheckpoint\x12&.triptych.v1.RegisterCheckpointRequest\x1a\x17.triptych.v1.Checkpoint\x12k\n\x14UnregisterCheckpoint\x12(.triptych.v1.UnregisterCheckpointRequest\x1a).triptych.v1.UnregisterCheckpointResponse\x12M\n\x0eLoadCheckpoint\x12\".triptych.v1.LoadCheckpointRequest\x1a\x17.triptych.v1.Checkpoint\x12Q\n\x10UnloadCheckpoint\x12$.triptych.v1.UnloadCheckpointRequest\x1a\x17.triptych.v1.Checkpointb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtriptych/v1/checkpoints.proto\x12\x0btriptych.v1\"\x9a\x04\n\nCheckpoint\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12+\n\x05state\x18\x03 \x01(\x0e\x32\x1c.triptych.v1.CheckpointState\x12\r\n\x05\x65rror\x18\x04 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x05 \x01(\t\x12\x0e\n\x06\x66\x61mily\x18\x06 \x01(\t\x12\x11\n\tscheduler\x18\x07 \x01(\t\x12\x15\n\rdefault_width\x18\x08 \x01(\r\x12\x16\n\x0e\x64\x65\x66\x61ult_height\x18\t \x01(\r\x12\x18\n\x10vae_scale_factor\x18\n \x01(\r\x12\x15\n\rweights_bytes\x18\x0b \x01(\x04\x12\x0f\n\x07variant\x18\x0c \x01(\t\x12\x10\n\x08warnings\x18\x0f \x03(\t\x12\x17\n\x0fprediction_type\x18\x10 \x01(\t\x12\x1a\n\x12prediction_told_by\x18\x11 \x01(\t\x12\x0e\n\x06\x66ormat\x18\x12 \x01(\t\x12\x14\n\x0c\x61rchitecture\x18\x13 \x01(\t\x12\x11\n\tprecision\x18\x14 \x01(\t\x12\r\n\x05title\x18\x15 \x01(\t\x12\x15\n\rtrigger_words\x18\x16 \x03(\t\x12\x0e\n\x06sha256\x18\x17 \x01(\t\x12\x10\n\x08replicas\x18\x18 \x03(\t\x12\x0b\n\x03vae\x18\x19 \x01(\t\x12\x0f\n\x07purpose\x18\x1a \x01(\t\x12\x13\n\x0bunion_types\x18\x1b \x03(\t\x12\x15\n\rimage_encoder\x18\x1c \x01(\t\"\x18\n\x16ListCheckpointsRequest\"G\n\x17ListCheckpointsResponse\x12,\n\x0b\x63heckpoints\x18\x01 \x03(\x0b\x32\x17.triptych.v1.Checkpoint\"\xa5\x02\n\x19RegisterCheckpointRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x13\n\x06\x65ngine\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x0c\n\x04load\x18\x04 \x01(\x08\x12\x1c\n\x0fprediction_type\x18\x05 \x01(\tH\x01\x88\x01\x01\x12\x14\n\x07variant\x18\x06 \x01(\tH\x02\x88\x01\x01\x12\x11\n\twith_hash\x18\x07 \x01(\x08\x12\x10\n\x03vae\x18\x08 \x01(\tH\x03\x88\x01\x01\x12\x0f\n\x07purpose\x18\t \x01(\t\x12\x1a\n\rimage_encoder\x18\n \x01(\tH\x04\x88\x01\x01\x42\t\n\x07_engineB\x12\n\x10_prediction_typeB\n\n\x08_variantB\x06\n\x04_vaeB\x10\n\x0e_image_encoder\"+\n\x1bUnregisterCheckpointRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x1e\n\x1cUnregisterCheckpointResponse\"%\n\x15LoadCheckpointRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\'\n\x17UnloadCheckpointRequest\x12\x0c\n\x04name\x18\x01 \x01(\t*\xcc\x01\n\x0f\x43heckpointState\x12 \n\x1c\x43HECKPOINT_STATE_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x43HECKPOINT_STATE_REGISTERED\x10\x01\x12\x1c\n\x18\x43HECKPOINT_STATE_LOADING\x10\x02\x12\x1b\n\x17\x43HECKPOINT_STATE_LOADED\x10\x03\x12\x1e\n\x1a\x43HECKPOINT_STATE_UNLOADING\x10\x04\x12\x1b\n\x17\x43HECKPOINT_STATE_FAILED\x10\x05\x32\xd7\x03\n\x11\x43heckpointService\x12\\\n\x0fListCheckpoints\x12#.triptych.v1.ListCheckpointsRequest\x1a$.triptych.v1.ListCheckpointsResponse\x12U\n\x12RegisterCheckpoint\x12&.triptych.v1.RegisterCheckpointRequest\x1a\x17.triptych.v1.Checkpoint\x12k\n\x14UnregisterCheckpoint\x12(.triptych.v1.UnregisterCheckpointRequest\x1a).triptych.v1.UnregisterCheckpointResponse\x12M\n\x0eLoadCheckpoint\x12\".triptych.v1.LoadCheckpointRequest\x1a\x17.triptych.v1.Checkpoint\x12Q\n\x10UnloadCheckpoint\x12$.triptych.v1.UnloadCheckpointRequest\x1a\x17.triptych.v1.Checkpointb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'triptych.v1.checkpoints_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CHECKPOINTSTATE']._serialized_start=1071
-  _globals['_CHECKPOINTSTATE']._serialized_end=1275
+  _globals['_CHECKPOINTSTATE']._serialized_start=1140
+  _globals['_CHECKPOINTSTATE']._serialized_end=1344
   _globals['_CHECKPOINT']._serialized_start=47
-  _globals['_CHECKPOINT']._serialized_end=562
-  _globals['_LISTCHECKPOINTSREQUEST']._serialized_start=564
-  _globals['_LISTCHECKPOINTSREQUEST']._serialized_end=588
-  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_start=590
-  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_end=661
-  _globals['_REGISTERCHECKPOINTREQUEST']._serialized_start=664
-  _globals['_REGISTERCHECKPOINTREQUEST']._serialized_end=911
-  _globals['_UNREGISTERCHECKPOINTREQUEST']._serialized_start=913
-  _globals['_UNREGISTERCHECKPOINTREQUEST']._serialized_end=956
-  _globals['_UNREGISTERCHECKPOINTRESPONSE']._serialized_start=958
-  _globals['_UNREGISTERCHECKPOINTRESPONSE']._serialized_end=988
-  _globals['_LOADCHECKPOINTREQUEST']._serialized_start=990
-  _globals['_LOADCHECKPOINTREQUEST']._serialized_end=1027
-  _globals['_UNLOADCHECKPOINTREQUEST']._serialized_start=1029
-  _globals['_UNLOADCHECKPOINTREQUEST']._serialized_end=1068
-  _globals['_CHECKPOINTSERVICE']._serialized_start=1278
-  _globals['_CHECKPOINTSERVICE']._serialized_end=1749
+  _globals['_CHECKPOINT']._serialized_end=585
+  _globals['_LISTCHECKPOINTSREQUEST']._serialized_start=587
+  _globals['_LISTCHECKPOINTSREQUEST']._serialized_end=611
+  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_start=613
+  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_end=684
+  _globals['_REGISTERCHECKPOINTREQUEST']._serialized_start=687
+  _globals['_REGISTERCHECKPOINTREQUEST']._serialized_end=980
+  _globals['_UNREGISTERCHECKPOINTREQUEST']._serialized_start=982
+  _globals['_UNREGISTERCHECKPOINTREQUEST']._serialized_end=1025
+  _globals['_UNREGISTERCHECKPOINTRESPONSE']._serialized_start=1027
+  _globals['_UNREGISTERCHECKPOINTRESPONSE']._serialized_end=1057
+  _globals['_LOADCHECKPOINTREQUEST']._serialized_start=1059
+  _globals['_LOADCHECKPOINTREQUEST']._serialized_end=1096
+  _globals['_UNLOADCHECKPOINTREQUEST']._serialized_start=1098
+  _globals['_UNLOADCHECKPOINTREQUEST']._serialized_end=1137
+  _globals['_CHECKPOINTSERVICE']._serialized_start=1347
+  _globals['_CHECKPOINTSERVICE']._serialized_end=1818
 # @@protoc_insertion_point(module_scope)

@@ -23,7 +23,7 @@ CHECKPOINT_STATE_UNLOADING: CheckpointState
 CHECKPOINT_STATE_FAILED: CheckpointState
 
 class Checkpoint(_message.Message):
-    __slots__ = ("name", "path", "state", "error", "engine", "family", "scheduler", "default_width", "default_height", "vae_scale_factor", "weights_bytes", "variant", "warnings", "prediction_type", "prediction_told_by", "format", "architecture", "precision", "title", "trigger_words", "sha256", "replicas", "vae", "purpose", "union_types")
+    __slots__ = ("name", "path", "state", "error", "engine", "family", "scheduler", "default_width", "default_height", "vae_scale_factor", "weights_bytes", "variant", "warnings", "prediction_type", "prediction_told_by", "format", "architecture", "precision", "title", "trigger_words", "sha256", "replicas", "vae", "purpose", "union_types", "image_encoder")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -49,6 +49,7 @@ class Checkpoint(_message.Message):
     VAE_FIELD_NUMBER: _ClassVar[int]
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
     UNION_TYPES_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_ENCODER_FIELD_NUMBER: _ClassVar[int]
     name: str
     path: str
     state: CheckpointState
@@ -74,7 +75,8 @@ class Checkpoint(_message.Message):
     vae: str
     purpose: str
     union_types: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., path: _Optional[str] = ..., state: _Optional[_Union[CheckpointState, str]] = ..., error: _Optional[str] = ..., engine: _Optional[str] = ..., family: _Optional[str] = ..., scheduler: _Optional[str] = ..., default_width: _Optional[int] = ..., default_height: _Optional[int] = ..., vae_scale_factor: _Optional[int] = ..., weights_bytes: _Optional[int] = ..., variant: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ..., prediction_type: _Optional[str] = ..., prediction_told_by: _Optional[str] = ..., format: _Optional[str] = ..., architecture: _Optional[str] = ..., precision: _Optional[str] = ..., title: _Optional[str] = ..., trigger_words: _Optional[_Iterable[str]] = ..., sha256: _Optional[str] = ..., replicas: _Optional[_Iterable[str]] = ..., vae: _Optional[str] = ..., purpose: _Optional[str] = ..., union_types: _Optional[_Iterable[str]] = ...) -> None: ...
+    image_encoder: str
+    def __init__(self, name: _Optional[str] = ..., path: _Optional[str] = ..., state: _Optional[_Union[CheckpointState, str]] = ..., error: _Optional[str] = ..., engine: _Optional[str] = ..., family: _Optional[str] = ..., scheduler: _Optional[str] = ..., default_width: _Optional[int] = ..., default_height: _Optional[int] = ..., vae_scale_factor: _Optional[int] = ..., weights_bytes: _Optional[int] = ..., variant: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ..., prediction_type: _Optional[str] = ..., prediction_told_by: _Optional[str] = ..., format: _Optional[str] = ..., architecture: _Optional[str] = ..., precision: _Optional[str] = ..., title: _Optional[str] = ..., trigger_words: _Optional[_Iterable[str]] = ..., sha256: _Optional[str] = ..., replicas: _Optional[_Iterable[str]] = ..., vae: _Optional[str] = ..., purpose: _Optional[str] = ..., union_types: _Optional[_Iterable[str]] = ..., image_encoder: _Optional[str] = ...) -> None: ...
 
 class ListCheckpointsRequest(_message.Message):
     __slots__ = ()
@@ -87,7 +89,7 @@ class ListCheckpointsResponse(_message.Message):
     def __init__(self, checkpoints: _Optional[_Iterable[_Union[Checkpoint, _Mapping]]] = ...) -> None: ...
 
 class RegisterCheckpointRequest(_message.Message):
-    __slots__ = ("name", "path", "engine", "load", "prediction_type", "variant", "with_hash", "vae", "purpose")
+    __slots__ = ("name", "path", "engine", "load", "prediction_type", "variant", "with_hash", "vae", "purpose", "image_encoder")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     ENGINE_FIELD_NUMBER: _ClassVar[int]
@@ -97,6 +99,7 @@ class RegisterCheckpointRequest(_message.Message):
     WITH_HASH_FIELD_NUMBER: _ClassVar[int]
     VAE_FIELD_NUMBER: _ClassVar[int]
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_ENCODER_FIELD_NUMBER: _ClassVar[int]
     name: str
     path: str
     engine: str
@@ -106,7 +109,8 @@ class RegisterCheckpointRequest(_message.Message):
     with_hash: bool
     vae: str
     purpose: str
-    def __init__(self, name: _Optional[str] = ..., path: _Optional[str] = ..., engine: _Optional[str] = ..., load: bool = ..., prediction_type: _Optional[str] = ..., variant: _Optional[str] = ..., with_hash: bool = ..., vae: _Optional[str] = ..., purpose: _Optional[str] = ...) -> None: ...
+    image_encoder: str
+    def __init__(self, name: _Optional[str] = ..., path: _Optional[str] = ..., engine: _Optional[str] = ..., load: bool = ..., prediction_type: _Optional[str] = ..., variant: _Optional[str] = ..., with_hash: bool = ..., vae: _Optional[str] = ..., purpose: _Optional[str] = ..., image_encoder: _Optional[str] = ...) -> None: ...
 
 class UnregisterCheckpointRequest(_message.Message):
     __slots__ = ("name",)

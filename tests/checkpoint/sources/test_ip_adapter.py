@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,12 +12,15 @@ from safetensors.torch import load_file, save_file
 
 from tests import tiny
 from tests.e2e.ip_adapters.making import adapter_tensors, save_image_encoder, save_ip_adapter
+from tests.engine.cache.hub_configs import VIT_BIG_G, VIT_H
+from tests.hollow import write_zeros
 from triptych.checkpoint import Checkpoint
 from triptych.checkpoint.families.ip_adapter import cross_attentions, image_attentions, misfit
 from triptych.checkpoint.identity.about import about
 from triptych.checkpoint.identity.digests import checkpoint_digests
 from triptych.contract import IMAGE_ENCODER, UNET
-from triptych.errors import CheckpointInvalidError
+from triptych.engine.cache.artifacts import artifact_key
+from triptych.errors import CheckpointInvalidError, InvalidArgumentError
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +51,62 @@ def test_of_an_encoder_that_fits_and_one_that_does_not_that_is_taken(sd1: Path, 
     tiny.update(tmp_path / "models" / "image_encoder" / "config.json", hidden_size=48)
     with pytest.raises(CheckpointInvalidError, match=r"a hidden_size of 32, is not .* hidden_size is 40 and .* is 48"):
         Checkpoint.open(file)
+
+
+def test_an_encoder_that_is_named_is_taken_wherever_it_lies(sd1: Path, tmp_path: Path) -> None:
+    file = save_ip_adapter(tmp_path / "adapters", sd1)
+    (tmp_path / "adapters" / "image_encoder").rename(tmp_path / "vision")
+    with pytest.raises(CheckpointInvalidError, match=r"not in the folder .*; name its folder or file as image_encoder"):
+        Checkpoint.open(file)
+    named = Checkpoint.open(file, image_encoder=tmp_path / "vision")
+    assert named.components[IMAGE_ENCODER.name].file == tmp_path / "vision" / "config.json"
+    first = checkpoint_digests(named.source)
+    tiny.replace_weights(tmp_path / "vision" / "model.safetensors")
+    changed = Checkpoint.open(file, image_encoder=tmp_path / "vision")
+    assert changed.fingerprint() != named.fingerprint() and checkpoint_digests(changed.source) != first
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "vision").rename(tmp_path / "whole" / "image_encoder")
+    within = Checkpoint.open(file, image_encoder=tmp_path / "whole")
+    assert within.components[IMAGE_ENCODER.name].architecture == named.components[IMAGE_ENCODER.name].architecture
+
+
+def test_what_is_named_and_is_none_for_it_is_refused(sd1: Path, tmp_path: Path) -> None:
+    file, vision = save_ip_adapter(tmp_path, sd1), save_image_encoder(tmp_path / "vision")
+    tiny.update(vision / "config.json", projection_dim=40)
+    with pytest.raises(
+        CheckpointInvalidError, match=r"asks for .* a projection_dim of 24, and not for .*vision, .* 40"
+    ):
+        Checkpoint.open(file, image_encoder=vision)
+    with pytest.raises(CheckpointInvalidError, match="no image encoder: CLIP's vision model is wanted"):
+        Checkpoint.open(file, image_encoder=sd1)
+    with pytest.raises(CheckpointInvalidError, match="a vision model 32 wide, of 3 layers, for 48 pixels: a file does"):
+        Checkpoint.open(file, image_encoder=vision / "model.safetensors")
+    with pytest.raises(CheckpointInvalidError, match=r"lacks vision_model\.embeddings\.patch_embedding\.weight"):
+        Checkpoint.open(file, image_encoder=file)
+    with pytest.raises(InvalidArgumentError, match=r"^image_encoder: .* is no IP-Adapter"):
+        Checkpoint.open(sd1, image_encoder=vision)
+
+
+@pytest.mark.parametrize("config", [VIT_H, VIT_BIG_G], ids=["ViT-H", "ViT-bigG"])
+def test_a_file_of_a_known_encoder_is_what_its_folder_is(sd1: Path, tmp_path: Path, config: Mapping[str, Any]) -> None:
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    with torch.device("meta"):
+        model = CLIPVisionModelWithProjection(CLIPVisionConfig(**config))
+    folder, alone = tmp_path / "vision", tmp_path / "clip_vision.safetensors"
+    model.config.save_pretrained(folder)
+    shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    for file in (folder / "model.safetensors", alone):
+        write_zeros(file, shapes, torch.float16)
+    tensors = adapter_tensors(sd1, "plain")
+    tensors["image_proj.proj.weight"] = torch.zeros(4 * 32, config["projection_dim"])
+    save_file(tensors, tmp_path / "plain.safetensors")
+    whole, told = (
+        Checkpoint.open(tmp_path / "plain.safetensors", image_encoder=path).components[IMAGE_ENCODER.name]
+        for path in (folder, alone)
+    )
+    assert artifact_key(told.architecture) == artifact_key(whole.architecture)
+    assert told.weights.keys() == whole.weights.keys()
 
 
 def test_its_digests_tell_of_the_encoder_too(sd1: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from tests.e2e.serving import difference, meeting
 from tests.parity.oracle import drawn, made, masks
 from tests.session.graphs import fill_cache
 from triptych import Control, IpAdapter
-from triptych.errors import InvalidArgumentError, NotFoundError
+from triptych.errors import CheckpointInvalidError, InvalidArgumentError, NotFoundError
 
 SEED = 3
 REQUEST: dict[str, Any] = {
@@ -108,6 +109,24 @@ def test_requests_with_unlike_pictures_and_scales_share_batches_and_change_no_by
     together = meeting(served.client, requests, samples=4)
     for one, (_, other) in zip(alone, together, strict=True):
         assert [image.tobytes() for image in one.images] == [image.tobytes() for image in other.images]
+
+
+def test_an_image_encoder_that_lies_elsewhere_is_named_once(
+    served: Served, checkpoints: dict[str, Path], adapters: dict[str, Path], tmp_path: Path
+) -> None:
+    client, vision = served.client, adapters["plain-sd1"].parent / "image_encoder"
+    file = Path(shutil.copy(adapters["plain-sd1"], tmp_path))
+    with pytest.raises(CheckpointInvalidError, match="name its folder or file as image_encoder"):
+        client.register_ip_adapter("apart", file)
+    try:
+        assert client.register_ip_adapter("apart", file, image_encoder=vision).image_encoder == str(vision)
+        assert client.register_ip_adapter("apart", file).image_encoder == str(vision)
+        same = [ours(served, IpAdapter(name, PICTURE, 0.6)) for name in ("plain-sd1", "apart")]
+        assert difference(*same) == 0
+        with pytest.raises(InvalidArgumentError, match=r"^image_encoder: .* is no IP-Adapter"):
+            client.register_checkpoint("no-adapter", checkpoints["sd1"], image_encoder=vision)
+    finally:
+        client.unregister_checkpoint("apart")
 
 
 @pytest.mark.parametrize(

@@ -262,3 +262,32 @@ ENCODERS: Mapping[str, Mapping[str, Any]] = {
     "stabilityai/stable-diffusion-2": _OPEN_CLIP_H,
     "stabilityai/stable-diffusion-2-1-base": {**_OPEN_CLIP_H, "torch_dtype": "float16"},
 }
+# The two that h94/IP-Adapter has beside its adapters, in models and in sdxl_models.
+VIT_H: Mapping[str, Any] = {
+    "_name_or_path": "./image_encoder",
+    "architectures": ["CLIPVisionModelWithProjection"],
+    "attention_dropout": 0.0,
+    "dropout": 0.0,
+    "hidden_act": "gelu",
+    "hidden_size": 1280,
+    "image_size": 224,
+    "initializer_factor": 1.0,
+    "initializer_range": 0.02,
+    "intermediate_size": 5120,
+    "layer_norm_eps": 1e-05,
+    "model_type": "clip_vision_model",
+    "num_attention_heads": 16,
+    "num_channels": 3,
+    "num_hidden_layers": 32,
+    "patch_size": 14,
+    "projection_dim": 1024,
+    "torch_dtype": "float16",
+    "transformers_version": "4.28.0.dev0",
+}
+VIT_BIG_G: Mapping[str, Any] = {
+    **VIT_H,
+    "hidden_size": 1664,
+    "intermediate_size": 8192,
+    "num_hidden_layers": 48,
+    "projection_dim": 1280,
+}

@@ -94,8 +94,9 @@ def test_what_is_no_model_is_refused_and_stays_an_upload(served: Served, http: h
 def test_paths_of_the_server_are_refused(served: Served, http: httpx.Client) -> None:
     answer = http.post("/api/v1/checkpoints", json={"name": "passwords", "path": "/etc/passwd"})
     assert answer.status_code == 400 and "switched off" in answer.json()["error"]["message"]
-    answer = http.patch("/api/v1/checkpoints/sd1", json={"vae": "/etc/passwd"})
-    assert answer.status_code == 400 and answer.json()["error"]["field"] == "vae"
+    for field in ("vae", "image_encoder"):
+        answer = http.patch("/api/v1/checkpoints/sd1", json={field: "/etc/passwd"})
+        assert answer.status_code == 400 and answer.json()["error"]["field"] == field
 
 
 @pytest.mark.parametrize(

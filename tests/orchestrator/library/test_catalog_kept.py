@@ -69,11 +69,11 @@ async def test_what_is_left_open_stays_as_it_is_registered(pool: Pool, tmp_path:
         known = await one.register("x", FIRST, **given)  # type: ignore[arg-type]
         return known.registered
 
-    chosen = Registered("torch", "fp16", "v_prediction", "/vaes/one")
+    chosen = Registered("torch", "fp16", "v_prediction", "/vaes/one", "/encoders/one")
     assert await register(**asdict(chosen)) == chosen == await register()
     assert await register(variant="") == chosen.given(variant="") == await register()
     assert await register(engine="") == chosen.given(variant="", engine="")
-    assert await register(vae="") == Registered("", "", "v_prediction") == await register()
+    assert await register(vae="", image_encoder="") == Registered("", "", "v_prediction") == await register()
 
 
 KEPT = {"path": "/checkpoints/first", "engine": "", "loaded": True}
@@ -97,6 +97,7 @@ KEPT = {"path": "/checkpoints/first", "engine": "", "loaded": True}
         {"x": KEPT | {"variant": 7}},
         {"x": KEPT | {"vae": 7}},
         {"x": KEPT | {"vae": "relative"}},
+        {"x": KEPT | {"image_encoder": "relative"}},
         [KEPT],
     ],
 )
@@ -262,6 +263,8 @@ async def test_another_vae_is_kept_and_switched(pool: Pool, tmp_path: Path) -> N
     own = await third.register("x", FIRST, vae="")
     assert own.vae == "" and not any(model.parameters["vae"] for model in own.models().values())
     assert "vae" not in json.loads((tmp_path / "checkpoints.json").read_text())["x"]
+    with pytest.raises(InvalidArgumentError, match=r"^image_encoder: 'vision' must be absolute"):
+        await third.register("x", FIRST, image_encoder="vision")
     with pytest.raises(InvalidArgumentError, match=r"^vae: 'vaes/two' must be absolute"):
         await third.register("x", FIRST, vae="vaes/two")
 

@@ -14,7 +14,8 @@ from triptych.checkpoint.configs import broken, whole_number
 from triptych.checkpoint.families.base import Family
 from triptych.checkpoint.safetensors import TensorInfo
 from triptych.checkpoint.sources.feature_extractor import FeatureExtractor
-from triptych.checkpoint.sources.ip_adapter import ATTENTIONS, CLASS, ENCODER_CLASS, PART
+from triptych.checkpoint.sources.image_encoder import ENCODER_CLASS, PART
+from triptych.checkpoint.sources.ip_adapter import ATTENTIONS, CLASS
 from triptych.contract import IMAGE_ENCODER
 
 _KEYS = re.compile(rf"{re.escape(ATTENTIONS)}(\d{{1,4}})\.to_k_ip\.weight")

@@ -31,13 +31,22 @@ _FILES: tuple[type[VaeFile | UpscalerFile | ControlNetFile | T2IAdapterFile | Ip
 )  # fmt: skip
 
 
-def open_source(path: Path, variant: str = "", vae: Path | None = None) -> Source:
+def open_source(path: Path, variant: str = "", vae: Path | None = None, image_encoder: Path | None = None) -> Source:
     """The source that a path is, or with the VAE of another; CheckpointInvalidError says what it is instead.
 
-    `variant` is diffusers', for the weights of the path's own folder.
+    `variant` is diffusers', for the weights of the path's own folder; `image_encoder` an IP-Adapter's.
     """
     if vae is not None:
-        return WithVae(open_source(path, variant), open_source(vae))
+        return WithVae(open_source(path, variant, None, image_encoder), open_source(vae))
+    source = _open(path, variant)
+    if image_encoder is not None:
+        if not isinstance(source, IpAdapterFile):
+            raise invalid("image_encoder", f"{path} is no IP-Adapter, which alone looks at pictures by one")
+        source.image_encoder = image_encoder
+    return source
+
+
+def _open(path: Path, variant: str) -> Source:
     if not path.is_file():
         kinds: tuple[type[OneFolder], ...] = (VaeFolder, ControlNetFolder, ControlNetUnionFolder, T2IAdapterFolder)
         kind = next((kind for kind in kinds if kind.is_one(path)), Folder)

@@ -1,4 +1,4 @@
-"""An IP-Adapter: one file, as they are published, and the folder of the image encoder that it was trained with.
+"""An IP-Adapter: one file, as they are published, and the image encoder that it was trained with.
 
 What each kind has between that encoder and the UNet is told by names, and its sizes by shapes.
 """
@@ -6,18 +6,18 @@ What each kind has between that encoder and the UNet is told by names, and its s
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from triptych.checkpoint.configs import broken, read_json
+from triptych.checkpoint.configs import broken
 from triptych.checkpoint.safetensors import TensorInfo
 from triptych.checkpoint.sources.base import OnePart, Told
+from triptych.checkpoint.sources.image_encoder import ENCODER_CLASS, PART, ImageEncoder, encoder_in, named_encoder
 from triptych.checkpoint.sources.original.tensors import Tensors
-from triptych.checkpoint.weights import read_weights
 
-CLASS, PART, ENCODER_CLASS = "IPAdapter", "image_encoder", "IPAdapterImageEncoder"
+CLASS = "IPAdapter"
 # Between what CLIP makes of a picture and the tokens: one matrix, a resampler, or a layer for each of CLIP's own.
 PLAIN, PLUS, FULL = "plain", "plus", "full"
 PROJECTION, ATTENTIONS = "image_proj.", "ip_adapter."
@@ -41,9 +41,13 @@ _NUMBERS_A_HEAD = 64
 
 
 class IpAdapterFile(OnePart):
-    """The file at `path`; all that is asked of it is the part "image_encoder", which all tensors belong to."""
+    """The file at `path`; all that is asked of it is the part "image_encoder", which all tensors belong to.
+
+    `image_encoder` is the path of one that is named; None: that which lies beside the file.
+    """
 
     format = "single-file"
+    image_encoder: Path | None = None
 
     def __init__(self, path: Path, tensors: Mapping[str, TensorInfo], metadata: Mapping[str, str]) -> None:
         self.path = path
@@ -54,7 +58,7 @@ class IpAdapterFile(OnePart):
     @property
     def beside(self) -> Path:
         """The image encoder's."""
-        return self._encoder.file.parent
+        return self._encoder.place
 
     @classmethod
     def is_one(cls, names: Collection[str]) -> bool:
@@ -71,14 +75,13 @@ class IpAdapterFile(OnePart):
 
     def config(self, part: str) -> Told:
         """The image encoder's, and what the shapes tell of the rest."""
-        file, config = self._encoder
+        file, config = self._encoder.config
         return Told(file, {**config, **self._sizes})
 
     def weights(self, part: str, class_name: str) -> dict[str, TensorInfo]:
         """The encoder's by transformers' names, what follows it by diffusers', and the UNet's by the file's."""
-        encoder = read_weights(self.beside, class_name, self.beside, "", self.note)
         projection = {f"{PROJECTION}{name}": info for name, info in self._projection.by_name.items()}
-        return {**encoder, **projection, **self._attentions}
+        return {**self._encoder.weights(), **projection, **self._attentions}
 
     @cached_property
     def _sizes(self) -> dict[str, Any]:
@@ -98,21 +101,29 @@ class IpAdapterFile(OnePart):
         }
 
     @cached_property
-    def _encoder(self) -> Told:
-        """The configuration of the first there that is as wide as the file asks."""
+    def _encoder(self) -> ImageEncoder:
+        """The one that is named, or the first beside the file, that is as wide as the file asks."""
         name, key = _SEEN[_kind(self._projection)]
         wanted, found = self._projection.shape(name, 2)[1], []
-        here, whole = self.path.parent, self.path.parent.parent
-        for folder in (each / PART for each in (here, *(whole / name for name in _FOLDERS))):
-            if not (file := self.note(folder / "config.json")).is_file():
-                continue
-            config = read_json(file, folder)
-            if config.get(key) == wanted:
-                return Told(file, config)
-            found.append(f"{folder}, whose {key} is {config.get(key)}")
-        looked = "; there is " + " and ".join(found) if found else ""
+        for encoder in self._candidates():
+            if (width := encoder.config.values.get(key)) == wanted:
+                return encoder
+            found.append(f"{encoder.place}, whose {key} is {width}")
+        there = " and ".join(found)
+        if self.image_encoder:
+            raise broken(self.path, f"it asks for an image encoder with a {key} of {wanted}, and not for {there}")
         problem = f"its image encoder, with a {key} of {wanted}, is not in the folder image_encoder beside it"
-        raise broken(self.path, f"{problem}{looked}")
+        remedy = "; name its folder or file as image_encoder"
+        raise broken(self.path, problem + (f"; there is {there}" if there else "") + remedy)
+
+    def _candidates(self) -> Iterator[ImageEncoder]:
+        if self.image_encoder:
+            yield named_encoder(self.image_encoder, self.note)
+            return
+        here, whole = self.path.parent, self.path.parent.parent
+        for folder in (here, *(whole / name for name in _FOLDERS)):
+            if encoder := encoder_in(folder / PART, self.note):
+                yield encoder
 
 
 # What takes what the image encoder makes, and what of its configuration says how wide that is.

@@ -41,6 +41,7 @@ def add_parser(subparsers: Any) -> None:
     add("--from", dest="source", type=Path, metavar="FILE", help="a file with one more PATH a line; # starts a comment")
     add("--engine", choices=EXTRAS, default="onnxruntime", help="whose artifacts (default: %(default)s)")
     add("--variant", metavar="NAME", default="", help="diffusers' variant of the weights, fp16 say, for TensorRT")
+    add("--image-encoder", type=Path, metavar="PATH", help="of IP-Adapters, where it is not beside them")
     add("--device", help="the GPU that engines are built on (default: $TRIPTYCH_DEVICE, or cuda:0)")
     add("--precision", help=f"of engines: {', '.join(PRECISIONS)} (default: $TRIPTYCH_PRECISION, else fp16 on a GPU)")
     add_cache_option(parser)
@@ -68,25 +69,26 @@ def _build(paths: list[Path], arguments: argparse.Namespace, device: str, precis
     check_buildable(arguments.engine, settings)
     report = BuildReport(as_json=arguments.json, quiet=arguments.quiet)
     with keeping_in(settings.cache_dir):
-        _build_all(paths, arguments.variant, arguments.engine, settings, report)
+        _build_all(paths, arguments, settings, report)
     return report.finish()
 
 
-def _build_all(paths: list[Path], variant: str, engine: str, settings: EngineSettings, report: BuildReport) -> None:
+def _build_all(paths: list[Path], arguments: argparse.Namespace, settings: EngineSettings, report: BuildReport) -> None:
     """Opens every checkpoint before anything is built: a mistake shows at once, not after hours."""
     from triptych.engine.build import build_artifact, open_models
 
-    models = []
+    models, variant = [], arguments.variant
     for path in paths:
         try:
-            models += [(path, component) for component in open_models(located("path", path, variant), variant)]
+            found = open_models(located("path", path, variant), variant, arguments.image_encoder)
+            models += [(path, component) for component in found]
         except TriptychError as error:
             report.failed(path, error)
     report.total = len(models)
     for path, component in models:
         progress = report.begin(path, component.architecture.model)
         try:
-            artifact = build_artifact(component, engine, settings, progress)
+            artifact = build_artifact(component, arguments.engine, settings, progress)
         except Exception as error:  # of whichever package: the others are built all the same
             report.failed(path, error, component.architecture.model)
         else:

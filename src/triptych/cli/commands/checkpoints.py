@@ -57,6 +57,11 @@ def add_parser(subparsers: Any) -> None:
         help="another VAE for it, a file or directory; '' for its own (default: as registered)",
     )
     adding.add_argument(
+        "--image-encoder",
+        metavar="PATH",
+        help="of an IP-Adapter, its image encoder, a file or directory; '' for that beside it (default: as registered)",
+    )
+    adding.add_argument(
         "--load", action="store_true", help="load it at once; a new one that cannot be loaded is not added"
     )
     for name, action, what in (
@@ -126,6 +131,7 @@ def _register(client: Client, arguments: argparse.Namespace, *, with_hash: bool 
             prediction_type=arguments.prediction_type,
             variant=arguments.variant,
             vae=arguments.vae,
+            image_encoder=arguments.image_encoder,
             with_hash=with_hash,
         )
 
@@ -145,6 +151,7 @@ def _found(checkpoint: Checkpoint) -> list[str]:
     weights = f"{_weights(checkpoint)} of {checkpoint.precision}" if checkpoint.precision else _weights(checkpoint)
     lines = [(checkpoint.family, checkpoint.format, size, weights, prediction), (checkpoint.architecture,)]
     lines += [(f"VAE {checkpoint.vae}",)] if checkpoint.vae else []
+    lines += [(f"image encoder {checkpoint.image_encoder}",)] if checkpoint.image_encoder else []
     lines += [(f"types {', '.join(checkpoint.union_types)}",)] if checkpoint.union_types else []
     lines += [(f"title {checkpoint.title}",)] if checkpoint.title else []
     lines += [(f"trigger words {', '.join(checkpoint.trigger_words)}",)] if checkpoint.trigger_words else []

@@ -82,6 +82,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="one to look at pictures by, .safetensors or .bin, its image encoder beside it; repeatable",
     )
     add(
+        "--image-encoder",
+        action="append",
+        type=_pair(str),
+        default=[],
+        metavar="NAME=PATH",
+        help="of an --ip-adapter, the file or directory of its image encoder where that is not beside it; repeatable",
+    )
+    add(
         "--variant",
         action="append",
         type=_pair(str),
@@ -247,6 +255,7 @@ def configuration(args: argparse.Namespace) -> StackConfig:
     return StackConfig(
         checkpoints,
         others=others,
+        image_encoders=dict(args.image_encoder),
         variants=dict(args.variant),
         engine=args.engine,
         host=args.host,
