@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.cases import (
+    adapters,
     concurrency,
     first_picture,
     guidance_split,
@@ -64,6 +65,7 @@ BENCHMARKS = {
     "control-switch": _Benchmark(control_switch.run, 3, 4),
     "control-at-once": _Benchmark(at_once.run, 3, 4),
     "control-unused": _Benchmark(unused.run, 20, 1),
+    "adapter-request": _Benchmark(adapters.run, 3, 6),
     "first-picture": _Benchmark(first_picture.run, 5, 4),
     "reload": _Benchmark(reload.run, 30, 1),
     "pickled": _Benchmark(pickled.run, 3, 1),

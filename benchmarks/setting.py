@@ -9,6 +9,7 @@ from typing import Any
 
 import triptych
 from triptych.embedded import LocalStack
+from triptych.measuring.adapters import ensure_ip_adapter, ensure_t2i_adapter
 from triptych.measuring.checkpoints import SIZES, ensure_checkpoint
 from triptych.measuring.controlnets import ensure_controlnet
 
@@ -42,6 +43,14 @@ class Setting:
     def controlnet(self) -> Path:
         """A ControlNet for it, made if it is not there."""
         return ensure_controlnet(self.folder / f"{self.models}-controlnet", SIZES[self.models])
+
+    def t2i_adapter(self) -> Path:
+        """A T2I-Adapter for it, likewise."""
+        return ensure_t2i_adapter(self.folder / f"{self.models}-t2i-adapter", SIZES[self.models])
+
+    def ip_adapter(self) -> Path:
+        """An IP-Adapter for it, with the image encoder of ViT-H's size for one of real size, likewise."""
+        return ensure_ip_adapter(self.folder / f"{self.models}-ip-adapter", SIZES[self.models])
 
     def stack(self, checkpoint: Path, placement: Path | None = None) -> LocalStack:
         """Triptych as a user starts it, serving one checkpoint under the name "bench"."""

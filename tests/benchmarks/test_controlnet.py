@@ -1,4 +1,4 @@
-"""The benchmarks of ControlNets with models that are next to nothing: each runs to its end and judges what it says."""
+"""The benchmarks of ControlNets and adapters with models that are next to nothing: each runs to its end and judges."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ JUDGED = {
     "control-switch": ["first picture, hash known, seconds beyond", "first picture, hash anew, seconds beyond"],
     "control-at-once": ["median of the rounds' ratios"],
     "control-unused": ["each more, in the mean"],
+    "adapter-request": ["a step, t2i-adapter / without", "ip-adapter, seconds of diffusers'"],
 }
 
 
@@ -28,7 +29,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", JUDGED)
 def test_it_measures_and_judges(folder: Path, name: str) -> None:
-    command = [sys.executable, "-m", "benchmarks", name, "--unet", "tiny", "--size", "64", "--steps", "2"]
+    unet = "tiny-sd15" if name == "adapter-request" else "tiny"
+    command = [sys.executable, "-m", "benchmarks", name, "--unet", unet, "--size", "64", "--steps", "2"]
     run = subprocess.run(
         [*command, "--rounds", "2", "--folder", folder], cwd=REPOSITORY, capture_output=True, text=True, check=False
     )

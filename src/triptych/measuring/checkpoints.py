@@ -11,7 +11,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +124,15 @@ TINY = Size(
     vae={"block_out_channels": (8, 8, 16, 16), "layers_per_block": 1, "norm_num_groups": 4},
     text={"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4},
 )
+# The same with attention in the blocks that SD 1.5 has it in: a T2I-Adapter's features fit no other.
+TINY_SD15 = replace(
+    TINY,
+    unet={
+        **TINY.unet,
+        "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
+        "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
+    },
+)
 TINY_SDXL = Size(
     unet={
         **TINY.unet,
@@ -145,6 +154,7 @@ SIZES = {
     "sd21": SD21,
     "sdxl": SDXL,
     "tiny": TINY,
+    "tiny-sd15": TINY_SD15,
     "tiny-sdxl": TINY_SDXL,
 }
 

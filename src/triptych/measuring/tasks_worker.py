@@ -13,11 +13,25 @@ from typing import Any
 
 from triptych.measuring.worker import Work, Worker, answer_all
 
+_PICTURES = ("image", "mask_image", "ip_adapter_image")
 
-def tasks_worker(checkpoint: Path, *, threads: int, controlnet: Path | None = None) -> Worker:
-    """The process; pictures are named by their paths. With a ControlNet there is the task "controlled" as well."""
-    net = str(controlnet) if controlnet else ""
-    return Worker(__name__, {"checkpoint": str(checkpoint), "threads": threads, "controlnet": net})
+
+def tasks_worker(
+    checkpoint: Path,
+    *,
+    threads: int,
+    controlnet: Path | None = None,
+    t2i_adapter: Path | None = None,
+    ip_adapter: Path | None = None,
+) -> Worker:
+    """The process; pictures are named by their paths.
+
+    With a ControlNet there is the task "controlled" as well, with a T2I-Adapter "t2i-adapter". With an IP-Adapter there
+    is "ip-adapter" alone, for the UNet is another then.
+    """
+    given = {"controlnet": controlnet, "t2i_adapter": t2i_adapter, "ip_adapter": ip_adapter}
+    beside = {name: str(path) for name, path in given.items() if path}
+    return Worker(__name__, {"checkpoint": str(checkpoint), "threads": threads, **beside})
 
 
 def load(setting: dict[str, Any]) -> Work:
@@ -28,6 +42,8 @@ def load(setting: dict[str, Any]) -> Work:
         AutoPipelineForInpainting,
         AutoPipelineForText2Image,
         ControlNetModel,
+        StableDiffusionAdapterPipeline,
+        T2IAdapter,
     )
     from diffusers.utils import logging
     from PIL import Image
@@ -46,12 +62,19 @@ def load(setting: dict[str, Any]) -> Work:
     if path := setting.get("controlnet"):
         net = ControlNetModel.from_pretrained(path, torch_dtype=torch.float32)
         pipelines["controlled"] = AutoPipelineForText2Image.from_pipe(text, controlnet=net)
+    if path := setting.get("t2i_adapter"):
+        adapter = T2IAdapter.from_pretrained(path, torch_dtype=torch.float32)
+        own = {name: part for name, part in text.components.items() if name != "image_encoder"}
+        pipelines["t2i-adapter"] = StableDiffusionAdapterPipeline(**own, adapter=adapter, requires_safety_checker=False)
+    if path := setting.get("ip_adapter"):
+        text.load_ip_adapter(str(Path(path).parent), subfolder="", weight_name=Path(path).name)
+        pipelines = {"ip-adapter": text}
     for pipeline in pipelines.values():
         pipeline.set_progress_bar_config(disable=True)
 
     def work(parameters: dict[str, Any]) -> None:
         task, seed = parameters.pop("task"), parameters.pop("seed")
-        files = {name: Image.open(parameters.pop(name)) for name in ("image", "mask_image") if name in parameters}
+        files = {name: Image.open(parameters.pop(name)) for name in _PICTURES if name in parameters}
         made(task, seed, **parameters, **files)
 
     def made(task: str, seed: int, **parameters: Any) -> Any:
