@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import functools
 import gzip
 import hashlib
 import json
@@ -24,11 +25,14 @@ from typing import Any
 
 from triptych.cache_folders import MANIFEST_FILE, read_manifest
 from triptych.checkpoint import Architecture
+from triptych.checkpoint.sources.image_encoder import ENCODER_CLASS
+from triptych.checkpoint.sources.ip_adapter import FULL, PLAIN, PLUS
 from triptych.contract import (
     CONTROLNET,
     CONTROLNET_HINT,
     ENCODER,
     ENCODER_2,
+    IMAGE_ENCODER,
     SAFETY_CHECKER,
     UNET,
     VAE_DECODER,
@@ -49,6 +53,8 @@ from triptych.engine.cache.artifacts import (
 from triptych.engine.cache.kin import kin_of, with_channels
 
 _SOURCES = ("exporter.py", "modules.py")
+# By a class's name, where the network of one that is shipped stands apart from the others'.
+_MORE_SOURCES = {ENCODER_CLASS: ("image_encoder.py",)}
 _PACKAGES = ("torch", "diffusers", "transformers", "onnx", "onnxscript")
 
 # Configurations as far as they differ from their classes' defaults; what belongs to a picture's size shapes no graph.
@@ -107,6 +113,30 @@ _SAFETY_CHECKER = {
     "patch_size": 14,
     "projection_dim": 768,
 }
+# OpenCLIP's halves that see, which IP-Adapters come with.
+_SEEING = {"patch_size": 14, "num_attention_heads": 16, "hidden_act": "gelu"}
+_VIT_H = {**_SEEING, "hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 32, "projection_dim": 1024}
+_VIT_BIG_G = {
+    **_SEEING,
+    "hidden_size": 1664,
+    "intermediate_size": 8192,
+    "num_hidden_layers": 48,
+    "projection_dim": 1280,
+}
+_FOUR_TOKENS = {"image_projection": PLAIN, "prompt_tokens": 4}
+_RESAMPLER = {"image_projection": PLUS, "prompt_tokens": 16, "resampler_layers": 4}
+# The adapters of h94/IP-Adapter, by the encoder, what stands behind it, and the width of the UNet's text.
+_IP_ADAPTERS: Mapping[str, Mapping[str, Any]] = {
+    "IP-Adapter SD 1.x": {**_VIT_H, **_FOUR_TOKENS, **_SD1},
+    "IP-Adapter SD 1.x ViT-G": {**_VIT_BIG_G, **_FOUR_TOKENS, **_SD1},
+    "IP-Adapter SD 1.x plus": {**_VIT_H, **_RESAMPLER, "resampler_width": 768, "resampler_heads": 12, **_SD1},
+    "IP-Adapter SD 1.x full face": {**_VIT_H, "image_projection": FULL, **_SD1},
+    "IP-Adapter SDXL": {**_VIT_BIG_G, **_FOUR_TOKENS, "cross_attention_dim": 2048},
+    "IP-Adapter SDXL ViT-H": {**_VIT_H, **_FOUR_TOKENS, "cross_attention_dim": 2048},
+    "IP-Adapter SDXL plus": {
+        **_VIT_H, **_RESAMPLER, "resampler_width": 1280, "resampler_heads": 20, "cross_attention_dim": 2048,
+    },
+}  # fmt: skip
 # Of latents alone; of a mask and a masked picture's latents besides; of a picture's latents besides.
 _TEXT_TO_IMAGE, _INPAINTING, _PIX2PIX = 4, 9, 8
 # An aesthetic score stands in the place of the target size.
@@ -133,6 +163,8 @@ def shipped() -> Mapping[str, Architecture]:
     # The one of the original's fourteen that pools.
     found["SD 1.x ControlNet shuffle"] = _control_net({**_SD1, "global_pool_conditions": True})
     found["ControlNet hint"] = Architecture.of(CONTROLNET_HINT, "ControlNetConditioningEmbedding", {})
+    for name, config in _IP_ADAPTERS.items():
+        found[name] = Architecture.of(IMAGE_ENCODER.name, ENCODER_CLASS, config)
     parts = [part for path in (checkpoint_path(), *controlnet_paths().values()) for part in open_models(path)]
     return found | {f"demo {part.architecture.model}": part.architecture for part in parts}
 
@@ -147,12 +179,18 @@ def _control_net(unet: Mapping[str, Any]) -> Architecture:
 
 def stale() -> list[str]:
     """Names of what is missing or damaged, or was made by something else than what is here; and folders too many."""
-    wanted, present = shipped(), made_by()
-    found = [name for name, each in wanted.items() if not is_fresh(SHIPPED / artifact_key(each), present)]
+    wanted = shipped()
+    found = [name for name, each in wanted.items() if not is_fresh(SHIPPED / artifact_key(each), made_for(each))]
     keys = {artifact_key(architecture) for architecture in wanted.values()}
     return found + sorted(folder.name for folder in SHIPPED.glob("*") if folder.name not in keys)
 
 
+def made_for(architecture: Architecture) -> dict[str, str]:
+    """What its graph is to be made by."""
+    return made_by(*_MORE_SOURCES.get(architecture.class_name, ()))
+
+
+@functools.cache
 def made_by(*more_sources: str) -> dict[str, str]:
     """What shapes a graph besides its architecture: packages' versions, and the exporter's statements."""
     folder = Path(exporting.__file__).parent
@@ -203,7 +241,7 @@ def ship(
     manifest = {
         "revision": EXPORT_REVISIONS[architecture.model],
         "sha256": hashlib.sha256(content).hexdigest(),
-        "made_by": maker or made_by(),
+        "made_by": maker or made_for(architecture),
     }
     folder = root / artifact_key(architecture)
     folder.mkdir(parents=True, exist_ok=True)

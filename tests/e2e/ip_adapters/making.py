@@ -49,7 +49,7 @@ def adapter_tensors(checkpoint: Path, kind: str, seed: int = 41) -> Tensors:
     unet = UNet2DConditionModel.from_pretrained(checkpoint / "unet")
     width = unet.config["cross_attention_dim"]
     layers = [name.removesuffix(".processor") for name in unet.attn_processors if "attn2" in name]
-    tensors = {f"image_proj.{name}": tensor for name, tensor in _projection(kind, width).items()}
+    tensors = {f"image_proj.{name}": tensor for name, tensor in projection(kind, width).items()}
     for place, layer in enumerate(layers):
         hidden = unet.get_submodule(layer).to_k.weight.shape[0]
         for side in "kv":
@@ -57,16 +57,21 @@ def adapter_tensors(checkpoint: Path, kind: str, seed: int = 41) -> Tensors:
     return tensors
 
 
-def _projection(kind: str, width: int) -> Tensors:
+def projection(
+    kind: str, width: int, hidden: int = HIDDEN, projected: int = PROJECTED, inner: int = 64, tokens: int = 6
+) -> Tensors:
+    """What stands between an encoder of these widths and the UNet; `inner` and `tokens` are a resampler's."""
     from diffusers.models import embeddings
 
     if kind == "plain":
-        module: Any = embeddings.ImageProjection(PROJECTED, width, 4)
+        module: Any = embeddings.ImageProjection(projected, width, 4)
         return _renamed(module, {"image_embeds.": "proj."})
     if kind == "full":
-        module = embeddings.IPAdapterFullImageProjection(HIDDEN, width)
+        module = embeddings.IPAdapterFullImageProjection(hidden, width)
         return _renamed(module, {r"ff\.net\.0\.proj": "proj.0", r"ff\.net\.2": "proj.2", "^norm": "proj.3"})
-    module = embeddings.IPAdapterPlusImageProjection(HIDDEN, width, hidden_dims=64, heads=1, num_queries=6)
+    module = embeddings.IPAdapterPlusImageProjection(
+        hidden, width, hidden_dims=inner, heads=inner // 64, num_queries=tokens
+    )
     names = {
         r"(\d)\.ln0": r"\1.0.norm1", r"(\d)\.ln1": r"\1.0.norm2", r"(\d)\.ff\.0\.": r"\1.1.0.",
         r"(\d)\.ff\.1\.net\.0\.proj": r"\1.1.1", r"(\d)\.ff\.1\.net\.2": r"\1.1.3",

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import onnx
 import pytest
+import torch
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from tests.engine.cache.hub_configs import CONTROL_NETS, ENCODERS, OPEN_CLIP_BIG_G, REFINERS, UNETS, VAES
-from tests.hollow import save_hollow
+from tests.e2e.ip_adapters.making import projection
+from tests.engine.cache.hub_configs import (
+    CONTROL_NETS,
+    ENCODERS,
+    OPEN_CLIP_BIG_G,
+    REFINERS,
+    UNETS,
+    VAES,
+    VIT_BIG_G,
+    VIT_H,
+)
+from tests.hollow import save_hollow, write_zeros
 from tools.ship_graphs import shipped, stale
 from triptych.checkpoint import Architecture, Checkpoint
 from triptych.checkpoint.sources.controls.folder import hint_config
@@ -18,7 +32,7 @@ from triptych.contract import CONTROLNET, CONTROLNET_HINT
 from triptych.engine.cache.artifacts import find_graph, is_shipped, read_graph
 from triptych.engine.cache.kin import with_channels
 from triptych.engine.conditions import conditioning_dims
-from triptych.engine.exporter import export_graph
+from triptych.engine.exporting import program_for
 from triptych.measuring.checkpoints import SIZES
 
 ROOT = Path(__file__).parents[3]
@@ -35,7 +49,9 @@ def graph_of(architecture: Architecture) -> bytes:
 
 
 def exported(architecture: Architecture) -> bytes:
-    return export_graph(architecture).SerializeToString(deterministic=True)
+    exporter = importlib.import_module(program_for(architecture.class_name))
+    graph: bytes = exporter.export_graph(architecture).SerializeToString(deterministic=True)
+    return graph
 
 
 def by_any_build(graph: bytes) -> bytes:
@@ -70,6 +86,42 @@ def test_the_hubs_checkpoints_have_one(name: str, architecture: Architecture) ->
 def test_a_checkpoint_that_diffusers_writes_today_has_all(name: str, tmp_path: Path) -> None:
     components = Checkpoint.open(save_hollow(tmp_path / name, SIZES[name])).components
     assert [model for model, part in components.items() if not find_graph(part.architecture, tmp_path)] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "width", "inner"),
+    [
+        ("ip-adapter_sd15", VIT_H, 768, 0),
+        ("ip-adapter_sd15_vit-G", VIT_BIG_G, 768, 0),
+        ("ip-adapter-plus_sd15", VIT_H, 768, 768),
+        ("ip-adapter-full-face_sd15", VIT_H, 768, 0),
+        ("ip-adapter_sdxl", VIT_BIG_G, 2048, 0),
+        ("ip-adapter_sdxl_vit-h", VIT_H, 2048, 0),
+        ("ip-adapter-plus_sdxl_vit-h", VIT_H, 2048, 1280),
+    ],
+)
+def test_the_ip_adapters_that_were_published_have_one(
+    name: str, config: Mapping[str, Any], width: int, inner: int, tmp_path: Path
+) -> None:
+    folder, file = tmp_path / "image_encoder", tmp_path / f"{name}.safetensors"
+    kind = next((kind for kind in ("plus", "full") if f"-{kind}" in name), "plain")
+    with torch.device("meta"):
+        encoder = CLIPVisionModelWithProjection(CLIPVisionConfig(**config))
+        between = projection(kind, width, config["hidden_size"], config["projection_dim"], inner, 16)
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config))
+    write_zeros(folder / "model.safetensors", shapes_of(encoder.state_dict()), torch.float16)
+    matrices = {f"ip_adapter.1.to_{side}_ip.weight": (320, width) for side in "kv"}
+    shapes = {f"image_proj.{part}": shape for part, shape in shapes_of(between).items()} | matrices
+    write_zeros(file, shapes, torch.float16)
+    component = Checkpoint.open(file).components["image_encoder"]
+    graph = onnx.load_model_from_string(graph_of(component.architecture)).graph
+    parameters = {each.name: tuple(each.dims) for each in graph.initializer if each.external_data}
+    assert parameters.items() <= {name: info.shape for name, info in component.weights.items()}.items()
+
+
+def shapes_of(tensors: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
 def test_other_architectures_have_none(checkpoints: dict[str, Path], tmp_path: Path) -> None:
