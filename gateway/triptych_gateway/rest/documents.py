@@ -87,8 +87,7 @@ _MULTIPART = {
             "description": "A file in the place of the body's `controls[0].image`; `controls[1].image` is the next.",
         },
         "ip_adapters[0].image": {
-            "type": "string", "format": "binary",
-            "description": "Likewise, in the place of the body's `ip_adapters[0].image`.",
+            **_FILES, "description": "Files in the place of the body's `ip_adapters[0].image`, looked at together.",
         },
     },
 }  # fmt: skip

@@ -42,9 +42,9 @@ def beside(parameters: Mapping[str, Any], files: Mapping[str, Sequence[Any]]) ->
         holder, name, _ = _place(placed, part)
         if holder.get(name) is not None:
             raise invalid(part, "is given twice, in the JSON and as a file")
-        if part not in IMAGE_FIELDS and len(given) > 1:
+        if len(given) > 1 and not _may_be_several(part):
             raise invalid(part, "is given twice, as a file each time")
-        holder[name] = [*given] if part in IMAGE_FIELDS else given[0]
+        holder[name] = [*given] if part in IMAGE_FIELDS or len(given) > 1 else given[0]
     return placed
 
 
@@ -95,6 +95,11 @@ def _places(parameters: dict[str, Any]) -> Iterator[_Place]:
     for nested, names in NESTED_IMAGES.items():
         for index, entry in enumerate(parameters.get(nested, [])):
             yield from (_Place(entry, name, f"{nested}[{index}].{name}") for name in names if name in entry)
+
+
+def _may_be_several(part: str) -> bool:
+    match = _NESTED.fullmatch(part)
+    return match is None or NESTED_IMAGES[match["list"]][match["name"]]
 
 
 def _place(parameters: dict[str, Any], part: str) -> _Place:

@@ -15,8 +15,8 @@ from triptych_gateway.described import Body, described
 _IMAGE = "base64, a data URI, `upload:ID` or `picture:ID`"
 
 
-# Of lists in a request the fields of each entry that are images.
-NESTED_IMAGES = {"controls": ("image", "mask_image"), "ip_adapters": ("image",)}
+# Of lists in a request the fields of each entry that are images, and whether such a one may be several.
+NESTED_IMAGES = {"controls": {"image": False, "mask_image": False}, "ip_adapters": {"image": True}}
 
 ControlBody: Any = described("ControlBody", Control, Body, dict.fromkeys(NESTED_IMAGES["controls"], str | None))
 IpAdapterBody: Any = described("IpAdapterBody", IpAdapter, Body, {"image": str | list[str] | None})

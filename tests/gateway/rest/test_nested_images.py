@@ -30,5 +30,12 @@ def test_a_file_beside_comes_into_its_place_and_the_request_stays_as_it_was() ->
         beside(REQUEST, {"ip_adapters[2].image": [b"a"]})
 
 
+def test_an_ip_adapter_s_files_may_be_several_and_a_control_s_may_not() -> None:
+    placed = beside({"ip_adapters": [{"name": "plus"}]}, {"ip_adapters[0].image": [b"a", b"b"]})
+    assert placed["ip_adapters"] == [{"name": "plus", "image": [b"a", b"b"]}]
+    with pytest.raises(InvalidArgumentError, match=r"^controls\[0\]\.image: is given twice, as a file each time"):
+        beside({"controls": [{"name": "canny"}]}, {"controls[0].image": [b"a", b"b"]})
+
+
 def test_of_those_that_are_kept_the_ids_are_shown() -> None:
     assert shown(REQUEST)["ip_adapters"][1]["image"] == ["inline", "picture:1"]
