@@ -93,7 +93,7 @@ def guided(page: Page) -> None:
     """A picture of the gallery is prepared for a ControlNet, and another was drawn under that."""
     looking(page)
     page.get_by_role("button", name="Send to a ControlNet").click()
-    control = page.locator(".control")
+    control = page.locator(".entry")
     control.get_by_label("Preprocessor").select_option("canny")
     control.get_by_label("Resolution").fill("128")
     control.get_by_role("button", name="Preview").click()

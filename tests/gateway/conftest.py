@@ -1,4 +1,4 @@
-"""A client of the gateway that stands before the session's stack, and a ControlNet there."""
+"""A client of the gateway that stands before the session's stack, and a ControlNet and an IP-Adapter there."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from tests import tiny
 from tests.conftest import CACHE, Served
+from tests.e2e.ip_adapters.making import save_ip_adapter
 from tests.session.graphs import fill_cache
 
 
@@ -28,3 +29,13 @@ def outlines(served: Served, checkpoints: dict[str, Path], tmp_path_factory: pyt
     served.client.register_controlnet("outlines", path)
     yield "outlines"
     served.client.unregister_checkpoint("outlines")
+
+
+@pytest.fixture(scope="package")
+def likeness(served: Served, checkpoints: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The name of one for SD 1.x."""
+    path = save_ip_adapter(tmp_path_factory.mktemp("likeness"), checkpoints["sd1"])
+    fill_cache(CACHE, [path])
+    served.client.register_ip_adapter("likeness", path)
+    yield "likeness"
+    served.client.unregister_checkpoint("likeness")

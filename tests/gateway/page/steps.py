@@ -48,6 +48,15 @@ class Drawing:
         sources = [tile.get_by_role("img").get_attribute("src") or "" for tile in tiles.all()]
         return [source.removesuffix("/thumbnail").rpartition("/")[2] for source in sources]
 
+    def guide_by(self, kind: str, name: str) -> Locator:
+        """Adds a model of a kind, "ControlNets" or "IP-Adapters"; the part of the form that is about it."""
+        groups = self.page.get_by_role("group", name=name, exact=True)
+        count = groups.count()
+        if not self.page.get_by_label(kind, exact=True).is_visible():
+            self.page.get_by_text("Guided by pictures").click()
+        self.page.get_by_label(kind, exact=True).select_option(name)
+        return groups.nth(count)
+
     def begin_with(self, *files: FilePayload) -> None:
         """Gives the form its image."""
         self.page.locator("#source input").set_input_files([*files])

@@ -28,14 +28,6 @@ def given() -> FilePayload:
     return {"name": "photo.png", "mimeType": "image/png", "buffer": stream.getvalue()}
 
 
-def added(drawing: Drawing, name: str = "outlines") -> Locator:
-    """The part of the form that is about a ControlNet, which is added first."""
-    groups = drawing.page.get_by_role("group", name=name, exact=True)
-    count = groups.count()
-    drawing.page.get_by_label("ControlNets", exact=True).select_option(name)
-    return groups.nth(count)
-
-
 def shown(image: Locator) -> Image.Image:
     """What a browser has of it."""
     expect(image).to_be_visible()
@@ -54,7 +46,7 @@ def shown(image: Locator) -> Image.Image:
 
 
 def test_a_picture_is_drawn_under_one(drawing: Drawing, http: httpx.Client, served: Served, outlines: str) -> None:
-    control = added(drawing)
+    control = drawing.guide_by("ControlNets", outlines)
     control.get_by_label(f"Image of {outlines}:").set_input_files([given()])
     expect(control.get_by_role("img", name=f"What {outlines} looks at", exact=True)).to_be_visible()
     control.get_by_label("Weight").fill("0.7")
@@ -79,7 +71,7 @@ def test_a_picture_is_drawn_under_one(drawing: Drawing, http: httpx.Client, serv
 def test_the_preprocessor_is_previewed_and_follows_what_is_changed(
     drawing: Drawing, served: Served, outlines: str
 ) -> None:
-    control = added(drawing)
+    control = drawing.guide_by("ControlNets", outlines)
     control.get_by_label(f"Image of {outlines}:").set_input_files([given()])
     expect(control.get_by_role("button", name="Preview")).to_be_hidden()
     control.get_by_label("Preprocessor").select_option("canny")
@@ -103,10 +95,10 @@ def test_the_preprocessor_is_previewed_and_follows_what_is_changed(
 
 
 def test_what_is_wrong_is_told_at_the_controls_field(drawing: Drawing, served: Served, outlines: str) -> None:
-    first, second = added(drawing), added(drawing)
+    first, second = (drawing.guide_by("ControlNets", outlines) for _ in range(2))
     first.get_by_label(f"Image of {outlines}:").set_input_files([given()])
     drawing.generate("nothing to look at", Steps="2", Width="64", Height="64")
-    problem = second.locator(".control-picture > .problem")
+    problem = second.locator(".entry-picture > .problem")
     expect(problem).to_contain_text("is missing")
     expect(second.get_by_label(f"Image of {outlines}:")).to_be_focused()
     second.get_by_label(f"Image of {outlines}:").set_input_files([given()])
@@ -116,7 +108,7 @@ def test_what_is_wrong_is_told_at_the_controls_field(drawing: Drawing, served: S
     expect(problem).to_be_hidden()
     expect(first.locator("[data-field=guidance_start] .problem")).to_be_hidden()
     second.get_by_role("button", name=f"Remove {outlines}").click()
-    expect(drawing.page.locator(".control")).to_have_count(1)
+    expect(drawing.page.locator(".entry")).to_have_count(1)
     drawing.generate("something to look at", Steps="2")
     drawing.made("something to look at")
 
@@ -157,8 +149,8 @@ def test_a_unions_types_are_offered(
     types = served.client.register_controlnet("a-union", path).union_types
     try:
         drawing.page.reload()
-        offered = added(drawing, "a-union").get_by_label("What the image is")
+        offered = drawing.guide_by("ControlNets", "a-union").get_by_label("What the image is")
         assert offered.locator("option").evaluate_all("all => all.map((each) => each.value)") == ["", *types]
-        expect(added(drawing, outlines).get_by_label("What the image is")).to_be_hidden()
+        expect(drawing.guide_by("ControlNets", outlines).get_by_label("What the image is")).to_be_hidden()
     finally:
         served.client.unregister_checkpoint("a-union")

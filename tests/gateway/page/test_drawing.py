@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from tests.conftest import Served
 from tests.gateway.page.steps import Drawing
-from triptych import Control
+from triptych import Control, IpAdapter
 from triptych.sdk.parameters import GenerateParameters
 
 pytestmark = pytest.mark.browser
@@ -19,9 +19,9 @@ pytestmark = pytest.mark.browser
 def test_the_table_has_every_parameter(drawing: Drawing, served: Served) -> None:
     names = drawing.page.evaluate(
         """async () => {
-            const { GROUPS, PLACED, LEFT_OUT } = await import("/page/app/form/parameters.js");
+            const { GROUPS, PLACED } = await import("/page/app/form/parameters.js");
             const all = GROUPS.flatMap((group) => group.parameters.map((each) => each.name.split(".")[0]));
-            return [...PLACED, ...LEFT_OUT, ...all];
+            return [...PLACED, ...all];
         }"""
     )
     assert set(names) == {"prompt", *GenerateParameters.__annotations__} - {"request_id"}
@@ -36,6 +36,11 @@ def test_a_control_s_table_has_every_field(drawing: Drawing, served: Served) -> 
     )
     # The mask is the image's to begin with.
     assert {*names, "name", "image"} == {*Control.__annotations__} - {"mask_image"}
+
+
+def test_an_ip_adapter_s_table_has_every_field(drawing: Drawing, served: Served) -> None:
+    name = drawing.page.evaluate("async () => (await import('/page/app/adapters/adapters.js')).SCALE.name")
+    assert {name, "name", "image"} == {*IpAdapter.__annotations__}
 
 
 def test_every_control_has_a_name(drawing: Drawing, served: Served) -> None:

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.conftest import CACHE, Served
-from tests.e2e.ip_adapters.making import save_ip_adapter
+from tests.conftest import Served
 from tests.gateway.a1111.conftest import SD1, SMALL, Call, files, png, text
 from tests.gateway.a1111.controlnet.test_drawing import GRPC, PHOTO, pixels, units
-from tests.session.graphs import fill_cache
 from triptych import Control, IpAdapter
 
+pytestmark = pytest.mark.usefixtures("likeness")
+
 UNIT: dict[str, Any] = {"module": "ip-adapter-auto", "model": "likeness", "image": text(PHOTO)}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def likeness(served: Served, checkpoints: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    path = save_ip_adapter(tmp_path_factory.mktemp("likeness"), checkpoints["sd1"])
-    fill_cache(CACHE, [path])
-    served.client.register_ip_adapter("likeness", path)
-    yield
-    served.client.unregister_checkpoint("likeness")
 
 
 def test_a_unit_is_an_ip_adapter_beside_controls_and_has_no_map(served: Served, txt2img: Call, outlines: str) -> None:

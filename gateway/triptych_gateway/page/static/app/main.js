@@ -4,6 +4,7 @@
 import { notify } from "./base/announce.js";
 import { byId } from "./base/dom.js";
 import { setUpTheme } from "./base/theme.js";
+import { keptOf } from "./form/choosing.js";
 import { setUpForm } from "./form/form.js";
 import { source } from "./form/source.js";
 import { setUpGallery } from "./gallery/gallery.js";
@@ -24,7 +25,7 @@ let seeds = [];
 
 const form = setUpForm({ latestSeeds: () => seeds, submit });
 
-/** @type {(request: Record<string, unknown>, files: Record<string, Blob>) => Promise<void>} */
+/** @type {(request: Record<string, unknown>, files: import("./form/form.js").Files) => Promise<void>} */
 async function submit(request, files) {
   try {
     await startTask(request, files);
@@ -45,6 +46,19 @@ function reuse(request, leftOut = [], name = "the picture") {
   notify(`The form is filled in from ${name}.${rest}`, leftOut.length ? "error" : "note");
 }
 
+/**
+ * What a request has been sent with and the form cannot bring back.
+ *
+ * @param {Record<string, any>} request
+ */
+function lackingOf({ image, controls, ip_adapters: adapters }) {
+  const areKept = [controls ?? [], adapters ?? []].flat().every((each) => keptOf(each.image).length);
+  return [
+    ...(image ? ["the image, unless it is still chosen here"] : []),
+    ...(areKept ? [] : ["the pictures that guide it, unless they are still chosen here"]),
+  ];
+}
+
 /** Everything that is fetched anew when the server answers (again). */
 async function refresh() {
   try {
@@ -57,9 +71,9 @@ async function refresh() {
 setUpTheme(/** @type {HTMLSelectElement} */ (byId("theme")));
 setUpBanner();
 setUpLogin(() => void refresh());
-setUpGallery((picture) => openViewer(picture, { reuse, useSeed: (seed) => form.fillIn({ seed }), control: form.takeControl }));
+setUpGallery((picture) => openViewer(picture, { reuse, useSeed: (seed) => form.fillIn({ seed }), control: form.takeControl, adapter: form.takeAdapter }));
 setUpReading(reuse);
-showTasks(byId("tasks"), (request) => reuse(request, request.image ? ["the image, unless it is still chosen here"] : [], "that request"));
+showTasks(byId("tasks"), (request) => reuse(request, lackingOf(request), "that request"));
 byId("models").addEventListener("click", openModels);
 
 onEnd((task) => {

@@ -1,23 +1,25 @@
 // @ts-check
 /** One ControlNet of a request: its picture, what that is prepared with, and how the ControlNet counts. */
 
-import { button, h } from "../base/dom.js";
+import { h } from "../base/dom.js";
+import { keptOf } from "../form/choosing.js";
+import { makeCard } from "../form/entries.js";
 import { makeField, readFields } from "../form/fields.js";
 import { checkpoints } from "../server/known.js";
 import { NUMBERS, PARAMETERS, UNION_TYPE } from "./parameters.js";
 import { makePicture } from "./picture.js";
 import { makePreparing } from "./preparing.js";
 
-/** @typedef {ReturnType<typeof makeControl>} Control */
-
 /** What a preview is asked for with. */
 const SEEN = ["preprocessor", "resize_mode", ...NUMBERS];
 
 /**
  * @param {string} name the ControlNet's
- * @param {{ size: () => Record<string, number>, remove: (control: Control) => void }} uses
+ * @param {HTMLElement} close
+ * @param {() => Record<string, number>} size
+ * @returns {import("../form/entries.js").Entry}
  */
-export function makeControl(name, { size, remove }) {
+export function makeControl(name, close, size) {
   const union = makeField(UNION_TYPE);
   const counting = [union, ...PARAMETERS.map(makeField)];
   const all = () => [...counting, ...preparing.fields()];
@@ -27,35 +29,35 @@ export function makeControl(name, { size, remove }) {
   const asked = () => ({ request: { ...size(), ...pick(readFields(all()), SEEN) }, picture: picture.get() });
   const preparing = makePreparing(name, asked, (part, text) => (clear(), text && complain(part, text)));
   const picture = makePicture(name, () => (picture.get() ? preparing.preview.follow() : preparing.preview.clear()));
-  const close = button("Remove", () => remove(control), { icon: "close", iconOnly: true, class: "quiet", label: `Remove ${name}` });
-  const title = h("div", { class: "control-title" }, h("strong", { title: name }, name), close);
   const fields = h("div", { class: "fields" }, counting.map((field) => field.element));
-  const control = {
-    element: h("li", { class: "control", role: "group", "aria-label": name }, title, picture.element, preparing.elements, fields),
-    name,
-    picture,
-    /** Without the picture, unless the server has it. */
-    read: () => ({ name, ...readFields(all()), ...(picture.get()?.reference && { image: picture.get()?.reference }) }),
-    file: () => (picture.get()?.reference ? undefined : picture.get()?.file),
-    write(/** @type {Record<string, any>} */ told) {
-      for (const field of counting) field.write(told[field.parameter.name]);
-      preparing.write(told);
-      const kept = String(told.image ?? "");
-      picture.set(kept.startsWith("picture:") ? { name: "From the gallery", file: undefined, reference: kept } : undefined);
-    },
-    complain,
-    clear,
-    stop: () => (forget(), preparing.stop(), picture.stop()),
-  };
+  const element = makeCard(name, close, picture.element, preparing.elements, fields);
   const forget = checkpoints.watch((known) => {
     const types = known.find((each) => each.name === name)?.union_types ?? [];
     union.offer(types);
     union.element.hidden = !types.length;
   });
-  control.element.addEventListener("change", (event) => {
+  element.addEventListener("change", (event) => {
     if (!picture.element.contains(/** @type {Node} */ (event.target))) preparing.preview.follow();
   });
-  return control;
+  return {
+    name,
+    element,
+    read: () => ({ name, ...readFields(all()), ...(picture.get()?.reference && { image: picture.get()?.reference }) }),
+    write(told) {
+      for (const field of counting) field.write(told[field.parameter.name]);
+      preparing.write(told);
+      picture.set(keptOf(told.image)[0]);
+    },
+    async files() {
+      const chosen = picture.get();
+      return chosen?.file && !chosen.reference ? [chosen.file] : [];
+    },
+    pictures: () => [picture.get() ?? []].flat(),
+    take: ([first]) => picture.set(first),
+    complain,
+    clear,
+    stop: () => (forget(), preparing.stop(), picture.stop()),
+  };
 }
 
 /** @type {(from: Record<string, unknown>, names: string[]) => Record<string, unknown>} */

@@ -6,12 +6,8 @@
 /** @type {Parameter[]} */
 export const PARAMETERS = [
   {
-    name: "conditioning_scale", label: "Weight", kind: "number", min: 0, max: 10, step: 0.05, otherwise: "1",
+    name: "conditioning_scale", label: "Weight", kind: "weight", min: 0, max: 10, step: 0.05, otherwise: "1",
     help: "What its share is multiplied by.",
-  },
-  {
-    name: "control_mode", label: "Whose word counts", kind: "choice", choices: ["balanced", "prompt", "control"],
-    otherwise: "balanced", help: "Balanced, the prompt's more, or the ControlNet's more.",
   },
   {
     name: "guidance_start", label: "From", kind: "number", min: 0, max: 1, step: 0.05, otherwise: "0",
@@ -20,6 +16,10 @@ export const PARAMETERS = [
   {
     name: "guidance_end", label: "Until", kind: "number", min: 0, max: 1, step: 0.05, otherwise: "1",
     help: "The share of the steps after which it no longer counts.",
+  },
+  {
+    name: "control_mode", label: "Whose word counts", kind: "choice", choices: ["balanced", "prompt", "control"],
+    otherwise: "balanced", help: "Balanced, the prompt's more, or the ControlNet's more.",
   },
   {
     name: "resize_mode", label: "Other proportions", kind: "choice", otherwise: "just resize",

@@ -1,19 +1,11 @@
 // @ts-check
-/** The picture that a ControlNet looks at: chosen, dropped, the request's own, or one of the gallery. */
+/** The picture that a ControlNet looks at. */
 
 import { button, freshId, h } from "../base/dom.js";
+import { makeChoosing, showChosen } from "../form/choosing.js";
 import { complain } from "../form/fields.js";
-import { source, takeDrops } from "../form/source.js";
-import { ROOT } from "../server/api.js";
 
-/**
- * @typedef {object} Chosen
- * @property {string} name
- * @property {Blob | undefined} file undefined where the server has it
- * @property {string} reference "picture:ID" where the server has it; else empty
- *
- * @typedef {ReturnType<typeof makePicture>} Picture
- */
+/** @typedef {import("../form/choosing.js").Chosen} Chosen */
 
 /**
  * @param {string} of whose it is
@@ -23,50 +15,30 @@ export function makePicture(of, changed) {
   /** @type {Chosen | undefined} */
   let chosen;
   const problem = h("p", { class: "problem", id: freshId(), hidden: true });
-  const input = h("input", { id: freshId(), type: "file", accept: "image/*", class: "visually-hidden" });
-  input.setAttribute("aria-describedby", problem.id);
-  const prompt = h("span", {}, "Choose an image, or drop one here");
-  const choose = h("label", { class: "drop", htmlFor: input.id }, h("span", { class: "visually-hidden" }, `Image of ${of}: `), prompt);
   const image = h("img", { class: "thumbnail", alt: `What ${of} looks at` });
   const name = h("p", { class: "name" });
-  const remove = button("Remove", () => set(undefined), { icon: "close", class: "quiet", label: `Remove the image of ${of}` });
+  const remove = button("Remove", () => (set(undefined), tellForm()), { icon: "close", class: "quiet", label: `Remove the image of ${of}` });
   const shown = h("div", { class: "chosen", hidden: true }, image, h("div", {}, name, h("div", { class: "row" }, remove)));
-  const ownText = "Use the image to begin with";
-  const own = button(ownText, () => takeOwn(set), { icon: "image", class: "quiet", label: `${ownText} for ${of}` });
-  const element = h("div", { class: "control-picture", "data-field": "image" }, input, choose, shown, own, problem);
-  let address = "";
+  const element = h("div", { class: "entry-picture", "data-field": "image" });
+  const choosing = makeChoosing(element, of, ([first]) => (set(first), tellForm()));
+  const { input, label, own } = choosing;
+  input.setAttribute("aria-describedby", problem.id);
+  element.append(input, label, shown, own, problem);
   const set = (/** @type {Chosen | undefined} */ next) => {
     chosen = next;
-    if (address) URL.revokeObjectURL(address);
-    address = next?.file ? URL.createObjectURL(next.file) : "";
-    if (next) image.src = address || `${ROOT}/pictures/${next.reference.replace("picture:", "")}`;
+    if (next) showChosen(image, next);
     name.textContent = next?.name ?? "";
-    show();
+    input.hidden = label.hidden = !!next;
+    shown.hidden = !next;
+    choosing.tell(!!next);
     changed();
   };
-  const show = () => {
-    input.hidden = choose.hidden = !!chosen;
-    shown.hidden = !chosen;
-    own.hidden = !!chosen || !source.get();
-  };
-  input.addEventListener("change", () => {
-    const file = input.files?.[0];
-    input.value = "";
-    if (file) set({ file, name: file.name, reference: "" });
-  });
-  takeDrops(element, (file) => set({ file, name: file.name, reference: "" }));
-  const unwatch = source.watch(show);
+  const tellForm = () => element.dispatchEvent(new Event("change", { bubbles: true }));
   return {
     element,
     get: () => chosen,
     set,
-    stop: () => (unwatch(), URL.revokeObjectURL(address)),
+    stop: choosing.stop,
     complain: (/** @type {string} */ text) => complain([input], problem, text),
   };
-}
-
-/** @param {(chosen: Chosen) => void} set */
-function takeOwn(set) {
-  const work = source.get();
-  if (work) set({ file: work.file, name: work.name, reference: work.picture && `picture:${work.picture}` });
 }

@@ -7,7 +7,7 @@ import { ApiError, send } from "../server/api.js";
 
 /**
  * @param {string} of
- * @param {() => { request: Record<string, unknown>, picture: import("./picture.js").Chosen | undefined }} asked
+ * @param {() => { request: Record<string, unknown>, picture: import("../form/choosing.js").Chosen | undefined }} asked
  * @param {(field: string, message: string) => void} tell
  */
 export function makePreview(of, asked, tell) {

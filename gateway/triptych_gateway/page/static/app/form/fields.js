@@ -85,13 +85,43 @@ const CONTROLS = {
   choice: choiceControl,
   yesno: yesnoControl,
   pair: pairControl,
+  weight: weightControl,
 };
+
+/** @type {(parameter: Parameter, id: string) => Control} */
+function weightControl(parameter, id) {
+  const control = numberControl(parameter, id);
+  const { slider, follow } = sliderBeside(/** @type {HTMLInputElement} */ (control.element), 0, MOST_SLID, parameter.otherwise);
+  return {
+    ...control,
+    element: h("div", { class: "slid" }, slider, control.element),
+    write: (value) => (control.write(value), follow()),
+  };
+}
+
+const MOST_SLID = 2; // of weights more is seldom wanted, and can be typed
+
+/**
+ * @param {HTMLInputElement} input says the same to the keyboard and to screen readers
+ * @param {number} min
+ * @param {number} max
+ * @param {string} otherwise where it stands while nothing is typed
+ */
+export function sliderBeside(input, min, max, otherwise) {
+  const slider = h("input", { type: "range", min, max, step: 0.05, tabIndex: -1, "aria-hidden": "true" });
+  const follow = () => (slider.value = input.value || otherwise);
+  slider.addEventListener("input", () => (input.value = slider.value));
+  input.addEventListener("input", follow);
+  follow();
+  return { slider, follow };
+}
 
 /** @param {Parameter} parameter */
 function numberInput(parameter) {
   const { min, max, otherwise } = parameter;
-  const mode = parameter.kind === "number" ? "decimal" : "numeric";
-  const step = parameter.step ?? (parameter.kind === "number" ? "any" : 1);
+  const isWhole = !["number", "weight"].includes(parameter.kind);
+  const mode = isWhole ? "numeric" : "decimal";
+  const step = parameter.step ?? (isWhole ? 1 : "any");
   return h("input", { type: "number", inputMode: mode, min, max, step, placeholder: otherwise });
 }
 

@@ -3,12 +3,12 @@
 
 import { byId } from "../base/dom.js";
 import { recall, remember } from "../base/store.js";
-import { makeControls } from "../controls/controls.js";
 import { checkpoints, server } from "../server/known.js";
 import { makeCheckpoint } from "./checkpoint.js";
 import { choicesNow, defaultsFor, needsMet } from "./defaults.js";
 import { complain } from "./fields.js";
 import { makeGroups } from "./groups.js";
+import { makeGuides } from "./guides.js";
 import { holdHelp } from "./holding.js";
 import { makeLoras } from "./loras.js";
 import { clearProblems, showProblem } from "./problems.js";
@@ -17,7 +17,7 @@ import { readSource, showSource, source } from "./source.js";
 
 /**
  * @typedef {Record<string, unknown>} Request
- * @typedef {Record<string, Blob>} Files by the parts of a form that they are sent in: "image", "controls[0].image"
+ * @typedef {Record<string, Blob | Blob[]>} Files by the parts of a form that they are sent in: "image", "controls[0].image"
  * @typedef {(request: Request, files: Files) => Promise<void>} Submit
  * @typedef {import("./problems.js").Part} Part
  * @typedef {import("./groups.js").ShownGroup} ShownGroup
@@ -29,14 +29,13 @@ export function setUpForm({ latestSeeds, submit }) {
   const loras = makeLoras();
   const seed = makeSeed(latestSeeds);
   const groups = makeGroups();
-  const controls = makeControls(() => sizeOf(groups));
+  const { controls, adapters, files: guideFiles } = makeGuides(() => sizeOf(groups));
   /** @type {Record<string, Part>} */
   const parts = {
     prompt: textPart("prompt"), negative_prompt: textPart("negative_prompt"), checkpoint, loras, seed, controls,
-    guess_mode: controls.guess,
+    guess_mode: controls.guess, ip_adapters: adapters,
   };
   byId("model").append(checkpoint.element, loras.element);
-  byId("controls-place").append(controls.element);
   byId("seed-place").append(seed.element);
   byId("parameters").append(...groups.map((group) => group.element));
   showSource(byId("source"));
@@ -65,11 +64,12 @@ export function setUpForm({ latestSeeds, submit }) {
   submitBy(form, async () => {
     clearProblems(parts, groups);
     const { fields, files } = await readSource();
-    await submit({ ...read(), ...fields }, { ...files, ...controls.files() });
+    await submit({ ...read(), ...fields }, { ...files, ...(await guideFiles()) });
   });
   return {
     fill,
     takeControl: controls.take,
+    takeAdapter: adapters.take,
     /** Changes what is named and leaves the rest. */
     fillIn: (/** @type {Request} */ some) => fill({ ...read(), ...some }),
     tell: (/** @type {string} */ field, /** @type {string} */ message) => showProblem(field, message, parts, groups),

@@ -3,7 +3,7 @@
 
 import { button, freshId, h } from "../base/dom.js";
 import { loras } from "../server/known.js";
-import { complain } from "./fields.js";
+import { complain, sliderBeside } from "./fields.js";
 
 /** @typedef {[string, number] | [string, number, number]} Choice name, weight, and the text encoder's where it differs */
 
@@ -53,10 +53,7 @@ function choiceOf(told) {
  */
 function makeRow([name, weight, other]) {
   const input = weightInput(`Weight of ${name}`, weight);
-  const slider = h("input", { type: "range", min: -1, max: 2, step: 0.05, value: String(weight), tabIndex: -1 });
-  slider.setAttribute("aria-hidden", "true"); // the field beside it says the same
-  slider.addEventListener("input", () => (input.value = slider.value));
-  input.addEventListener("input", () => (slider.value = input.value));
+  const { slider } = sliderBeside(input, -1, 2, "1");
   const encoder = weightInput(`Weight of ${name} in the text encoder`, other);
   encoder.placeholder = "text";
   encoder.title = "The text encoder's weight, where it is to differ";

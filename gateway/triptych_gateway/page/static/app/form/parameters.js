@@ -7,7 +7,7 @@
  */
 
 /**
- * @typedef {"integer" | "number" | "text" | "choice" | "yesno" | "pair" | "seeds"} Kind
+ * @typedef {"integer" | "number" | "text" | "choice" | "yesno" | "pair" | "seeds" | "weight"} Kind
  *
  * @typedef {object} Parameter
  * @property {string} name
@@ -303,7 +303,5 @@ export const GROUPS = [
 /** Those that have places of their own in the form. */
 export const PLACED = [
   "prompt", "negative_prompt", "checkpoint", "loras", "seed", "image", "mask_image", "expand", "controls", "guess_mode",
+  "ip_adapters",
 ];
-
-/** Those that requests over the API may have, and that the form has no place for. */
-export const LEFT_OUT = ["ip_adapters"];

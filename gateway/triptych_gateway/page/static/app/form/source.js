@@ -3,6 +3,7 @@
 
 import { button, freshId, h } from "../base/dom.js";
 import { signal } from "../base/signal.js";
+import { takeFiles } from "../base/taking.js";
 import { blankCanvas, openPainter } from "../painter/painter.js";
 import { anySide, SIDES } from "../painter/sides.js";
 import { draw, sizeOf } from "../painter/view.js";
@@ -54,40 +55,14 @@ export async function readSource() {
 /** @param {HTMLElement} place */
 export function showSource(place) {
   const input = h("input", { id: freshId(), type: "file", accept: "image/*", class: "visually-hidden" });
-  input.addEventListener("change", () => {
-    const file = input.files?.[0];
-    input.value = "";
-    if (file) void takeSource(file, file.name);
-  });
-  const choose = h("label", { class: "drop", htmlFor: input.id }, h("span", {}, "Choose an image, or drop one here"));
+  const choose = h("label", { class: "drop", htmlFor: input.id }, h("span", {}, "Choose, drop or paste an image"));
   const chosen = h("div", { class: "chosen", hidden: true });
   place.append(input, choose, chosen);
-  takeDrops(place, (file) => void takeSource(file, file.name));
+  takeFiles(place, input, ([file]) => void takeSource(file, file.name)); // the first place: what is pasted anywhere is for it
   source.watch((work) => {
     input.hidden = choose.hidden = !!work;
     chosen.hidden = !work;
     chosen.replaceChildren(...(work ? describe(work) : []));
-  });
-}
-
-/**
- * @param {HTMLElement} place
- * @param {(file: File) => void} take
- */
-export function takeDrops(place, take) {
-  place.addEventListener("dragover", (event) => {
-    event.preventDefault();
-    event.stopPropagation();
-    place.classList.add("over");
-  });
-  place.addEventListener("dragleave", () => place.classList.remove("over"));
-  place.addEventListener("drop", (event) => {
-    event.preventDefault();
-    event.stopPropagation();
-    place.classList.remove("over");
-    document.body.classList.remove("dragging");
-    const file = event.dataTransfer?.files[0];
-    if (file) take(file);
   });
 }
 

@@ -35,7 +35,7 @@ function flatten(name, value) {
   return Object.entries(value).map(([part, each]) => [`${name}.${part}`, each]);
 }
 
-/** @param {any} value */
+/** @type {(value: any) => string} */
 function textOf(value) {
   if (typeof value === "string") return value;
   if (typeof value === "boolean") return value ? "yes" : "no";
@@ -43,7 +43,10 @@ function textOf(value) {
   return stringify(value);
 }
 
-/** @param {any} part of a list: a LoRA with its weights, or a ControlNet with what is said of it */
+/**
+ * @param {any} part of a list: a LoRA with its weights, or a ControlNet with what is said of it
+ * @returns {string}
+ */
 function partText(part) {
   if (Array.isArray(part)) return part.join(" ");
   if (part === null || typeof part !== "object") return String(part);

@@ -7,15 +7,18 @@ import { button, h, icon } from "../base/dom.js";
 import { dateText } from "../base/text.js";
 import { paint, takeSource } from "../form/source.js";
 import { factsOf } from "./facts.js";
-import { checkpoints, isControlNet } from "../server/known.js";
+import { checkpoints, isControlNet, isIpAdapter } from "../server/known.js";
 import { attempt } from "./gallery.js";
 import { aboutOf, addressOf, deletePictures, fileName, fileOf, pictures } from "./pictures.js";
 
-/** @typedef {import("./pictures.js").Picture} Picture */
+/**
+ * @typedef {import("./pictures.js").Picture} Picture
+ * @typedef {(picture: import("../form/choosing.js").Chosen) => void} Take
+ */
 
 /**
  * @param {Picture} first
- * @param {{ reuse: (request: Record<string, any>, leftOut: string[]) => void, useSeed: (seed: number | bigint) => void, control: (picture: import("../controls/picture.js").Chosen) => void }} uses
+ * @param {{ reuse: (request: Record<string, any>, leftOut: string[]) => void, useSeed: (seed: number | bigint) => void, control: Take, adapter: Take }} uses
  */
 export function openViewer(first, uses) {
   const image = h("img", { class: "large" });
@@ -47,13 +50,14 @@ export function openViewer(first, uses) {
 function describe(picture, about, close, uses) {
   const leave = (/** @type {() => unknown} */ action) => () => attempt(async () => (close(), await action()));
   const take = async () => await takeSource(await fileOf(picture), fileName(picture), picture.id);
-  const control = () => uses.control({ name: picture.prompt || fileName(picture), file: undefined, reference: `picture:${picture.id}` });
+  const chosen = { name: picture.prompt || fileName(picture), file: undefined, reference: `picture:${picture.id}` };
   const actions = [
     button("Make again", leave(() => uses.reuse(about.request, about.left_out)), { icon: "again", class: "primary" }),
     button("Use its seed", leave(() => uses.useSeed(picture.seed)), { icon: "dice" }),
     button("Begin with it", leave(take), { icon: "image" }),
     button("Send to inpaint", leave(async () => (await take(), paint())), { icon: "brush" }),
-    checkpoints.get().some(isControlNet) && button("Send to a ControlNet", leave(control), { icon: "outline" }),
+    checkpoints.get().some(isControlNet) && button("To a ControlNet", leave(() => uses.control(chosen)), { icon: "outline", label: "Send to a ControlNet" }),
+    checkpoints.get().some(isIpAdapter) && button("To an IP-Adapter", leave(() => uses.adapter(chosen)), { icon: "like", label: "Send to an IP-Adapter" }),
     h("a", { class: "button", href: addressOf(picture), download: fileName(picture) }, icon("download"), h("span", {}, "Download")),
     button("Delete", () => attempt(() => remove(picture, close)), { icon: "delete", class: "danger" }),
   ];

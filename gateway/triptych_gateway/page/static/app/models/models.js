@@ -7,7 +7,7 @@ import { button, h } from "../base/dom.js";
 import { bytesText } from "../base/text.js";
 import { stateText } from "../form/checkpoint.js";
 import { call } from "../server/api.js";
-import { checkpoints, isControlNet, loras, refreshCheckpoints, refreshLoras, server } from "../server/known.js";
+import { checkpoints, isControlNet, isIpAdapter, loras, refreshCheckpoints, refreshLoras, server } from "../server/known.js";
 import { makeAdding, makeUploads } from "./adding.js";
 
 /** @typedef {import("../server/known.js").Checkpoint} Checkpoint */
@@ -16,16 +16,18 @@ import { makeAdding, makeUploads } from "./adding.js";
 export function openModels() {
   const served = h("ul", { class: "models" });
   const nets = h("ul", { class: "models" });
+  const prompts = h("ul", { class: "models" });
   const kept = h("ul", { class: "models" });
   const uploads = makeUploads();
   const stops = [
-    checkpoints.watch((all) => show(served, all.filter((each) => !isControlNet(each)).map(makeCheckpoint), "No checkpoint yet.")),
-    checkpoints.watch((all) => show(nets, all.filter(isControlNet).map(makeControlNet), "No ControlNet yet.")),
+    checkpoints.watch((all) => show(served, all.filter((each) => !isControlNet(each) && !isIpAdapter(each)).map(makeCheckpoint), "No checkpoint yet.")),
+    checkpoints.watch((all) => show(nets, all.filter(isControlNet).map(makeGuide), "No ControlNet yet.")),
+    checkpoints.watch((all) => show(prompts, all.filter(isIpAdapter).map(makeGuide), "No IP-Adapter yet.")),
     loras.watch((all) => show(kept, all.map(makeLora), "No LoRA yet.")),
     uploads.stop,
   ];
   const section = (/** @type {string} */ title, /** @type {Node[]} */ ...content) => h("section", {}, h("h3", {}, title), ...content);
-  const content = [section("Checkpoints", served), section("ControlNets", nets), section("LoRAs", kept), section("Add from a file", makeAdding(), uploads.element)];
+  const content = [section("Checkpoints", served), section("ControlNets", nets), section("IP-Adapters", prompts), section("LoRAs", kept), section("Add from a file", makeAdding(), uploads.element)];
   openDialog("Models", content, { class: "wide", onclose: () => stops.forEach((stop) => stop()) });
   void Promise.all([refreshCheckpoints(), refreshLoras()]).catch((error) => notify(error.message, "error"));
 }
@@ -51,8 +53,8 @@ function makeCheckpoint(checkpoint) {
   return h("li", { class: "model" }, text, makeEngine(checkpoint, path), h("div", { class: "row" }, load, remove));
 }
 
-/** @param {Checkpoint} net which is loaded where a request is drawn under it, by the engine of that one's checkpoint */
-function makeControlNet({ name, precision, weights_bytes, error }) {
+/** @param {Checkpoint} guide a ControlNet or an IP-Adapter, which is loaded where a request is drawn under it */
+function makeGuide({ name, precision, weights_bytes, error }) {
   const about = [precision, bytesText(weights_bytes)].filter(Boolean).join(" · ");
   return makeRow(name, about, error, makeRemove(name, `/checkpoints/${encodeURIComponent(name)}`));
 }

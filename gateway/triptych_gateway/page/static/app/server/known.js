@@ -19,7 +19,8 @@ import { call } from "./api.js";
  * @property {string} error
  * @property {string} engine
  * @property {string} family
- * @property {string} purpose "drawing", "instructed", "inpainting", "vae", "upscaling" or "controlling"
+ * @property {string} purpose "drawing", "instructed", "inpainting", "vae", "upscaling", "controlling",
+ *   "preparing" or "prompting"
  * @property {string} scheduler
  * @property {number} default_width
  * @property {number} default_height
@@ -83,4 +84,9 @@ export function draws({ purpose }) {
 /** @param {Checkpoint} checkpoint whether requests are drawn under it */
 export function isControlNet({ purpose }) {
   return purpose === "controlling";
+}
+
+/** @param {Checkpoint} checkpoint whether requests have it look at pictures beside the prompt */
+export function isIpAdapter({ purpose }) {
+  return purpose === "prompting";
 }

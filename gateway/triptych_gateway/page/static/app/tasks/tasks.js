@@ -46,12 +46,12 @@ export function hasEnded(task) {
 
 /**
  * @param {Record<string, unknown>} request
- * @param {Record<string, Blob>} files by the parts of the form
+ * @param {Record<string, Blob | Blob[]>} files by the parts of the form
  */
 export async function startTask(request, files) {
   const form = new FormData();
   form.set("request", new Blob([stringify(request)], { type: "application/json" }), "request.json");
-  for (const [name, file] of Object.entries(files)) form.set(name, file, name);
+  for (const [name, each] of Object.entries(files)) for (const file of [each].flat()) form.append(name, file, name);
   const hasFiles = Object.keys(files).length > 0;
   const { id } = await call("POST", "/tasks", hasFiles ? { form } : { json: request });
   change(id, { request });
