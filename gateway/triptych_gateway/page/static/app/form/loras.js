@@ -19,7 +19,7 @@ export function makeLoras() {
   const label = h("label", { htmlFor: add.id }, "LoRAs");
   loras.watch((all) => {
     const usable = all.filter((lora) => !lora.error).map((lora) => h("option", { value: lora.name }, lora.name));
-    add.replaceChildren(h("option", { value: "" }, usable.length ? "Add a LoRA…" : "None here yet"), ...usable);
+    add.replaceChildren(h("option", { value: "" }, usable.length ? "Add a LoRA…" : "None yet: add one under Models"), ...usable);
     add.disabled = usable.length === 0;
   });
   const rows = () => [...list.children].map((row) => /** @type {Row} */ (row));

@@ -7,7 +7,7 @@ import { button, h } from "../base/dom.js";
 import { bytesText } from "../base/text.js";
 import { stateText } from "../form/checkpoint.js";
 import { call } from "../server/api.js";
-import { checkpoints, isControlNet, isIpAdapter, loras, refreshCheckpoints, refreshLoras, server } from "../server/known.js";
+import { checkpoints, draws, isControlNet, isIpAdapter, loras, refreshCheckpoints, refreshLoras, server } from "../server/known.js";
 import { makeAdding, makeUploads } from "./adding.js";
 
 /** @typedef {import("../server/known.js").Checkpoint} Checkpoint */
@@ -15,21 +15,34 @@ import { makeAdding, makeUploads } from "./adding.js";
 
 export function openModels() {
   const served = h("ul", { class: "models" });
+  const others = h("ul", { class: "models" });
   const nets = h("ul", { class: "models" });
   const prompts = h("ul", { class: "models" });
   const kept = h("ul", { class: "models" });
   const uploads = makeUploads();
   const stops = [
-    checkpoints.watch((all) => show(served, all.filter((each) => !isControlNet(each) && !isIpAdapter(each)).map(makeCheckpoint), "No checkpoint yet.")),
+    checkpoints.watch((all) => show(served, all.filter(isCheckpoint).map(makeCheckpoint), "No checkpoint yet.")),
+    checkpoints.watch((all) => {
+      const rest = all.filter((each) => ![isCheckpoint, isControlNet, isIpAdapter].some((is) => is(each)));
+      show(others, rest.map(makeCheckpoint), "No VAE, upscaler or preprocessor yet.");
+    }),
     checkpoints.watch((all) => show(nets, all.filter(isControlNet).map(makeGuide), "No ControlNet yet.")),
-    checkpoints.watch((all) => show(prompts, all.filter(isIpAdapter).map(makeGuide), "No IP-Adapter yet.")),
+    checkpoints.watch((all) => show(prompts, all.filter(isIpAdapter).map(makeGuide), "No IP-Adapter yet. The server's operator adds them, for each wants an image encoder beside its file.")),
     loras.watch((all) => show(kept, all.map(makeLora), "No LoRA yet.")),
     uploads.stop,
   ];
   const section = (/** @type {string} */ title, /** @type {Node[]} */ ...content) => h("section", {}, h("h3", {}, title), ...content);
-  const content = [section("Checkpoints", served), section("ControlNets", nets), section("IP-Adapters", prompts), section("LoRAs", kept), section("Add from a file", makeAdding(), uploads.element)];
+  const content = [
+    section("Checkpoints", served), section("ControlNets", nets), section("IP-Adapters", prompts), section("LoRAs", kept),
+    section("VAEs, upscalers, preprocessors", others), section("Add from a file", makeAdding(), uploads.element),
+  ];
   openDialog("Models", content, { class: "wide", onclose: () => stops.forEach((stop) => stop()) });
   void Promise.all([refreshCheckpoints(), refreshLoras()]).catch((error) => notify(error.message, "error"));
+}
+
+/** @param {Checkpoint} checkpoint one that draws, or that cannot be read */
+function isCheckpoint(checkpoint) {
+  return draws(checkpoint) || !checkpoint.purpose;
 }
 
 /** @type {(list: HTMLElement, rows: HTMLElement[], nothing: string) => void} */
