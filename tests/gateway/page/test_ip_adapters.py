@@ -117,6 +117,7 @@ def test_it_is_remembered_and_filled_in_again_with_pictures_of_the_gallery(
     page.get_by_role("button", name="Make again").click()
     expect(adapter.get_by_label("Weight")).to_have_value("0.5")
     expect(seen(adapter)).to_have_count(2)  # those that are still chosen
+    expect(page.get_by_role("status").filter(has_text="guided by the pictures that are still chosen here")).to_be_visible()
     paste(page, 4, adapter.get_by_label("Weight"))  # beside those of the server one of this machine
     expect(seen(adapter)).to_have_count(3)
     drawing.generate("like all three")

@@ -42,9 +42,14 @@ function reuse(request, leftOut = [], name = "the picture") {
   form.fill(request);
   byId("prompt").focus();
   byId("form").scrollIntoView({ block: "start" });
-  const rest = leftOut.length ? ` Not taken over: ${leftOut.join("; ")}.` : "";
-  notify(`The form is filled in from ${name}.${rest}`, leftOut.length ? "error" : "note");
+  const lost = form.lacksPictures() ? leftOut : leftOut.filter((each) => !GUIDES.test(each));
+  const stayed = lost.length < leftOut.length ? " It is guided by the pictures that are still chosen here." : "";
+  const rest = lost.length ? ` Not taken over: ${lost.join("; ")}.` : "";
+  notify(`The form is filled in from ${name}.${stayed}${rest}`, lost.length ? "error" : "note");
 }
+
+/** What is left out of ControlNets and IP-Adapters: their pictures. */
+const GUIDES = /^(controls|ip_adapters): is not in the picture|^the pictures that guide it/;
 
 /**
  * What a request has been sent with and the form cannot bring back.

@@ -100,6 +100,8 @@ export function makeEntries(kind) {
       if (text && all[Number(index)]) all[Number(index)].complain(part, text);
       else complain([add], problem, text);
     },
+    /** Whether one of them has nothing to look at. */
+    lacks: () => all.some((entry) => !entry.pictures().length),
     /** Has one look at a picture of the gallery: the first that has none, or one more. */
     take(/** @type {Chosen} */ picture) {
       const free = all.find((entry) => !entry.pictures().length) ?? (kind.several ? all.at(-1) : undefined);

@@ -29,7 +29,8 @@ export function setUpForm({ latestSeeds, submit }) {
   const loras = makeLoras();
   const seed = makeSeed(latestSeeds);
   const groups = makeGroups();
-  const { controls, adapters, files: guideFiles } = makeGuides(() => sizeOf(groups));
+  const guides = makeGuides(() => sizeOf(groups));
+  const { controls, adapters } = guides;
   /** @type {Record<string, Part>} */
   const parts = {
     prompt: textPart("prompt"), negative_prompt: textPart("negative_prompt"), checkpoint, loras, seed, controls,
@@ -64,10 +65,12 @@ export function setUpForm({ latestSeeds, submit }) {
   submitBy(form, async () => {
     clearProblems(parts, groups);
     const { fields, files } = await readSource();
-    await submit({ ...read(), ...fields }, { ...files, ...(await guideFiles()) });
+    await submit({ ...read(), ...fields }, { ...files, ...(await guides.files()) });
   });
   return {
     fill,
+    /** Whether what is to look at a picture has none. */
+    lacksPictures: guides.lack,
     takeControl: controls.take,
     takeAdapter: adapters.take,
     /** Changes what is named and leaves the rest. */

@@ -25,6 +25,7 @@ export function makeGuides(size) {
   return {
     controls,
     adapters,
+    lack: () => all.some((each) => each.lacks()),
     files: async () => Object.assign({}, ...(await Promise.all(all.map((each) => each.files())))),
   };
 }
