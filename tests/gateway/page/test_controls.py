@@ -133,13 +133,16 @@ def test_a_picture_of_the_gallery_is_looked_at_and_remembered(
     assert task["request"]["guess_mode"] is True
 
 
-def test_it_is_listed_among_the_models_and_draws_nothing(drawing: Drawing, served: Served, outlines: str) -> None:
+def test_it_is_listed_among_the_models_and_draws_nothing_and_so_is_an_ip_adapter(
+    drawing: Drawing, served: Served, outlines: str, likeness: str
+) -> None:
     page = drawing.page
-    assert outlines not in page.get_by_label("Checkpoint").locator("option").all_inner_texts()
+    assert {outlines, likeness}.isdisjoint(page.get_by_label("Checkpoint").locator("option").all_inner_texts())
     page.get_by_role("button", name="Models").click()
-    nets = page.get_by_role("dialog", name="Models").locator("section", has_text="ControlNets").first
-    expect(nets.get_by_text(outlines, exact=True)).to_be_visible()
-    expect(nets.get_by_label(f"Engine of {outlines}")).to_have_count(0)
+    for title, name in (("ControlNets", outlines), ("IP-Adapters", likeness)):
+        listed = page.get_by_role("dialog", name="Models").locator("section", has_text=title).first
+        expect(listed.get_by_text(name, exact=True)).to_be_visible()
+        expect(listed.get_by_label(f"Engine of {name}")).to_have_count(0)
 
 
 def test_a_unions_types_are_offered(

@@ -27,7 +27,7 @@ def test_the_table_has_every_parameter(drawing: Drawing, served: Served) -> None
     assert set(names) == {"prompt", *GenerateParameters.__annotations__} - {"request_id"}
 
 
-def test_a_control_s_table_has_every_field(drawing: Drawing, served: Served) -> None:
+def test_a_control_s_and_an_ip_adapter_s_table_have_every_field(drawing: Drawing, served: Served) -> None:
     names = drawing.page.evaluate(
         """async () => {
             const { NUMBERS, PARAMETERS, PREPROCESSOR, UNION_TYPE } = await import("/page/app/controls/parameters.js");
@@ -36,9 +36,6 @@ def test_a_control_s_table_has_every_field(drawing: Drawing, served: Served) -> 
     )
     # The mask is the image's to begin with.
     assert {*names, "name", "image"} == {*Control.__annotations__} - {"mask_image"}
-
-
-def test_an_ip_adapter_s_table_has_every_field(drawing: Drawing, served: Served) -> None:
     name = drawing.page.evaluate("async () => (await import('/page/app/adapters/adapters.js')).SCALE.name")
     assert {name, "name", "image"} == {*IpAdapter.__annotations__}
 

@@ -89,6 +89,10 @@ def test_pictures_are_chosen_dropped_and_pasted_and_drawn_with(
     ]
     assert pixels(http, made) == served.client.generate(prompt, **SMALL, ip_adapters=adapters).images[0].tobytes()
     assert pixels(http, made) != served.client.generate(prompt, **SMALL).images[0].tobytes()
+    page.set_viewport_size({"width": 360, "height": 780})
+    assert page.evaluate("document.documentElement.scrollWidth") == 360  # nothing stands over the edge
+    paste(page, 5, page.get_by_label("Prompt", exact=True))  # which is to begin with
+    expect(page.locator("#source")).to_contain_text("carried.png")
 
 
 def test_it_is_remembered_and_filled_in_again_with_pictures_of_the_gallery(
@@ -117,7 +121,7 @@ def test_it_is_remembered_and_filled_in_again_with_pictures_of_the_gallery(
     page.get_by_role("button", name="Make again").click()
     expect(adapter.get_by_label("Weight")).to_have_value("0.5")
     expect(seen(adapter)).to_have_count(2)  # those that are still chosen
-    expect(page.get_by_role("status").filter(has_text="guided by the pictures that are still chosen here")).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text="guided by the pictures that are still chosen")).to_be_visible()
     paste(page, 4, adapter.get_by_label("Weight"))  # beside those of the server one of this machine
     expect(seen(adapter)).to_have_count(3)
     drawing.generate("like all three")
@@ -144,27 +148,4 @@ def test_what_is_wrong_is_told_at_its_field(drawing: Drawing, served: Served, li
     expect(adapter.locator("[data-field=scale] .problem")).to_contain_text("from 0 to 10")
     expect(problem).to_be_hidden()
     adapter.get_by_role("button", name=f"Remove {likeness}").click()
-    drawing.generate("like nothing, then")
-    drawing.made("like nothing, then")
-
-
-def test_what_is_pasted_elsewhere_is_begun_with(drawing: Drawing, served: Served) -> None:
-    paste(drawing.page, 5, drawing.page.get_by_label("Prompt", exact=True))
-    expect(drawing.page.locator("#source")).to_contain_text("carried.png")
-
-
-def test_it_is_listed_among_the_models_and_draws_nothing(drawing: Drawing, served: Served, likeness: str) -> None:
-    page = drawing.page
-    assert likeness not in page.get_by_label("Checkpoint").locator("option").all_inner_texts()
-    page.get_by_role("button", name="Models").click()
-    adapters = page.get_by_role("dialog", name="Models").locator("section", has_text="IP-Adapters").first
-    expect(adapters.get_by_text(likeness, exact=True)).to_be_visible()
-    expect(adapters.get_by_label(f"Engine of {likeness}")).to_have_count(0)
-
-
-def test_nothing_stands_over_the_edge_of_a_phone(drawing: Drawing, served: Served, likeness: str) -> None:
-    drawing.page.set_viewport_size({"width": 360, "height": 780})
-    adapter = drawing.guide_by("IP-Adapters", likeness)
-    adapter.get_by_label(f"Image of {likeness}:").set_input_files([given(number) for number in range(4)])
-    expect(seen(adapter)).to_have_count(4)
-    assert drawing.page.evaluate("document.documentElement.scrollWidth") == 360
+    expect(drawing.page.locator("#guides .badge")).to_be_hidden()
