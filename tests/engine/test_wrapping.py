@@ -19,8 +19,8 @@ from triptych.contract import UNET, VAE_DECODER, VAE_ENCODER
 from triptych.engine import EngineSettings, load_engine
 from triptych.engine.cache.artifacts import REQUEST_FILE, SHIPPED, read_graph
 from triptych.engine.onnxruntime.exchange import free_vectors, free_weights
-from triptych.engine.onnxruntime.wrapping import wrap_convolutions
 from triptych.engine.port import Array, Engine
+from triptych.engine.rewriting.wrapping import wrap_convolutions
 from triptych.errors import FailedPreconditionError
 from triptych.lora.parameters import exchangeable
 

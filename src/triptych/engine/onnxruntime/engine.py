@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -26,20 +26,11 @@ from triptych.checkpoint import Component
 from triptych.contract import CONTROLNET, LORA_MODELS, T2I_ADAPTER, UNET
 from triptych.contract.paths import text_from_path
 from triptych.engine.cache.artifacts import ensure_graph, read_graph
-from triptych.engine.conditions import (
-    cross_attention_widths,
-    feature_places,
-    is_controlled,
-    prompts_in,
-    residual_names,
-)
-from triptych.engine.onnxruntime.adapting import take_features
+from triptych.engine.conditions import feature_places, residual_names
 from triptych.engine.onnxruntime.attention import fuse_attention
-from triptych.engine.onnxruntime.controlling import take_residuals
 from triptych.engine.onnxruntime.exchange import free_vectors, free_weights, take_halves
-from triptych.engine.onnxruntime.prompting import take_image_prompt
-from triptych.engine.onnxruntime.wrapping import wrap_convolutions
 from triptych.engine.port import Array, Engine, EngineSettings, Weights, one_by_one
+from triptych.engine.rewriting.variant import PLAIN, Variant
 from triptych.engine.weights import (
     Maps,
     check_parameters,
@@ -58,24 +49,6 @@ onnxruntime.disable_telemetry_events()
 _BOUND_MODELS = (*LORA_MODELS, CONTROLNET, T2I_ADAPTER)
 _EACH_STEP = (UNET.name, CONTROLNET)
 _HALVES = {"F16": onnx.TensorProto.FLOAT16, "BF16": onnx.TensorProto.BFLOAT16}
-
-
-class _Variant(NamedTuple):
-    """A graph over the same weights: the axes along which it wraps around, whether residuals and features of
-    ControlNets and adapters are added in it, and by how many IP-Adapters it looks at pictures.
-    """
-
-    axes: str = ""
-    is_controlled: bool = False
-    prompts: int = 0  # adapters whose pictures are looked at
-
-    @classmethod
-    def of(cls, inputs: Mapping[str, Array], axes: str = "") -> _Variant:
-        """That which takes these."""
-        return cls(axes, is_controlled(inputs), prompts_in(inputs))
-
-
-_PLAIN = _Variant()
 
 
 class OnnxRuntimeEngine(Engine):
@@ -97,7 +70,7 @@ class OnnxRuntimeEngine(Engine):
         self._base = base
         self._bound = dict(base)
         self._graph_digest = graph_digest
-        self._variants: dict[_Variant, onnxruntime.InferenceSession] = {}
+        self._variants: dict[Variant, onnxruntime.InferenceSession] = {}
         self._opening = threading.Lock()
         self._packed: dict[str, onnxruntime.OrtValue] = {}  # what the first session has inside
 
@@ -114,14 +87,14 @@ class OnnxRuntimeEngine(Engine):
 
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Runs a batch's samples one by one."""
-        return self._infer(inputs, _Variant.of(inputs))
+        return self._infer(inputs, Variant.of(inputs))
 
     def infer_wrapped(self, inputs: Mapping[str, Array], axes: str) -> dict[str, Array]:
         """Runs a batch's samples one by one in a session of those axes."""
-        return self._infer(inputs, _Variant.of(inputs, axes))
+        return self._infer(inputs, Variant.of(inputs, axes))
 
-    def _infer(self, inputs: Mapping[str, Array], variant: _Variant) -> dict[str, Array]:
-        if variant == _PLAIN:
+    def _infer(self, inputs: Mapping[str, Array], variant: Variant) -> dict[str, Array]:
+        if variant == PLAIN:
             return one_by_one(partial(self._infer_one, self._session, self._bound), inputs)
         session = self._session_of(variant)
         if variant.is_controlled:
@@ -137,30 +110,22 @@ class OnnxRuntimeEngine(Engine):
 
     def prepare_residuals(self, axes: str = "") -> None:
         """Opens the session for them."""
-        self._session_of(_Variant(axes, is_controlled=True))
+        self._session_of(Variant(axes, is_controlled=True))
 
     def prepare_image_prompt(self, count: int = 1, axes: str = "") -> None:
         """Opens the session for it."""
-        self._session_of(_Variant(axes, prompts=count))
+        self._session_of(Variant(axes, prompts=count))
 
-    def _session_of(self, variant: _Variant) -> onnxruntime.InferenceSession:
+    def _session_of(self, variant: Variant) -> onnxruntime.InferenceSession:
         with self._opening:
             if variant not in self._variants:
                 self._variants[variant] = self._open(variant)
             return self._variants[variant]
 
-    def _open(self, variant: _Variant) -> onnxruntime.InferenceSession:
+    def _open(self, variant: Variant) -> onnxruntime.InferenceSession:
         """All its weights are bound, those too that the first session packed: none is there twice."""
-        architecture = self._component.architecture
-        path = ensure_graph(architecture, self._settings.cache_dir, component=self._component)
-        graph = open_graph(self._component, path)
-        if variant.axes:
-            wrap_convolutions(graph, variant.axes)
-        if variant.is_controlled:
-            take_features(graph, feature_places(architecture))
-            take_residuals(graph, residual_names(architecture))
-        if variant.prompts:
-            take_image_prompt(graph, cross_attention_widths(self._component), variant.prompts)
+        path = ensure_graph(self._component.architecture, self._settings.cache_dir, component=self._component)
+        graph = open_graph(self._component, path, variant)
         names = _free(graph, self._component)
         known = self._bound.keys() | self._packed.keys()
         more = _values(self._component, [name for name in names if name not in known], self._maps)
@@ -200,10 +165,11 @@ def _options(component: Component, settings: EngineSettings, *, constant_weights
     return session_options(settings.threads, constant_weights=constant_weights, spin=spin)
 
 
-def open_graph(component: Component, path: Path) -> onnx.ModelProto:
-    """The graph of that path with its attention fused; CheckpointInvalidError if the weights do not fit it."""
+def open_graph(component: Component, path: Path, variant: Variant = PLAIN) -> onnx.ModelProto:
+    """That variant of a path's graph with its attention fused; CheckpointInvalidError if the weights do not fit it."""
     graph = onnx.load_model_from_string(read_graph(path))
     check_parameters(component, {tensor.name: tuple(tensor.dims) for tensor in _parameters(graph)})
+    variant.rewrite(graph, component)
     fuse_attention(graph)
     return graph
 

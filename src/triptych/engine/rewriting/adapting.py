@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import onnx
 from onnx import helper
 
-from triptych.engine.onnxruntime.controlling import added_input, joins
+from triptych.engine.rewriting.controlling import added_input, joins
 
 
 def take_features(model: onnx.ModelProto, names: Mapping[str, int | None]) -> None:
