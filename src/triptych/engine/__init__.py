@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 
 from triptych.checkpoint import Component
-from triptych.contract import IMAGE_ENCODER, PREPROCESSOR, UPSCALER
+from triptych.contract import PREPROCESSOR, UPSCALER
 from triptych.contract.engines import check_engine_name
 from triptych.engine.port import Engine, EngineSettings
 from triptych.errors import FailedPreconditionError
 
 __all__ = ["Engine", "EngineSettings", "load_engine"]
-
-_NOT_BY_TENSORRT = {UPSCALER.name: "upscalers", IMAGE_ENCODER.name: "image encoders of IP-Adapters"}
 
 # Read by ONNX Runtime when it is imported; told so only later, it has left a device's id in the home folder by then,
 # and a session's in the temporary one.
@@ -22,8 +20,8 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 def load_engine(name: str, component: Component, settings: EngineSettings) -> Engine:
     """Loads a component into the engine of that name, importing only what that engine needs."""
     settings = settings.suiting(component)
-    if name == "tensorrt" and (what := _NOT_BY_TENSORRT.get(component.architecture.model)):
-        problem = f"the tensorrt engine takes no {what}: register this one with the engine torch or onnxruntime"
+    if name == "tensorrt" and component.architecture.model == UPSCALER.name:
+        problem = "the tensorrt engine takes no upscalers: register this one with the engine torch or onnxruntime"
         raise FailedPreconditionError(problem)
     if component.architecture.model == PREPROCESSOR.name:
         return _network(check_engine_name(name), component, settings)

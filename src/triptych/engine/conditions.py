@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from triptych.checkpoint import Architecture, Component
 from triptych.checkpoint.families.controlnet import count_residuals
 from triptych.checkpoint.families.ip_adapter import cross_attentions
-from triptych.checkpoint.families.t2i_adapter import crosses
+from triptych.checkpoint.families.t2i_adapter import Feature, crosses, places
 from triptych.contract import IMAGE_PROMPT
 from triptych.engine.kept import Kept
 from triptych.engine.port import Array
@@ -58,6 +58,18 @@ def feature_places(architecture: Architecture) -> dict[str, int | None]:
         ends.append(skip if is_last or crosses(kind) else skip + 1)
         skip += 1
     return {feature_name(place): end for place, end in enumerate([*ends, None])}
+
+
+def added_places(architecture: Architecture) -> dict[str, Feature]:
+    """By the names of the UNet's inputs that take residuals and features, what each is added to."""
+    channels, layers = architecture.config["block_out_channels"], architecture.config["layers_per_block"]
+    skips, last = [Feature(channels[0], 1)], len(channels) - 1
+    for block, width in enumerate(channels):
+        skips += [Feature(width, 2**block)] * (layers[block] if isinstance(layers, list) else layers)
+        skips += [Feature(width, 2 ** (block + 1))] if block < last else []
+    residuals = [*skips, Feature(channels[-1], 2**last)]
+    features = {feature_name(place): each for place, each in enumerate(places(architecture))}
+    return dict(zip(residual_names(architecture), residuals, strict=True)) | features
 
 
 def is_feature(name: str) -> bool:

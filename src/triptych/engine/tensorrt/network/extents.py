@@ -7,10 +7,13 @@ power of a picture's side. Fused attention never writes them down, but the build
 from __future__ import annotations
 
 from triptych.checkpoint import Component
+from triptych.contract import CONTROLNET_HINT, T2I_ADAPTER
 
 MOST_ELEMENTS = 2**31 - 1
 # Latents whose extent is no multiple of this are rare: pictures are cut to multiples of 64 pixels.
 _STEP = 8
+# Of a picture that a T2I-Adapter looks at, each way.
+PIXELS_A_LATENT = 8
 
 
 def most_samples(component: Component, height: int, width: int) -> int:
@@ -29,7 +32,11 @@ def largest_extent(component: Component, samples: int, wanted: int, least: int) 
 def _largest_tensor(component: Component, height: int, width: int) -> int:
     """Elements of one sample's largest tensor."""
     config = component.architecture.config
+    if component.architecture.model == T2I_ADAPTER:
+        return int(max(*config["channels"], config["in_channels"] * PIXELS_A_LATENT**2) * height * width)
     channels = config["block_out_channels"]
+    if component.architecture.model == CONTROLNET_HINT:  # whose first layers are as large as the picture
+        return int(max(channels[0] * 4 ** (len(channels) - 1), *channels) * height * width)
     if component.architecture.model == "vae_decoder":
         scale = 2 ** (len(channels) - 1)
         # The last block takes its pictures as wide as the block before made them.
@@ -50,7 +57,8 @@ def _attention_levels(component: Component) -> set[int]:
     """Which halvings of the latents have attention; the middle block is at the last."""
     config = component.architecture.config
     last = len(config["block_out_channels"]) - 1
-    blocks = zip(config["down_block_types"], reversed(config["up_block_types"]), strict=True)
+    down = config["down_block_types"]
+    blocks = zip(down, reversed(config.get("up_block_types", down[::-1])), strict=True)  # a ControlNet only goes down
     return {last} | {level for level, kinds in enumerate(blocks) if any("Attn" in kind for kind in kinds)}
 
 

@@ -14,8 +14,18 @@ from typing import Literal
 import onnx
 
 from triptych.checkpoint import Component
-from triptych.contract import ENCODERS, SAFETY_CHECKER
-from triptych.engine.tensorrt.network.extents import largest_extent, most_samples
+from triptych.contract import (
+    CONTROLNET,
+    CONTROLNET_HINT,
+    ENCODERS,
+    IMAGE_ENCODER,
+    SAFETY_CHECKER,
+    T2I_ADAPTER,
+    UNET,
+    VAE_ENCODER,
+)
+from triptych.engine.rewriting.variant import PLAIN, Variant
+from triptych.engine.tensorrt.network.extents import PIXELS_A_LATENT, largest_extent, most_samples
 from triptych.errors import FailedPreconditionError, InvalidArgumentError, invalid
 
 Dims = tuple[int | str, ...]
@@ -24,6 +34,11 @@ _LEAST_EXTENT = 2  # the exporter's
 _MOST_BATCH, _FEW = 16, 4
 # Of a UNet at its own size: (best, most). Two are guidance's pair, and a kernel that is fast for them is not for 16.
 _BATCHES = ((2, 4), (8, 8), (16, 16))
+# What IP-Adapters make of a picture: 4, 16 or 257, repeated to be as many where several are unlike.
+IMAGE_TOKENS, _MOST_IMAGE_TOKENS = "image_tokens", 1028
+_EACH_STEP = (UNET.name, CONTROLNET)
+# Whose samples are run one by one, for what they say is remembered.
+_ALONE = (*ENCODERS, IMAGE_ENCODER.name)
 
 
 @dataclass(frozen=True)
@@ -43,20 +58,31 @@ class Profile:
 
     def shape(self, dims: Dims, which: Which) -> tuple[int, ...]:
         """An input's shape at one end of the ranges."""
-        return tuple(dim if isinstance(dim, int) else int(getattr(self.ranges[dim], which)) for dim in dims)
+        return shape_of(dims, {name: int(getattr(sizes, which)) for name, sizes in self.ranges.items()})
 
     def holds(self, sizes: Mapping[str, int]) -> bool:
         """Whether every size lies in its range."""
         return all(self.ranges[name].least <= size <= self.ranges[name].most for name, size in sizes.items())
 
 
-def profiles_of(component: Component) -> tuple[Profile, ...]:
+def shape_of(dims: Dims, sizes: Mapping[str, int]) -> tuple[int, ...]:
+    """An input's shape where free dimensions have those sizes."""
+    return tuple(dim if isinstance(dim, int) else _size(dim, sizes) for dim in dims)
+
+
+def _size(dim: str, sizes: Mapping[str, int]) -> int:
+    """Of "latent_height/4" a quarter of that, rounded up, as convolutions halve twice."""
+    name, _, divisor = dim.partition("/")
+    return -(-sizes[name] // int(divisor or 1))
+
+
+def profiles_of(component: Component, variant: Variant = PLAIN) -> tuple[Profile, ...]:
     """The profiles of a component, in the order in which they are tried.
 
     The checkpoint's own size comes first, then a few samples of sizes around it, then one or two up to twice as large.
     """
     model = component.architecture.model
-    if model in ENCODERS:  # whose samples the stage runs one by one
+    if model in _ALONE:
         return (Profile({"batch": Range(1, 1, 1)}),)
     if model == SAFETY_CHECKER.name:  # whose pictures are of one size, whatever the checkpoint's are
         return (Profile({"batch": Range(1, 1, _FEW)}),)
@@ -67,18 +93,21 @@ def profiles_of(component: Component) -> tuple[Profile, ...]:
             f"{component.place}: latents of {width}x{height} make tensors of 2^31 elements, which TensorRT does not "
             f"take; use the engine torch"
         )
-    best = 2 if model == "unet" else 1
+    best = 2 if model in _EACH_STEP else 1
     # A picture fills a GPU by itself, and its activations are many times a step's: more at once would win nothing.
-    own = _batches(most) if model == "unet" else [Range(1, 1, min(most, _FEW))]
+    own = _batches(most) if model in _EACH_STEP else [Range(1, 1, min(most, _FEW))]
     profiles = [_profile(component, batch, Range(height, height, height), Range(width, width, width)) for batch in own]
     least, extent = max(_LEAST_EXTENT, min(height, width) // 2), max(height, width)
     varied = largest_extent(component, best, extent * 3 // 2, extent)
     large = largest_extent(component, 1, extent * 2, extent)
     for centre, top, few in (((height, width), varied, _FEW), ((varied, varied), large, 2)):
-        batch = min(few if model == "unet" else 1, most_samples(component, top, top))
+        batch = min(few if model in _EACH_STEP else 1, most_samples(component, top, top))
         if batch and (top > extent or height != width):
             sides = [Range(least, side, top) for side in centre]
             profiles.append(_profile(component, Range(1, min(best, batch), batch), *sides))
+    if variant.prompts:
+        tokens = Range(1, 16, _MOST_IMAGE_TOKENS)
+        return tuple(Profile({**profile.ranges, IMAGE_TOKENS: tokens}) for profile in profiles)
     return tuple(profiles)
 
 
@@ -95,11 +124,14 @@ def sizes_of(dims: Mapping[str, Dims], shapes: Mapping[str, tuple[int, ...]]) ->
     if shapes.keys() != dims.keys():
         raise invalid("inputs", f"{', '.join(sorted(shapes))} are not {', '.join(sorted(dims))}")
     sizes: dict[str, int] = {}
-    for name, shape in shapes.items():
+    for name in sorted(shapes, key=lambda name: any("/" in str(dim) for dim in dims[name])):
+        shape = shapes[name]
         if len(shape) != len(dims[name]):
             raise invalid(name, f"{shape} has not {len(dims[name])} dimensions")
         for dim, size in zip(dims[name], shape, strict=True):
-            wanted = dim if isinstance(dim, int) else sizes.setdefault(dim, size)
+            if isinstance(dim, str) and "/" not in dim:
+                sizes.setdefault(dim, size)
+            wanted = dim if isinstance(dim, int) else _size(dim, sizes)
             if size != wanted:
                 raise invalid(name, f"{shape} has {size} where {wanted} is needed ({dims[name]})")
     return sizes
@@ -147,13 +179,18 @@ def _batches(most: int) -> list[Range]:
 
 
 def _profile(component: Component, batch: Range, height: Range, width: Range) -> Profile:
-    """From the extents of latents; a VAE's encoder takes pictures of them."""
-    model = component.architecture.model
-    if model == "vae_encoder":
-        scale = 2 ** (len(component.architecture.config["block_out_channels"]) - 1)
-        return Profile({"batch": batch, "height": _scaled(height, scale), "width": _scaled(width, scale)})
-    ranges = {"batch": batch, "latent_height": height, "latent_width": width}
-    return Profile(ranges | {"tokens": Range(2, 77, 616)} if model == "unet" else ranges)
+    """From the extents of latents; some models take pictures of them."""
+    architecture = component.architecture
+    if architecture.model in _EACH_STEP:
+        return Profile({"batch": batch, "latent_height": height, "latent_width": width, "tokens": Range(2, 77, 616)})
+    names, scale = ("latent_height", "latent_width"), 1
+    if architecture.model == T2I_ADAPTER:
+        names, scale = ("image:height", "image:width"), PIXELS_A_LATENT
+    elif architecture.model in (VAE_ENCODER.name, CONTROLNET_HINT):
+        scale = 2 ** (len(architecture.config["block_out_channels"]) - 1)
+        stem = f"{scale}*" if architecture.model == CONTROLNET_HINT else ""
+        names = f"{stem}height", f"{stem}width"
+    return Profile({"batch": batch, names[0]: _scaled(height, scale), names[1]: _scaled(width, scale)})
 
 
 def _scaled(extents: Range, scale: int) -> Range:

@@ -9,11 +9,13 @@ from typing import Literal
 import onnx
 
 from triptych.checkpoint import Component
-from triptych.contract import ENCODERS, LORA_MODELS, UNET
+from triptych.contract import CONTROLNET_HINT, ENCODERS, LORA_MODELS, UNET
 from triptych.engine.cache.artifacts import ensure_graph, read_graph
 from triptych.engine.onnxruntime.exchange import free_weights
 from triptych.engine.port import Array, EngineSettings
+from triptych.engine.rewriting.variant import PLAIN, Variant
 from triptych.engine.tensorrt.build.plan import RefitPlan
+from triptych.engine.tensorrt.network.added import added_dims, fix_sizes
 from triptych.engine.tensorrt.network.floats import PRECISIONS
 from triptych.engine.tensorrt.network.precision import to_precision
 from triptych.engine.tensorrt.network.profiles import Dims, Profile, input_dims, most_batch, profiles_of, sizes_of
@@ -27,7 +29,8 @@ from triptych.errors import invalid
 class TypedGraph:
     """`model` holds no weights; `parameters` are their names and shapes, `targets` those that a LoRA can change.
 
-    `content` is all that shapes an engine but for its sizes and weights; `maps` are of the component's files.
+    `content` is all that shapes an engine but for its sizes and weights; `maps` are of the component's files. A
+    `variant` has the parameters of the plain graph, under the same names.
     """
 
     component: Component
@@ -39,10 +42,16 @@ class TypedGraph:
     profiles: Sequence[Profile]
     parameters: Mapping[str, tuple[int, ...]]
     targets: Sequence[str]
+    variant: Variant = PLAIN
 
     @classmethod
-    def of(cls, component: Component, settings: EngineSettings) -> TypedGraph:
-        """From the architecture's graph; CheckpointInvalidError if the component's weights do not fit it."""
+    def of(
+        cls, component: Component, settings: EngineSettings, variant: Variant = PLAIN, maps: Maps | None = None
+    ) -> TypedGraph:
+        """From the architecture's graph; CheckpointInvalidError if the component's weights do not fit it.
+
+        `maps` are those of the plain graph, where it is a variant of one that is loaded.
+        """
         if settings.precision not in PRECISIONS:
             raise invalid("precision", f"{settings.precision!r} is not one of {', '.join(PRECISIONS)}")
         path = ensure_graph(component.architecture, settings.cache_dir, component=component)
@@ -50,18 +59,21 @@ class TypedGraph:
         external = onnx.TensorProto.EXTERNAL
         shapes = {t.name: tuple(t.dims) for t in model.graph.initializer if t.data_location == external}
         check_parameters(component, shapes)
+        variant.rewrite(model, component)
+        fix_sizes(model, added_dims(component, variant))
         to_precision(model, settings.precision, bool(component.architecture.config.get("upcast_attention")))
         targets = exchangeable(component, model)
         return cls(
             component,
-            map_files(component),
+            map_files(component) if maps is None else maps,
             settings.precision,
             model,
             model.SerializeToString(deterministic=True) + "\n".join(targets).encode(),
             input_dims(model.graph),
-            profiles_of(component),
+            profiles_of(component, variant),
             shapes,
             targets,
+            variant,
         )
 
     @property
@@ -108,13 +120,20 @@ class TypedGraph:
     def _below(self) -> Mapping[str, int]:
         """What inputs that are indices must be below."""
         config = self.component.architecture.config
+        if self.component.architecture.model == CONTROLNET_HINT:
+            return {"control_type": config.get("num_control_type", 0)}
         if self.component.architecture.model not in ENCODERS:
             return {}
         return {"pooled_position": config["max_position_embeddings"], "skip_layers": config["num_hidden_layers"] + 1}
 
 
 def exchangeable(component: Component, model: onnx.ModelProto) -> list[str]:
-    """The weights that a LoRA can change, as the onnxruntime engine has them; none where no LoRA changes the model."""
+    """The weights that a LoRA can change, as the onnxruntime engine has them; none where no LoRA changes the model.
+
+    Of a ControlNet those that a control-LoRA has something to add to.
+    """
+    if component.factors:
+        return sorted(component.factors)
     if component.architecture.model not in LORA_MODELS:
         return []
     copy = onnx.ModelProto()
