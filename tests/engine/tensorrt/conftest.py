@@ -18,12 +18,14 @@ import pytest
 from tests.conftest import CACHE
 from tests.engine.tensorrt.standin import VERSIONS, stand_in
 from tests.engine.tensorrt.standin.cuda import patch_torch
+from tests.engine.tensorrt.workshop import Load, Workshop, opened
 from triptych.checkpoint import Checkpoint
 from triptych.contract import UNET
 from triptych.engine import EngineSettings
 from triptych.engine.tensorrt import api
 from triptych.engine.tensorrt.build import builder, monitor
 from triptych.engine.tensorrt.complaints import forget_errors
+from triptych.engine.tensorrt.engine import TensorRtEngine
 from triptych.engine.tensorrt.network.typed import TypedGraph
 from triptych.engine.tensorrt.run import refitter, session, shape
 
@@ -76,3 +78,29 @@ def trt(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     patch_torch(monkeypatch)
     forget_errors()
     return trt
+
+
+@pytest.fixture
+def workshop(trt: Any, graph: TypedGraph, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+    return opened(graph, monkeypatch)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> EngineSettings:
+    (tmp_path / "graphs").symlink_to(CACHE / "graphs", target_is_directory=True)
+    return EngineSettings(2, tmp_path, precision="fp16")
+
+
+@pytest.fixture
+def load(workshop: Workshop, settings: EngineSettings) -> Iterator[Load]:
+    """Loads the engine as at a start of the stage, with the cache that is there."""
+    loaded: list[TensorRtEngine] = []
+
+    def one() -> TensorRtEngine:
+        loaded.append(TensorRtEngine.load(workshop.graph.component, settings))
+        return loaded[-1]
+
+    yield one
+    workshop.may_go_on.set()
+    for each in loaded:
+        each.close()

@@ -2,127 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
-import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from tests.conftest import CACHE
 from tests.engine.tensorrt.standin import VERSIONS
 from tests.engine.tensorrt.test_session import QUERY, factor, half
+from tests.engine.tensorrt.workshop import ON_PLAIN, Load, Workshop, changed, ended, held_by
 from triptych.engine import EngineSettings
 from triptych.engine.build import build_artifact
 from triptych.engine.cache.inventory import inventory
-from triptych.engine.tensorrt import beside, choice, engine
+from triptych.engine.tensorrt import background, choice
 from triptych.engine.tensorrt.build import making
-from triptych.engine.tensorrt.build.keys import Gpu
 from triptych.engine.tensorrt.build.plan import OVERRIDE as PLAN
 from triptych.engine.tensorrt.build.plan import RefitPlan
-from triptych.engine.tensorrt.engine import TensorRtEngine
-from triptych.engine.tensorrt.network.typed import TypedGraph
 from triptych.engine.tensorrt.plain import OVERRIDE, Comparison, read_comparison
-from triptych.errors import FailedPreconditionError, InvalidArgumentError, TriptychError
+from triptych.errors import FailedPreconditionError, InvalidArgumentError
 
 # The versions differ in what is called, not in what is made when.
 pytestmark = pytest.mark.parametrize("trt", VERSIONS[:1], indirect=True)
 USUAL, WIDER, PLAIN = RefitPlan.USUAL, RefitPlan.PER_CHECKPOINT, RefitPlan.PLAIN
 CONVOLUTION = "conv_in.weight"
-# What the stand-in multiplies with where it is a plain engine.
-ON_PLAIN = 7.0
-
-
-class Workshop:
-    """Builds what the stand-in runs; a build waits until it may go on."""
-
-    def __init__(self, graph: TypedGraph) -> None:
-        self.graph = graph
-        self.built: list[RefitPlan] = []
-        self.may_go_on = threading.Event()
-        self.may_go_on.set()
-        self.problem: Exception | None = None
-        self.free_bytes = 80_000_000_000
-        self.comparison = Comparison(0.010, 0.017)
-        self.compared = 0
-
-    def build(self, path: Path, dims: Any, profiles: Any, names: Any, timings: Path, told: Any, stopped: Any) -> Any:
-        assert path.is_file()
-        plan = next(plan for plan in RefitPlan if list(self.graph.open_names(plan)) == list(names))
-        while not self.may_go_on.wait(0.01):
-            if stopped():
-                raise TriptychError("TensorRT could not build an engine; its log says why")
-        if self.problem is not None:
-            raise self.problem
-        self.built.append(plan)
-        weights = {name: half(self.graph, name).tolist() for name in names} or {"folded": [ON_PLAIN]}
-        return np.frombuffer(json.dumps(weights).encode(), np.uint8)
-
-    def compare(self, *_arguments: Any) -> Comparison:
-        self.compared += 1
-        return self.comparison
-
-
-@pytest.fixture
-def workshop(trt: Any, graph: TypedGraph, monkeypatch: pytest.MonkeyPatch) -> Workshop:
-    shop = Workshop(graph)
-    monkeypatch.delenv(OVERRIDE, raising=False)
-    monkeypatch.setattr(making, "cuda_device", lambda _settings: torch.device("cpu"))
-    monkeypatch.setattr(making, "_gpu", lambda _device: Gpu("NVIDIA L4", (8, 9), "10.13.0"))
-    monkeypatch.setattr(making.TypedGraph, "of", lambda _component, _settings: graph)
-    monkeypatch.setattr(making, "build_engine", shop.build)
-    for module in (making, engine):
-        monkeypatch.setattr(module, "check_outputs", lambda *_arguments: 0.0)
-    monkeypatch.setattr(choice, "compare", shop.compare)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (shop.free_bytes, 80_000_000_000))
-    monkeypatch.setattr(making.Session, "step_seconds", lambda _session, _inputs: 0.017)
-    return shop
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> EngineSettings:
-    (tmp_path / "graphs").symlink_to(CACHE / "graphs", target_is_directory=True)
-    return EngineSettings(2, tmp_path, precision="fp16")
-
-
-Load = Callable[[], TensorRtEngine]
-
-
-@pytest.fixture
-def load(workshop: Workshop, settings: EngineSettings) -> Iterator[Load]:
-    """Loads the engine as at a start of the stage, with the cache that is there."""
-    loaded: list[TensorRtEngine] = []
-
-    def one() -> TensorRtEngine:
-        loaded.append(TensorRtEngine.load(workshop.graph.component, settings))
-        return loaded[-1]
-
-    yield one
-    workshop.may_go_on.set()
-    for each in loaded:
-        each.close()
-
-
-def ended(one: TensorRtEngine) -> None:
-    """Waits until nothing is being made beside it."""
-    beside = one._beside
-    assert beside._wider is None or beside._wider.wait(60)  # which may begin the other anew
-    assert beside._plain is not None and beside._plain.wait(60)
-
-
-def changed(graph: TypedGraph, name: str, value: float = 1.0) -> dict[str, Any]:
-    return {name: np.full(graph.component.weights[name].shape, value, np.float32)}
-
-
-def held_by(one: TensorRtEngine) -> dict[str, Any]:
-    weights: dict[str, Any] = one._pair.refittable.session.engine._weights
-    return weights
 
 
 def test_a_lora_of_the_usual_kind_needs_nothing_more(load: Load, workshop: Workshop) -> None:
@@ -221,7 +126,7 @@ def test_what_the_cache_has_is_not_waited_for_while_another_engine_is_built(
     began = time.monotonic()
     with pytest.raises(FailedPreconditionError, match="is loaded after what is made before it: ask again then"):
         again.prepare_refit([CONVOLUTION])
-    assert time.monotonic() - began < beside._LOADING_S / 2
+    assert time.monotonic() - began < background._LOADING_S / 2
     workshop.may_go_on.set()
     ended(again)
     again.prepare_refit([CONVOLUTION])

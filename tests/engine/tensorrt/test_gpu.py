@@ -10,18 +10,27 @@ import pytest
 import torch
 
 from tests.conftest import CACHE
+from tests.engine.tensorrt.beside_unet import NAMES, save_all
 from tests.engine.torch.test_engine import inputs_of, joined
 from triptych.checkpoint import Checkpoint
 from triptych.contract import ENCODER, UNET, VAE_DECODER, VAE_ENCODER
 from triptych.engine import Engine, EngineSettings, load_engine
+from triptych.engine.rewriting.variant import Variant
 from triptych.engine.tensorrt.build.plan import OVERRIDE, RefitPlan
 from triptych.engine.tensorrt.engine import TensorRtEngine
+from triptych.engine.tensorrt.network.typed import TypedGraph
 from triptych.engine.tensorrt.plain import OVERRIDE as PLAIN_OVERRIDE
 from triptych.engine.tensorrt.probe import TOLERANCES, relative_error
 from triptych.engine.weights import float32_weights
 from triptych.errors import FailedPreconditionError, InvalidArgumentError
 
 pytestmark = [pytest.mark.tensorrt, pytest.mark.timeout(1200)]
+VARIANTS = (
+    Variant(is_controlled=True),
+    Variant(prompts=1),
+    Variant("xy"),
+    Variant("x", is_controlled=True, prompts=2),
+)
 MODELS = (ENCODER.name, UNET.name, VAE_DECODER.name, VAE_ENCODER.name)
 
 
@@ -128,6 +137,43 @@ def test_a_convolution_is_opened_beside_the_engine_that_runs(checkpoints: dict[s
         one.refit({"conv_in.weight": np.full((16, 4, 3, 3), 0.02, np.float32)})
     actual, expected = (joined(one.infer(inputs_of(UNET.name))) for one in (engine, reference))
     assert relative_error(actual, expected) < TOLERANCES["fp16"]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_other_graphs_are_torchs_with_the_same_loras(
+    checkpoints: dict[str, Path], cache: Path, variant: Variant, precision: str
+) -> None:
+    component = Checkpoint.open(checkpoints["sd1"]).components[UNET.name]
+    engine, reference = engines(checkpoints, cache, UNET.name, precision)
+    assert isinstance(engine, TensorRtEngine)
+    name = next(iter(engine._pair.refittable.names))
+    weights = {name: np.full(component.weights[name].shape, 0.02, np.float32)}
+    given = TypedGraph.of(component, EngineSettings(2, CACHE), variant).best_sample()
+    outputs = []
+    engine.refit(weights)
+    engine._beside.variants.prepare(variant)
+    for one in (engine, reference):
+        one.refit(weights)
+        with_lora = joined(one.infer_wrapped(given, variant.axes))
+        one.refit({name: None})
+        outputs.append([with_lora, joined(one.infer_wrapped(given, variant.axes))])
+    for actual, expected in zip(*outputs, strict=True):
+        assert relative_error(actual, expected) < TOLERANCES[precision]
+    assert relative_error(outputs[0][0], outputs[0][1]) > 0
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("name", NAMES)
+def test_what_stands_beside_a_unet_is_torchs(
+    checkpoints: dict[str, Path], tmp_path: Path, cache: Path, name: str, precision: str
+) -> None:
+    component = save_all(tmp_path, checkpoints)[name]
+    given = TypedGraph.of(component, EngineSettings(2, CACHE)).best_sample()
+    engine = load_engine("tensorrt", component, EngineSettings(2, cache, "cuda:0", precision))
+    expected = load_engine("torch", component, EngineSettings(2, CACHE)).infer(given)
+    outputs = engine.infer(given)
+    assert all(relative_error(outputs[each], expected[each]) < TOLERANCES[precision] for each in expected)
 
 
 def test_a_plain_engine_runs_what_needs_no_lora(

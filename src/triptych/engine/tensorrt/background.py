@@ -6,6 +6,10 @@ import logging
 import threading
 from collections.abc import Callable
 
+# An engine that the cache has is there within seconds once nothing else is made, and to wait for it saves the request.
+_TURN_S = 1.0
+_LOADING_S = 60.0
+
 logger = logging.getLogger("triptych.engine")
 
 
@@ -21,11 +25,12 @@ class Job:
         self._begun, self._ended = threading.Event(), threading.Event()
         threading.Thread(target=self._run, name=name, daemon=True).start()
 
-    def wait_begun(self, timeout_s: float) -> bool:
-        """Whether its turn has come within that time."""
-        return self._begun.wait(timeout_s)
+    def wait_for_loading(self) -> None:
+        """For one that has little to do: until it has ended, unless its turn does not come soon."""
+        if self._begun.wait(_TURN_S):
+            self.wait(_LOADING_S)
 
-    def wait(self, timeout_s: float) -> bool:
+    def wait(self, timeout_s: float = threading.TIMEOUT_MAX) -> bool:
         """Whether it has ended, well or not, within that time."""
         return self._ended.wait(timeout_s)
 

@@ -1,6 +1,6 @@
-"""What is made in the background for an engine that runs: a plain one beside it, and one with more weights open.
+"""What is made in the background for an engine that runs: a plain one beside it, one with more weights open, variants.
 
-Either is absent, being made, there or failed. One is made at a time.
+Each is absent, being made, there or failed. One is made at a time.
 """
 
 from __future__ import annotations
@@ -17,12 +17,10 @@ from triptych.engine.tensorrt.build.plan import OVERRIDE, RefitPlan
 from triptych.engine.tensorrt.choice import PlainChoice, lack_of_room
 from triptych.engine.tensorrt.pair import Pair
 from triptych.engine.tensorrt.refittable import Refittable
+from triptych.engine.tensorrt.variants import Variants
 from triptych.errors import FailedPreconditionError
 
 WIDER = RefitPlan.PER_CHECKPOINT
-# An engine that the cache has is there within seconds once nothing else is made, and to wait for it saves the request.
-_TURN_S = 1.0
-_LOADING_S = 60.0
 # A build ends at its next step; whatever takes longer ends with the process.
 _ENDING_S = 5.0
 
@@ -37,6 +35,7 @@ class Beside:
         self._turn = threading.Lock()
         self._plain: Job | None = None
         self._wider: Job | None = None
+        self.variants = Variants(making, pair, self._begun, stop)
 
     def choose_plain(self) -> None:
         """Has a plain engine made and measured, where one is to be had."""
@@ -62,15 +61,15 @@ class Beside:
         if self._wider is None:
             self._wider = self._begun(f"the engine {self._key(WIDER)}", self._widen)
         built = self._making.is_built(WIDER)
-        if built and self._wider.wait_begun(_TURN_S):
-            self._wider.wait(_LOADING_S)
+        if built:
+            self._wider.wait_for_loading()
         if closed := self._closed(names):
             raise _not_yet(closed, self._wider, built)
 
     def close(self) -> None:
         """Ends what is being made, and waits for that a while."""
         self._stop.set()
-        for job in (self._plain, self._wider):
+        for job in (self._plain, self._wider, *self.variants.jobs):
             if job is not None:
                 job.wait(_ENDING_S)
 
@@ -90,7 +89,7 @@ class Beside:
 
     def _widen(self) -> None:
         making = self._making
-        if lack := lack_of_room(making, self._pair.refittable.plan, WIDER):
+        if lack := lack_of_room(making, WIDER, making.size_bytes(self._pair.refittable.plan)):
             raise FailedPreconditionError(lack)
         self._pair.adopt(Refittable(making.graph, making.session(WIDER), WIDER))
         logger.info("the engine %s, which any LoRA can change, has taken over", self._key(WIDER))

@@ -49,7 +49,7 @@ class PlainChoice:
     def session(self, refittable: Session) -> Session | None:
         """The plain engine, warm, if it is to be used: built, compared with the reference and measured if need be."""
         making = self._making
-        if against := self._against() or lack_of_room(making, self._plan, PLAIN):
+        if against := self._against() or lack_of_room(making, PLAIN, making.size_bytes(self._plan)):
             logger.info("no plain engine: %s", against)
             return None
         plain, sample = making.session(PLAIN), making.graph.best_sample()
@@ -73,7 +73,7 @@ class PlainChoice:
         """Why there is to be none; empty where there may be one."""
         setting, model = self._making.plain_setting, self._making.graph.component.architecture.model
         if model != UNET.name:
-            return f"the {model} runs once a picture, and not in every step"
+            return f"the {model} is no UNet, which LoRAs come to and go from between two steps"
         if self._plan is PLAIN:
             return "the engine that runs has no weight open"
         if self._forced:
@@ -102,10 +102,10 @@ class PlainChoice:
         return f"a step was measured at {plain_ms:.2f} ms with {self._key} and {refittable_ms:.2f} ms with {other}"
 
 
-def lack_of_room(making: Making, running: RefitPlan, wanted: RefitPlan) -> str:
+def lack_of_room(making: Making, wanted: RefitPlan, running_bytes: int) -> str:
     """What the GPU lacks for one more engine, from the size of the one that runs; empty where there is room."""
     free_bytes, _ = torch.cuda.mem_get_info(making.device)
-    needed_bytes = making.size_bytes(running) * (_ROOM if making.is_built(wanted) else _ROOM_TO_BUILD)
+    needed_bytes = running_bytes * (_ROOM if making.is_built(wanted) else _ROOM_TO_BUILD)
     if free_bytes >= needed_bytes:
         return ""
     key = making.build(wanted).key()

@@ -12,13 +12,14 @@ import torch
 
 from triptych.checkpoint import Component
 from triptych.engine.port import Array, Engine, EngineSettings, Weights
+from triptych.engine.rewriting.variant import PLAIN, Variant
 from triptych.engine.tensorrt.beside import Beside
 from triptych.engine.tensorrt.build.keys import Gpu
 from triptych.engine.tensorrt.build.making import Making
 from triptych.engine.tensorrt.build.plan import RefitPlan
 from triptych.engine.tensorrt.network.typed import TypedGraph
 from triptych.engine.tensorrt.pair import Pair
-from triptych.engine.tensorrt.probe import check_outputs
+from triptych.engine.tensorrt.probe import Infer, check_outputs
 from triptych.engine.tensorrt.refittable import Refittable
 from triptych.engine.weights import check_refit
 from triptych.errors import invalid
@@ -31,7 +32,10 @@ logger = logging.getLogger("triptych.engine")
 
 
 class TensorRtEngine(Engine):
-    """One or two engines; with TRIPTYCH_ENGINE_DEBUG=1 also a reference that every refit is compared with."""
+    """One or two engines, and one for each other graph that was asked for.
+
+    With TRIPTYCH_ENGINE_DEBUG=1 also a reference that every refit is compared with.
+    """
 
     def __init__(self, graph: TypedGraph, pair: Pair, beside: Beside, reference: Engine | None, gpu: Gpu) -> None:
         self._graph, self._pair, self._beside, self._reference, self._gpu = graph, pair, beside, reference, gpu
@@ -55,7 +59,22 @@ class TensorRtEngine(Engine):
 
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Runs one batch, in parts where the GPU's memory is too small for it whole."""
-        return self._pair.run(inputs)
+        return self._infer(inputs, Variant.of(inputs))
+
+    def infer_wrapped(self, inputs: Mapping[str, Array], axes: str) -> dict[str, Array]:
+        """As `infer`, on an engine of its own; FailedPreconditionError while that is being built."""
+        return self._infer(inputs, Variant.of(inputs, axes))
+
+    def _infer(self, inputs: Mapping[str, Array], variant: Variant) -> dict[str, Array]:
+        return self._pair.run(inputs) if variant == PLAIN else self._beside.variants.run(inputs, variant)
+
+    def prepare_residuals(self, axes: str = "") -> None:
+        """Waits for an engine that takes them, minutes where the cache has none of it."""
+        self._beside.variants.prepare(Variant(axes, is_controlled=True))
+
+    def prepare_image_prompt(self, count: int = 1, axes: str = "") -> None:
+        """Waits for an engine that takes it, minutes where the cache has none of it."""
+        self._beside.variants.prepare(Variant(axes, prompts=count))
 
     def prepare_refit(self, names: Iterable[str]) -> None:
         """FailedPreconditionError while an engine with these weights open is being built, or where that failed."""
@@ -74,7 +93,7 @@ class TensorRtEngine(Engine):
         self._pair.take(weights)
         if self._reference is not None:
             self._reference.refit(weights)
-            self.probe(self._reference, "the engine after a refit")
+            self.probe(self._reference.infer, "the engine after a refit")
 
     def about(self) -> dict[str, str]:
         """The library's version, the GPU, and the graph's content."""
@@ -85,9 +104,9 @@ class TensorRtEngine(Engine):
         """Ends what is being made beside it."""
         self._beside.close()
 
-    def probe(self, reference: Engine, what: str) -> float:
+    def probe(self, reference: Infer, what: str) -> float:
         """The error against a reference that holds the same weights; FailedPreconditionError if it is too large."""
         graph = self._graph
         with self._pair.lock:
             engine = self._pair.current.run_with
-            return check_outputs(engine, reference.infer, graph.samples(), graph.precision, what)
+            return check_outputs(engine, reference, graph.samples(), graph.precision, what)

@@ -1,4 +1,4 @@
-"""The refittable engine, and perhaps a plain one beside it that runs whatever needs no LoRA."""
+"""The refittable engine, perhaps a plain one beside it that runs whatever needs no LoRA, and those of other graphs."""
 
 from __future__ import annotations
 
@@ -7,27 +7,34 @@ from collections.abc import Mapping
 
 from triptych.engine.memory import run_in_memory
 from triptych.engine.port import Array, Weights
+from triptych.engine.rewriting.variant import PLAIN, Variant
 from triptych.engine.tensorrt.refittable import Refittable, Replaced
 from triptych.engine.tensorrt.run.session import Session
 from triptych.errors import FailedPreconditionError
 
 
 class Pair:
-    """Both on one GPU; `lock` is held by whoever runs, refits or exchanges one of them.
+    """All on one GPU; `lock` is held by whoever runs, refits or exchanges one of them.
 
     While a plain engine runs what needs no LoRA the refittable one keeps the last set, so that the same set, when it
-    comes again, costs no refit.
+    comes again, costs no refit. A variant's takes what is wanted when it runs.
     """
 
     def __init__(self, refittable: Refittable, lock: threading.Lock) -> None:
         self.refittable, self.lock = refittable, lock
         self.plain: Session | None = None
+        self.variants: dict[Variant, Refittable] = {}
         self._wanted: Replaced = {}
 
-    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def run(self, inputs: Mapping[str, Array], variant: Variant = PLAIN) -> dict[str, Array]:
         """One batch with the weights that were wanted last, in parts where memory is too small for it whole."""
         with self.lock:
-            return run_in_memory(self.current.run, inputs, self._release)
+            session = self.current if variant == PLAIN else self._varied(self.variants[variant])
+            return run_in_memory(session.run, inputs, self._release)
+
+    def _varied(self, one: Refittable) -> Session:
+        one.take(self._wanted)
+        return one.session
 
     @property
     def current(self) -> Session:
@@ -37,6 +44,11 @@ class Pair:
         if not self.refittable.usable:
             raise FailedPreconditionError("a refit of this engine failed, and so did going back: load the model again")
         return self.refittable.session
+
+    def has(self, variant: Variant) -> bool:
+        """Whether its engine is there, with all weights open that are wanted now."""
+        one = self.variants.get(variant)
+        return one is not None and self._wanted.keys() <= one.names
 
     def take(self, weights: Weights) -> None:
         """Changes what is wanted; after an error that is the checkpoint's own."""
@@ -48,6 +60,13 @@ class Pair:
         """From now on it runs what needs no LoRA."""
         with self.lock:
             self.plain = plain
+
+    def adopt_variant(self, variant: Variant, one: Refittable) -> None:
+        """From now on it runs that graph."""
+        with self.lock:
+            if variant in self.variants:
+                self.variants[variant].session.release()
+            self.variants[variant] = one
 
     def adopt(self, refittable: Refittable) -> None:
         """Has it take over from the one that is there, with what is wanted now."""
@@ -63,6 +82,6 @@ class Pair:
         self._wanted = wanted
 
     def _release(self) -> None:
-        for session in (self.plain, self.refittable.session):
+        for session in (self.plain, self.refittable.session, *(one.session for one in self.variants.values())):
             if session is not None:
                 session.release()

@@ -14,10 +14,11 @@ import torch
 
 from tests.conftest import CACHE
 from triptych.checkpoint import Checkpoint, Component
-from triptych.contract import ENCODER, UNET
+from triptych.contract import ENCODER, UNET, VAE_DECODER
 from triptych.engine import Engine, EngineSettings
 from triptych.engine.build import Origin, build_artifact
 from triptych.engine.cache.inventory import Kind, State, inventory
+from triptych.engine.rewriting.variant import Variant
 from triptych.engine.tensorrt.build import making
 from triptych.engine.tensorrt.build.plan import OVERRIDE
 from triptych.engine.tensorrt.run.padding import padded_batches, read_batch_seconds
@@ -32,6 +33,7 @@ class StandIn:
         self.engine = TorchEngine.load(component, EngineSettings(2, CACHE))
         self.wrong = False
         self.room = 64
+        self.axes = ""
         self.builds = 0
 
     def build(self, graph: Path, *_arguments: Any) -> Any:
@@ -50,7 +52,7 @@ class StandIn:
         return 0.5 if batch == 3 else 0.25
 
     def run(self, inputs: Any, _profile: int) -> Any:
-        outputs = self.engine.infer(inputs)
+        outputs = self.engine.infer_wrapped(inputs, self.axes)
         return {name: np.zeros_like(array) for name, array in outputs.items()} if self.wrong else outputs
 
 
@@ -121,6 +123,22 @@ def test_a_wrong_engine_is_not_kept(component: Component, settings: EngineSettin
     with pytest.raises(FailedPreconditionError, match="away from the reference"):
         build_artifact(component, "tensorrt", settings)
     assert inventory(settings.cache_dir) == []
+
+
+def test_a_variant_is_compared_with_the_references_own(
+    checkpoints: dict[str, Path], settings: EngineSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    component = Checkpoint.open(checkpoints["sd1"]).components[VAE_DECODER.name]
+    stand_in = StandIn(component)
+    replace_all(stand_in, monkeypatch)
+    plain = making.Making(component, settings)
+    varied = plain.varied(Variant("xy"))
+    assert plain.build(plain.plan).key() != varied.build(plain.plan).key() and plain.subject != varied.subject
+    with pytest.raises(FailedPreconditionError, match="away from the reference"):
+        varied.ensure()  # by an engine whose convolutions do not wrap around
+    stand_in.axes = "xy"
+    varied.ensure()
+    assert varied.is_built(plain.plan) and not plain.is_built(plain.plan)
 
 
 def test_cudas_errors_are_reported(

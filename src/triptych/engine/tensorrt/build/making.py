@@ -10,6 +10,8 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
+from copy import copy
+from functools import partial
 from pathlib import Path
 from time import sleep
 from typing import Any
@@ -21,6 +23,7 @@ from triptych.checkpoint import Component
 from triptych.contract import UNET
 from triptych.engine.cache.artifacts import Progress
 from triptych.engine.port import Engine, EngineSettings
+from triptych.engine.rewriting.variant import Variant
 from triptych.engine.tensorrt.api import tensorrt
 from triptych.engine.tensorrt.build.builder import build_engine
 from triptych.engine.tensorrt.build.cache import (
@@ -36,7 +39,7 @@ from triptych.engine.tensorrt.build.plan import RefitPlan, choose_plan
 from triptych.engine.tensorrt.network.external import write_model
 from triptych.engine.tensorrt.network.typed import TypedGraph
 from triptych.engine.tensorrt.plain import plain_setting
-from triptych.engine.tensorrt.probe import check_outputs
+from triptych.engine.tensorrt.probe import Infer, check_outputs
 from triptych.engine.tensorrt.run.padding import padded_batches, read_batch_seconds
 from triptych.engine.tensorrt.run.session import Session
 from triptych.engine.torch.engine import torch_device
@@ -70,6 +73,13 @@ class Making:
         self._weights_digest = weights_digest(component)
         self.subject = self.build(RefitPlan.PER_ARCHITECTURE).subject()
         self.plan = choose_plan(self.graph.first_plan, measured_steps(self.root, self.subject))
+
+    def varied(self, variant: Variant) -> Making:
+        """The same for another graph over the same weights, those of the load."""
+        other = copy(self)
+        other.graph = TypedGraph.of(self.graph.component, self._settings, variant, self.graph.maps)
+        other.subject = other.build(RefitPlan.PER_ARCHITECTURE).subject()
+        return other
 
     def build(self, plan: RefitPlan) -> Build:
         """What an engine of that plan depends on."""
@@ -110,12 +120,17 @@ class Making:
         settings = EngineSettings(self._settings.threads, self._settings.cache_dir)
         return load_engine("onnxruntime", self.graph.component, settings)
 
-    def check_once(self, probe: Callable[[Engine, str], float]) -> None:
+    def expected(self) -> Infer:
+        """What the reference makes of a batch in this graph."""
+        reference, axes = self.reference(), self.graph.variant.axes
+        return partial(reference.infer_wrapped, axes=axes) if axes else reference.infer
+
+    def check_once(self, probe: Callable[[Infer, str], float]) -> None:
         """Compares an engine of the whole architecture with this checkpoint's reference, the first time it meets it."""
         key = self.build(RefitPlan.PER_ARCHITECTURE).key()
         checked = checked_mark(self.root, key, weights_digest(self.graph.component))
         if not checked.exists():
-            probe(self.reference(), "the engine refitted to this checkpoint")
+            probe(self.expected(), "the engine refitted to this checkpoint")
             with suppress(OSError):  # a cache that is read-only; it is checked again next time
                 checked.touch()
 
@@ -135,8 +150,8 @@ class Making:
         (folder / PLAN_FILE).write_bytes(memoryview(serialized))
         told_of("comparing it with the reference")
         session = Session(memoryview(serialized), graph.dims, graph.profiles, self.device)
-        samples, reference = graph.samples(), self.reference()
-        error = check_outputs(session.run_with, reference.infer, samples, graph.precision, "the engine just built")
+        samples, what = graph.samples(), "the engine just built"
+        error = check_outputs(session.run_with, self.expected(), samples, graph.precision, what)
         with self.quiet:
             step_seconds = session.step_seconds(graph.best_sample())
         return {"step_seconds": step_seconds, "error": error, "batch_seconds": self._batch_seconds(session, told_of)}
