@@ -104,7 +104,7 @@ class Component:
 
     def over(self, other: Component) -> Component:
         """The same with the other's weights where it has none of its own; its factors are still to be added."""
-        return replace(self, weights={**other.weights, **self.weights})
+        return replace(self, weights={**other.weights, **self.weights}, latent_size=other.latent_size)
 
     def expect_shape(self, name: str, shape: tuple[int, ...], *keys: str) -> None:
         """CheckpointInvalidError unless the tensor is there in that shape, which the configuration gives by `keys`."""
