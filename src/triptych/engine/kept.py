@@ -32,6 +32,11 @@ def times(array: Kept, factors: Array) -> Kept:
     return array * own.reshape(-1, *[1] * (len(array.shape) - 1))
 
 
+def spread(array: Kept, shape: Sequence[int]) -> Kept:
+    """Seen as one of that shape, where it has one number for many."""
+    return _library(array).broadcast_to(array, tuple(shape))
+
+
 def _library(array: Kept) -> Any:
     """Whose functions have the same names in both."""
     if isinstance(array, np.ndarray):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tests.engine.tensorrt.standin import VERSIONS
 from tests.engine.tensorrt.test_session import QUERY, factor, half, inputs
@@ -93,6 +94,15 @@ def test_what_nothing_adds_to_is_zeros_and_one_number_stands_everywhere(load: Lo
     wrong = given | {"residual_0": given["residual_0"][:, :, :4, :4]}
     with pytest.raises(InvalidArgumentError, match=r"residual_0: .* has 4 where 8 is needed"):
         one.infer(wrong)
+
+
+def test_what_another_engine_kept_is_taken(load: Load, workshop: Workshop) -> None:
+    one, given = load(), controlled(workshop)
+    one.prepare_residuals()
+    kept = {name: torch.tensor(array) if name.startswith("residual_") else array for name, array in given.items()}
+    assert np.array_equal(one.infer(kept)["noise_pred"], one.infer(given)["noise_pred"])
+    outputs = one.infer_kept(kept)["noise_pred"]
+    assert isinstance(outputs, torch.Tensor) and np.array_equal(outputs.numpy(), one.infer(given)["noise_pred"])
 
 
 def test_loras_are_the_same_in_both_whichever_was_there_first(load: Load, workshop: Workshop) -> None:

@@ -102,6 +102,28 @@ def test_batches_run_in_the_profiles_that_hold_them(trt: Any, graph: TypedGraph)
     assert [context.active_optimization_profile for context in one.engine._contexts] == [3]
 
 
+def test_what_an_engine_keeps_the_next_one_takes(trt: Any, graph: TypedGraph) -> None:
+    one = new_session(graph)
+    for batch in (2, 40):  # of which the latter is run in parts
+        sample = inputs(batch)
+        kept = one.run(sample, kept=True)
+        assert isinstance(kept["noise_pred"], torch.Tensor)
+        whole = one.run(sample)
+        assert np.array_equal(kept["noise_pred"].numpy(), whole["noise_pred"])
+        again = one.run(sample | {"latents": kept["noise_pred"]}, kept=True)
+        assert np.array_equal(again["noise_pred"], one.run(sample | {"latents": whole["noise_pred"]})["noise_pred"])
+        assert np.array_equal(kept["noise_pred"].numpy(), whole["noise_pred"])  # a later run writes nothing over it
+
+
+def test_one_number_for_all_of_an_input_is_written_there(trt: Any, graph: TypedGraph) -> None:
+    one = new_session(graph)
+    for value in (0.0, 0.5):
+        everywhere = np.full((2, 4, 8, 8), value, np.float32)
+        seen = np.broadcast_to(np.float32(value), everywhere.shape)
+        outputs = [one.run(inputs() | {"latents": each})["noise_pred"] for each in (everywhere, seen)]
+        assert np.array_equal(*outputs)
+
+
 def test_a_batch_runs_as_the_larger_one_that_was_measured_to_be_quicker(trt: Any, graph: TypedGraph) -> None:
     one = new_session(graph)
     padded = Session(json.dumps({}).encode(), graph.dims, graph.profiles, torch.device("cpu"), {3: 5})

@@ -11,6 +11,7 @@ from hashlib import sha256
 import torch
 
 from triptych.checkpoint import Component
+from triptych.engine.kept import Kept
 from triptych.engine.port import Array, Engine, EngineSettings, Weights
 from triptych.engine.rewriting.variant import PLAIN, Variant
 from triptych.engine.tensorrt.beside import Beside
@@ -57,16 +58,22 @@ class TensorRtEngine(Engine):
         beside.choose_plain()
         return engine
 
-    def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def infer(self, inputs: Mapping[str, Kept]) -> dict[str, Array]:
         """Runs one batch, in parts where the GPU's memory is too small for it whole."""
         return self._infer(inputs, Variant.of(inputs))
 
-    def infer_wrapped(self, inputs: Mapping[str, Array], axes: str) -> dict[str, Array]:
+    def infer_wrapped(self, inputs: Mapping[str, Kept], axes: str) -> dict[str, Array]:
         """As `infer`, on an engine of its own; FailedPreconditionError while that is being built."""
         return self._infer(inputs, Variant.of(inputs, axes))
 
-    def _infer(self, inputs: Mapping[str, Array], variant: Variant) -> dict[str, Array]:
-        return self._pair.run(inputs) if variant == PLAIN else self._beside.variants.run(inputs, variant)
+    def infer_kept(self, inputs: Mapping[str, Kept], axes: str = "") -> dict[str, Kept]:
+        """As `infer` or `infer_wrapped`, but what comes out are tensors on the GPU."""
+        return self._infer(inputs, Variant.of(inputs, axes), kept=True)
+
+    def _infer(self, inputs: Mapping[str, Kept], variant: Variant, *, kept: bool = False) -> dict[str, Kept]:
+        if variant == PLAIN:
+            return self._pair.run(inputs, kept=kept)
+        return self._beside.variants.run(inputs, variant, kept=kept)
 
     def prepare_residuals(self, axes: str = "") -> None:
         """Waits for an engine that takes them, minutes where the cache has none of it."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from functools import partial
 
+from triptych.engine.kept import Kept
 from triptych.engine.memory import run_in_memory
-from triptych.engine.port import Array, Weights
+from triptych.engine.port import Weights
 from triptych.engine.rewriting.variant import PLAIN, Variant
 from triptych.engine.tensorrt.refittable import Refittable, Replaced
 from triptych.engine.tensorrt.run.session import Session
@@ -26,11 +28,11 @@ class Pair:
         self.variants: dict[Variant, Refittable] = {}
         self._wanted: Replaced = {}
 
-    def run(self, inputs: Mapping[str, Array], variant: Variant = PLAIN) -> dict[str, Array]:
+    def run(self, inputs: Mapping[str, Kept], variant: Variant = PLAIN, *, kept: bool = False) -> dict[str, Kept]:
         """One batch with the weights that were wanted last, in parts where memory is too small for it whole."""
         with self.lock:
             session = self.current if variant == PLAIN else self._varied(self.variants[variant])
-            return run_in_memory(session.run, inputs, self._release)
+            return run_in_memory(partial(session.run, kept=kept), inputs, self._release)
 
     def _varied(self, one: Refittable) -> Session:
         one.take(self._wanted)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from triptych.engine.conditions import is_controlled
-from triptych.engine.port import Array
+from triptych.engine.kept import Kept, spread
 from triptych.engine.rewriting.variant import Variant
 from triptych.engine.tensorrt.background import Job
 from triptych.engine.tensorrt.build.making import Making
@@ -54,7 +54,7 @@ class Variants:
             if job.problem or self._stop.is_set():
                 raise _cannot(job)
 
-    def run(self, inputs: Mapping[str, Array], variant: Variant) -> dict[str, Array]:
+    def run(self, inputs: Mapping[str, Kept], variant: Variant, *, kept: bool = False) -> dict[str, Kept]:
         """One batch; FailedPreconditionError until the engine is there, or where it cannot be had."""
         if not self._pair.has(variant):
             job = self._asked_for(variant)
@@ -62,7 +62,7 @@ class Variants:
                 job.wait_for_loading()
             if not self._pair.has(variant):
                 raise _cannot(job) if job.problem else _not_yet(job, built)
-        return self._pair.run(_whole(inputs, self._varied(variant).graph), variant)
+        return self._pair.run(_whole(inputs, self._varied(variant).graph), variant, kept=kept)
 
     def _asked_for(self, variant: Variant) -> Job:
         """What makes it, begun unless it is being made or has failed."""
@@ -95,7 +95,7 @@ class Variants:
             return check_outputs(one.session.run_with, expected, graph.samples(), graph.precision, what)
 
 
-def _whole(inputs: Mapping[str, Array], graph: TypedGraph) -> dict[str, Array]:
+def _whole(inputs: Mapping[str, Kept], graph: TypedGraph) -> dict[str, Kept]:
     """With zeros for what no ControlNet and no adapter gives; one number for all of a picture stands everywhere in it.
 
     One graph is right for both, and both together.
@@ -106,9 +106,9 @@ def _whole(inputs: Mapping[str, Array], graph: TypedGraph) -> dict[str, Array]:
         shape = shape_of(graph.dims[name], {"batch": batch, "latent_height": height, "latent_width": width})
         given = inputs.get(name)
         if given is None:
-            whole[name] = np.zeros(shape, np.float32)
+            whole[name] = spread(np.zeros((), np.float32), shape)
         elif given.shape[2:] == (1, 1):
-            whole[name] = np.broadcast_to(given, (*given.shape[:2], *shape[2:]))
+            whole[name] = spread(given, (*given.shape[:2], *shape[2:]))
     return whole
 
 

@@ -40,8 +40,9 @@ def _capture(graph: Captured, **_options: Any) -> Iterator[None]:
 
 def patch_torch(patch: pytest.MonkeyPatch) -> None:
     """torch.cuda on a machine without it: one stream, on which all is done at once."""
-    stream = SimpleNamespace(cuda_stream=7, synchronize=lambda: None)
+    stream = SimpleNamespace(cuda_stream=7, synchronize=lambda: None, wait_stream=lambda _other: None)
     patch.setattr(torch.cuda, "Stream", lambda _device: stream)
+    patch.setattr(torch.cuda, "current_stream", lambda _device: stream)
     patch.setattr(torch.cuda, "device", lambda _device: contextlib.nullcontext())
     patch.setattr(torch.cuda, "stream", lambda _stream: contextlib.nullcontext())
     patch.setattr(torch.cuda, "CUDAGraph", Captured)

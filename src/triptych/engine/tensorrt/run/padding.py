@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
-from triptych.engine.port import Array
+from triptych.engine.kept import Kept, concatenated
 
 # What a larger batch must save at least: two measurements of the same differ by less.
 _CLEARLY = 0.97
@@ -34,8 +32,8 @@ def read_batch_seconds(manifest: Mapping[str, object]) -> dict[int, float]:
         return {}
 
 
-def pad(inputs: Mapping[str, Array], batch: int) -> Mapping[str, Array]:
+def pad(inputs: Mapping[str, Kept], batch: int) -> Mapping[str, Kept]:
     """The inputs with their last sample repeated."""
     if all(len(array) == batch for array in inputs.values()):
         return inputs
-    return {name: np.concatenate([array, *[array[-1:]] * (batch - len(array))]) for name, array in inputs.items()}
+    return {name: concatenated([array, *[array[-1:]] * (batch - len(array))]) for name, array in inputs.items()}

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from triptych.engine.kept import Kept
 from triptych.engine.memory import run_whole
 from triptych.engine.port import Array
 from triptych.engine.recent import Recent
@@ -50,8 +51,11 @@ class Session:
         self._memory = self._no_memory()
         self._shapes: Recent[tuple[object, ...], Shape] = Recent(_SHAPES_KEPT)
 
-    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """One batch, in parts where no profile takes it whole; InvalidArgumentError for a size not built for."""
+    def run(self, inputs: Mapping[str, Kept], *, kept: bool = False) -> dict[str, Kept]:
+        """One batch, in parts where no profile takes it whole; InvalidArgumentError for a size not built for.
+
+        What comes out is numpy's, or `kept` as tensors on the GPU, which are taken as inputs too.
+        """
         sizes = self.check({name: array.shape for name, array in inputs.items()})
         own_size = all(sizes[name] == r.best for name, r in self._profiles[0].ranges.items() if name != "batch")
         outputs = []
@@ -59,9 +63,11 @@ class Session:
             batch = part.stop - part.start
             run_as = self._padded.get(batch, batch) if own_size else batch
             index = choose_profile(self._profiles, {**sizes, "batch": run_as})
-            output = self._run_part(index, pad({name: array[part] for name, array in inputs.items()}, run_as))
+            taken = pad({name: array[part] for name, array in inputs.items()}, run_as)
+            output = self._run_part(index, taken, kept=kept)
             outputs.append({name: tensor[:batch] for name, tensor in output.items()})
-        return {name: torch.cat([output[name] for output in outputs]).numpy() for name in outputs[0]}
+        whole = {name: torch.cat([output[name] for output in outputs]) for name in outputs[0]}
+        return whole if kept else {name: tensor.numpy() for name, tensor in whole.items()}
 
     def check(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
         """The size of each free dimension; InvalidArgumentError where no profile holds them."""
@@ -105,12 +111,13 @@ class Session:
     def _no_memory(self) -> torch.Tensor:
         return torch.empty(0, dtype=torch.uint8, device=self.device)
 
-    def _run_part(self, index: int, inputs: Mapping[str, Array]) -> dict[str, torch.Tensor]:
+    def _run_part(self, index: int, inputs: Mapping[str, Kept], *, kept: bool = False) -> dict[str, torch.Tensor]:
         key = (index, *(inputs[name].shape for name in self._dims))
+        self.stream.wait_stream(torch.cuda.current_stream(self.device))  # where tensors among the inputs are made
         with torch.cuda.device(self.device), torch.cuda.stream(self.stream):
-            return self._shapes.get(key, lambda: self._new_shape(index, inputs)).run(inputs)
+            return self._shapes.get(key, lambda: self._new_shape(index, inputs)).run(inputs, kept=kept)
 
-    def _new_shape(self, index: int, inputs: Mapping[str, Array]) -> Shape:
+    def _new_shape(self, index: int, inputs: Mapping[str, Kept]) -> Shape:
         shape = Shape(self.engine, self.stream, self.device, index, inputs)
         if shape.memory_bytes > self._memory.numel():
             self._memory = torch.empty(shape.memory_bytes, dtype=torch.uint8, device=self.device)

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from triptych.engine.port import Array
+from triptych.engine.kept import Kept
 from triptych.engine.tensorrt.api import tensorrt
 from triptych.engine.tensorrt.complaints import forget_errors, shortage
 from triptych.errors import TriptychError
@@ -27,7 +27,7 @@ class Shape:
     It has a context to itself because changing the context that a CUDA graph was captured from would break the graph.
     """
 
-    def __init__(self, engine: Any, stream: Any, device: torch.device, index: int, inputs: Mapping[str, Array]) -> None:
+    def __init__(self, engine: Any, stream: Any, device: torch.device, index: int, inputs: Mapping[str, Kept]) -> None:
         trt = tensorrt()
         self._stream = stream
         forget_errors()
@@ -42,7 +42,7 @@ class Shape:
             name: torch.empty(array.shape, dtype=dtypes[engine.get_tensor_dtype(name)], device=device)
             for name, array in inputs.items()
         }
-        self._sent = {name: _pinned_like(tensor) for name, tensor in self._inputs.items()}
+        self._sent: dict[str, torch.Tensor] = {}
         for name, tensor in self._inputs.items():
             self._expect(self._context.set_input_shape(name, tuple(tensor.shape)), name)
         if unknown := self._context.infer_shapes():
@@ -53,7 +53,7 @@ class Shape:
             for name in names
             if engine.get_tensor_mode(name) == trt.TensorIOMode.OUTPUT
         }
-        self._received = {name: _pinned_like(tensor) for name, tensor in self._outputs.items()}
+        self._received: dict[str, torch.Tensor] = {}
         for name, tensor in (self._inputs | self._outputs).items():
             self._expect(self._context.set_tensor_address(name, tensor.data_ptr()), name)
         self.memory_bytes = int(self._context.update_device_memory_size_for_shapes())
@@ -79,11 +79,10 @@ class Shape:
         if self._runs_to_capture == 0:
             self._runs_to_capture = 1
 
-    def run(self, inputs: Mapping[str, Array]) -> dict[str, torch.Tensor]:
-        """Runs on the current stream, which is the session's, and waits; the outputs lie on the CPU."""
+    def run(self, inputs: Mapping[str, Kept], *, kept: bool = False) -> dict[str, torch.Tensor]:
+        """Runs on the current stream, which is the session's, and waits; the outputs lie on the CPU, unless `kept`."""
         for name, array in inputs.items():
-            self._sent[name].copy_(torch.tensor(array))
-            self._inputs[name].copy_(self._sent[name], non_blocking=True)
+            self._put(name, array)
         forget_errors()
         if self.graph is None and self._runs_to_capture == 0:
             self._capture()
@@ -92,10 +91,28 @@ class Shape:
         else:
             self._runs_to_capture -= 1
             self._expect(self._context.execute_async_v3(self._handle), "a run")
-        for name, tensor in self._outputs.items():
-            self._received[name].copy_(tensor, non_blocking=True)
+        taken = {name: tensor.clone() if kept else self._fetched(name) for name, tensor in self._outputs.items()}
         self._stream.synchronize()
-        return {name: tensor.clone() for name, tensor in self._received.items()}
+        return taken if kept else {name: tensor.clone() for name, tensor in taken.items()}
+
+    def _put(self, name: str, array: Kept) -> None:
+        """Begins to bring an input to where it is read."""
+        place = self._inputs[name]
+        if isinstance(array, torch.Tensor):
+            place.copy_(array, non_blocking=True)
+        elif not any(array.strides):  # one number, however large it is seen
+            place.fill_(array.item(0))
+        else:
+            if name not in self._sent:
+                self._sent[name] = _pinned_like(place)
+            self._sent[name].copy_(torch.tensor(array))
+            place.copy_(self._sent[name], non_blocking=True)
+
+    def _fetched(self, name: str) -> torch.Tensor:
+        """Begins to bring an output to where the next one of this name will lie too."""
+        if name not in self._received:
+            self._received[name] = _pinned_like(self._outputs[name])
+        return self._received[name].copy_(self._outputs[name], non_blocking=True)
 
     def _capture(self) -> None:
         graph = torch.cuda.CUDAGraph()
