@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from tests.conftest import CACHE
 from tests.engine.tensorrt.beside_unet import NAMES, save_all
+from tests.engine.tensorrt.network.test_precision import computed_wide
 from tests.engine.tensorrt.real import save_checkpoint
 from tests.engine.tensorrt.rtx import build, defined, softmaxes
 from triptych.checkpoint import Checkpoint, Component
@@ -19,11 +22,14 @@ from triptych.demo import checkpoint_path
 from triptych.engine import EngineSettings
 from triptych.engine.conditions import added_places
 from triptych.engine.onnxruntime.engine import OnnxRuntimeEngine
+from triptych.engine.port import Array
 from triptych.engine.rewriting.variant import PLAIN, Variant
 from triptych.engine.tensorrt.build.builder import open_weights
 from triptych.engine.tensorrt.build.plan import RefitPlan
+from triptych.engine.tensorrt.network.external import write_model
 from triptych.engine.tensorrt.network.profiles import profiles_of, sizes_of
 from triptych.engine.tensorrt.network.typed import TypedGraph
+from triptych.engine.tensorrt.probe import TOLERANCES, relative_error
 from triptych.errors import InvalidArgumentError
 
 FP16, FP32 = (EngineSettings(2, CACHE, precision=precision) for precision in ("fp16", "fp32"))
@@ -83,6 +89,32 @@ def test_a_variant_has_the_plain_graphs_weights_and_its_own_inputs(unet: Compone
     assert Variant.of(inputs, axes) == UNETS[name]
     outputs = reference.infer_wrapped(inputs, axes) if axes else reference.infer(inputs)
     assert outputs["noise_pred"].shape == inputs["latents"].shape
+
+
+@pytest.mark.parametrize("family", ["sd1", "sd2"])
+def test_typed_variants_give_the_same_numbers(checkpoints: dict[str, Path], tmp_path: Path, family: str) -> None:
+    """In half precision: what is added and looked at is rounded as all else is, scores of 2.x have float32's range."""
+    component = Checkpoint.open(checkpoints[family]).components[UNET.name]
+    graph = TypedGraph.of(component, FP16, UNETS["all"])
+    given = graph.samples()[0].rows
+    same_numbers(graph, given, OnnxRuntimeEngine.load(component, FP32).infer_wrapped(given, "x"), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["controlnet", "t2i_adapter_xl", "image_encoder"])
+def test_what_is_typed_beside_a_unet_gives_the_same_numbers(
+    beside: dict[str, Component], tmp_path: Path, name: str
+) -> None:
+    graph = TypedGraph.of(beside[name], FP16)
+    given = graph.samples()[0].rows
+    same_numbers(graph, given, OnnxRuntimeEngine.load(beside[name], FP32).infer(given), tmp_path)
+
+
+def same_numbers(graph: TypedGraph, given: Mapping[str, Array], expected: Mapping[str, Array], folder: Path) -> None:
+    path = computed_wide(write_model(graph.model, graph.component, folder))
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    outputs = dict(zip(names, session.run(None, dict(given)), strict=True))
+    assert all(0 < relative_error(outputs[name], array) < TOLERANCES["fp16"] for name, array in expected.items())
 
 
 def test_what_is_added_is_as_large_as_what_it_is_added_to(unet: Component) -> None:
