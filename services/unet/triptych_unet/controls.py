@@ -13,7 +13,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -187,6 +187,8 @@ class Controls:
             raise invalid("controlnets", f"{net.path} is {checkpoint.family.title}, and no ControlNet")
         if problem := control_misfit(parts, self._component.architecture):
             raise invalid("controlnets", f"{net.path} {problem}")
+        own = self._component.latent_size  # an engine may be built for sizes, and those are the UNet's
+        parts = {name: replace(part, latent_size=own) for name, part in parts.items()}
         load = self._load_adapter if T2I_ADAPTER in parts else self._load_net
         loaded = load(parts, checkpoint.weights_bytes)
         if fingerprint:
