@@ -99,7 +99,7 @@ def test_what_is_wrong_is_told_at_the_controls_field(drawing: Drawing, served: S
     first.get_by_label(f"Image of {outlines}:").set_input_files([given()])
     drawing.generate("nothing to look at", Steps="2", Width="64", Height="64")
     problem = second.locator(".entry-picture > .problem")
-    expect(problem).to_contain_text("is missing")
+    expect(problem).to_contain_text("The image is missing")
     expect(second.get_by_label(f"Image of {outlines}:")).to_be_focused()
     second.get_by_label(f"Image of {outlines}:").set_input_files([given()])
     second.get_by_label("From").fill("2")

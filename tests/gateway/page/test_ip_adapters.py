@@ -136,7 +136,7 @@ def test_what_is_wrong_is_told_at_its_field(drawing: Drawing, served: Served, li
     adapter = drawing.guide_by("IP-Adapters", likeness)
     problem = adapter.locator(".entry-picture > .problem")
     drawing.generate("like nothing", **TYPED)
-    expect(problem).to_contain_text("is missing")
+    expect(problem).to_contain_text("The image is missing")
     chooser = adapter.get_by_label(f"Image of {likeness}:")
     expect(chooser).to_be_focused()
     chooser.set_input_files([given(0), {"name": "broken.png", "mimeType": "image/png", "buffer": b"no picture"}])

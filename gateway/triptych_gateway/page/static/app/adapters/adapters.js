@@ -47,11 +47,7 @@ function makeAdapter(name, close) {
     files: pictures.files,
     pictures: pictures.get,
     take: pictures.add,
-    complain(field, text) {
-      const [, index] = /^images\[(\d+)\]/.exec(field) ?? [];
-      const about = index && pictures.get().length > 1 ? text.replace(/^[^:]*:/, `Image ${Number(index) + 1}`) : text;
-      (field === "scale" ? scale : pictures).complain(about);
-    },
+    complain: (field, text) => (field === "scale" ? scale : pictures).complain(text),
     clear: () => [scale, pictures].forEach((each) => each.complain("")),
     stop: pictures.stop,
   };

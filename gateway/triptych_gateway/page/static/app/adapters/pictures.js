@@ -2,7 +2,7 @@
 /** The pictures that an IP-Adapter looks at together, as it frames them: of each the middle square. */
 
 import { button, freshId, h } from "../base/dom.js";
-import { keptOf, makeChoosing, pathOf, showChosen } from "../form/choosing.js";
+import { imageProblem, keptOf, makeChoosing, pathOf, showChosen } from "../form/choosing.js";
 import { complain } from "../form/fields.js";
 import { send } from "../server/api.js";
 
@@ -41,7 +41,7 @@ export function makePictures(of) {
     read: () => (areKept() ? { image: all.length > 1 ? all.map(({ reference }) => reference) : all[0].reference } : {}),
     write: (/** @type {unknown} */ told) => set(keptOf(told)),
     files: async () => (areKept() ? [] : await Promise.all(all.map(fileOf))),
-    complain: (/** @type {string} */ text) => complain([input], problem, text),
+    complain: (/** @type {string} */ text) => complain([input], problem, imageProblem(text)),
     stop: choosing.stop,
   };
 }

@@ -2,7 +2,7 @@
 /** The picture that a ControlNet looks at. */
 
 import { button, freshId, h } from "../base/dom.js";
-import { makeChoosing, showChosen } from "../form/choosing.js";
+import { imageProblem, makeChoosing, showChosen } from "../form/choosing.js";
 import { complain } from "../form/fields.js";
 
 /** @typedef {import("../form/choosing.js").Chosen} Chosen */
@@ -39,6 +39,6 @@ export function makePicture(of, changed) {
     get: () => chosen,
     set,
     stop: choosing.stop,
-    complain: (/** @type {string} */ text) => complain([input], problem, text),
+    complain: (/** @type {string} */ text) => complain([input], problem, imageProblem(text)),
   };
 }

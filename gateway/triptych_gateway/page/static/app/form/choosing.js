@@ -64,6 +64,15 @@ export function keptOf(told) {
   return kept.map((reference) => ({ name: "From the gallery", file: undefined, reference }));
 }
 
+/**
+ * What is wrong with images, which have no label that a text could go on from.
+ *
+ * @param {string} text as the server tells it: "controls[0].image: is missing"
+ */
+export function imageProblem(text) {
+  return text.replace(/^[\w.[\]]*\bimages?(\[\d+\])?: /, (_field, place) => (place ? `Image ${parseInt(place.slice(1)) + 1} ` : "The image "));
+}
+
 /** @type {(image: HTMLImageElement, chosen: Chosen) => void} */
 export function showChosen(image, { file, reference }) {
   const address = file && URL.createObjectURL(file);
