@@ -19,6 +19,7 @@ from triptych.checkpoint import Checkpoint
 from triptych.checkpoint.pixels import rounded
 from triptych.contract import NO_LORAS, Report
 from triptych.contract.processor import processor_kind
+from triptych.contract.wrapping import AXES
 from triptych.engine import EngineSettings
 from triptych.errors import FailedPreconditionError, InvalidArgumentError, ResourceExhaustedError
 from triptych.stage import NOT_FINITE, Batch
@@ -255,6 +256,9 @@ def test_a_size_can_be_asked_about_before_it_is_decoded(triton: ModuleType, chec
         def infer(self, batch: Batch) -> Batch:
             return {"image": np.zeros((len(batch["latents"]), 3, 64, 64), np.float32)}
 
+        def require_wrapped(self, axes: str) -> None:
+            raise FailedPreconditionError(f"the engine that wraps around along {axes} is being built")
+
     vae = VaeDecoderModel()
     vae.name, vae._triton = "x.vae_decoder", triton
     vae.component, vae.engine = Checkpoint.open(checkpoints["sd1"]).components["vae_decoder"], Narrow()  # type: ignore[assignment]
@@ -269,6 +273,9 @@ def test_a_size_can_be_asked_about_before_it_is_decoded(triton: ModuleType, chec
     answers = vae.execute(requests)
     assert [answer.outputs["image"].shape for answer in answers[::2]] == [(1, 1, 1, 3), (1, 64, 64, 3)]
     assert [answer.error.code for answer in answers[1::2]] == ["INVALID_ARG"] * 2
+    wrapping = np.full((1, 1), AXES.index("xy"), np.uint8)
+    (answer,) = vae.execute([Request("e", latents=small, size_check=asked, wrapping=wrapping)])
+    assert "wraps around along xy is being built" in answer.error.message
 
 
 def test_a_failed_load_carries_its_reason(triton: ModuleType, checkpoints: dict[str, Path], tmp_path: Path) -> None:

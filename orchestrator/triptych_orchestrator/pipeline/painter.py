@@ -90,7 +90,7 @@ class Painter:
         for one in plan:
             checkpoint, decoder = entries[one.checkpoint].opened, entries[one.vae].models()[VAE_DECODER.name]
             for shape in tiling.decoded_shapes(latent_shape(one, checkpoint), checkpoint.vae_scale_factor):
-                await self._sizes.require(decoder, shape, job.request_id)
+                await self._sizes.require(decoder, shape, job.request_id, job.tiling)
         ticket = Ticket(job.request_id, job.priority, deadline_s)
         experts = [await self._expert(job, one, entries, ticket, uses) for one in plan]
         latents = np.empty(0, np.float32)

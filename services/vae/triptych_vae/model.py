@@ -8,7 +8,7 @@ from triptych.checkpoint import Checkpoint
 from triptych.checkpoint.pixels import rounded
 from triptych.contract import VAE_DECODER, VAE_ENCODER
 from triptych.errors import invalid
-from triptych.stage import NOT_FINITE, Batch, StageModel, not_finite
+from triptych.stage import NOT_FINITE, Batch, StageModel, axes_of, not_finite
 
 _SIZE_CHECK, _UNROUNDED = "size_check", "unrounded"
 
@@ -41,6 +41,8 @@ class VaeDecoderModel(StageModel):
     def run(self, batch: Batch) -> Batch:
         """Decodes, and rounds unless asked not to; a size that was only asked about is answered already."""
         if (asked := batch.get(_SIZE_CHECK)) is not None:
+            if axes := axes_of(batch)[1]:
+                self.engine.require_wrapped(axes)
             return {"image": np.zeros((len(asked), 1, 1, 3), np.uint8), NOT_FINITE: np.zeros(len(asked), bool)}
         wanted = {name: array for name, array in batch.items() if name != _UNROUNDED}
         sample = self.infer(wanted)["image"].astype(np.float32, copy=False)

@@ -163,8 +163,8 @@ UNET = ModelSpec(
 
 # `image` is ready for a PNG: RGB, height x width x 3, rounded from [-1, 1] as diffusers' VaeImageProcessor does. With
 # `size_check` nothing is decoded: the answer is one black pixel, or INVALID_ARGUMENT where the engine takes no latents
-# of that size, so that this is known before the first step. With `unrounded` the answer is no `image` but the `sample`
-# that it would be rounded from, for whoever blends tiles.
+# of that size, FAILED_PRECONDITION where it does not wrap around yet, so that this is known before the first step. With
+# `unrounded` the answer is no `image` but the `sample` that it would be rounded from, for whoever blends tiles.
 VAE_DECODER = ModelSpec(
     name="vae_decoder",
     stage="vae",

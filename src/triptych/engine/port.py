@@ -80,6 +80,9 @@ class Engine(ABC):
         """
         return dict(self.infer_wrapped(inputs, axes) if axes else self.infer(inputs))
 
+    def require_wrapped(self, axes: str) -> None:  # noqa: B027
+        """Has what `infer_wrapped` needs made; FailedPreconditionError until that is there, where it takes long."""
+
     def prepare_residuals(self, axes: str = "") -> None:
         """Has done what a UNet needs before it runs under a ControlNet; may be called beside all others.
 

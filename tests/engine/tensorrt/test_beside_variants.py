@@ -168,9 +168,13 @@ def test_each_graph_has_an_engine_of_its_own(load: Load, workshop: Workshop) -> 
 
 def test_pictures_that_tile_have_one_too(load: Load, workshop: Workshop) -> None:
     one = load()
-    with pytest.raises(FailedPreconditionError, match=BUILDING.replace(".*", "with convolutions .* along xy")):
-        one.infer_wrapped(inputs(), "xy")
+    workshop.may_go_on.clear()
+    for call in (lambda: one.require_wrapped("xy"), lambda: one.infer_wrapped(inputs(), "xy")):
+        with pytest.raises(FailedPreconditionError, match=BUILDING.replace(".*", "with convolutions .* along xy")):
+            call()
+    workshop.may_go_on.set()
     made(one)
+    one.require_wrapped("xy")
     assert scale(one.infer_wrapped(inputs(), "xy")) == factor(one) == scale(one.infer_wrapped(inputs(), ""))
     assert workshop.inputs[0] == workshop.inputs[1]
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
 from tests.orchestrator.stages.test_pool import Server
 from triptych.contract import VAE_DECODER
+from triptych.contract.wrapping import AXES
 from triptych.errors import InvalidArgumentError
 from triptych_orchestrator.pipeline.size_checks import SizeChecks
 from triptych_orchestrator.settings import Settings
@@ -24,10 +25,13 @@ MODEL = PlacedModel("x.vae_decoder", VAE_DECODER, {"checkpoint": "/x", "engine":
 
 
 class Narrow(Server):
-    """Takes latents of at most 96x96."""
+    """Takes latents of at most 96x96, and notes whether what was asked about is to tile."""
+
+    axes: ClassVar[list[int]] = []
 
     async def infer(self, name: str, spec: object, tensors: object, request_id: str, timeout_s: float) -> Tensors:
         assert isinstance(tensors, Mapping) and "size_check" in tensors
+        self.axes.append(int(tensors["wrapping"][0, 0]) if "wrapping" in tensors else 0)
         answer = await super().infer(name, spec, tensors, request_id, timeout_s)
         if np.shape(tensors["latents"])[-1] > 96:
             raise InvalidArgumentError("size: the engine was not built for that")
@@ -75,3 +79,11 @@ async def test_a_model_that_comes_back_is_asked_anew(pool: ReplicaPool) -> None:
     await pool.place(MODEL)
     await checks.require(MODEL, (4, 64, 64), "r")
     assert calls(pool) == [2, 2]
+
+
+async def test_pictures_that_tile_are_asked_about_by_themselves(pool: ReplicaPool) -> None:
+    checks = SizeChecks(pool, 5.0)
+    Narrow.axes.clear()
+    for axes in ("", "xy", "", "xy", "x"):
+        await checks.require(MODEL, (4, 64, 64), "r", axes)
+    assert Narrow.axes == [0, 0, *[AXES.index("xy")] * 2, *[AXES.index("x")] * 2]

@@ -75,6 +75,10 @@ class TensorRtEngine(Engine):
             return self._pair.run(inputs, kept=kept)
         return self._beside.variants.run(inputs, variant, kept=kept)
 
+    def require_wrapped(self, axes: str) -> None:
+        """FailedPreconditionError while its engine is being built, or where that failed."""
+        self._beside.variants.require(Variant(axes))
+
     def prepare_residuals(self, axes: str = "") -> None:
         """Waits for an engine that takes them, minutes where the cache has none of it."""
         self._beside.variants.prepare(Variant(axes, is_controlled=True))

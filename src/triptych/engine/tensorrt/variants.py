@@ -32,7 +32,7 @@ Begin = Callable[[str, Callable[[], None]], Job]
 
 
 class Variants:
-    """For one engine; `prepare` may be called from any thread, `run` from the engine's."""
+    """For one engine; `prepare` may be called from any thread, all else from the engine's."""
 
     def __init__(self, making: Making, pair: Pair, begin: Begin, stop: threading.Event) -> None:
         """`begin` has work done in the background, one at a time; once `stop` is set it does nothing any more."""
@@ -54,14 +54,19 @@ class Variants:
             if job.problem or self._stop.is_set():
                 raise _cannot(job)
 
-    def run(self, inputs: Mapping[str, Kept], variant: Variant, *, kept: bool = False) -> dict[str, Kept]:
-        """One batch; FailedPreconditionError until the engine is there, or where it cannot be had."""
+    def require(self, variant: Variant) -> None:
+        """Has its engine made; FailedPreconditionError until that is there, or where it cannot be had."""
+        if self._pair.has(variant):
+            return
+        job = self._asked_for(variant)
+        if built := self._varied(variant).is_built(self._pair.refittable.plan):
+            job.wait_for_loading()
         if not self._pair.has(variant):
-            job = self._asked_for(variant)
-            if built := self._varied(variant).is_built(self._pair.refittable.plan):
-                job.wait_for_loading()
-            if not self._pair.has(variant):
-                raise _cannot(job) if job.problem else _not_yet(job, built)
+            raise _cannot(job) if job.problem else _not_yet(job, built)
+
+    def run(self, inputs: Mapping[str, Kept], variant: Variant, *, kept: bool = False) -> dict[str, Kept]:
+        """One batch; otherwise as `require`."""
+        self.require(variant)
         return self._pair.run(_whole(inputs, self._varied(variant).graph), variant, kept=kept)
 
     def _asked_for(self, variant: Variant) -> Job:
