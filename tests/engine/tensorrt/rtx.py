@@ -30,7 +30,7 @@ class Built:
 
     @property
     def fused_attentions(self) -> int:
-        """Of all profiles together, for each has its own program."""
+        """Of all profiles together, of which some may share a program."""
         return self.plan.count(_FUSED_ATTENTION)
 
 

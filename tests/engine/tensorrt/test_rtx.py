@@ -112,9 +112,10 @@ def test_every_profile_of_the_demo_is_built(rtx: Any, tmp_path: Path, model: str
     graph = typed(checkpoint_path(), model, precision)
     built = build(rtx, graph, tmp_path)
     assert len(built.activation_bytes) == len(graph.profiles)
-    # Neither float32 without TF32 nor the encoder's mask has a fused kernel.
-    fused = model != ENCODER.name and precision != "fp32"
-    assert built.fused_attentions == (softmaxes(graph) * len(graph.profiles) if fused else 0)
+    # Neither float32 without TF32 nor the encoder's mask has a fused kernel. Profiles may share one.
+    least = softmaxes(graph) if model != ENCODER.name and precision != "fp32" else 0
+    assert least <= built.fused_attentions <= least * len(graph.profiles)
+    assert model != UNET.name or built.fused_attentions == least * len(graph.profiles)
 
 
 @pytest.mark.slow
