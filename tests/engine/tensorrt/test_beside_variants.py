@@ -13,6 +13,7 @@ from tests.engine.tensorrt.standin import VERSIONS
 from tests.engine.tensorrt.test_session import QUERY, factor, half, inputs
 from tests.engine.tensorrt.workshop import ON_PLAIN, Load, Workshop, changed, ended
 from triptych.contract import IMAGE_PROMPT
+from triptych.engine.cache.inventory import inventory
 from triptych.engine.conditions import added_places, cross_attention_widths, feature_places
 from triptych.engine.port import Array
 from triptych.engine.rewriting.variant import Variant
@@ -22,6 +23,7 @@ from triptych.engine.tensorrt.build.plan import OVERRIDE as PLAN
 from triptych.engine.tensorrt.build.plan import RefitPlan
 from triptych.engine.tensorrt.engine import TensorRtEngine
 from triptych.engine.tensorrt.plain import OVERRIDE
+from triptych.engine.tensorrt.run import device_weights
 from triptych.errors import FailedPreconditionError, InvalidArgumentError
 
 pytestmark = pytest.mark.parametrize("trt", VERSIONS[:1], indirect=True)
@@ -105,6 +107,21 @@ def test_what_another_engine_kept_is_taken(load: Load, workshop: Workshop) -> No
     assert isinstance(outputs, torch.Tensor) and np.array_equal(outputs.numpy(), one.infer(given)["noise_pred"])
 
 
+def test_a_set_crosses_to_the_gpu_once_for_both(
+    load: Load, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, given, lora = load(), controlled(workshop), changed(workshop.graph, QUERY)
+    one.prepare_residuals()
+    crossed: list[Any] = []
+    monkeypatch.setattr(device_weights, "sent", lambda tensor, _device: crossed.append(tensor) or tensor)
+    for _ in range(3):
+        one.refit(lora)
+        factor(one), one.infer(given)
+        one.refit(dict.fromkeys(lora))
+        factor(one), one.infer(given)
+    assert len(crossed) == 2  # the set's, and the checkpoint's own
+
+
 def test_loras_are_the_same_in_both_whichever_was_there_first(load: Load, workshop: Workshop) -> None:
     one, given = load(), controlled(workshop)
     one.refit(changed(workshop.graph, QUERY))
@@ -163,7 +180,8 @@ def test_each_graph_has_an_engine_of_its_own(load: Load, workshop: Workshop) -> 
         one.infer_wrapped(given | {IMAGE_PROMPT.name: np.ones((2, 2, 16, width), np.float32)}, axes)
     made(one)
     assert one._pair.variants.keys() == {Variant(axes, prompts=2), Variant(axes, prompts=1)}
-    assert len({path.parent for path in one._beside._making.root.glob("*/engine.plan")}) == 3
+    told = [entry.built_for.get("variant", "") for entry in inventory(one._beside._making.root.parent)]
+    assert sorted(told) == ["", "1 image prompt, tiling x", "2 image prompts, tiling x"]
 
 
 def test_pictures_that_tile_have_one_too(load: Load, workshop: Workshop) -> None:

@@ -139,6 +139,7 @@ def _built_for(entry: Entry) -> str:
         "tensorrt": f"TensorRT {told.get('tensorrt', '')}",
         "precision": told.get("precision", ""),
         "plan": f"one {told.get('plan', '')}",
+        "variant": f"for {told.get('variant', '')}",
         "source": told.get("source", ""),
     }
     return ", ".join(text for name, text in words.items() if told.get(name))

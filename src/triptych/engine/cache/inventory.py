@@ -27,7 +27,7 @@ _MODELS = "|".join(map(re.escape, (*EXPORT_REVISIONS, WEIGHTS)))
 _FOLDER = re.compile(rf"(?P<key>(?P<model>{_MODELS})-[0-9a-f]{{24}})(?P<unfinished>\.building-\w+)?", re.ASCII)
 _TIMINGS = re.compile(r"(?P<key>timing-[0-9a-f]{24})\.(?:cache|(?P<unfinished>partial))", re.ASCII)
 # Of a manifest, what says which machines can use an engine and how it was built, or what weights were converted.
-BUILT_FOR = ("gpu", "compute_capability", "tensorrt", "precision", "plan", "source")
+BUILT_FOR = ("gpu", "compute_capability", "tensorrt", "precision", "plan", "variant", "source")
 _LONGEST_VALUE = 64
 # A day before the last one, for time zones.
 _YEAR_9999_S = 253_402_214_400.0

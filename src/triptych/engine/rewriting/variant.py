@@ -36,6 +36,13 @@ class Variant(NamedTuple):
         """That which takes these."""
         return cls(axes, is_controlled(inputs), prompts_in(inputs))
 
+    @property
+    def label(self) -> str:
+        """A few words for lists; none of the plain one."""
+        prompts = f"{self.prompts} image prompt{'s' * (self.prompts > 1)}" if self.prompts else ""
+        parts = "controls" if self.is_controlled else "", prompts, f"tiling {self.axes}" if self.axes else ""
+        return ", ".join(part for part in parts if part)
+
     def rewrite(self, model: onnx.ModelProto, component: Component) -> None:
         """Makes it of the component's own graph, in place; attention must be written out."""
         architecture = component.architecture

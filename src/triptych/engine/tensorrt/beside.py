@@ -91,7 +91,7 @@ class Beside:
         making = self._making
         if lack := lack_of_room(making, WIDER, making.size_bytes(self._pair.refittable.plan)):
             raise FailedPreconditionError(lack)
-        self._pair.adopt(Refittable(making.graph, making.session(WIDER), WIDER))
+        self._pair.adopt(Refittable(making.graph, making.session(WIDER), WIDER, making.waiting))
         logger.info("the engine %s, which any LoRA can change, has taken over", self._key(WIDER))
         if self._pair.plain is None:  # one that was no quicker than the engine before may be quicker than this
             self.choose_plain()

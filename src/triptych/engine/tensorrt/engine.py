@@ -49,7 +49,7 @@ class TensorRtEngine(Engine):
             component, settings, lambda message: logger.info(message, extra=PROGRESS), lock, stopped=stop.is_set
         )
         with torch.cuda.device(making.device):
-            pair = Pair(Refittable(making.graph, making.session(), making.plan), lock)
+            pair = Pair(Refittable(making.graph, making.session(), making.plan, making.waiting), lock)
             beside = Beside(making, pair, stop)
             reference = making.reference() if os.environ.get(DEBUG) == "1" else None
             engine = cls(making.graph, pair, beside, reference, making.gpu)

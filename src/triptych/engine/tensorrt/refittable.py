@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from triptych.engine.tensorrt.build.plan import RefitPlan
 from triptych.engine.tensorrt.network.typed import TypedGraph
+from triptych.engine.tensorrt.run.device_weights import DeviceWeights
 from triptych.engine.tensorrt.run.refitter import WeightsRefitter
 from triptych.engine.tensorrt.run.session import Session
 from triptych.errors import TriptychError
@@ -20,15 +21,18 @@ Replaced = Mapping[str, npt.NDArray[Any]]
 class Refittable:
     """`names` are the weights that are open; a new one holds the checkpoint's own."""
 
-    def __init__(self, graph: TypedGraph, session: Session, plan: RefitPlan) -> None:
+    def __init__(
+        self, graph: TypedGraph, session: Session, plan: RefitPlan, waiting: DeviceWeights | None = None
+    ) -> None:
         """Brings every open weight from the files, so that the state refits go back to is one that a refit made.
 
-        For an engine of the whole architecture this is what makes it this checkpoint.
+        For an engine of the whole architecture this is what makes it this checkpoint. Sets wait among those `waiting`.
         """
         self.session, self.plan = session, plan
         self.names = frozenset(graph.open_names(plan))
         needed = sorted(self.names)
-        self._refitter = WeightsRefitter(session, graph.component, graph.maps, needed) if needed else None
+        waiting = waiting or DeviceWeights(session.device)
+        self._refitter = WeightsRefitter(session, graph.component, graph.maps, needed, waiting) if needed else None
         self._held: Replaced | None = None if self.names else {}  # None: not known
         self.take({})
 

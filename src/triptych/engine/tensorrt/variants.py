@@ -89,7 +89,7 @@ class Variants:
         making, plan = self._varied(variant), self._pair.refittable.plan
         if lack := lack_of_room(making, plan, self._making.size_bytes(plan)):
             raise FailedPreconditionError(lack)
-        one = Refittable(making.graph, making.session(plan), plan)
+        one = Refittable(making.graph, making.session(plan), plan, making.waiting)
         if plan is RefitPlan.PER_ARCHITECTURE:
             making.check_once(lambda expected, what: self._probe(one, making.graph, expected, what))
         self._pair.adopt_variant(variant, one)

@@ -40,6 +40,7 @@ from triptych.engine.tensorrt.network.external import write_model
 from triptych.engine.tensorrt.network.typed import TypedGraph
 from triptych.engine.tensorrt.plain import plain_setting
 from triptych.engine.tensorrt.probe import Infer, check_outputs
+from triptych.engine.tensorrt.run.device_weights import DeviceWeights
 from triptych.engine.tensorrt.run.padding import padded_batches, read_batch_seconds
 from triptych.engine.tensorrt.run.session import Session
 from triptych.engine.torch.engine import torch_device
@@ -70,6 +71,7 @@ class Making:
         self.quiet, self.plain_setting = quiet, plain_setting()
         self._settings, self._progress, self._stopped = settings, progress, stopped
         self.gpu = _gpu(self.device)
+        self.waiting = DeviceWeights(self.device)  # whichever of the engines they come to
         self._weights_digest = weights_digest(component)
         self.subject = self.build(RefitPlan.PER_ARCHITECTURE).subject()
         self.plan = choose_plan(self.graph.first_plan, measured_steps(self.root, self.subject))
@@ -154,7 +156,9 @@ class Making:
         error = check_outputs(session.run_with, self.expected(), samples, graph.precision, what)
         with self.quiet:
             step_seconds = session.step_seconds(graph.best_sample())
-        return {"step_seconds": step_seconds, "error": error, "batch_seconds": self._batch_seconds(session, told_of)}
+        variant = {"variant": graph.variant.label} if graph.variant.label else {}
+        measured = {"step_seconds": step_seconds, "batch_seconds": self._batch_seconds(session, told_of)}
+        return {"error": error, **measured, **variant}
 
     def _batch_seconds(self, session: Session, told_of: Progress) -> dict[int, float]:
         """What a step takes with each batch; of the UNet alone, for only its batches are made of several requests."""

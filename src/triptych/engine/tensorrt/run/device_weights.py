@@ -58,7 +58,12 @@ class _Place:
 class DeviceWeights:
     """By parameter and array; the least recently used leave the GPU first, and with its array a weight goes."""
 
-    def __init__(self, device: torch.device, capacity_bytes: int, pinned_capacity_bytes: int) -> None:
+    def __init__(
+        self, device: torch.device, capacity_bytes: int | None = None, pinned_capacity_bytes: int | None = None
+    ) -> None:
+        """Limits that are not given are the operator's."""
+        capacity_bytes = most_device_bytes() if capacity_bytes is None else capacity_bytes
+        pinned_capacity_bytes = most_pinned_bytes() if pinned_capacity_bytes is None else pinned_capacity_bytes
         self._device = device
         self._on_device, self._pinned = _Place(capacity_bytes), _Place(pinned_capacity_bytes)
         # An array may end in any thread, and within this one's own work: then its weight is dropped there.
@@ -97,7 +102,7 @@ class DeviceWeights:
             for other, gone in self._on_device.put(key, tensor):
                 if self._pinned.could_hold(gone):
                     self._pinned.put(other, pinned if other == key and pinned is not None else _pinned_copy(gone))
-        return tensor
+        return tensor.to(dtype)
 
     def drop(self, key: _Key) -> None:
         """Its array is gone."""
@@ -127,11 +132,11 @@ def _pinned_copy(tensor: torch.Tensor) -> torch.Tensor:
     return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda).copy_(tensor)
 
 
-def device_capacity_bytes() -> int:
+def most_device_bytes() -> int:
     """From TRIPTYCH_LORA_DEVICE_BYTES; by default two sets that touch all attention of an SD 1.5."""
     return int(os.environ.get("TRIPTYCH_LORA_DEVICE_BYTES") or 2 * 1024**3)
 
 
-def pinned_capacity_bytes() -> int:
+def most_pinned_bytes() -> int:
     """From TRIPTYCH_LORA_PINNED_BYTES; by default two more."""
     return int(os.environ.get("TRIPTYCH_LORA_PINNED_BYTES") or 2 * 1024**3)

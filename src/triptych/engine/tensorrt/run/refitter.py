@@ -13,12 +13,7 @@ import torch
 from triptych.checkpoint import Component
 from triptych.engine.port import Weights
 from triptych.engine.tensorrt.api import tensorrt, trt_logger
-from triptych.engine.tensorrt.run.device_weights import (
-    DeviceWeights,
-    brought,
-    device_capacity_bytes,
-    pinned_capacity_bytes,
-)
+from triptych.engine.tensorrt.run.device_weights import DeviceWeights, brought
 from triptych.engine.tensorrt.run.session import Session
 from triptych.engine.weights import Maps, float32_weights
 from triptych.errors import FailedPreconditionError, TriptychError
@@ -30,15 +25,20 @@ _GROUP_BYTES = 512 << 20
 class WeightsRefitter:
     """Knows which weights are open and what stands in for the checkpoint's own values."""
 
-    def __init__(self, session: Session, component: Component, maps: Maps, needed: Sequence[str]) -> None:
-        """FailedPreconditionError unless the engine lets every needed weight be exchanged."""
+    def __init__(
+        self, session: Session, component: Component, maps: Maps, needed: Sequence[str], waiting: DeviceWeights
+    ) -> None:
+        """FailedPreconditionError unless the engine lets every needed weight be exchanged.
+
+        `waiting` may be other engines' of the same component too.
+        """
         trt = tensorrt()
         self._session, self._component, self._maps = session, component, maps
         self._refitter = trt.Refitter(session.engine, trt_logger())
         self._dtypes = {trt.float32: torch.float32, trt.float16: torch.float16, trt.bfloat16: torch.bfloat16}
         self._open = set(self._refitter.get_all_weights())
         self._replaced: dict[str, npt.NDArray[Any]] = {}
-        self._waiting = DeviceWeights(session.device, device_capacity_bytes(), pinned_capacity_bytes())
+        self._waiting = waiting
         self._once_replaced: set[str] = set()  # whose own values may be wanted back as often as a set comes
         if closed := sorted(set(needed) - self._open):
             raise FailedPreconditionError(
