@@ -16,6 +16,7 @@ from triptych.checkpoint import Component
 from triptych.checkpoint.reading import open_in_time
 from triptych.engine.cache.artifacts import Progress, ensure_graph, is_shipped
 from triptych.engine.port import EngineSettings
+from triptych.engine.rewriting.variant import PLAIN, Variant
 from triptych.errors import TriptychError, invalid
 
 
@@ -46,6 +47,11 @@ def open_models(path: Path, variant: str = "", image_encoder: Path | None = None
     return list(checkpoint.components.values())
 
 
+def graphs_of(component: Component, asked: Sequence[Variant]) -> list[Variant]:
+    """The plain one, and of those that are asked for what such a model has."""
+    return [PLAIN, *(variant for variant in dict.fromkeys(asked) if variant.fits(component.architecture.model))]
+
+
 def check_buildable(engine: str, settings: EngineSettings) -> None:
     """FailedPreconditionError, or ModuleNotFoundError, where this machine lacks what building for the engine needs."""
     if engine == "tensorrt":
@@ -55,9 +61,16 @@ def check_buildable(engine: str, settings: EngineSettings) -> None:
 
 
 def build_artifact(
-    component: Component, engine: str, settings: EngineSettings, progress: Progress = lambda _message: None
+    component: Component,
+    engine: str,
+    settings: EngineSettings,
+    progress: Progress = lambda _message: None,
+    variant: Variant = PLAIN,
 ) -> Artifact:
-    """What the engine needs for the model, made where the cache lacks it; `progress` is told when that begins."""
+    """What the engine needs for the model, made where the cache lacks it; `progress` is told when that begins.
+
+    Of another `variant` of the graph TensorRT alone has something built.
+    """
     start = perf_counter()
     settings = settings.suiting(component)
     made = []
@@ -68,20 +81,22 @@ def build_artifact(
 
     if engine == "tensorrt":
         ensure_graph(component.architecture, settings.cache_dir, progress, component)
-        path = _tensorrt_engine(component, settings, making)
+        path = _tensorrt_engine(component, settings, making, variant)
     else:
         path = ensure_graph(component.architecture, settings.cache_dir, making, component)
     origin = Origin.BUILT if made else Origin.SHIPPED if is_shipped(path) else Origin.CACHED
     return Artifact(path.parent.name, path, path.stat().st_size, perf_counter() - start, origin)
 
 
-def _tensorrt_engine(component: Component, settings: EngineSettings, progress: Progress) -> Path:
+def _tensorrt_engine(component: Component, settings: EngineSettings, progress: Progress, variant: Variant) -> Path:
     from triptych.engine.tensorrt.build.cache import PLAN_FILE
     from triptych.engine.tensorrt.build.making import Making
     from triptych.engine.tensorrt.choice import PlainChoice
 
     try:
         making = Making(component, settings, progress)
+        if variant != PLAIN:
+            return making.varied(variant).ensure() / PLAN_FILE
         folder = making.ensure()
         plain = PlainChoice(making, making.plan)
         if not plain.is_settled:

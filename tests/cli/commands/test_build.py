@@ -11,9 +11,14 @@ from types import ModuleType
 import pytest
 
 from tests.engine.cache.test_artifacts import Workshop
+from triptych.checkpoint import Component
 from triptych.cli.main import main
 from triptych.demo import checkpoint_path
+from triptych.engine import build
+from triptych.engine.build import Artifact, Origin
 from triptych.engine.cache import artifacts
+from triptych.engine.rewriting.variant import Variant
+from triptych.errors import TriptychError
 
 MODELS = ("encoder", "unet", "vae_decoder", "vae_encoder")
 
@@ -146,6 +151,15 @@ def test_a_cache_that_cannot_be_written_is_a_failure_of_each_model(
         (["{tmp}", "--precision", "fp16"], "precision: onnxruntime on cpu computes in fp32, not in fp16"),
         (["{tmp}", "--device", "cuda:0"], "device: onnxruntime runs on cpu, not on cuda"),
         (["{tmp}", "--engine", "tensorrt", "--device", "gpu"], "device: 'gpu' is neither cpu nor cuda:<index>"),
+        (["{tmp}", "--for", "controls"], "--for: onnxruntime has nothing built for it: leave it out"),
+        *(
+            (
+                ["{tmp}", "--engine", "tensorrt", "--for", wrong],
+                f"--for: {wrong!r} is not one of controls, image-prompt, tiling-x, tiling-y, tiling-xy, or several "
+                "joined by +",
+            )
+            for wrong in ("hints", "controls+", "tiling-x+tiling-y")
+        ),
         (["{tmp}", "--cache-dir", "{tmp}/odd.txt"], "--cache-dir: {tmp}/odd.txt is not a directory"),
     ],
 )
@@ -154,6 +168,26 @@ def test_wrong_usage_is_2(tmp_path: Path, argv: list[str], problem: str, capsys:
     (tmp_path / "empty.txt").write_text("# nothing yet\n")
     assert main(["build", *(part.format(tmp=tmp_path) for part in argv)]) == 2
     assert capsys.readouterr() == ("", f"triptych: {problem.format(tmp=tmp_path)}\n")
+
+
+def test_other_graphs_are_built_of_the_models_that_have_them(
+    shop: Shop, checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def built(component: Component, _engine: str, _settings: object, _told: object, variant: Variant) -> Artifact:
+        if variant.prompts:
+            raise TriptychError("no room")
+        return Artifact("key", Path(component.architecture.model) / variant.label, 7, 0.0, Origin.BUILT)
+
+    monkeypatch.setattr(build, "check_buildable", lambda *_arguments: None)
+    monkeypatch.setattr(build, "build_artifact", built)
+    wanted = [part for what in ("tiling-x", "controls+image-prompt", "tiling-x") for part in ("--for", what)]
+    assert shop.build(checkpoints["sd1"], "--engine", "tensorrt", *wanted) == 1
+    out, err = capsys.readouterr()
+    assert [*map(Path, out.splitlines())] == [
+        Path(model) / label for model in MODELS for label in ("", *(["tiling x"] if model != "encoder" else []))
+    ]
+    assert re.search(r"^triptych: .*sd1: unet for controls, 1 image prompt: no room$", err, re.M)
+    assert "[3/8] sd1 unet for tiling x" in err
 
 
 def test_without_tensorrt(

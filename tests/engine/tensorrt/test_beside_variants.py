@@ -13,6 +13,8 @@ from tests.engine.tensorrt.standin import VERSIONS
 from tests.engine.tensorrt.test_session import QUERY, factor, half, inputs
 from tests.engine.tensorrt.workshop import ON_PLAIN, Load, Workshop, changed, ended
 from triptych.contract import IMAGE_PROMPT
+from triptych.engine import EngineSettings
+from triptych.engine.build import build_artifact, graphs_of
 from triptych.engine.cache.inventory import inventory
 from triptych.engine.conditions import added_places, cross_attention_widths, feature_places
 from triptych.engine.port import Array
@@ -203,6 +205,15 @@ def test_what_the_cache_has_is_waited_for(load: Load, workshop: Workshop) -> Non
     again = load()
     assert scale(again.infer_wrapped(controlled(workshop), "y")) == factor(again)
     assert workshop.built == [USUAL, USUAL]
+
+
+def test_a_build_ahead_leaves_nothing_to_be_built(load: Load, workshop: Workshop, settings: EngineSettings) -> None:
+    component = workshop.graph.component
+    for variant in graphs_of(component, [CONTROLLED]):
+        build_artifact(component, "tensorrt", settings, variant=variant)
+    one = load()
+    one.prepare_residuals()
+    assert workshop.built == [USUAL, USUAL] and scale(one.infer(controlled(workshop))) == factor(one)
 
 
 def test_one_that_failed_is_told_by_name_and_tried_again_at_the_next_load(load: Load, workshop: Workshop) -> None:

@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 # Of each engine that has artifacts: what it needs installed to make them.
 EXTRAS = {"onnxruntime": "server,torch", "tensorrt": "server,torch,tensorrt"}
 
+# Of a graph beside the plain one, for which TensorRT has an engine of its own: what it is for, by fields of a Variant.
+_PURPOSES: dict[str, dict[str, Any]] = {
+    "controls": {"is_controlled": True},
+    "image-prompt": {"prompts": 1},
+    **{f"tiling-{axes}": {"axes": axes} for axes in ("x", "y", "xy")},
+}
+
 
 def add_parser(subparsers: Any) -> None:
     """Registers the command."""
@@ -40,6 +47,10 @@ def add_parser(subparsers: Any) -> None:
     )  # fmt: skip
     add("--from", dest="source", type=Path, metavar="FILE", help="a file with one more PATH a line; # starts a comment")
     add("--engine", choices=EXTRAS, default="onnxruntime", help="whose artifacts (default: %(default)s)")
+    add(
+        "--for", dest="purposes", action="append", default=[], metavar="WHAT",
+        help=f"TensorRT's engines for {', '.join(_PURPOSES)} too, or for several at once joined by +; repeatable",
+    )  # fmt: skip
     add("--variant", metavar="NAME", default="", help="diffusers' variant of the weights, fp16 say, for TensorRT")
     add("--image-encoder", type=Path, metavar="PATH", help="of IP-Adapters, where it is not beside them")
     add("--device", help="the GPU that engines are built on (default: $TRIPTYCH_DEVICE, or cuda:0)")
@@ -55,13 +66,28 @@ def run(arguments: argparse.Namespace) -> int:
     paths = [*arguments.path, *(_listed(arguments.source) if arguments.source else ())]
     if not paths:
         raise invalid("path", "name a checkpoint, or with --from a file that does")
+    graphs = [_fields(text) for text in arguments.purposes]
+    if graphs and arguments.engine != "tensorrt":
+        raise invalid("--for", f"{arguments.engine} has nothing built for it: leave it out")
     device, precision = _runtime(arguments)
     check_runtime(arguments.engine, device, precision)
     with server_packages("building", EXTRAS[arguments.engine]), private_temporary_files():
-        return _build(paths, arguments, device, precision)
+        return _build(paths, graphs, arguments, device, precision)
 
 
-def _build(paths: list[Path], arguments: argparse.Namespace, device: str, precision: str) -> int:
+def _fields(purposes: str) -> dict[str, Any]:
+    """Of the graph that is for all of them."""
+    fields: dict[str, Any] = {}
+    for purpose in purposes.split("+"):
+        if purpose not in _PURPOSES or fields.keys() & _PURPOSES[purpose].keys():
+            raise invalid("--for", f"{purposes!r} is not one of {', '.join(_PURPOSES)}, or several joined by +")
+        fields |= _PURPOSES[purpose]
+    return fields
+
+
+def _build(
+    paths: list[Path], graphs: list[dict[str, Any]], arguments: argparse.Namespace, device: str, precision: str
+) -> int:
     from triptych.engine import EngineSettings
     from triptych.engine.build import check_buildable
 
@@ -69,28 +95,37 @@ def _build(paths: list[Path], arguments: argparse.Namespace, device: str, precis
     check_buildable(arguments.engine, settings)
     report = BuildReport(as_json=arguments.json, quiet=arguments.quiet)
     with keeping_in(settings.cache_dir):
-        _build_all(paths, arguments, settings, report)
+        _build_all(paths, graphs, arguments, settings, report)
     return report.finish()
 
 
-def _build_all(paths: list[Path], arguments: argparse.Namespace, settings: EngineSettings, report: BuildReport) -> None:
+def _build_all(
+    paths: list[Path],
+    graphs: list[dict[str, Any]],
+    arguments: argparse.Namespace,
+    settings: EngineSettings,
+    report: BuildReport,
+) -> None:
     """Opens every checkpoint before anything is built: a mistake shows at once, not after hours."""
-    from triptych.engine.build import build_artifact, open_models
+    from triptych.engine.build import build_artifact, graphs_of, open_models
+    from triptych.engine.rewriting.variant import Variant
 
+    asked = [Variant(**fields) for fields in graphs]
     models, variant = [], arguments.variant
     for path in paths:
         try:
             found = open_models(located("path", path, variant), variant, arguments.image_encoder)
-            models += [(path, component) for component in found]
+            models += [(path, component, graph) for component in found for graph in graphs_of(component, asked)]
         except TriptychError as error:
             report.failed(path, error)
     report.total = len(models)
-    for path, component in models:
-        progress = report.begin(path, component.architecture.model)
+    for path, component, graph in models:
+        name = component.architecture.model + (f" for {graph.label}" if graph.label else "")
+        progress = report.begin(path, name)
         try:
-            artifact = build_artifact(component, arguments.engine, settings, progress)
+            artifact = build_artifact(component, arguments.engine, settings, progress, graph)
         except Exception as error:  # of whichever package: the others are built all the same
-            report.failed(path, error, component.architecture.model)
+            report.failed(path, error, name)
         else:
             report.done(artifact)
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import onnx
 
 from triptych.checkpoint import Component
+from triptych.contract import CONTROLNET, CONTROLNET_HINT, UNET, VAE_DECODER, VAE_ENCODER
 from triptych.engine.conditions import (
     cross_attention_widths,
     feature_places,
@@ -20,6 +21,9 @@ from triptych.engine.rewriting.adapting import take_features
 from triptych.engine.rewriting.controlling import take_residuals
 from triptych.engine.rewriting.prompting import take_image_prompt
 from triptych.engine.rewriting.wrapping import wrap_convolutions
+
+# Models whose convolutions wrap around where pictures tile.
+_WRAP = (UNET.name, VAE_DECODER.name, VAE_ENCODER.name, CONTROLNET, CONTROLNET_HINT)
 
 
 class Variant(NamedTuple):
@@ -42,6 +46,10 @@ class Variant(NamedTuple):
         prompts = f"{self.prompts} image prompt{'s' * (self.prompts > 1)}" if self.prompts else ""
         parts = "controls" if self.is_controlled else "", prompts, f"tiling {self.axes}" if self.axes else ""
         return ", ".join(part for part in parts if part)
+
+    def fits(self, model: str) -> bool:
+        """Whether graphs of that model can be made into it."""
+        return model in (_WRAP if not (self.is_controlled or self.prompts) else (UNET.name,))
 
     def rewrite(self, model: onnx.ModelProto, component: Component) -> None:
         """Makes it of the component's own graph, in place; attention must be written out."""
