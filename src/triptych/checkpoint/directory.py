@@ -19,6 +19,7 @@ from triptych.checkpoint.corrections import scheduler_config
 from triptych.checkpoint.editing import INSTRUCTED, Editing, editing
 from triptych.checkpoint.families import Family, family_of
 from triptych.checkpoint.families.base import as_the_file_says
+from triptych.checkpoint.families.controls import usually_sized
 from triptych.checkpoint.identity.fingerprint import Fingerprint
 from triptych.checkpoint.safetensors import TensorInfo
 from triptych.checkpoint.sources import Prediction, Source, VaeFile, open_source
@@ -85,7 +86,7 @@ class Checkpoint:
         family.check(components)
         prediction = source.prediction()
         if VAE_DECODER.name not in components:
-            return cls(source, family, components, {}, prediction, prediction, 0, 0, 1, 0, 0)
+            return cls(source, family, usually_sized(components), {}, prediction, prediction, 0, 0, 1, 0, 0)
         vae = components[VAE_DECODER.name]
         # AutoencoderKL's default is true.
         upcast = family.upcasts_vae and bool(vae.config.get("force_upcast", True))

@@ -29,6 +29,8 @@ def save_all(folder: Path, checkpoints: Mapping[str, Path]) -> dict[str, Compone
     fill_cache(CACHE, [*checkpoints.values(), *paths.values()])
     parts = {name: Checkpoint.open(path).components for name, path in paths.items()}
     unet = Checkpoint.open(checkpoints["sd1"]).components[UNET.name]
+    usual = {part.latent_size for name in ("union", "t2i_xl") for part in parts[name].values()}
+    assert usual == {(128, 128)} and all(part.latent_size == (64, 64) for part in parts["net"].values())
     found = {
         "controlnet": parts["net"][CONTROLNET],
         "controlnet_hint": parts["net"][CONTROLNET_HINT],

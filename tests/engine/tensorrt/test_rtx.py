@@ -18,6 +18,7 @@ from triptych.checkpoint import Checkpoint
 from triptych.contract import ENCODER, UNET, VAE_DECODER, VAE_ENCODER
 from triptych.demo import checkpoint_path
 from triptych.engine import EngineSettings
+from triptych.engine.rewriting.variant import PLAIN, Variant
 from triptych.engine.tensorrt.build.builder import open_weights
 from triptych.engine.tensorrt.build.monitor import build_monitor
 from triptych.engine.tensorrt.build.plan import RefitPlan
@@ -112,7 +113,7 @@ def test_every_profile_of_the_demo_is_built(rtx: Any, tmp_path: Path, model: str
     graph = typed(checkpoint_path(), model, precision)
     built = build(rtx, graph, tmp_path)
     assert len(built.activation_bytes) == len(graph.profiles)
-    # Neither float32 without TF32 nor the encoder's mask has a fused kernel. Profiles may share one.
+    # Neither float32 without TF32 nor the encoder's mask has a fused kernel. Profiles may share what one is made of.
     least = softmaxes(graph) if model != ENCODER.name and precision != "fp32" else 0
     assert least <= built.fused_attentions <= least * len(graph.profiles)
     assert model != UNET.name or built.fused_attentions == least * len(graph.profiles)
@@ -120,16 +121,16 @@ def test_every_profile_of_the_demo_is_built(rtx: Any, tmp_path: Path, model: str
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("family", ["sd15", "sd21"])
-def test_attention_of_real_sizes_is_fused(rtx: Any, tmp_path: Path, family: str) -> None:
+@pytest.mark.parametrize(("family", "variant"), [("sd15", PLAIN), ("sd15", Variant("x", True, 1)), ("sd21", PLAIN)])
+def test_attention_of_real_sizes_is_fused(rtx: Any, tmp_path: Path, family: str, variant: Variant) -> None:
     """The UNet at its own size, guidance's pair at best; scores that are written down would take this many bytes."""
     component = whole(Checkpoint.open(save_checkpoint(tmp_path / family, family)).components[UNET.name])
-    graph = TypedGraph.of(component, EngineSettings(2, CACHE, precision="fp16"))
+    graph = TypedGraph.of(component, EngineSettings(2, CACHE, precision="fp16"), variant)
     profile = graph.profiles[0]
     batch, height, width = (profile.ranges[name].most for name in ("batch", "latent_height", "latent_width"))
     heads = 8 if family == "sd15" else 5
     built = build(rtx, graph, tmp_path, [profile])
-    assert built.fused_attentions == softmaxes(graph) == 32
+    assert built.fused_attentions == softmaxes(graph) == 32 + 16 * variant.prompts
     assert built.activation_bytes[0] < 2 * batch * heads * (height * width) ** 2
 
 

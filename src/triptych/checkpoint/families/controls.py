@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from triptych.checkpoint.architecture import Architecture
 from triptych.checkpoint.component import Component
 from triptych.checkpoint.families.controlnet import misfit
 from triptych.checkpoint.families.controlnet_union import union_types
-from triptych.checkpoint.families.t2i_adapter import adapter_misfit
+from triptych.checkpoint.families.t2i_adapter import FULL_XL, adapter_misfit
 from triptych.contract import CONTROLNET, T2I_ADAPTER
 
 # Of every checkpoint of the families that they are for.
 _PIXELS_A_LATENT = 8
+_XL_LATENTS = (128, 128)
 
 
 def controls(components: Mapping[str, Component]) -> bool:
@@ -25,6 +27,15 @@ def control_misfit(components: Mapping[str, Component], unet: Architecture) -> s
     if T2I_ADAPTER in components:
         return adapter_misfit(components[T2I_ADAPTER].architecture, unet, _PIXELS_A_LATENT)
     return misfit(components[CONTROLNET].architecture, unet)
+
+
+def usually_sized(components: Mapping[str, Component]) -> Mapping[str, Component]:
+    """The same for the latents that one is mostly used with, where no UNet says more: XL's are the largest."""
+    configs = [part.architecture.config for part in components.values()]
+    is_xl = any(each.get("addition_embed_type") or each.get("adapter_type") == FULL_XL for each in configs)
+    if not (controls(components) and is_xl):
+        return components
+    return {model: replace(part, latent_size=_XL_LATENTS) for model, part in components.items()}
 
 
 def control_union_types(components: Mapping[str, Component]) -> tuple[str, ...]:
