@@ -26,7 +26,9 @@ from triptych_gateway.kept.records import is_id, kept_errors, new_id, owner_of, 
 from triptych_gateway.settings import Settings
 
 MODEL_SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".onnx")
-KINDS = ("checkpoint", "lora", "vae", "upscaler", "controlnet", "preprocessor", "image")
+KINDS = (
+    "checkpoint", "lora", "vae", "upscaler", "controlnet", "preprocessor", "ip_adapter", "image_encoder", "image",
+)  # fmt: skip
 _WRITE_BYTES = 1 << 20
 
 

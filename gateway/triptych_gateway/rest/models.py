@@ -17,7 +17,9 @@ from triptych_gateway.rest.server import CheckpointAnswer, LoraAnswer
 router = APIRouter(tags=["models"])
 
 # Of uploads: what is registered as a checkpoint is.
-_KINDS = ("checkpoint", "vae", "upscaler", "controlnet", "preprocessor")
+_KINDS = ("checkpoint", "vae", "upscaler", "controlnet", "preprocessor", "ip_adapter")
+# And what goes along with one, by its field.
+_OTHERS = {"vae": ("vae", "checkpoint"), "image_encoder": ("image_encoder",)}
 
 
 class CheckpointsAnswer(Answer):
@@ -50,7 +52,7 @@ class SwitchBody(Body):
 
 
 class CheckpointBody(SwitchBody):
-    """A checkpoint, a VAE alone, an upscaler, a ControlNet or a preprocessor's network, to be served under a name."""
+    """A checkpoint, a VAE alone, an upscaler, a ControlNet, a preprocessor's network or an IP-Adapter, under a name."""
 
     name: str
     """1 to 64 letters, digits, `.`, `_` or `-`."""
@@ -100,7 +102,9 @@ async def register(body: CheckpointBody, gateway: GatewayOf, caller: CallerOf) -
             image_encoder=image_encoder,
         )  # fmt: skip
     except BaseException:
-        await gateway.models.forget(path, await gateway.client.checkpoints())
+        known = await gateway.client.checkpoints()
+        for each in filter(None, (path, vae, image_encoder)):
+            await gateway.models.forget(each, known)
         raise
     if body.upload is not None:
         await gateway.uploads.remove(caller, body.upload)
@@ -178,7 +182,7 @@ async def _other(gateway: Gateway, caller: Caller, field: str, given: str | None
     if not given:
         return given
     if given.startswith("upload:"):
-        return str(await gateway.models.place(caller, given.removeprefix("upload:"), "vae", "checkpoint"))
+        return str(await gateway.models.place(caller, given.removeprefix("upload:"), *_OTHERS[field]))
     return _allowed(gateway, field, given)
 
 

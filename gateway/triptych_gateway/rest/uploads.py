@@ -30,7 +30,9 @@ class UploadBody(Body):
     """Its digest in hexadecimal, which is compared once all has come; left out: it is told then."""
     name: str = Field(max_length=255)
     """Its name, the end of which says how it is read: `.safetensors`, say."""
-    kind: Literal["checkpoint", "lora", "vae", "upscaler", "controlnet", "preprocessor", "image"]
+    kind: Literal[
+        "checkpoint", "lora", "vae", "upscaler", "controlnet", "preprocessor", "ip_adapter", "image_encoder", "image"
+    ]
     """What it is for."""
 
 

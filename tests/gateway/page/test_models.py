@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.conftest import Served
+from tests.e2e.ip_adapters.making import save_ip_adapter
 from tests.engine import networks
 from tests.gateway.page.steps import Drawing
 from triptych.demo import lora_paths
@@ -120,6 +121,30 @@ def test_a_preprocessors_file_has_a_networks_name(drawing: Drawing, served: Serv
         .find((each) => each.name === "depth_anything_v2").missing"""
     assert page.evaluate(lacking) == ""
     served.client.unregister_checkpoint("depth_anything_v2")
+
+
+def test_an_ip_adapter_is_uploaded_with_its_image_encoder(
+    drawing: Drawing, served: Served, checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    """A tiny encoder has no shapes by which a file would do: that is told, once both are there."""
+    file = save_ip_adapter(tmp_path, checkpoints["sd1"]).rename(tmp_path / "ip-adapter_tiny.safetensors")
+    page = drawing.page
+    begun: list[str] = []
+    page.on("request", lambda asked: asked.url.endswith("/uploads") and begun.append(asked.post_data_json["kind"]))
+    open_models(page)
+    encoder = page.get_by_label("Its image encoder")
+    expect(encoder).to_be_hidden()
+    rows = page.locator(".uploads li")
+    for count in (2, 4):  # again: both are there already
+        page.get_by_label("File", exact=True).set_input_files(file)
+        expect(page.get_by_label("What it is")).to_have_value("ip_adapter")
+        encoder.set_input_files(tmp_path / "image_encoder" / "model.safetensors")
+        page.get_by_role("button", name="Upload").click()
+        expect(rows).to_have_count(count)
+        expect(rows.first).to_contain_text("Not added: ")
+        expect(rows.first).to_contain_text("a vision model 32 wide")
+        expect(rows.nth(1)).to_contain_text("All of it is there")
+        assert begun == ["image_encoder", "ip_adapter"]
 
 
 def test_what_is_no_model_is_told(drawing: Drawing, served: Served, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from safetensors.torch import save
 from tests import upscalers
 from tests.checkpoint.sources.controls.test_file import made, written
 from tests.conftest import Served
+from tests.e2e.ip_adapters.making import save_ip_adapter
 from tests.gateway.rest.asking import SMALL
 from tests.loras import save_lora
 
@@ -60,6 +61,23 @@ def test_a_controlnet_is_uploaded_and_removed(served: Served, http: httpx.Client
     assert path.read_bytes() == file
     assert http.delete("/api/v1/checkpoints/rest-net").status_code == 204
     assert not path.exists()
+
+
+def test_of_an_ip_adapter_that_is_refused_and_its_image_encoder_nothing_stays(
+    served: Served, http: httpx.Client, checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    other = uploaded(http, save(upscalers.compact()), "upscaler")
+    folder = Path(http.post("/api/v1/checkpoints", json={"name": "rest-other", "upload": other}).json()["path"]).parent
+    before = {*folder.iterdir()}
+    adapter = uploaded(http, save_ip_adapter(tmp_path, checkpoints["sd1"]).read_bytes(), "ip_adapter")
+    encoder = uploaded(http, (tmp_path / "image_encoder" / "model.safetensors").read_bytes(), "image_encoder")
+    body = {"name": "rest-like", "upload": adapter, "image_encoder": f"upload:{encoder}"}
+    refused = http.post("/api/v1/checkpoints", json=body)
+    assert refused.status_code == 400 and "a vision model 32 wide" in refused.json()["error"]["message"], refused.text
+    assert {*folder.iterdir()} == before
+    taken = http.post("/api/v1/checkpoints", json={**body, "image_encoder": f"upload:{adapter}"})
+    assert taken.status_code == 400 and "image_encoder" in taken.json()["error"]["message"], taken.text
+    assert http.delete("/api/v1/checkpoints/rest-other").status_code == 204
 
 
 def test_a_model_is_uploaded_switched_and_removed(served: Served, http: httpx.Client) -> None:

@@ -19,7 +19,6 @@ export function makeAdapters(changed) {
     name: "ip_adapters",
     label: "IP-Adapters",
     one: "an IP-Adapter",
-    none: "None yet: the server's operator adds them",
     help: "The picture takes after other images.",
     is: isIpAdapter,
     make: makeAdapter,

@@ -17,7 +17,6 @@ export function makeControls(size, changed) {
     name: "controls",
     label: "ControlNets",
     one: "a ControlNet",
-    none: "None yet: add one under Models",
     help: "The picture keeps to an image's lines, depth or pose.",
     is: isControlNet,
     make: (name, close) => makeControl(name, close, size),

@@ -24,7 +24,6 @@ import { complain } from "./fields.js";
  * @property {string} name the request's field
  * @property {string} label
  * @property {string} one "a ControlNet"
- * @property {string} none where there is none to choose
  * @property {string} help
  * @property {(checkpoint: import("../server/known.js").Checkpoint) => boolean} is
  * @property {(name: string, close: HTMLElement) => Entry} make
@@ -73,7 +72,7 @@ export function makeEntries(kind) {
   });
   checkpoints.watch((known) => {
     const names = known.filter(kind.is).map((each) => h("option", { value: each.name }, each.name));
-    add.replaceChildren(h("option", { value: "" }, names.length ? `Add ${kind.one}…` : kind.none), ...names);
+    add.replaceChildren(h("option", { value: "" }, names.length ? `Add ${kind.one}…` : "None yet: add one under Models"), ...names);
     add.disabled = !names.length;
   });
   show();

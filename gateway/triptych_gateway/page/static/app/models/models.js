@@ -27,7 +27,7 @@ export function openModels() {
       show(others, rest.map(makeCheckpoint), "No VAE, upscaler or preprocessor yet.");
     }),
     checkpoints.watch((all) => show(nets, all.filter(isControlNet).map(makeGuide), "No ControlNet yet.")),
-    checkpoints.watch((all) => show(prompts, all.filter(isIpAdapter).map(makeGuide), "No IP-Adapter yet. The server's operator adds them, for each wants an image encoder beside its file.")),
+    checkpoints.watch((all) => show(prompts, all.filter(isIpAdapter).map(makeGuide), "No IP-Adapter yet.")),
     loras.watch((all) => show(kept, all.map(makeLora), "No LoRA yet.")),
     uploads.stop,
   ];

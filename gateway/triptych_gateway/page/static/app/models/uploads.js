@@ -12,7 +12,7 @@ import { lost } from "../server/connection.js";
 import { refreshCheckpoints, refreshLoras } from "../server/known.js";
 
 /**
- * @typedef {"checkpoint" | "lora" | "vae" | "upscaler" | "controlnet" | "preprocessor"} Kind
+ * @typedef {"checkpoint" | "lora" | "vae" | "upscaler" | "controlnet" | "preprocessor" | "ip_adapter" | "image_encoder"} Kind
  *
  * @typedef {object} Upload
  * @property {number} key
@@ -29,8 +29,23 @@ export const uploads = signal(/** @type {Upload[]} */ ([]));
 
 let keys = 0;
 
-/** @type {(file: File, name: string, kind: Kind) => Promise<void>} */
-export async function upload(file, name, kind) {
+/** @type {(file: File, name: string, kind: Kind, encoder?: File) => Promise<void>} */
+export async function upload(file, name, kind, encoder) {
+  let beside = {};
+  if (encoder) {
+    const id = await bring(encoder, `Image encoder of ${name}`, "image_encoder", async () => {});
+    if (!id) return; // its row says why
+    beside = { image_encoder: `upload:${id}` };
+  }
+  await bring(file, name, kind, (id) => add(kind, { name, upload: id, ...beside }));
+}
+
+/**
+ * Brings one file to the server, and then has it used; the upload's id, unless it fails or is stopped.
+ *
+ * @type {(file: File, name: string, kind: Kind, use: (id: string) => Promise<void>) => Promise<string | undefined>}
+ */
+async function bring(file, name, kind, use) {
   keys += 1;
   /** @type {Upload} */
   const begun = { key: keys, file, name, kind, status: "reading", done: 0, problem: "", stop: new AbortController() };
@@ -42,13 +57,15 @@ export async function upload(file, name, kind) {
     tell({ status: "sending", done: 0 });
     const id = await sendAll(begun, digest, (done) => tell({ done }));
     tell({ status: "adding" });
-    await add(begun, id);
-    keepId(digest, undefined);
+    await use(id);
+    if (kind !== "image_encoder") keepId(digest, undefined); // which the next adapter may want as well
     tell({ status: "done" });
     announce(`${name} was added.`);
+    return id;
   } catch (error) {
     const isStopped = begun.stop.signal.aborted;
     tell({ status: isStopped ? "stopped" : "failed", problem: isStopped ? "" : /** @type {Error} */ (error).message });
+    return undefined;
   }
 }
 
@@ -96,7 +113,8 @@ async function sendAll(begun, digest, tell) {
 async function place({ file, kind }, digest) {
   const known = recall("uploads", /** @type {Record<string, string>} */ ({}))[digest];
   try {
-    if (known) return await call("GET", `/uploads/${known}`);
+    const begun = known && (await call("GET", `/uploads/${known}`));
+    if (begun?.kind === kind) return begun; // it may have been taken for something else at first
   } catch (error) {
     if (!(error instanceof ApiError && error.status === 404)) throw error;
   }
@@ -108,8 +126,8 @@ function keepId(digest, id) {
   remember("uploads", { ...recall("uploads", {}), [digest]: id });
 }
 
-/** @type {(begun: Upload, id: string) => Promise<void>} */
-async function add({ name, kind }, id) {
-  await call("POST", kind === "lora" ? "/loras" : "/checkpoints", { json: { name, upload: id } });
+/** @type {(kind: Kind, json: Record<string, string>) => Promise<void>} */
+async function add(kind, json) {
+  await call("POST", kind === "lora" ? "/loras" : "/checkpoints", { json });
   await (kind === "lora" ? refreshLoras() : refreshCheckpoints());
 }
