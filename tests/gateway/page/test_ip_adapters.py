@@ -42,10 +42,10 @@ def carried(page: Page, number: int) -> JSHandle:
     )
 
 
-def paste(page: Page, number: int, focus: Locator) -> None:
-    focus.focus()
-    focus.evaluate(
-        """(element, clipboardData) => element.dispatchEvent(
+def paste(page: Page, number: int) -> None:
+    """Where the focus is."""
+    page.evaluate(
+        """(clipboardData) => document.activeElement.dispatchEvent(
             new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true }))""",
         carried(page, number),
     )
@@ -77,21 +77,28 @@ def test_pictures_are_chosen_dropped_and_pasted_and_drawn_with(
     expect(seen(first)).to_have_count(3)
     first.get_by_role("button", name=f"Remove image 2 of {likeness}").click()
     expect(seen(first)).to_have_count(2)
-    paste(page, 3, second.get_by_label(f"Image of {likeness}:"))
+    second.get_by_label(f"Image of {likeness}:").focus()
+    paste(page, 3)
     expect(seen(second)).to_have_count(1)
+    page.get_by_label("Prompt", exact=True).focus()
+    second.locator(".entry-picture").hover()
+    paste(page, 4)
+    expect(seen(second)).to_have_count(2)
     expect(page.locator("#guides .badge")).to_have_text("2 set")
     prompt = "like those"
     drawing.generate(prompt, **TYPED)
     (made,) = drawing.made(prompt)
     adapters = [
         {"name": likeness, "image": [png(0), png(2)], "scale": 0.6},
-        {"name": likeness, "image": png(3)},
+        {"name": likeness, "image": [png(3), png(4)]},
     ]
     assert pixels(http, made) == served.client.generate(prompt, **SMALL, ip_adapters=adapters).images[0].tobytes()
     assert pixels(http, made) != served.client.generate(prompt, **SMALL).images[0].tobytes()
     page.set_viewport_size({"width": 360, "height": 780})
     assert page.evaluate("document.documentElement.scrollWidth") == 360  # nothing stands over the edge
-    paste(page, 5, page.get_by_label("Prompt", exact=True))  # which is to begin with
+    page.get_by_label("Prompt", exact=True).focus()
+    page.mouse.move(0, 0)
+    paste(page, 5)  # to begin with
     expect(page.locator("#source")).to_contain_text("carried.png")
 
 
@@ -122,7 +129,8 @@ def test_it_is_remembered_and_filled_in_again_with_pictures_of_the_gallery(
     expect(adapter.get_by_label("Weight")).to_have_value("0.5")
     expect(seen(adapter)).to_have_count(2)  # those that are still chosen
     expect(page.get_by_role("status").filter(has_text="guided by the pictures that are still chosen")).to_be_visible()
-    paste(page, 4, adapter.get_by_label("Weight"))  # beside those of the server one of this machine
+    adapter.get_by_label("Weight").focus()
+    paste(page, 4)  # beside those of the server one of this machine
     expect(seen(adapter)).to_have_count(3)
     drawing.generate("like all three")
     (last,) = drawing.made("like all three")
