@@ -66,7 +66,7 @@ class Detector(Network):
         is_person = (scores[:, 0] > _LEAST) & np.isfinite(boxes).all(axis=1)
         # No farther out than the picture is large: a network's exponentials are anything.
         kept = boxes[is_person].clip((-picture[0], -picture[1]) * 2, (2 * picture[0], 2 * picture[1]) * 2)
-        return _apart(kept, scores[is_person, 0])[:_MOST] or [(0, 0, *picture)]
+        return _apart(kept, scores[is_person, 0]) or [(0, 0, *picture)]
 
     def _cells(self, answer: Answer) -> Floats:
         """[cells, numbers]."""
@@ -94,9 +94,9 @@ def _boxes(cells: Floats, size: Size) -> Boxes:
 
 
 def _apart(boxes: Boxes, scores: Floats) -> list[Box]:
-    """The surest first, without those that share too much with a surer one."""
+    """The surest first, as many as may be, without those that share too much with a surer one."""
     order, kept = np.argsort(-scores, kind="stable"), []
-    while len(order):
+    while len(order) and len(kept) < _MOST:
         best, order = order[0], order[1:]
         kept.append(best)
         order = order[_shared(boxes[best], boxes[order]) <= _SHARED]
