@@ -169,6 +169,9 @@ def test_what_a_network_would_look_at_is_bounded(served: Served, files: dict[str
         assert caught.value.metadata["field"] == "processor_res"
     finally:
         served.client.unregister_checkpoint("depth_anything")
+    with pytest.raises(InvalidArgumentError, match=r"work at 40000 x 64 pixels, more than 32704 in a row") as caught:
+        served.client.preprocess("softedge_hed", Image.new("L", (40000, 64)), processor_res=64)
+    assert caught.value.metadata["field"] == "processor_res"
 
 
 def test_wrong_names_and_files_are_refused_by_name(served: Served, files: dict[str, Path], tmp_path: Path) -> None:

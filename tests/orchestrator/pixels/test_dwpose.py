@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -110,6 +111,12 @@ def test_each_is_looked_at_with_what_lies_around() -> None:
     assert len(given) == 1 and given[0].shape == (3, 384, 288)
     assert np.abs(colours * 255 - wanted).mean() < 4  # half a pixel of 1.6 aside
     np.testing.assert_allclose(colours[-20:], 0, atol=1e-3)
+
+
+def test_a_picture_as_long_as_networks_are_given_is_looked_at_whole() -> None:
+    """With a few pixels more OpenCV fails."""
+    network = replace(WHOLE_BODY, box=(0, 0, 32_704, 64))
+    assert network.seen(np.full((64, 32_704, 3), 255, np.uint8), (0, 0)).max() > 1
 
 
 def test_points_become_openposes_people() -> None:

@@ -17,6 +17,9 @@ from triptych_orchestrator.jobs.hints.sizing import Part, sized
 from triptych_orchestrator.jobs.pictures import PictureReader, picture
 from triptych_orchestrator.pixels.preprocessors import Pixels
 
+# Pixels in a row or a column of what networks look at: OpenCV counts some of its own in 16 bits.
+_LONGEST = 32_704
+
 
 @dataclass(frozen=True)
 class HintReader:
@@ -89,6 +92,11 @@ class HintReader:
         own = pixels.shape[1], pixels.shape[0]
         settings = preparation.settings(own, drawn)
         worked = preprocessor.worked_size(own, settings.resolution)
+        if preprocessor.networks and max(worked) > _LONGEST:
+            problem = (
+                f"{preprocessor.name} would work at {worked[0]} x {worked[1]} pixels, more than {_LONGEST} in a row"
+            )
+            raise invalid(field("processor_res"), f"{problem}; give less, or an image that is less long")
         width, height = max(worked, self.preprocessors.looked_at(preprocessor, worked), key=math.prod)
         if width * height > self.most_pixels:
             problem = f"{preprocessor.name} would work at {width} x {height} pixels, more than the {self.most_pixels}"
