@@ -54,6 +54,15 @@ def test_what_is_no_map_comes_as_it_is(tmp_path: Path) -> None:
     assert np.abs(across - tables["x"][0]).max() > 1e-5
 
 
+def test_numbers_that_fill_no_answer_are_refused(tmp_path: Path) -> None:
+    """One output high, the other wide: beside each other they are gigabytes."""
+    tables = {"high": np.ones((1, 20_000, 1), np.float32), "wide": np.ones((1, 1, 20_000), np.float32)}
+    model = opened(networks.numbers(tmp_path / "long.onnx", tables, (1, 3, 40, 56)))
+    with pytest.raises(InvalidArgumentError, match="becomes 2 maps of 20000 x 20000, more than a stage sends"):
+        model.run({"image": IMAGE, "exact": np.ones((1, 1), np.uint8)})
+    assert model.run({"image": IMAGE})["maps"].shape == (1, 2, 40, 56)
+
+
 def test_of_classes_the_highest_counts(tmp_path: Path) -> None:
     nodes, weights = networks.convolutions((150, 4))
     path = networks.saved(tmp_path / "classes.onnx", networks.model(nodes, weights, ["maps0"]))

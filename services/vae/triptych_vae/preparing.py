@@ -20,6 +20,8 @@ _WARM_UP_SIDES = (256, 224, 512, 518, 384)
 _MOST_CLASSES = 256
 # Maps that travel; beyond it is none that a picture is made of.
 _MOST_MAPS = 128
+# A gigabyte of them.
+_MOST_NUMBERS = 1 << 28
 
 Floats = npt.NDArray[np.float32]
 
@@ -68,10 +70,12 @@ class PreprocessorModel(StageModel):
             return {"maps": np.stack([_highest(_planes(maps, height, width)) for maps in samples])}
         if (count := sum(len(each) for each in samples[0])) > _MOST_MAPS:
             raise invalid("image", f"becomes {count} maps, of which nobody makes a picture; {_MOST_MAPS} are allowed")
-        if exact is not None and exact.any():
-            return {"maps": np.stack([_beside(maps) for maps in samples])}
-        height, width = (min(extent, most) for extent, most in zip(_largest(samples[0]), (height, width), strict=True))
-        return {"maps": np.stack([np.stack([*_planes(maps, height, width)]) for maps in samples])}
+        is_exact, largest = exact is not None and exact.any(), _largest(samples[0])
+        height, width = largest if is_exact else (min(largest[0], height), min(largest[1], width))
+        if count * height * width > _MOST_NUMBERS:
+            raise invalid("image", f"becomes {count} maps of {width} x {height}, more than a stage sends")
+        made = _beside if is_exact else _planes
+        return {"maps": np.stack([np.stack([*made(maps, height, width)]) for maps in samples])}
 
 
 def _maps(array: Array) -> Floats:
@@ -92,11 +96,9 @@ def _planes(maps: list[Floats], height: int, width: int) -> Iterator[Floats]:
         yield np.asarray(cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def _beside(maps: list[Floats]) -> Floats:
-    height, width = _largest(maps)
-    return np.concatenate(
-        [np.pad(each, [(0, 0), (0, height - each.shape[1]), (0, width - each.shape[2])]) for each in maps]
-    )
+def _beside(maps: list[Floats], height: int, width: int) -> Iterator[Floats]:
+    for plane in (plane for each in maps for plane in each):
+        yield np.pad(plane, [(0, height - plane.shape[0]), (0, width - plane.shape[1])])
 
 
 def _highest(planes: Iterator[Floats]) -> Floats:
