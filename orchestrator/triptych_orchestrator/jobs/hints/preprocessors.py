@@ -41,7 +41,7 @@ def named(field: str, name: str) -> Preprocessor:
     """By its name or another that it answers to; an error about the field where there is none."""
     if found := _BY_NAME.get(name):
         return found
-    raise invalid(field, f"{name!r} is no preprocessor; there are {', '.join(each.name for each in WEIGHTLESS)}")
+    raise invalid(field, f"{name!r} is no preprocessor; there are {', '.join(each.name for each in _ALL)}")
 
 
 class Preprocessors:
