@@ -95,7 +95,7 @@ def _boxes(cells: Floats, size: Size) -> Boxes:
 
 def _apart(boxes: Boxes, scores: Floats) -> list[Box]:
     """The surest first, as many as may be, without those that share too much with a surer one."""
-    order, kept = np.argsort(-scores, kind="stable"), []
+    order, kept = np.argsort(-scores, kind="stable"), list[int]()
     while len(order) and len(kept) < _MOST:
         best, order = order[0], order[1:]
         kept.append(best)
