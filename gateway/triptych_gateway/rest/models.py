@@ -93,19 +93,7 @@ async def register(body: CheckpointBody, gateway: GatewayOf, caller: CallerOf) -
         path = _allowed(gateway, "path", body.path)
     else:
         path = str(await gateway.models.place(caller, body.upload or "", *_KINDS))
-    vae = await _other(gateway, caller, "vae", body.vae)
-    image_encoder = await _other(gateway, caller, "image_encoder", body.image_encoder)
-    try:
-        registered = await gateway.client.register_checkpoint(
-            body.name, path, body.engine, body.load,
-            prediction_type=body.prediction_type, variant=body.variant, vae=vae,
-            image_encoder=image_encoder,
-        )  # fmt: skip
-    except BaseException:
-        known = await gateway.client.checkpoints()
-        for each in filter(None, (path, vae, image_encoder)):
-            await gateway.models.forget(each, known)
-        raise
+    registered = await _registered(gateway, caller, body.name, path, body, load=body.load)
     if body.upload is not None:
         await gateway.uploads.remove(caller, body.upload)
     return registered
@@ -117,12 +105,9 @@ async def register(body: CheckpointBody, gateway: GatewayOf, caller: CallerOf) -
 async def switch(name: Name, body: SwitchBody, gateway: GatewayOf, caller: CallerOf) -> Any:
     """Serves it with other engines, say; meanwhile it goes on serving as it did."""
     known = await _known(gateway, name)
-    vae = await _other(gateway, caller, "vae", body.vae)
-    image_encoder = await _other(gateway, caller, "image_encoder", body.image_encoder)
-    return await gateway.client.register_checkpoint(
-        name, known.path, body.engine, prediction_type=body.prediction_type, variant=body.variant, vae=vae,
-        image_encoder=image_encoder,
-    )  # fmt: skip
+    switched = await _registered(gateway, caller, name, known.path, body)
+    await _forget(gateway, known.vae, known.image_encoder)
+    return switched
 
 
 @router.post("/checkpoints/{name}/load", response_model=CheckpointAnswer)
@@ -142,9 +127,7 @@ async def unregister(name: Name, gateway: GatewayOf) -> None:
     """Has the server unload and forget it; its file goes where it came by an upload."""
     known = await _known(gateway, name)
     await gateway.client.unregister_checkpoint(name)
-    left = await gateway.client.checkpoints()
-    for path in (known.path, known.vae, known.image_encoder):
-        await gateway.models.forget(path, left)
+    await _forget(gateway, known.path, known.vae, known.image_encoder)
 
 
 @router.get("/loras", response_model=LorasAnswer)
@@ -176,6 +159,30 @@ async def _known(gateway: Gateway, name: str) -> Checkpoint:
         if each.name == name:
             return each
     raise NotFoundError(f"there is no checkpoint {name!r}")
+
+
+async def _registered(
+    gateway: Gateway, caller: Caller, name: str, path: str, body: SwitchBody, *, load: bool = False
+) -> Checkpoint:
+    """Has the server take it so; where it does not, the files that came by uploads go."""
+    others: dict[str, str | None] = {}
+    try:
+        for field in ("vae", "image_encoder"):
+            others[field] = await _other(gateway, caller, field, getattr(body, field))
+        return await gateway.client.register_checkpoint(
+            name, path, body.engine, load, prediction_type=body.prediction_type, variant=body.variant,
+            vae=others["vae"], image_encoder=others["image_encoder"],
+        )  # fmt: skip
+    except Exception:  # of a caller who left the server may be about to take it
+        await _forget(gateway, path, *others.values())
+        raise
+
+
+async def _forget(gateway: Gateway, *paths: str | None) -> None:
+    """Deletes those that came by uploads and that no checkpoint is read from."""
+    left = await gateway.client.checkpoints()
+    for path in filter(None, paths):
+        await gateway.models.forget(path, left)
 
 
 async def _other(gateway: Gateway, caller: Caller, field: str, given: str | None) -> str | None:

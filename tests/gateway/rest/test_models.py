@@ -13,10 +13,13 @@ from safetensors.torch import save
 
 from tests import upscalers
 from tests.checkpoint.sources.controls.test_file import made, written
+from tests.checkpoint.sources.test_vae_alone import save_original
 from tests.conftest import Served
 from tests.e2e.ip_adapters.making import save_ip_adapter
 from tests.gateway.rest.asking import SMALL
 from tests.loras import save_lora
+from tests.single_files import save_pair
+from tests.tiny import save_vae
 
 
 def uploaded(http: httpx.Client, file: bytes, kind: str, name: str = "../a.safetensors") -> str:
@@ -107,6 +110,30 @@ def test_what_is_no_model_is_refused_and_stays_an_upload(served: Served, http: h
         assert answer.status_code == 400, answer.text
         assert http.get(f"/api/v1/uploads/{upload}").status_code == 200
         assert http.delete(f"/api/v1/uploads/{upload}").status_code == 204
+
+
+def test_files_of_what_is_refused_or_replaced_go(served: Served, http: httpx.Client, tmp_path: Path) -> None:
+    drawing = save_pair(tmp_path, "sd1")
+    vae = save_original(tmp_path / "vae.safetensors", save_vae(tmp_path / "vae"))
+    path = "/api/v1/checkpoints"
+    body = {"name": "rest-file", "upload": uploaded(http, drawing.file.read_bytes(), "checkpoint")}
+    file = Path(http.post(path, json=body).json()["path"])
+    before = {*file.parent.iterdir()}
+    nothing = f"upload:{uploaded(http, b'no encoder', 'checkpoint')}"
+    for field in ("vae", "image_encoder"):
+        answer = http.patch(f"{path}/rest-file", json={field: nothing})
+        assert answer.status_code == 400, answer.text
+    other = {"name": "rest-other", "upload": uploaded(http, vae.read_bytes(), "vae")}
+    for more in ({"image_encoder": nothing}, {"vae": nothing, "image_encoder": "/etc/passwd"}):
+        assert http.post(path, json=other | more).status_code == 400
+    assert {*file.parent.iterdir()} == before
+    answer = http.patch(f"{path}/rest-file", json={"vae": f"upload:{other['upload']}"})
+    assert answer.status_code == 200, answer.text
+    assert {*file.parent.iterdir()} == {*before, Path(answer.json()["vae"])}
+    assert http.patch(f"{path}/rest-file", json={"vae": ""}).json()["vae"] == ""
+    assert {*file.parent.iterdir()} == before
+    assert http.delete(f"{path}/rest-file").status_code == 204
+    assert {*file.parent.iterdir()} == before - {file}
 
 
 def test_paths_of_the_server_are_refused(served: Served, http: httpx.Client) -> None:
