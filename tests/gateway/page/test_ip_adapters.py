@@ -140,6 +140,21 @@ def test_it_is_remembered_and_filled_in_again_with_pictures_of_the_gallery(
     assert pixels(http, last) == expected.tobytes() != pixels(http, made)
 
 
+def test_a_picture_that_is_gone_from_the_gallery_is_told(drawing: Drawing, http: httpx.Client, likeness: str) -> None:
+    page = drawing.page
+    drawing.generate("to be gone", **TYPED)
+    (kept,) = drawing.made("to be gone")
+    drawing.picture("to be gone").click()
+    page.get_by_role("button", name="Send to an IP-Adapter").click()
+    adapter = page.get_by_role("group", name=likeness, exact=True)
+    adapter.get_by_label(f"Image of {likeness}:").set_input_files([given(0)])
+    expect(seen(adapter)).to_have_count(2)
+    assert http.delete(f"/api/v1/pictures/{kept}").status_code == 204
+    page.route(f"**/pictures/{kept}", lambda route: route.continue_())  # past the browser's cache
+    drawing.generate("like what is gone")
+    expect(adapter.locator(".entry-picture > .problem")).to_contain_text("no picture")
+
+
 def test_what_is_wrong_is_told_at_its_field(drawing: Drawing, served: Served, likeness: str) -> None:
     adapter = drawing.guide_by("IP-Adapters", likeness)
     problem = adapter.locator(".entry-picture > .problem")

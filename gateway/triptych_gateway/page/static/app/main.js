@@ -25,10 +25,10 @@ let seeds = [];
 
 const form = setUpForm({ latestSeeds: () => seeds, submit });
 
-/** @type {(request: Record<string, unknown>, files: import("./form/form.js").Files) => Promise<void>} */
+/** @type {(request: Record<string, unknown>, files: () => Promise<import("./form/form.js").Files>) => Promise<void>} */
 async function submit(request, files) {
   try {
-    await startTask(request, files);
+    await startTask(request, await files());
     byId("tasks").closest("section")?.scrollIntoView({ block: "nearest" });
   } catch (error) {
     if (!(error instanceof Error)) throw error;

@@ -89,8 +89,11 @@ export function makeEntries(kind) {
     },
     /** The pictures that go along, by the parts of the form that they are sent in. */
     async files() {
-      const files = await Promise.all(all.map((entry) => entry.files()));
-      const parts = files.map((each, index) => /** @type {[string, Blob[]]} */ ([`${kind.name}[${index}].image`, each]));
+      const parts = await Promise.all(all.map(async (entry, index) => {
+        const field = `${kind.name}[${index}].image`;
+        const files = await entry.files().catch((error) => { throw Object.assign(error, { field }); });
+        return /** @type {[string, Blob[]]} */ ([field, files]);
+      }));
       return Object.fromEntries(parts.filter(([, each]) => each.length));
     },
     complain(/** @type {string} */ text, field = "") {

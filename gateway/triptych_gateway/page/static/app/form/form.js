@@ -18,7 +18,7 @@ import { readSource, showSource, source } from "./source.js";
 /**
  * @typedef {Record<string, unknown>} Request
  * @typedef {Record<string, Blob | Blob[]>} Files by the parts of a form that they are sent in: "image", "controls[0].image"
- * @typedef {(request: Request, files: Files) => Promise<void>} Submit
+ * @typedef {(request: Request, files: () => Promise<Files>) => Promise<void>} Submit
  * @typedef {import("./problems.js").Part} Part
  * @typedef {import("./groups.js").ShownGroup} ShownGroup
  */
@@ -65,7 +65,7 @@ export function setUpForm({ latestSeeds, submit }) {
   submitBy(form, async () => {
     clearProblems(parts, groups);
     const { fields, files } = await readSource();
-    await submit({ ...read(), ...fields }, { ...files, ...(await guides.files()) });
+    await submit({ ...read(), ...fields }, async () => ({ ...files, ...(await guides.files()) }));
   });
   return {
     fill,
