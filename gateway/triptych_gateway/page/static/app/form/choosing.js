@@ -54,14 +54,15 @@ function asChosen(file) {
 }
 
 /**
- * What a request told of images, as far as the server has them.
+ * What a request told of images, where the server has them all: some of them would be another request.
  *
  * @param {unknown} told
  * @returns {Chosen[]}
  */
 export function keptOf(told) {
-  const kept = [told ?? []].flat().map(String).filter((each) => each.startsWith("picture:"));
-  return kept.map((reference) => ({ name: "From the gallery", file: undefined, reference }));
+  const all = [told ?? []].flat().map(String);
+  const areKept = all.every((each) => each.startsWith("picture:"));
+  return areKept ? all.map((reference) => ({ name: "From the gallery", file: undefined, reference })) : [];
 }
 
 /**
