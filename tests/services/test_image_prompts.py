@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -68,6 +70,34 @@ def test_what_keeps_the_engine_from_it_is_told_each_time() -> None:
     for _ in range(2):
         with pytest.raises(FailedPreconditionError, match="takes no IP-Adapter"):
             wait_for(lambda: is_ready(prompts, 1), 60, "an error")
+
+
+def test_what_failed_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    prompts = ImagePrompts(Plain(), 8)  # type: ignore[abstract]
+    with pytest.raises(FailedPreconditionError):
+        wait_for(lambda: is_ready(prompts, 1), 60, "an error")
+    monkeypatch.setattr(Plain, "prepare_image_prompt", lambda _self, _count: None)
+    wait_for(lambda: is_ready(prompts, 1), 60, "the engine")
+
+
+def test_an_error_holds_nothing_of_the_requests_that_it_was_told_to() -> None:
+    prompts, held = ImagePrompts(Plain(), 8), list[weakref.ref[object]]()  # type: ignore[abstract]
+
+    def request() -> bool:
+        tensor = np.zeros(1)
+        held.append(weakref.ref(tensor))
+        try:
+            return is_ready(prompts, int(tensor[0]) + 1)
+        except FailedPreconditionError:
+            return True
+
+    gc.disable()
+    try:
+        for _ in range(3):
+            wait_for(request, 60, "an error")
+        assert not any(each() is not None for each in held)
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("shape", [(1, 2, 4, 7), (1, 3, 4, 8), (1, 0, 4, 8), (1, 2, 0, 8)])

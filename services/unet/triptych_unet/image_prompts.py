@@ -30,14 +30,18 @@ class ImagePrompts:
             raise invalid(IMAGE_PROMPT.name, problem)
 
     def require(self, count: int) -> None:
-        """ImagePromptPreparingError until all is ready for so many; what keeps the engine from it, if anything."""
+        """ImagePromptPreparingError until all is ready for so many; what keeps the engine from it, if anything.
+
+        That is tried again when it is asked for again.
+        """
         if count not in self._begun:
             self._begun[count] = self._worker.submit(self._engine.prepare_image_prompt, count)
-        ready = self._begun[count]
-        wait([ready], _PATIENCE_S)
-        if not ready.done():
+        wait([self._begun[count]], _PATIENCE_S)
+        if not self._begun[count].done():
             raise ImagePromptPreparingError("the UNet is being made ready to look at pictures")
-        ready.result()
+        if self._begun[count].exception():
+            # Kept here, or by a name, its traceback would hold the tensors of each request that it was raised for.
+            self._begun.pop(count).result()
 
     def close(self) -> None:
         """Prepares nothing any more."""
