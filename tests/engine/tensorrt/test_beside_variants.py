@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,7 @@ from triptych.engine.cache.inventory import inventory
 from triptych.engine.conditions import added_places, cross_attention_widths, feature_places
 from triptych.engine.port import Array
 from triptych.engine.rewriting.variant import Variant
-from triptych.engine.tensorrt import variants
+from triptych.engine.tensorrt import beside, variants
 from triptych.engine.tensorrt.build import making
 from triptych.engine.tensorrt.build.plan import OVERRIDE as PLAN
 from triptych.engine.tensorrt.build.plan import RefitPlan
@@ -259,6 +261,53 @@ def test_a_build_ends_when_the_model_is_unloaded(load: Load, workshop: Workshop)
     one.close()
     preparing.join(60)
     assert len(problems) == 1 and "could not be made" in problems[0] and workshop.built == [USUAL]
+
+
+def test_nobody_waits_for_a_build_that_does_not_end(
+    load: Load, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beside, "_ENDING_S", 0.01)
+    one, never_mind = load(), threading.Event()
+    monkeypatch.setattr(making, "build_engine", lambda *_told: never_mind.wait(60))
+    problems: list[str] = []
+
+    def prepare() -> None:
+        with pytest.raises(FailedPreconditionError) as caught:
+            one.prepare_residuals()
+        problems.append(str(caught.value))
+
+    preparing = threading.Thread(target=prepare)
+    preparing.start()
+    while not one._beside.variants.jobs:
+        preparing.join(0.01)
+    one.close()
+    preparing.join(30)
+    assert len(problems) == 1 and "could not be made: the model is being unloaded" in problems[0]
+    never_mind.set()
+
+
+def test_one_that_is_forgotten_is_gone_at_once(workshop: Workshop, settings: EngineSettings) -> None:
+    one = TensorRtEngine.load(workshop.graph.component, settings)
+    one.prepare_residuals()
+    sessions = [one._pair.refittable.session, one._pair.variants[CONTROLLED].session]
+    held = [weakref.ref(session.engine) for session in sessions]
+    for thread in threading.enumerate():
+        if thread.name.startswith("the "):
+            thread.join(60)
+    gc.collect()
+    gc.disable()
+    try:
+        del sessions, one
+        assert [each() for each in held] == [None, None]  # a GPU's memory is not what Python looks for garbage by
+    finally:
+        gc.enable()
+
+
+def test_what_was_made_meanwhile_is_not_made_again(load: Load, workshop: Workshop) -> None:
+    one = load()
+    one.prepare_residuals()
+    (job,) = one._beside.variants.jobs
+    assert one._beside.variants._asked_for(CONTROLLED) is job
 
 
 def test_of_an_engine_for_all_checkpoints_each_is_compared_once(

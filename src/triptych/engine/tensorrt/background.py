@@ -20,10 +20,10 @@ class Job:
     """
 
     def __init__(self, name: str, work: Callable[[], None], turn: threading.Lock) -> None:
+        """Holds neither once it has ended: engines that stay because they hold each other would fill a GPU."""
         self.name, self.problem = name, ""
-        self._work, self._turn = work, turn
         self._begun, self._ended = threading.Event(), threading.Event()
-        threading.Thread(target=self._run, name=name, daemon=True).start()
+        threading.Thread(target=self._run, args=(work, turn), name=name, daemon=True).start()
 
     def wait_for_loading(self) -> None:
         """For one that has little to do: until it has ended, unless its turn does not come soon."""
@@ -34,11 +34,15 @@ class Job:
         """Whether it has ended, well or not, within that time."""
         return self._ended.wait(timeout_s)
 
-    def _run(self) -> None:
+    def leave(self) -> None:
+        """Has nobody wait for it any more, whatever it does."""
+        self._ended.set()
+
+    def _run(self, work: Callable[[], None], turn: threading.Lock) -> None:
         try:
-            with self._turn:
+            with turn:
                 self._begun.set()
-                self._work()
+                work()
         except Exception as error:  # TensorRT's and CUDA's are of any class
             self.problem = f"{type(error).__name__}: {error}"
             logger.warning("%s failed: %s", self.name, error, exc_info=True)

@@ -17,7 +17,7 @@ from triptych.engine.tensorrt.build.plan import OVERRIDE, RefitPlan
 from triptych.engine.tensorrt.choice import PlainChoice, lack_of_room
 from triptych.engine.tensorrt.pair import Pair
 from triptych.engine.tensorrt.refittable import Refittable
-from triptych.engine.tensorrt.variants import Variants
+from triptych.engine.tensorrt.variants import Begin, Variants
 from triptych.errors import FailedPreconditionError
 
 WIDER = RefitPlan.PER_CHECKPOINT
@@ -32,10 +32,10 @@ class Beside:
 
     def __init__(self, making: Making, pair: Pair, stop: threading.Event) -> None:
         self._making, self._pair, self._stop = making, pair, stop
-        self._turn = threading.Lock()
+        self._begin = _one_at_a_time(making.device, stop)
         self._plain: Job | None = None
         self._wider: Job | None = None
-        self.variants = Variants(making, pair, self._begun, stop)
+        self.variants = Variants(making, pair, self._begin, stop)
 
     def choose_plain(self) -> None:
         """Has a plain engine made and measured, where one is to be had."""
@@ -46,7 +46,7 @@ class Beside:
             if plain is not None:
                 self._pair.adopt_plain(plain)
 
-        self._plain = self._begun(f"the plain engine {self._key(RefitPlan.PLAIN)}", adopt)
+        self._plain = self._begin(f"the plain engine {self._key(RefitPlan.PLAIN)}", adopt)
 
     def require(self, names: Iterable[str]) -> None:
         """Has an engine made with those weights open where they are closed.
@@ -59,7 +59,7 @@ class Beside:
         if never := sorted(set(closed) - set(self._making.graph.open_names(WIDER))):
             raise _never(never[0])
         if self._wider is None:
-            self._wider = self._begun(f"the engine {self._key(WIDER)}", self._widen)
+            self._wider = self._begin(f"the engine {self._key(WIDER)}", self._widen)
         built = self._making.is_built(WIDER)
         if built:
             self._wider.wait_for_loading()
@@ -70,22 +70,14 @@ class Beside:
         """Ends what is being made, and waits for that a while."""
         self._stop.set()
         for job in (self._plain, self._wider, *self.variants.jobs):
-            if job is not None:
-                job.wait(_ENDING_S)
+            if job is not None and not job.wait(_ENDING_S):
+                job.leave()
 
     def _closed(self, names: Iterable[str]) -> Sequence[str]:
         return sorted(set(names) - self._pair.refittable.names)
 
     def _key(self, plan: RefitPlan) -> str:
         return self._making.build(plan).key()
-
-    def _begun(self, name: str, work: Callable[[], None]) -> Job:
-        def unless_stopped() -> None:
-            with torch.cuda.device(self._making.device):
-                if not self._stop.is_set():
-                    work()
-
-        return Job(name, unless_stopped, self._turn)
 
     def _widen(self) -> None:
         making = self._making
@@ -95,6 +87,21 @@ class Beside:
         logger.info("the engine %s, which any LoRA can change, has taken over", self._key(WIDER))
         if self._pair.plain is None:  # one that was no quicker than the engine before may be quicker than this
             self.choose_plain()
+
+
+def _one_at_a_time(device: torch.device, stop: threading.Event) -> Begin:
+    """Has work done in the background; what waits for its turn is not begun once `stop` is set."""
+    turn = threading.Lock()
+
+    def begin(name: str, work: Callable[[], None]) -> Job:
+        def unless_stopped() -> None:
+            with torch.cuda.device(device):
+                if not stop.is_set():
+                    work()
+
+        return Job(name, unless_stopped, turn)
+
+    return begin
 
 
 def _never(name: str) -> FailedPreconditionError:

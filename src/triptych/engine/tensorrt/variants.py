@@ -39,7 +39,7 @@ class Variants:
         self._making, self._pair, self._begin, self._stop = making, pair, begin, stop
         self._makings: dict[Variant, Making] = {}
         self._jobs: dict[Variant, Job] = {}
-        self._asking = threading.Lock()
+        self._asking, self._varying = threading.Lock(), threading.Lock()
 
     @property
     def jobs(self) -> list[Job]:
@@ -74,16 +74,19 @@ class Variants:
         making = self._varied(variant)
         with self._asking:
             job = self._jobs.get(variant)
-            if job is None or (job.wait(0) and not job.problem):  # what was made has weights closed that are wanted now
+            is_of_use = self._pair.has(variant)  # what was made may have weights closed that are wanted now
+            if job is None or (job.wait(0) and not job.problem and not is_of_use):
                 name = f"the engine {making.build(self._pair.refittable.plan).key()} that runs {_told(variant)}"
                 job = self._jobs[variant] = self._begin(name, lambda: self._make(variant))
             return job
 
     def _varied(self, variant: Variant) -> Making:
-        with self._asking:
-            if variant not in self._makings:
-                self._makings[variant] = self._making.varied(variant)
-            return self._makings[variant]
+        """Made once; whoever runs one that is known waits for none that is made just now."""
+        if variant not in self._makings:
+            with self._varying:
+                if variant not in self._makings:
+                    self._makings[variant] = self._making.varied(variant)
+        return self._makings[variant]
 
     def _make(self, variant: Variant) -> None:
         making, plan = self._varied(variant), self._pair.refittable.plan
