@@ -145,17 +145,19 @@ class Controls:
 
     def engine(self, number: int) -> Engine | None:
         """What computes the residuals of a loaded one; None of a T2I-Adapter."""
-        return next(loaded.residuals for loaded in self._nets.values() if loaded.number == number)
+        nets = list(self._nets.values())  # at once, for the worker may bring another
+        return next(loaded.residuals for loaded in nets if loaded.number == number)
 
     def forget(self) -> None:
         """Drops what is beyond the limits, the least recently used first; between two batches."""
         now = time.monotonic()
-        nets = sorted(self._nets, key=lambda net: self._nets[net].used_s)
-        excess = sum(loaded.size_bytes for loaded in self._nets.values()) - self._capacity_bytes
-        for net in nets:
-            if excess <= 0 or now - self._nets[net].used_s < _IN_USE_S:
+        nets = sorted(self._nets.items(), key=lambda item: item[1].used_s)
+        excess = sum(loaded.size_bytes for _, loaded in nets) - self._capacity_bytes
+        for net, loaded in nets:
+            if excess <= 0 or now - loaded.used_s < _IN_USE_S:
                 break
-            excess -= self._nets.pop(net).size_bytes
+            del self._nets[net]
+            excess -= loaded.size_bytes
         size = sum(control.size_bytes for control in map(_made, self._held.values()) if control)
         for key in [key for key, future in self._held.items() if future.done()]:
             control = _made(self._held[key])

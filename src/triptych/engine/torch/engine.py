@@ -138,7 +138,7 @@ class TorchEngine(Engine):
         return compiled
 
     def _release(self) -> None:
-        for module in self._variants.values():
+        for module in list(self._variants.values()):  # at once, for one may be made beside this
             if isinstance(module, GraphedModule):
                 module.forget()
         torch.cuda.empty_cache()
