@@ -167,7 +167,7 @@ async def _registered(
     """Has the server take it so; where it does not, the files that came by uploads go."""
     others: dict[str, str | None] = {}
     try:
-        for field in ("vae", "image_encoder"):
+        for field in _OTHERS:
             others[field] = await _other(gateway, caller, field, getattr(body, field))
         return await gateway.client.register_checkpoint(
             name, path, body.engine, load, prediction_type=body.prediction_type, variant=body.variant,

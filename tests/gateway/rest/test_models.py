@@ -119,12 +119,13 @@ def test_files_of_what_is_refused_or_replaced_go(served: Served, http: httpx.Cli
     body = {"name": "rest-file", "upload": uploaded(http, drawing.file.read_bytes(), "checkpoint")}
     file = Path(http.post(path, json=body).json()["path"])
     before = {*file.parent.iterdir()}
-    nothing = f"upload:{uploaded(http, b'no encoder', 'checkpoint')}"
-    for field in ("vae", "image_encoder"):
-        answer = http.patch(f"{path}/rest-file", json={field: nothing})
-        assert answer.status_code == 400, answer.text
+    kinds = {"vae": "checkpoint", "image_encoder": "image_encoder"}
+    nothing = {field: f"upload:{uploaded(http, kind.encode(), kind)}" for field, kind in kinds.items()}
+    for field, upload in nothing.items():
+        answer = http.patch(f"{path}/rest-file", json={field: upload})
+        assert answer.status_code == 400 and "models/" in answer.text, answer.text
     other = {"name": "rest-other", "upload": uploaded(http, vae.read_bytes(), "vae")}
-    for more in ({"image_encoder": nothing}, {"vae": nothing, "image_encoder": "/etc/passwd"}):
+    for more in (nothing, nothing | {"image_encoder": "/etc/passwd"}):
         assert http.post(path, json=other | more).status_code == 400
     assert {*file.parent.iterdir()} == before
     answer = http.patch(f"{path}/rest-file", json={"vae": f"upload:{other['upload']}"})
