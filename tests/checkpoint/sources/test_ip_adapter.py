@@ -79,6 +79,9 @@ def test_what_is_named_and_is_none_for_it_is_refused(sd1: Path, tmp_path: Path) 
         Checkpoint.open(file, image_encoder=vision)
     with pytest.raises(CheckpointInvalidError, match="no image encoder: CLIP's vision model is wanted"):
         Checkpoint.open(file, image_encoder=sd1)
+    for gone in (tmp_path / "gone", Path("/of no\0path")):
+        with pytest.raises(CheckpointInvalidError, match="no such file or directory; it is named as image_encoder"):
+            Checkpoint.open(file, image_encoder=gone)
     with pytest.raises(CheckpointInvalidError, match="a vision model 32 wide, of 3 layers, for 48 pixels: a file does"):
         Checkpoint.open(file, image_encoder=vision / "model.safetensors")
     with pytest.raises(CheckpointInvalidError, match=r"lacks vision_model\.embeddings\.patch_embedding\.weight"):

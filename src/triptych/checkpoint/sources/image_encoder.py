@@ -38,6 +38,8 @@ class ImageEncoder:
 
 def named_encoder(path: Path, note: Note) -> ImageEncoder:
     """The one at a path that somebody named, or in the folder `image_encoder` there."""
+    if not path.exists():
+        raise broken(path, "no such file or directory; it is named as image_encoder")
     if path.is_file():
         return _of_file(path, note)
     found = encoder_in(path, note) or encoder_in(path / PART, note)
