@@ -28,10 +28,10 @@ def run(setting: Setting) -> bool:
     ):
 
         def picture(index: int) -> str:
-            """A new one each round, for Triptych remembers what it has looked at."""
-            path = Path(folder, f"{index}.png")
+            """A new one each round, at any size too, for Triptych remembers what it has looked at."""
+            path, edge = Path(folder, f"{index}.png"), setting.size // 8
             image = edges(setting.size)
-            image.putpixel((0, 0), (index + 1, 0, 0))
+            image.paste((32 * (index + 2) % 256, index % 256, 0), (0, 0, edge, edge))
             image.save(path)
             return str(path)
 
