@@ -52,8 +52,8 @@ def load(setting: dict[str, Any]) -> Work:
     pipeline.to(setting["device"])
     pipeline.set_progress_bar_config(disable=True)
     controlled = None
-    if setting["controlnet"]:
-        net = ControlNetModel.from_pretrained(setting["controlnet"], torch_dtype=dtype).to(setting["device"])
+    if path := setting.get("controlnet"):
+        net = ControlNetModel.from_pretrained(path, torch_dtype=dtype).to(setting["device"])
         controlled = AutoPipelineForText2Image.from_pipe(pipeline, controlnet=net)
         controlled.set_progress_bar_config(disable=True)
     if setting["compiled"]:
