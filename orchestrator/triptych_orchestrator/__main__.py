@@ -110,6 +110,10 @@ def parse(arguments: list[str] | None = None) -> Settings:
     )  # fmt: skip
     add_door_options(parser)
     given = parser.parse_args(arguments)
+    registered = {name for name, _ in (*given.checkpoint, *given.transient_checkpoint)}
+    for option, named in (("variant", given.variant), ("image-encoder", given.image_encoder)):
+        for name in dict(named).keys() - registered:
+            parser.error(f"argument --{option}: {name!r} is none of the names that --checkpoint gives")
     try:
         limits = Limits().with_changes(given.limit)
         host = given.listen.rpartition(":")[0] if not given.listen.startswith("unix:") else given.listen
