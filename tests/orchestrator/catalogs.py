@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -52,7 +52,14 @@ async def use(one: Catalog, entry: Entry, release: asyncio.Event, models: Collec
 
 
 async def settle() -> None:
+    """For what must not have happened; what must, `until` waits for."""
     await asyncio.sleep(0.1)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 @pytest.fixture(autouse=True)

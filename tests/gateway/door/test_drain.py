@@ -106,7 +106,8 @@ async def test_an_id_goes_through_to_the_orchestrators_log(served: Served, tmp_p
         body, named = {**MEDIUM, **CHECKPOINT, "steps": 1}, {"X-Request-ID": "mine-77"}
         asked = http.post("/sdapi/v1/txt2img", json=body, headers=named)
         assert (await asked).headers["x-request-id"] == "mine-77"
-    assert served.stack.run_dir
-    log = served.stack.run_dir / "orchestrator.log"  # which is written to once the answer is out
-    wait_for(lambda: "mine-77." in log.read_text())
-    wait_for(lambda: '"mine-77"' in (tmp_path / "log").read_text())
+        assert served.stack.run_dir
+        log = served.stack.run_dir / "orchestrator.log"
+        # Both are written to once the answer is out, and the gateway is killed in the end.
+        wait_for(lambda: "mine-77." in log.read_text())
+        wait_for(lambda: '"mine-77"' in (tmp_path / "log").read_text())

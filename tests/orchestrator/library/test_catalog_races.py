@@ -8,7 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.orchestrator.catalogs import FIRST, SECOND, Pool, catalog, entry, pool, settle, sound_directories, use
+from tests.orchestrator.catalogs import (
+    FIRST,
+    SECOND,
+    Pool,
+    catalog,
+    entry,
+    pool,
+    settle,
+    sound_directories,
+    until,
+    use,
+)
 from triptych.errors import (
     CheckpointInvalidError,
     FailedPreconditionError,
@@ -125,8 +136,7 @@ async def test_what_waits_while_it_is_unregistered_hears_of_it(pool: Pool, entry
     running = asyncio.create_task(use(one, known, release))
     await settle()
     ending = asyncio.create_task(one.unregister("x"))
-    await settle()
-    assert known.state is State.UNLOADING
+    await until(lambda: known.state is State.UNLOADING)
     waiting = [asyncio.create_task(use(one, known, release)), asyncio.create_task(one.load("x"))]
     await settle()
     assert not ending.done()
@@ -164,8 +174,9 @@ async def test_a_switch_loads_the_new_engines_first_and_drops_the_old_when_unuse
     async with one.use(old) as used:
         assert used is old
     pool.go.set()
+    await until(lambda: len(pool.held) == 6)
     await settle()
-    assert len(pool.held) == 6 and not switching.done()
+    assert not switching.done()
     # Who found the old entry and begins only now gets the new one.
     async with one.use(old) as used:
         assert used.engine == "torch" and used is one.get("x") and used is not old
@@ -256,8 +267,8 @@ async def test_a_caller_that_leaves_does_not_end_a_switch(pool: Pool, entry: tup
     switching.cancel()
     await asyncio.wait([switching])
     pool.go.set()
-    await settle()
-    assert one.get("x").engine == "torch" and pool.held == {"x~.encoder", "x~.unet", "x~.vae_decoder"}
+    await until(lambda: pool.held == {"x~.encoder", "x~.unet", "x~.vae_decoder"})
+    assert one.get("x").engine == "torch"
 
 
 async def test_what_only_some_requests_need_is_placed_by_the_first_of_them(
@@ -272,8 +283,8 @@ async def test_what_only_some_requests_need_is_placed_by_the_first_of_them(
     await settle()
     users[0].cancel()  # the others go on waiting
     pool.go.set()
-    await settle()
-    assert pool.held == {"x.encoder", "x.unet", "x.vae_decoder", "x.vae_encoder"} and pool.placed == 4
+    await until(lambda: pool.held == {"x.encoder", "x.unet", "x.vae_decoder", "x.vae_encoder"})
+    assert pool.placed == 4
     release.set()
     await asyncio.gather(*users[1:])
     async with one.use(known, ["vae_encoder"]):
@@ -308,7 +319,7 @@ async def test_a_model_goes_on_being_placed_until_the_last_who_wants_it_has_left
     for user, expected in zip(users, ([], [], ["given up"]), strict=True):
         user.cancel()
         await settle()
-        assert outcomes == expected
+        await until(lambda expected=expected: outcomes == expected)
     pool.go.set()
     async with one.use(known, ["vae_encoder"]):
         assert outcomes == ["given up", "placed"]
@@ -341,8 +352,9 @@ async def test_an_unload_waits_for_the_request_that_is_just_placing_a_model(
     unloading = asyncio.create_task(one.unload("x"))
     await settle()
     pool.go.set()
+    await until(lambda: "x.vae_encoder" in pool.held)
     await settle()
-    assert "x.vae_encoder" in pool.held and not unloading.done()
+    assert not unloading.done()
     release.set()
     await asyncio.gather(user, unloading)
     assert pool.held == set()
@@ -361,11 +373,11 @@ async def test_several_are_always_used_in_one_order(pool: Pool, entry: tuple[Cat
             await release.wait()
 
     callers = [asyncio.create_task(use_both(entries)) for entries in ([first, second], [second, first])]
+    await until(lambda: first.state is State.LOADING)
     await settle()
-    assert (first.state, second.state) == (State.LOADING, State.REGISTERED)
+    assert second.state is State.REGISTERED
     pool.go.set()
-    await settle()
-    assert (first.users, second.users) == (2, 2)
+    await until(lambda: (first.users, second.users) == (2, 2))
     assert "vae_encoder" in second.held and "vae_encoder" not in first.held
     unloading = [asyncio.create_task(one.unload(name)) for name in ("y", "x")]
     await settle()
