@@ -244,31 +244,8 @@ def test_none_is_built_without_room_or_from_weights_that_came_later(
     assert workshop.built == [USUAL]
 
 
-def test_a_build_ends_when_the_model_is_unloaded(load: Load, workshop: Workshop) -> None:
-    one = load()
-    workshop.may_go_on.clear()
-    problems: list[str] = []
-
-    def prepare() -> None:
-        with pytest.raises(FailedPreconditionError) as caught:
-            one.prepare_residuals()
-        problems.append(str(caught.value))
-
-    preparing = threading.Thread(target=prepare)
-    preparing.start()
-    while not one._beside.variants.jobs:
-        preparing.join(0.01)
-    one.close()
-    preparing.join(60)
-    assert len(problems) == 1 and "could not be made" in problems[0] and workshop.built == [USUAL]
-
-
-def test_nobody_waits_for_a_build_that_does_not_end(
-    load: Load, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(beside, "_ENDING_S", 0.01)
-    one, never_mind = load(), threading.Event()
-    monkeypatch.setattr(making, "build_engine", lambda *_told: never_mind.wait(60))
+def told_at_unload(one: TensorRtEngine) -> list[str]:
+    """What a caller is told who waits for residuals when the engine is closed."""
     problems: list[str] = []
 
     def prepare() -> None:
@@ -282,6 +259,23 @@ def test_nobody_waits_for_a_build_that_does_not_end(
         preparing.join(0.01)
     one.close()
     preparing.join(30)
+    return problems
+
+
+def test_a_build_ends_when_the_model_is_unloaded(load: Load, workshop: Workshop) -> None:
+    one = load()
+    workshop.may_go_on.clear()
+    problems = told_at_unload(one)
+    assert len(problems) == 1 and "could not be made" in problems[0] and workshop.built == [USUAL]
+
+
+def test_nobody_waits_for_a_build_that_does_not_end(
+    load: Load, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beside, "_ENDING_S", 0.01)
+    one, never_mind = load(), threading.Event()
+    monkeypatch.setattr(making, "build_engine", lambda *_told: never_mind.wait(60))
+    problems = told_at_unload(one)
     assert len(problems) == 1 and "could not be made: the model is being unloaded" in problems[0]
     never_mind.set()
 
